@@ -1,0 +1,48 @@
+# Two commands do everything: `make run` and `make test`.
+#
+# TORCH_INDEX: an index with CPU builds of torch, to spare several GB of CUDA libraries:
+#   make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+TORCH_INDEX ?=
+PIP_FLAGS := --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: run test check lint validate benchmark schemas clean
+
+run: $(INSTALLED)
+	$(BIN)/powerml optimize --space dffr --data mnist_small --alpha 0.5 --beta 0.05 --trials 10
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: lint test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# Slow: proves that the region is the training (about half an hour on 2 cores).
+validate: $(INSTALLED)
+	$(BIN)/python benchmarks/region.py
+
+benchmark: $(INSTALLED)
+	$(BIN)/python benchmarks/repeatability.py
+	$(BIN)/python benchmarks/times.py
+	$(BIN)/python benchmarks/environment.py
+
+# Write the JSON schemas of the records anew, after a change that is meant.
+schemas: $(INSTALLED)
+	$(BIN)/python scripts/write_schemas.py
+
+clean:
+	rm -rf $(VENV) build src/*.egg-info src/powerml/simulate/*.so
+
+$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/simulate/_client_requests.c
+	scripts/install_system_packages.sh "$(PYTHON)"
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,dev]'
+	touch $@

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Install what pip cannot, where it is absent: Valgrind with its headers, and Debian's parts of
+# Python that a virtual environment and a C extension need.
+set -eu
+python=$1
+
+missing=""
+command -v valgrind >/dev/null && [ -f /usr/include/valgrind/callgrind.h ] || missing="valgrind"
+command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+"$python" -c '
+import pathlib, sysconfig
+raise SystemExit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())
+' || missing="$missing python3-dev"
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "install these with your system's package manager, then run make again: $missing" >&2
+    exit 1
+fi
+as_root=""
+[ "$(id -u)" -eq 0 ] || as_root="sudo"
+echo "installing$missing"
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # one word for each package
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing

@@ -1,0 +1,127 @@
+"""What a neural network's training and inference cost a processor, measured by simulation.
+
+The public API. Names are loaded when they are first used: importing powerML stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from powerml.cost import Cost, price
+    from powerml.counts import Counts
+    from powerml.datasets import Dataset, load_dataset
+    from powerml.errors import (
+        ComparisonError,
+        DatasetError,
+        MachineError,
+        MeasurementError,
+        OutputError,
+        PowerMLError,
+        ServerError,
+        SetupError,
+        StudyError,
+        TopologyError,
+        TrainingError,
+        UnknownNameError,
+        UsageError,
+        WorkerError,
+    )
+    from powerml.evaluation import measure
+    from powerml.fingerprint import Fingerprint, require_comparable
+    from powerml.machines import Machine, load_machine, machine_names
+    from powerml.measurement import Measurement, Phase
+    from powerml.meters import Meter, ReplayMeter, make_meter
+    from powerml.objective import Weights, objective
+    from powerml.records import StudyRecord, TrialRecord
+    from powerml.search import optimize
+    from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
+    from powerml.workload import Workload
+
+_HOMES = {
+    "powerml.cost": ("Cost", "price"),
+    "powerml.counts": ("Counts",),
+    "powerml.datasets": ("Dataset", "load_dataset"),
+    "powerml.errors": (
+        "ComparisonError",
+        "DatasetError",
+        "MachineError",
+        "MeasurementError",
+        "OutputError",
+        "PowerMLError",
+        "ServerError",
+        "SetupError",
+        "StudyError",
+        "TopologyError",
+        "TrainingError",
+        "UnknownNameError",
+        "UsageError",
+        "WorkerError",
+    ),
+    "powerml.evaluation": ("measure",),
+    "powerml.fingerprint": ("Fingerprint", "require_comparable"),
+    "powerml.machines": ("Machine", "load_machine", "machine_names"),
+    "powerml.measurement": ("Measurement", "Phase"),
+    "powerml.meters": ("Meter", "ReplayMeter", "make_meter"),
+    "powerml.objective": ("Weights", "objective"),
+    "powerml.records": ("StudyRecord", "TrialRecord"),
+    "powerml.search": ("optimize",),
+    "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
+    "powerml.workload": ("Workload",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Bounds",
+    "ComparisonError",
+    "Cost",
+    "Counts",
+    "Dataset",
+    "DatasetError",
+    "Family",
+    "Fingerprint",
+    "Machine",
+    "MachineError",
+    "Measurement",
+    "MeasurementError",
+    "Meter",
+    "OutputError",
+    "Phase",
+    "PowerMLError",
+    "ReplayMeter",
+    "ServerError",
+    "SetupError",
+    "StudyError",
+    "StudyRecord",
+    "Topology",
+    "TopologyError",
+    "TrainingError",
+    "TrialRecord",
+    "UnknownNameError",
+    "UsageError",
+    "Weights",
+    "WorkerError",
+    "Workload",
+    "family_names",
+    "load_dataset",
+    "load_machine",
+    "machine_names",
+    "make_meter",
+    "measure",
+    "objective",
+    "optimize",
+    "parse_topology",
+    "price",
+    "require_comparable",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

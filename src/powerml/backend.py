@@ -1,0 +1,51 @@
+"""Which Keras backend is used, decided before Keras is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+from powerml.errors import SetupError
+
+__all__ = ["BACKENDS", "installed_backends", "select_backend"]
+
+# In the order of preference: torch can be measured in forked children, so it comes first.
+BACKENDS = ("torch", "jax", "tensorflow")
+
+
+def installed_backends() -> list[str]:
+    """Backends whose package can be found, without importing it."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def select_backend() -> str:
+    """Choose the backend and set ``KERAS_BACKEND`` for this process.
+
+    A Keras that is already imported keeps its backend; else ``KERAS_BACKEND`` decides; else the
+    first one installed of `BACKENDS`.
+
+    Raises
+    ------
+    SetupError
+        The backend asked for is not installed or not supported, or there is none.
+    """
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend())
+    installed = installed_backends()
+    wanted = os.environ.get("KERAS_BACKEND")
+    if wanted and wanted not in installed:
+        what = "is not installed" if wanted in BACKENDS else "is not a backend powerML can measure"
+        raise SetupError(
+            f"KERAS_BACKEND is {wanted!r}, which {what}: "
+            f"set it to one of {', '.join(installed) or 'none installed'}, "
+            f"or pip install 'powerml[torch]'"
+        )
+    if not installed:
+        raise SetupError(
+            "Keras has no backend: pip install 'powerml[torch]' (or powerml[jax], "
+            "powerml[tensorflow])"
+        )
+    backend = wanted or installed[0]
+    os.environ["KERAS_BACKEND"] = backend
+    return backend

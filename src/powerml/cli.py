@@ -1,0 +1,328 @@
+"""The command line: options in, tables or JSON out. It calls only the public API.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
+while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from typer._click.exceptions import ClickException
+
+from powerml.errors import PowerMLError
+
+if TYPE_CHECKING:
+    from powerml.report.progress import StudyProgress
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="What a neural network's training and inference cost a processor, measured by simulation; "
+    "and the topology with the best trade.",
+)
+machines_app = typer.Typer(
+    invoke_without_command=True, help="List the machines. Example: powerml machines show xeon-x5650"
+)
+app.add_typer(machines_app, name="machines")
+
+Data = Annotated[
+    str,
+    typer.Option(help="mnist_small, mnist, or an .npz with x_train y_train x_test y_test."),
+]
+Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
+MachineName = Annotated[str, typer.Option(help="The machine that prices the counts.")]
+AccessesName = Annotated[str, typer.Option(help="data, or all to price instruction fetches too.")]
+ProtocolName = Annotated[
+    str,
+    typer.Option(help="default, or paper: its pixels, kernels and score on the test split."),
+]
+Validation = Annotated[
+    float,
+    typer.Option(help="Part of the training data held out where there is no validation split."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the native training and of the search.")]
+MeterName = Annotated[
+    str,
+    typer.Option(help="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
+]
+LimitSeconds = Annotated[
+    float, typer.Option(help="After how many seconds a simulated phase is given up.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what is installed, what is missing and what to do. Example: powerml doctor."""
+    from powerml.doctor import examine
+
+    checks = examine()
+    if json:
+        import json as json_text
+
+        typer.echo(json_text.dumps([check.model_dump() for check in checks], indent=2))
+    else:
+        for check in checks:
+            state = "ok" if check.ok else ("MISSING" if check.required else "-")
+            typer.echo(f"{state:8}{check.name:18}{check.detail}")
+    if any(check.required and not check.ok for check in checks):
+        raise typer.Exit(PowerMLError.exit_code)
+
+
+@machines_app.callback()
+def machines(context: typer.Context, json: Json = False) -> None:
+    """List the machines that can price counts. Example: powerml machines show xeon-x5650."""
+    if context.invoked_subcommand is not None:
+        return
+    from powerml import load_machine, machine_names
+
+    profiles = [load_machine(name) for name in machine_names()]
+    if json:
+        import json as json_text
+
+        typer.echo(json_text.dumps([profile.model_dump() for profile in profiles], indent=2))
+        return
+    from powerml.report.tables import machines_table
+
+    _print(machines_table(profiles))
+
+
+@machines_app.command("show")
+def show_machine(
+    name: Annotated[str, typer.Argument(help="Name of the machine.")], json: Json = False
+) -> None:
+    """Show every number of one machine with its source. Example: machines show epyc-7601."""
+    from powerml import load_machine
+
+    profile = load_machine(name)
+    if json:
+        typer.echo(profile.model_dump_json(indent=2))
+        return
+    from powerml.report.tables import machine_table
+
+    _print(machine_table(profile))
+
+
+@app.command()
+def measure(
+    topology: Annotated[str, typer.Argument(help="As in dffr:layers=2,width=16.")],
+    data: Data = "mnist_small",
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
+    epochs: Epochs = 2,
+    machine: MachineName = "xeon-x5650",
+    accesses: AccessesName = "data",
+    protocol: ProtocolName = "default",
+    validation: Validation = 0.1,
+    seed: Seed = 0,
+    meter: MeterName = "callgrind",
+    limit_seconds: LimitSeconds = 3600.0,
+    json: Json = False,
+) -> None:
+    """Measure what one topology costs to train and to run.
+
+    Example: powerml measure dffr:layers=2,width=16 --batch-size 32
+    """
+    import powerml
+
+    with _status() as notify:
+        measurement = powerml.measure(
+            topology,
+            data=data,
+            batch_size=batch_size,
+            epochs=epochs,
+            machine=machine,
+            accesses=accesses,
+            protocol=protocol,
+            validation=validation,
+            seed=seed,
+            meter=meter,
+            limit_seconds=limit_seconds,
+            notify=notify,
+        )
+    if json:
+        typer.echo(measurement.to_json())
+        return
+    from powerml.report.tables import measurement_table
+
+    _print(measurement_table(measurement))
+    typer.echo(
+        f"score {measurement.score:.3f} ({measurement.score_split}), "
+        f"measured in {measurement.seconds:.0f} s"
+    )
+
+
+@app.command()
+def optimize(
+    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "dffr",
+    data: Data = "mnist_small",
+    alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
+    trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
+    epochs: Epochs = 2,
+    machine: MachineName = "xeon-x5650",
+    accesses: AccessesName = "data",
+    protocol: ProtocolName = "default",
+    validation: Validation = 0.1,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Topology that costs are relative to, or first.",
+            show_default="the family's own",
+        ),
+    ] = None,
+    startup_trials: Annotated[int, typer.Option(help="Trials drawn at random first.")] = 3,
+    score_seeds: Annotated[int, typer.Option(help="Trainings that a score is averaged over.")] = 1,
+    seed: Seed = 0,
+    meter: MeterName = "callgrind",
+    limit_seconds: LimitSeconds = 3600.0,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Name of the study's folder.", show_default="the next free one"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where study folders lie.")] = Path("powerml-studies"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a study stopped.")] = False,
+    json: Json = False,
+) -> None:
+    """Search a family for the best trade of accuracy, training cost and inference cost.
+
+    Example: powerml optimize --space dffr --alpha 0.5 --beta 0.05 --trials 10
+    """
+    import powerml
+
+    with _study_progress() as listener:
+        record = powerml.optimize(
+            space,
+            data=data,
+            alpha=alpha,
+            beta=beta,
+            trials=trials,
+            epochs=epochs,
+            machine=machine,
+            accesses=accesses,
+            protocol=protocol,
+            validation=validation,
+            reference=reference,
+            startup_trials=startup_trials,
+            score_seeds=score_seeds,
+            seed=seed,
+            meter=meter,
+            limit_seconds=limit_seconds,
+            study=study,
+            out=out,
+            resume=resume,
+            listener=listener,
+        )
+    if json:
+        typer.echo(record.to_json())
+        return
+    from powerml.report.tables import best_lines, trials_table
+
+    _print(trials_table(record), *best_lines(record))
+
+
+def _print(*renderables: object) -> None:
+    from rich.console import Console
+
+    # A table in a file or a pipe must not be folded to 80 columns.
+    width = None if sys.stdout.isatty() else 160
+    console = Console(width=width)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+
+    from powerml.report.progress import stages
+
+    with stages(Console(stderr=True)) as show:
+        yield show
+
+
+@contextmanager
+def _study_progress() -> Iterator[StudyProgress]:
+    """Show the progress of a study; when it is interrupted, say how to go on."""
+    from rich.console import Console
+
+    from powerml.report.progress import StudyProgress
+
+    with StudyProgress(Console(stderr=True)) as progress:
+        try:
+            yield progress
+        except (KeyboardInterrupt, Terminated):
+            if progress.folder is not None:
+                _tell_how_to_resume(progress)
+            raise
+
+
+def _tell_how_to_resume(progress: StudyProgress) -> None:
+    if progress.finished_trials == 0:
+        message = "stopped before the first trial ended"
+    else:
+        message = (
+            f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
+            f"{progress.folder}. Go on with: {_command_to_resume(progress)}"
+        )
+    typer.echo(f"powerml: {message}", err=True)
+
+
+def _command_to_resume(progress: StudyProgress) -> str:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    named = any(argument.split("=")[0] == "--study" for argument in arguments)
+    folder = progress.folder
+    study = [] if named or folder is None else ["--study", folder.name]
+    return shlex.join(["powerml", *arguments, *study, "--resume"])
+
+
+class Terminated(BaseException):
+    """SIGTERM came: clean up as after Ctrl-C."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one line on standard error."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+    except PowerMLError as error:
+        sys.exit(_complain(str(error), error.exit_code))
+    except ClickException as error:
+        sys.exit(_complain(f"{error.format_message()} See powerml --help.", 2))
+    except Terminated:
+        sys.exit(TERMINATED)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        sys.exit(_complain(f"{error}: free space or give another folder", 1))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, exit_code: int) -> int:
+    print(f"powerml: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

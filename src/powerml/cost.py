@@ -1,0 +1,85 @@
+"""Cost: eq. 2.1 of the paper, a pure function of counts and machine.
+
+``cost = L1 hits x L1 latency + LL hits x LL latency + LL misses x memory latency``
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from powerml.counts import Counts
+from powerml.errors import UnknownNameError
+from powerml.machines import Machine
+
+__all__ = ["ACCESSES", "Accesses", "Cost", "Hits", "check_accesses", "hits", "price"]
+
+Accesses = Literal["data", "all"]
+ACCESSES: tuple[str, ...] = get_args(Accesses)
+JOULES_PER_PICOJOULE = 1e-12
+
+
+class Hits(NamedTuple):
+    """Accesses by the level that answered them."""
+
+    l1: int
+    ll: int
+    memory: int
+
+
+class Cost(BaseModel):
+    """What a region costs on one machine.
+
+    `cycles` are processor cycles. `joules` is None where the machine's profile has no energies,
+    never 0; `joules_estimated` says whether any energy behind it is an estimate, and is None
+    with it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cycles: NonNegativeFloat
+    joules: NonNegativeFloat | None = None
+    joules_estimated: bool | None = None
+
+
+def hits(counts: Counts, accesses: Accesses = "data") -> Hits:
+    """Split the accesses by level: data accesses, or with ``all`` instruction fetches too."""
+    total = counts.data_accesses
+    first, last = counts.d1_misses, counts.ll_misses
+    if accesses == "all":
+        total, first, last = total + counts.Ir, first + counts.I1mr, last + counts.ILmr
+    return Hits(l1=total - first, ll=first - last, memory=last)
+
+
+def price(counts: Counts, machine: Machine, accesses: Accesses = "data") -> Cost:
+    """Eq. 2.1, in processor cycles; and the same sum over energies, in joules."""
+    by_level = hits(counts, accesses)
+    latency = machine.latency_cycles
+    cycles = (
+        by_level.l1 * latency.l1.value
+        + by_level.ll * latency.ll.value
+        + by_level.memory * latency.memory.value
+    )
+    energy = machine.energy_pj
+    if energy is None:
+        return Cost(cycles=cycles)
+    picojoules = (
+        by_level.l1 * energy.l1.value
+        + by_level.ll * energy.ll.value
+        + by_level.memory * energy.memory.value
+    )
+    return Cost(
+        cycles=cycles,
+        joules=picojoules * JOULES_PER_PICOJOULE,
+        joules_estimated=any(n.estimated for n in (energy.l1, energy.ll, energy.memory)),
+    )
+
+
+def check_accesses(accesses: str) -> Accesses:
+    """Check which accesses are to be priced; raises ``UnknownNameError``."""
+    if accesses == "data":
+        return "data"
+    if accesses == "all":
+        return "all"
+    raise UnknownNameError("kind of accesses", accesses, ACCESSES)

@@ -1,0 +1,72 @@
+"""Counts: the nine integers of the simulator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+
+__all__ = ["EVENTS", "Counts", "PhaseCounts"]
+
+
+class Counts(BaseModel):
+    """What one region did to the simulated caches, as integers.
+
+    The names are Valgrind's: ``Ir Dr Dw`` are instructions fetched, data reads and data writes;
+    ``I1mr D1mr D1mw`` the same that missed the first level; ``ILmr DLmr DLmw`` those that missed
+    the last level too. Instructions that read and write one place are a read in Cachegrind and a
+    write in Callgrind: only ``Dr + Dw`` can be compared between the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    Ir: NonNegativeInt
+    Dr: NonNegativeInt
+    Dw: NonNegativeInt
+    I1mr: NonNegativeInt
+    D1mr: NonNegativeInt
+    D1mw: NonNegativeInt
+    ILmr: NonNegativeInt
+    DLmr: NonNegativeInt
+    DLmw: NonNegativeInt
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{event: getattr(self, event) + getattr(other, event) for event in EVENTS})
+
+    def __sub__(self, other: Counts) -> Counts:
+        """Difference of two counts; raises ``ValueError`` where it would be negative."""
+        return Counts(**{event: getattr(self, event) - getattr(other, event) for event in EVENTS})
+
+    @property
+    def data_accesses(self) -> int:
+        """Data reads and writes, whatever level answered them."""
+        return self.Dr + self.Dw
+
+    @property
+    def d1_misses(self) -> int:
+        """Data accesses that the first level did not hold."""
+        return self.D1mr + self.D1mw
+
+    @property
+    def ll_misses(self) -> int:
+        """Data accesses that the last level did not hold."""
+        return self.DLmr + self.DLmw
+
+
+EVENTS: tuple[str, ...] = tuple(Counts.model_fields)
+
+
+class PhaseCounts(BaseModel):
+    """What a meter returns for one phase."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    counts: Counts
+    fidelity: Literal["exact"] = "exact"
+    error_bound: NonNegativeFloat = Field(
+        default=0.0, description="largest relative error of the cost against exact simulation"
+    )
+    steps_simulated: NonNegativeInt
+    steps_total: NonNegativeInt
+    parts: dict[str, Counts] = Field(default_factory=dict)

@@ -1,0 +1,308 @@
+"""Datasets: `mnist_small` (shipped), `mnist`, and the user's own ``.npz``.
+
+Every dataset ends up as three disjoint splits of images and integer labels. All checks happen
+here, before anything is started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml import registry
+from powerml.errors import DatasetError, UnknownNameError
+
+__all__ = [
+    "DEFAULT_VALIDATION",
+    "Dataset",
+    "Split",
+    "check_splits",
+    "dataset_names",
+    "load_dataset",
+    "locate_mnist",
+]
+
+DEFAULT_VALIDATION = 0.1
+BUILT_IN = ("mnist", "mnist_small")
+REQUIRED_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+VALIDATION_ARRAYS = ("x_val", "y_val")
+# Which training images serve as validation must not change with the seed of a study:
+# studies that differ in the seed alone are compared by their scores.
+VALIDATION_SEED = 0
+BYTE_MAX = 255
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images of shape (n, ...) as stored, and their labels, integers of shape (n,)."""
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three disjoint splits. `digest` is the SHA-256 of their content."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.train.images.shape[1:])
+
+    def inputs(self, split: Split, *, scaled: bool) -> NDArray[np.float32]:
+        """Network inputs of a split, float32; `scaled` divides them by `scale`."""
+        inputs = split.images.astype(np.float32)
+        return inputs / np.float32(self.scale()) if scaled else inputs
+
+    def scale(self) -> float:
+        """What the default protocol divides inputs by.
+
+        255 for integers that fit a byte (pixels), the largest training value for larger
+        integers, 1 for floating-point inputs: their scale is the user's.
+        """
+        images = self.train.images
+        if not np.issubdtype(images.dtype, np.integer):
+            return 1.0
+        largest = int(np.abs(images).max())
+        return float(BYTE_MAX if largest <= BYTE_MAX else largest)
+
+
+def dataset_names() -> list[str]:
+    """Names of all datasets, sorted."""
+    return registry.names("datasets", lambda: list(BUILT_IN))
+
+
+def load_dataset(data: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
+    """Load a dataset by name or from an ``.npz`` file.
+
+    Parameters
+    ----------
+    data
+        ``mnist_small``, ``mnist``, the name of a plug-in (a function that returns the arrays), or
+        the path of an ``.npz`` with ``x_train y_train x_test y_test`` and optionally
+        ``x_val y_val``.
+    validation
+        The part of the training data, stratified by class, that serves as validation split
+        where the data has none.
+
+    Raises
+    ------
+    DatasetError
+        The data is missing, damaged or inconsistent.
+    UnknownNameError
+        There is no dataset of that name.
+    """
+    if not 0 < validation < 1:
+        raise DatasetError(f"the validation part is {validation}: give one between 0 and 1")
+    if data == "mnist_small":
+        with resources.as_file(resources.files("powerml") / "data" / "mnist_small.npz") as path:
+            arrays = _read(path)
+    elif data == "mnist":
+        arrays = _read(_mnist_path())
+    elif data.endswith(".npz") or os.sep in data or Path(data).is_file():
+        arrays = _read(Path(data))
+    else:
+        arrays = _from_plug_in(data)
+    return check_splits(arrays, data, validation)
+
+
+def _from_plug_in(name: str) -> Arrays:
+    try:
+        make = cast(Any, registry.find("dataset", "datasets", name, lambda: list(BUILT_IN)))
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            "dataset (or give the path of an .npz file)", name, dataset_names()
+        ) from error
+    return cast(Arrays, make())
+
+
+def locate_mnist() -> Path:
+    """Where the full MNIST lies: in POWERML_DATA_DIR or in Keras's cache.
+
+    Raises
+    ------
+    DatasetError
+        It is in neither.
+    """
+    if folder := os.environ.get("POWERML_DATA_DIR"):
+        path = Path(folder) / "mnist.npz"
+        where = f"POWERML_DATA_DIR is {folder}, but {path} does not exist"
+    else:
+        keras_home = os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))
+        path = Path(keras_home) / "datasets" / "mnist.npz"
+        where = f"mnist is not in {path}"
+    if not path.is_file():
+        raise DatasetError(f"{where}: put mnist.npz in a folder and set POWERML_DATA_DIR to it")
+    return path
+
+
+def _mnist_path() -> Path:
+    """Return where MNIST lies, after Keras's own download where need be."""
+    if "POWERML_DATA_DIR" in os.environ:
+        return locate_mnist()
+    with contextlib.suppress(DatasetError):
+        return locate_mnist()
+    import keras
+
+    try:
+        keras.datasets.mnist.load_data()
+    except Exception as error:  # Keras raises bare Exceptions where there is no network
+        raise DatasetError(
+            f"mnist is not on this machine and cannot be downloaded ({error}): "
+            "put mnist.npz in a folder and set POWERML_DATA_DIR to it"
+        ) from error
+    return locate_mnist()
+
+
+def _read(path: Path) -> Arrays:
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist")
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(
+            f"{path} is not an .npz file, or it is truncated: write it with numpy.savez"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = set(archive.files)
+            if missing := [name for name in REQUIRED_ARRAYS if name not in found]:
+                raise DatasetError(
+                    f"{path} has no {', '.join(missing)}: it must hold {', '.join(REQUIRED_ARRAYS)}"
+                )
+            wanted = [name for name in (*REQUIRED_ARRAYS, *VALIDATION_ARRAYS) if name in found]
+            return {name: archive[name] for name in wanted}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        if "pickle" in str(error):
+            raise DatasetError(
+                f"{path} holds pickled objects, which are never loaded: save plain numeric arrays"
+            ) from error
+        raise DatasetError(f"{path} cannot be read ({error}): write it anew") from error
+
+
+def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
+    """Turn the arrays of a file into a dataset, or say what is wrong with them.
+
+    Raises
+    ------
+    DatasetError
+        Shapes, types, ranges, missing values or classes do not fit together.
+    """
+    if (one := [key for key in VALIDATION_ARRAYS if key in arrays]) and len(one) == 1:
+        raise DatasetError(f"{name} has {one[0]} alone: give both x_val and y_val, or neither")
+    splits = {
+        part: _split(arrays[f"x_{part}"], arrays[f"y_{part}"], part, name)
+        for part in ("train", "val", "test")
+        if f"x_{part}" in arrays
+    }
+    train = splits["train"]
+    for part, split in splits.items():
+        if split.images.shape[1:] != train.images.shape[1:]:
+            raise DatasetError(
+                f"{name}: x_{part} holds inputs of shape {split.images.shape[1:]}, "
+                f"x_train of {train.images.shape[1:]}: they must agree"
+            )
+    widths = {arrays[f"y_{part}"].shape[1:] for part in splits}
+    if len(widths) > 1:
+        raise DatasetError(f"{name}: labels differ in form between splits: {sorted(widths)}")
+    one_hot_width = next(iter(widths))
+    classes = one_hot_width[0] if one_hot_width else int(train.labels.max()) + 1
+    if classes < 2:  # noqa: PLR2004 - one class leaves nothing to learn
+        raise DatasetError(f"{name} has {classes} class: at least 2 are needed")
+    for part, split in splits.items():
+        if int(split.labels.max()) >= classes:
+            raise DatasetError(
+                f"{name}: y_{part} has label {split.labels.max()}, "
+                f"but the training data has {classes} classes (0 to {classes - 1})"
+            )
+    digest = _digest(splits)
+    if "val" in splits:
+        held_out = splits["val"]
+    else:
+        train, held_out = _hold_out(train, validation, name)
+    return Dataset(name, train, held_out, splits["test"], classes, digest)
+
+
+def _split(images: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> Split:
+    if images.dtype.kind not in "uif":
+        raise DatasetError(f"{name}: x_{part} holds {images.dtype}: numbers are needed")
+    if images.ndim < 2 or 0 in images.shape:  # noqa: PLR2004 - one axis counts the inputs
+        raise DatasetError(
+            f"{name}: x_{part} has shape {images.shape}: "
+            "it must be (number of inputs, ...) with nothing empty"
+        )
+    if images.dtype.kind == "f" and not np.isfinite(images.astype(np.float32)).all():
+        raise DatasetError(
+            f"{name}: x_{part} holds NaN, infinite or too large values for float32: remove them"
+        )
+    if len(labels) != len(images):
+        raise DatasetError(
+            f"{name}: x_{part} has {len(images)} inputs and y_{part} {len(labels)} labels: "
+            "they must agree"
+        )
+    return Split(images, _integer_labels(labels, part, name))
+
+
+def _integer_labels(labels: NDArray[Any], part: str, name: str) -> NDArray[np.int64]:
+    """Labels as integers of shape (n,), from integers (n,) or (n, 1), or one-hot rows (n, c)."""
+    if labels.dtype.kind not in "uifb":
+        raise DatasetError(f"{name}: y_{part} holds {labels.dtype}: give integers or one-hot rows")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.rint(labels))).all():
+        raise DatasetError(f"{name}: y_{part} holds values that are not whole numbers")
+    if labels.ndim == 2 and labels.shape[1] > 1:  # noqa: PLR2004 - rows and classes
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise DatasetError(f"{name}: y_{part} has rows that are not one-hot: one 1, else 0")
+        return labels.argmax(axis=1).astype(np.int64)
+    if labels.shape not in ((len(labels),), (len(labels), 1)):
+        raise DatasetError(f"{name}: y_{part} has shape {labels.shape}: give (n,) or (n, classes)")
+    flat = labels.reshape(-1).astype(np.int64)
+    if (flat < 0).any():
+        raise DatasetError(f"{name}: y_{part} has label {flat.min()}: labels start at 0")
+    return flat
+
+
+def _hold_out(train: Split, validation: float, name: str) -> tuple[Split, Split]:
+    """Take a stratified part of the training data away as validation split."""
+    rng = np.random.default_rng(VALIDATION_SEED)
+    held = []
+    for label in np.unique(train.labels):
+        members = np.flatnonzero(train.labels == label)
+        if len(members) > 1:
+            count = min(max(1, round(validation * len(members))), len(members) - 1)
+            held.append(rng.permutation(members)[:count])
+    if not held:
+        raise DatasetError(f"{name}: no class has two training inputs: give x_val and y_val")
+    chosen = np.zeros(len(train), dtype=bool)
+    chosen[np.concatenate(held)] = True
+    return (
+        Split(train.images[~chosen], train.labels[~chosen]),
+        Split(train.images[chosen], train.labels[chosen]),
+    )
+
+
+def _digest(splits: dict[str, Split]) -> str:
+    digest = hashlib.sha256()
+    for part in sorted(splits):
+        for array in (splits[part].images, splits[part].labels):
+            digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

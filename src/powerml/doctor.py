@@ -1,0 +1,85 @@
+"""What is installed, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from powerml.backend import installed_backends, select_backend
+from powerml.datasets import locate_mnist
+from powerml.errors import PowerMLError
+from powerml.simulate import launch
+
+__all__ = ["Check", "examine"]
+
+
+class Check(BaseModel):
+    """One thing that was looked at. `required` ones must be there for a measurement."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    ok: bool
+    required: bool
+    detail: str
+
+
+def examine() -> list[Check]:
+    """Look at everything a measurement needs. Nothing is started but ``valgrind --version``."""
+    return [
+        _check("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
+        _check("valgrind", lambda: f"{launch.valgrind_version()}, {launch.find_valgrind()}"),
+        _check("client requests", _client_requests),
+        _check("compiler", _compiler, required=False),
+        _check("keras", lambda: metadata.version("keras")),
+        _check("backend", _backend),
+        _check("temporary folder", _temporary_folder),
+        _check("full mnist", lambda: str(locate_mnist()), required=False),
+    ]
+
+
+def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Check:
+    try:
+        return Check(name=name, ok=True, required=required, detail=look())
+    except (PowerMLError, OSError, metadata.PackageNotFoundError) as error:
+        return Check(name=name, ok=False, required=required, detail=str(error))
+
+
+def _client_requests() -> str:
+    launch.require_client_requests()
+    return "the C extension is there"
+
+
+def _compiler() -> str:
+    """Needed only to build the C extension again."""
+    missing = [
+        name
+        for name, there in (
+            ("gcc", shutil.which("gcc") or shutil.which("cc")),
+            ("python3-dev", (Path(sysconfig.get_paths()["include"]) / "Python.h").exists()),
+            ("valgrind/callgrind.h", Path("/usr/include/valgrind/callgrind.h").exists()),
+        )
+        if not there
+    ]
+    if missing:
+        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C extension")
+    return "gcc, Python.h and valgrind/callgrind.h are there"
+
+
+def _backend() -> str:
+    chosen = select_backend()
+    others = [f"{name} {metadata.version(name)}" for name in installed_backends()]
+    return f"{chosen} (installed: {', '.join(others)})"
+
+
+def _temporary_folder() -> str:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"0")
+    return tempfile.gettempdir()

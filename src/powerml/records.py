@@ -1,0 +1,86 @@
+"""Records of a study: its settings, its trials, and the study as a whole."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+
+from powerml.cost import Accesses
+from powerml.measurement import Measurement
+from powerml.workload import Protocol
+
+__all__ = ["StudyRecord", "StudySettings", "TrialRecord"]
+
+
+class StudySettings(BaseModel):
+    """What a study is; two runs with the same settings do the same trials.
+
+    `reference` is the topology by which costs are normalised, with its batch size as in
+    ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    data: str
+    data_digest: str
+    validation: float
+    alpha: float
+    beta: float
+    epochs: int
+    protocol: Protocol
+    machine: str
+    accesses: Accesses
+    reference: str
+    sampler: Literal["tpe"] = "tpe"
+    startup_trials: int
+    score_seeds: int
+    seed: int
+    meter: str
+    backend: str
+
+
+class TrialRecord(BaseModel):
+    """One evaluated topology.
+
+    The costs are relative to the reference's. `repeats` is the number of the trial that met the
+    topology first, where this one was not measured again. `failure` says why a trial has no
+    measurement; everything that it lacks is None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int = Field(ge=1)
+    topology: str
+    batch_size: int
+    objective: float | None = None
+    score: float | None = None
+    training_cost_ratio: NonNegativeFloat | None = None
+    inference_cost_ratio: NonNegativeFloat | None = None
+    measurement: Measurement | None = None
+    repeats: int | None = None
+    failure: str | None = None
+
+
+class StudyRecord(BaseModel):
+    """A finished study. JSON: ``powerml.study/1``.
+
+    `test_score` is the accuracy of the best topology on the test split, from 0 to 1, averaged
+    over the `score_seeds` trainings. `reference` is None where the first trial is the reference.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal["powerml.study/1"] = Field(default="powerml.study/1", alias="schema")
+    folder: str
+    settings: StudySettings
+    reference: Measurement | None
+    trials: list[TrialRecord]
+    best: TrialRecord
+    test_score: float = Field(ge=0, le=1)
+    seconds: NonNegativeFloat
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=2)

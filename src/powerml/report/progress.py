@@ -1,0 +1,92 @@
+"""Progress on standard error: what is running, how far it is, how long is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from powerml.records import TrialRecord
+from powerml.report.tables import trial_line
+from powerml.search import Listener
+
+__all__ = ["StudyProgress", "stages"]
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show one stage after the other with the time that has passed."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(stage: str) -> None:
+            progress.update(task, description=stage)
+            if not console.is_terminal:
+                console.print(stage, highlight=False, markup=False)
+
+        yield show
+
+
+class StudyProgress(Listener):
+    """A bar over the trials, a line for each that has ended, and the stage that is running."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.folder: Path | None = None
+        self.finished_trials = 0
+        self.trials = 0
+        self._task: TaskID | None = None
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> StudyProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
+        """Begin the bar."""
+        self.folder, self.finished_trials, self.trials = folder, finished_trials, trials
+        self._task = self._progress.add_task("", total=trials, completed=finished_trials)
+        self._line(f"study in {folder}: {finished_trials} of {trials} trials are there")
+
+    def stage(self, message: str) -> None:
+        """Show what is running."""
+        if self._task is not None:
+            self._progress.update(self._task, description=message)
+        if not self._console.is_terminal:
+            self._line(message)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Move the bar on and leave a line."""
+        self.finished_trials = record.number
+        if self._task is not None:
+            self._progress.update(self._task, completed=record.number)
+        self._line(trial_line(record).plain)
+
+    def _line(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False, markup=False)

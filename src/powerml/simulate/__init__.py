@@ -1,0 +1,1 @@
+"""Everything Valgrind: launch, output parsers, the warm server and the worker inside it."""

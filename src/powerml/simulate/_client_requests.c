@@ -1,0 +1,71 @@
+/* Valgrind's client requests, for Python, and the tie to the parent process.
+ *
+ * The macros come from the installed valgrind/callgrind.h. Outside Valgrind they do nothing.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <valgrind/callgrind.h>
+
+static PyObject *running_on_valgrind(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromLong((long)RUNNING_ON_VALGRIND);
+}
+
+static PyObject *start_instrumentation(PyObject *self, PyObject *unused)
+{
+    CALLGRIND_START_INSTRUMENTATION;
+    Py_RETURN_NONE;
+}
+
+static PyObject *zero_stats(PyObject *self, PyObject *unused)
+{
+    CALLGRIND_ZERO_STATS;
+    Py_RETURN_NONE;
+}
+
+static PyObject *dump_stats_at(PyObject *self, PyObject *name)
+{
+    PyObject *bytes = PyUnicode_AsUTF8String(name);
+    const char *text = bytes == NULL ? NULL : PyBytes_AsString(bytes);
+    if (text == NULL) {
+        Py_XDECREF(bytes);
+        return NULL;
+    }
+    CALLGRIND_DUMP_STATS_AT(text);
+    Py_DECREF(bytes);
+    Py_RETURN_NONE;
+}
+
+static PyObject *die_with_parent(PyObject *self, PyObject *unused)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"running_on_valgrind", running_on_valgrind, METH_NOARGS,
+     "How many Valgrinds this process runs under (0: none)."},
+    {"start_instrumentation", start_instrumentation, METH_NOARGS,
+     "Start counting. Empties the simulated caches and drops all translations."},
+    {"zero_stats", zero_stats, METH_NOARGS,
+     "Set the counts to zero. The simulated caches stay as they are."},
+    {"dump_stats_at", dump_stats_at, METH_O,
+     "Write the counts so far into the output file, under the given name."},
+    {"die_with_parent", die_with_parent, METH_NOARGS,
+     "Have the kernel kill this process when its parent ends, whatever way."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_client_requests",
+    "Valgrind's client requests, and the tie to the parent process.", -1, methods,
+};
+
+PyMODINIT_FUNC PyInit__client_requests(void)
+{
+    return PyModule_Create(&module);
+}

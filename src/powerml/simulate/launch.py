@@ -1,0 +1,208 @@
+"""Hermetic launch: the command line and the environment of a process under Valgrind.
+
+Both are fixed, so that nothing of the user's shell reaches the counts: no variable, no working
+directory, no path whose length moves the memory of the measured process.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+import powerml
+from powerml.errors import SetupError
+from powerml.machines import Geometry
+
+__all__ = [
+    "INSTALL_VALGRIND",
+    "WORKER_MODULE",
+    "cachegrind_command",
+    "callgrind_command",
+    "environment",
+    "find_valgrind",
+    "precompile",
+    "private_folder",
+    "require_client_requests",
+    "text_environment",
+    "valgrind_version",
+]
+
+INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
+WORKER_MODULE = "powerml.simulate.worker"
+# The measured process works here: a folder that is the same everywhere.
+WORKING_DIRECTORY = "/"
+FOLDER_PREFIX = "powerml-"
+OWNER_LOCK = "owner.lock"
+
+# glibc chooses its memory routines by the sizes of the host's caches unless they are given: any
+# values would do, if they are the same on every host. It copies long blocks with `rep movsb`, which
+# Valgrind counts as one read and one write for each byte: no processor does that, so it is put out
+# of reach.
+GLIBC_TUNABLES = ":".join(
+    (
+        "glibc.cpu.x86_data_cache_size=32768",
+        "glibc.cpu.x86_shared_cache_size=1048576",
+        "glibc.cpu.x86_non_temporal_threshold=1000000000",
+        "glibc.cpu.x86_rep_movsb_threshold=1000000000",
+        "glibc.cpu.x86_rep_stosb_threshold=1000000000",
+    )
+)
+# Instruction sets for which the libraries have code of their own. AVX-512 is not emulated.
+WITH_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_ISA": "AVX2"}
+WITHOUT_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "XLA_ISA": "SSE4_2",
+}
+
+
+def find_valgrind() -> str:
+    """Path of Valgrind; raises ``SetupError`` with what to install."""
+    path = shutil.which("valgrind")
+    if path is None:
+        raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")
+    return path
+
+
+def valgrind_version() -> str:
+    """Version of Valgrind, as in ``3.19.0``."""
+    answer = subprocess.run(
+        [find_valgrind(), "--version"], capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip().removeprefix("valgrind-")
+
+
+def require_client_requests() -> None:
+    """Check that the C extension is there; raises ``SetupError`` with what to install."""
+    if importlib.util.find_spec("powerml.simulate._client_requests") is None:
+        raise SetupError(
+            "powerml was installed without its C extension, which needs gcc, Python's headers and "
+            "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
+            "again with pip install --force-reinstall --no-deps powerml"
+        )
+
+
+def environment(backend: str) -> dict[str, str]:
+    """The whole environment of a measured process: the same whatever the shell's."""
+    isa = dict(WITH_AVX2 if _host_has_avx2() else WITHOUT_AVX2)
+    xla_isa = isa.pop("XLA_ISA")
+    return {
+        **isa,
+        "GLIBC_TUNABLES": GLIBC_TUNABLES,
+        # Neither the user's keras.json nor caches in the home folder may have a say.
+        "HOME": "/dev/null",
+        "KERAS_HOME": "/dev/null/keras",
+        "KERAS_BACKEND": backend,
+        "LC_ALL": "C.UTF-8",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": (f"--xla_cpu_multi_thread_eigen=false --xla_cpu_max_isa={xla_isa}"),
+        "NPROC": "1",
+        "PJRT_NPROC": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def _host_has_avx2() -> bool:
+    with contextlib.suppress(OSError):
+        return " avx2 " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return False
+
+
+def _caches(geometry: Geometry) -> list[str]:
+    return [f"--I1={geometry.i1}", f"--D1={geometry.d1}", f"--LL={geometry.ll}"]
+
+
+def _python(arguments: list[str]) -> list[str]:
+    # -P: the working directory is not searched for modules, whatever lies in it.
+    return [sys.executable, "-P", "-m", WORKER_MODULE, *arguments]
+
+
+def callgrind_command(geometry: Geometry, folder: Path, mode: str) -> list[str]:
+    """Command line of the worker under Callgrind, not counting until the worker says so."""
+    return [
+        find_valgrind(),
+        "--tool=callgrind",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--instr-atstart=no",
+        "--cache-sim=yes",
+        *_caches(geometry),
+        "--dump-line=no",
+        # Callgrind 3.19 adds stale costs to functions when it folds calls through the linkage
+        # table; the total of a region is right either way, that of its functions only so.
+        "--skip-plt=no",
+        f"--callgrind-out-file={folder / 'counts.%p'}",
+        *_python([mode]),
+    ]
+
+
+def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: Path) -> list[str]:
+    """Command line of a whole process under Cachegrind, as the paper's program ran it."""
+    return [
+        find_valgrind(),
+        "--tool=cachegrind",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--cache-sim=yes",
+        *_caches(geometry),
+        f"--cachegrind-out-file={output}",
+        *_python(["whole", str(request)]),
+    ]
+
+
+def precompile() -> None:
+    """Write the package's byte code, lest the first run differ from those after it."""
+    with contextlib.suppress(OSError):
+        compileall.compile_dir(Path(powerml.__file__).parent, quiet=2)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A private folder for temporary files, gone afterwards.
+
+    A process that is killed cannot remove its folder; so each start removes those whose owner
+    has ended.
+    """
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    lock = FileLock(folder / OWNER_LOCK)
+    try:
+        with lock:
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in sorted(parent.glob(f"{FOLDER_PREFIX}*")):
+        lock_file = folder / OWNER_LOCK
+        with contextlib.suppress(OSError, Timeout):
+            if folder.stat().st_uid == os.getuid() and lock_file.exists():
+                with FileLock(lock_file, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def text_environment(variables: Mapping[str, str]) -> str:
+    """The environment as one sorted text, for the fingerprint."""
+    return "\n".join(f"{name}={value}" for name, value in sorted(variables.items()))

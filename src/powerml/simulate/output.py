@@ -1,0 +1,115 @@
+"""What Callgrind and Cachegrind write, read into counts. Whatever is incomplete is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from powerml.counts import EVENTS, Counts
+from powerml.errors import OutputError
+
+__all__ = ["parse_cachegrind", "parse_callgrind", "read_cachegrind", "read_callgrind_dump"]
+
+TRIGGER = re.compile(r"^desc: Trigger: Client Request: (?P<name>.+)$", re.MULTILINE)
+
+
+def parse_callgrind(text: str, source: str) -> Counts:
+    """Read the counts of one Callgrind dump.
+
+    They are taken from the line ``summary:``, which holds what happened since the counts were set
+    to zero. ``totals:`` sums the costs of the functions; it stands last, so its presence proves
+    that the file is complete.
+
+    Parameters
+    ----------
+    text
+        Content of the dump.
+    source
+        The file's name, for the message.
+
+    Raises
+    ------
+    OutputError
+        A line is missing, cut short or not made of the nine events.
+    """
+    events = _events(text, source)
+    _values("totals", text, events, source)
+    return _counts(_values("summary", text, events, source), source)
+
+
+def read_callgrind_dump(path: Path, name: str) -> Counts:
+    """Read a dump file that a client request named `name` has written.
+
+    Raises
+    ------
+    OutputError
+        The file is missing, incomplete, or was written for another request.
+    """
+    text = _read(path)
+    match = TRIGGER.search(text)
+    if match is None or match["name"].strip() != name:
+        found = match["name"] if match else "no client request"
+        raise OutputError(f"{path} is a dump of {found}, not of {name}: measure again")
+    return parse_callgrind(text, str(path))
+
+
+def parse_cachegrind(text: str, source: str) -> Counts:
+    """Read the counts of a whole process from Cachegrind's output.
+
+    Raises
+    ------
+    OutputError
+        A line is missing, cut short or not made of the nine events.
+    """
+    return _counts(_values("summary", text, _events(text, source), source), source)
+
+
+def read_cachegrind(path: Path) -> Counts:
+    """Read the output file of a whole process under Cachegrind; raises ``OutputError``."""
+    return parse_cachegrind(_read(path), str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise OutputError(
+            f"the simulator left no output in {path} ({error.strerror}): measure again"
+        ) from error
+
+
+def _line(key: str, text: str, source: str) -> list[str]:
+    # The line must end: one that was cut short could pass for a smaller number.
+    matches = re.findall(rf"^{key}:[ \t]*([^\n]*)\n", text, re.MULTILINE)
+    if len(matches) != 1:
+        what = "no complete line" if not matches else f"{len(matches)} lines"
+        raise OutputError(f"{source} is incomplete: it has {what} {key!r}; measure again")
+    return str(matches[0]).split()
+
+
+def _events(text: str, source: str) -> list[str]:
+    events = _line("events", text, source)
+    if sorted(events) != sorted(EVENTS):
+        raise OutputError(
+            f"{source} counts {' '.join(events)}, not the nine events {' '.join(EVENTS)}: "
+            "the simulator must run with its caches on"
+        )
+    return events
+
+
+def _values(key: str, text: str, events: list[str], source: str) -> dict[str, int]:
+    words = _line(key, text, source)
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise OutputError(f"{source} has a line {key!r} that is not made of integers")
+    # Callgrind leaves out zeros at the end of a line.
+    if not 0 < len(words) <= len(events):
+        raise OutputError(f"{source} has {len(words)} numbers in {key!r}, not {len(events)}")
+    values = dict.fromkeys(events, 0)
+    values.update(zip(events, map(int, words), strict=False))
+    return values
+
+
+def _counts(values: dict[str, int], source: str) -> Counts:
+    if values["Ir"] == 0:
+        raise OutputError(f"{source} counts no instruction: nothing was measured")
+    return Counts(**values)

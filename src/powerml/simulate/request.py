@@ -1,0 +1,65 @@
+"""What the host asks of the worker: a JSON file, announced by a message of fixed length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from powerml.errors import SetupError
+
+__all__ = [
+    "HELLO_BYTES",
+    "NAME_BYTES",
+    "REHEARSAL",
+    "REQUEST_BYTES",
+    "Request",
+    "announcement",
+    "hello",
+]
+
+HELLO_BYTES = 20
+NAME_BYTES = 16
+FOLDER_BYTES = 496
+REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
+REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
+
+
+@dataclass(frozen=True)
+class Request:
+    """One phase of one workload, or ``all``.
+
+    `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
+    """
+
+    phase: str
+    topology: str
+    input_shape: list[int]
+    classes: int
+    batch_size: int
+    epochs: int
+    protocol: str
+    seed: int
+    data: str
+
+
+def hello(pid: int) -> bytes:
+    """Tell the worker whom to die with."""
+    return b"%0*d" % (HELLO_BYTES, pid)
+
+
+def announcement(folder: Path, name: str) -> bytes:
+    """Announce a request: its folder and name, always of the same length.
+
+    Slashes in front fill the folder up; they change nothing of its meaning.
+
+    Raises
+    ------
+    SetupError
+        The folder's path is too long.
+    """
+    path = str(folder).encode()
+    if len(path) > FOLDER_BYTES or len(name) != NAME_BYTES:
+        raise SetupError(
+            f"the temporary folder's path is too long: {folder}; set TMPDIR to a short one"
+        )
+    return path.rjust(FOLDER_BYTES, b"/") + name.encode()

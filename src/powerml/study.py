@@ -1,0 +1,231 @@
+"""The study folder: its lock, its journal (the one truth) and the best topology.
+
+A trial's whole record is set as its attribute before the trial is told, so that whatever was
+measured survives whenever the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import Trial, TrialState
+from pydantic import ValidationError
+
+from powerml.errors import ComparisonError, StudyError
+from powerml.fingerprint import require_comparable
+from powerml.measurement import Measurement
+from powerml.records import StudySettings, TrialRecord
+
+__all__ = ["BEST", "JOURNAL", "Study", "open_study"]
+
+JOURNAL = "study.journal"
+BEST = "best"
+RECORD = "trial.json"
+LOCK = ".lock"
+STUDY_NAME = "powerml"
+SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
+PROBE_BYTES = 4096
+
+
+class Study:
+    """An open study folder. Made by `open_study`.
+
+    Trials are numbered from 1 in the order in which they ended.
+    """
+
+    def __init__(self, folder: Path, settings: StudySettings) -> None:
+        self.folder = folder
+        self._journal = folder / JOURNAL
+        _drop_unfinished_line(self._journal)
+        # Whoever held this lock has ended: the folder is ours alone.
+        (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        backend = JournalFileBackend(
+            str(self._journal), lock_obj=JournalFileOpenLock(str(self._journal))
+        )
+        self._optuna = optuna.create_study(
+            storage=JournalStorage(backend), study_name=STUDY_NAME, load_if_exists=True
+        )
+        try:
+            self._adopt(settings)
+            self._recover()
+        except (ValidationError, KeyError, TypeError) as error:
+            raise StudyError(
+                f"{self._journal} was not written by this version of powerML: give another --study"
+            ) from error
+
+    def _adopt(self, settings: StudySettings) -> None:
+        stored = self._optuna.user_attrs.get(SETTINGS)
+        if stored is None:
+            self._optuna.set_user_attr(SETTINGS, settings.model_dump(mode="json"))
+            return
+        mine, theirs = settings.model_dump(), StudySettings.model_validate(stored).model_dump()
+        if changed := [name for name in mine if mine[name] != theirs[name]]:
+            raise StudyError(
+                f"the study in {self.folder} has other settings: "
+                + "; ".join(f"{name} is {theirs[name]}, not {mine[name]}" for name in changed)
+                + ": give the same, or another --study"
+            )
+
+    def _recover(self) -> None:
+        """Tell what was measured but not told when the process ended; ask again for the rest."""
+        for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            stored = trial.user_attrs.get(TRIAL)
+            if stored is None:
+                self._optuna.tell(trial.number, state=TrialState.FAIL)
+                self._optuna.enqueue_trial(trial.params)
+            else:
+                self._tell(trial.number, TrialRecord.model_validate(stored))
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """Trials that have ended, failed ones too."""
+        stored = (
+            trial.user_attrs.get(TRIAL)
+            for trial in self._optuna.get_trials(deepcopy=False)
+            if trial.state.is_finished()
+        )
+        records = [TrialRecord.model_validate(record) for record in stored if record is not None]
+        return sorted(records, key=lambda record: record.number)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial of the smallest objective, the first of equals; None before any succeeded."""
+        done = [(trial.objective, trial) for trial in self.trials if trial.objective is not None]
+        return min(done, key=lambda pair: pair[0])[1] if done else None
+
+    @property
+    def reference(self) -> Measurement | None:
+        """Measurement of the reference topology."""
+        stored = self._optuna.user_attrs.get(REFERENCE)
+        return None if stored is None else Measurement.model_validate(stored)
+
+    @reference.setter
+    def reference(self, measurement: Measurement) -> None:
+        self._optuna.set_user_attr(REFERENCE, measurement.model_dump(mode="json", by_alias=True))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was measured yet."""
+        return self.reference is None and not self.trials
+
+    def require_comparable(self, measurement: Measurement) -> None:
+        """Refuse counts that were not made like those of the study.
+
+        Raises
+        ------
+        StudyError
+            The fingerprints differ; the message says in what.
+        """
+        for earlier in [self.reference, *(trial.measurement for trial in self.trials)]:
+            if earlier is not None:
+                try:
+                    require_comparable(earlier.fingerprint, measurement.fingerprint)
+                except ComparisonError as error:
+                    raise StudyError(
+                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                    ) from error
+                return
+
+    def ask(
+        self, space: Mapping[str, BaseDistribution], sampler: BaseSampler
+    ) -> tuple[Trial, dict[str, int]]:
+        """Propose the next parameters."""
+        self._optuna.sampler = sampler
+        trial = self._optuna.ask(dict(space))
+        return trial, dict(trial.params)
+
+    def tell(self, trial: Trial, record: TrialRecord) -> None:
+        """Record a trial: first the whole record, then its value."""
+        trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
+        self._tell(trial.number, record)
+
+    def _tell(self, number: int, record: TrialRecord) -> None:
+        if record.objective is None:
+            self._optuna.tell(number, state=TrialState.FAIL)
+        else:
+            self._optuna.tell(number, record.objective)
+
+    def save_best(self, record: TrialRecord, save_models: Callable[[Path], None]) -> None:
+        """Replace ``best/`` by a trial and its models, whole or not at all."""
+        best = self.folder / BEST
+        with tempfile.TemporaryDirectory(prefix=".best-", dir=self.folder) as temporary:
+            fresh = Path(temporary) / BEST
+            fresh.mkdir()
+            save_models(fresh)
+            (fresh / RECORD).write_text(
+                record.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
+            )
+            if best.exists():
+                best.rename(Path(temporary) / "previous")
+            fresh.rename(best)
+
+    def saved_best(self) -> TrialRecord | None:
+        """Return the trial whose models lie in ``best/``, or None where there is none."""
+        try:
+            text = (self.folder / BEST / RECORD).read_text(encoding="utf-8")
+            return TrialRecord.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+
+
+def _drop_unfinished_line(journal: Path) -> None:
+    """Cut off a last line that a killed process did not finish writing."""
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with journal.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+@contextlib.contextmanager
+def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterator[Study]:
+    """Open a study folder, alone. A new folder in which nothing was measured is removed again.
+
+    Raises
+    ------
+    StudyError
+        The folder is in use, cannot be written to, holds a study that was not to be resumed or
+        has other settings, or holds none that could be resumed.
+    """
+    if resume and not (folder / JOURNAL).exists():
+        raise StudyError(f"there is no study in {folder} to resume: leave out --resume")
+    if not resume and (folder / JOURNAL).exists():
+        raise StudyError(
+            f"there is a study in {folder} already: add --resume, or give another --study"
+        )
+    created = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * PROBE_BYTES)
+        lock = FileLock(folder / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise StudyError(
+            f"{folder} is in use by another process: wait for it, or give another --study"
+        ) from error
+    except OSError as error:
+        raise StudyError(
+            f"{folder} cannot be written to ({error.strerror}): give another --out"
+        ) from error
+    study = None
+    try:
+        study = Study(folder, settings)
+        yield study
+    finally:
+        unused = created and (study is None or study.is_empty)
+        lock.release()
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,178 @@
+"""Topologies: text <-> parameters, and the registry of families.
+
+A topology is written ``family:name=value,name=value``, for instance ``dffr:layers=2,width=16``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from powerml import families, registry
+from powerml.errors import TopologyError, UnknownNameError
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "Bounds",
+    "Family",
+    "Topology",
+    "family_names",
+    "find_family",
+    "parse_topology",
+    "topology_of",
+]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The integers that a parameter may take, both ends included."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: int) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}"
+
+
+class Family(Protocol):
+    """A kind of topology with its search space: the whole of what a new family supplies.
+
+    A module in ``powerml/families/`` with an object ``family``, or an entry point of the group
+    ``powerml.families`` in another package.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word before the colon."""
+
+    @property
+    def bounds(self) -> Mapping[str, Bounds]:
+        """The search space of the topology's parameters, in the order they are written."""
+
+    @property
+    def batch_size_bounds(self) -> Bounds:
+        """The search space of the batch size, in images."""
+
+    @property
+    def reference(self) -> Mapping[str, int]:
+        """The fixed topology by which costs are normalised."""
+
+    @property
+    def reference_batch_size(self) -> int:
+        """The batch size that goes with the reference, in images."""
+
+    @property
+    def optimizer(self) -> str:
+        """The Keras name of the optimizer that trains the family."""
+
+    def check_input(self, input_shape: tuple[int, ...]) -> str | None:
+        """Why inputs of this shape do not fit the family, or None when they do."""
+
+    def build(
+        self,
+        parameters: Mapping[str, int],
+        input_shape: tuple[int, ...],
+        classes: int,
+        kernel_initializer: str | keras.Initializer,
+    ) -> keras.Model:
+        """Build the network, not compiled: inputs of `input_shape`, softmax over `classes`."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """One member of a family. ``str()`` gives the text it is written as."""
+
+    family: str
+    parameters: Mapping[str, int]
+
+    def __str__(self) -> str:
+        values = ",".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.family}:{values}"
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def _built_in_families() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(families.__path__)]
+
+
+def family_names() -> list[str]:
+    """Names of all families, sorted: one for each file in ``families/``, and the plug-ins."""
+    return registry.names("families", _built_in_families)
+
+
+def find_family(name: str) -> Family:
+    """Look a family up by name.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none of that name.
+    """
+    if name in _built_in_families():
+        return cast(Family, importlib.import_module(f"{families.__name__}.{name}").family)
+    return cast(Family, registry.find("family", "families", name, _built_in_families))
+
+
+def topology_of(family: Family, parameters: Mapping[str, int]) -> Topology:
+    """Check parameters against a family's bounds and put them in its order.
+
+    Raises
+    ------
+    TopologyError
+        A parameter is missing or out of bounds.
+    UnknownNameError
+        A parameter is not the family's.
+    """
+    for name in parameters:
+        if name not in family.bounds:
+            raise UnknownNameError(f"parameter of {family.name}", name, family.bounds)
+    ordered = {}
+    for name, bounds in family.bounds.items():
+        if name not in parameters:
+            raise TopologyError(
+                f"{family.name} needs {name}: write {family.name}:"
+                + ",".join(f"{other}={value}" for other, value in family.reference.items())
+            )
+        if parameters[name] not in bounds:
+            raise TopologyError(
+                f"{family.name} {name}={parameters[name]} is out of bounds: {name} is {bounds}"
+            )
+        ordered[name] = parameters[name]
+    return Topology(family.name, ordered)
+
+
+def parse_topology(text: str) -> Topology:
+    """Read ``dffr:layers=2,width=16``.
+
+    Raises
+    ------
+    TopologyError
+        The text is not of that form, or a value is out of the family's bounds.
+    UnknownNameError
+        The family or a parameter does not exist.
+    """
+    name, _, rest = text.strip().partition(":")
+    family = find_family(name.strip())
+    parameters: dict[str, int] = {}
+    for part in rest.split(",") if rest else []:
+        parameter, equals, value = (piece.strip() for piece in part.partition("="))
+        digits = value.removeprefix("-")
+        if not (equals and digits.isascii() and digits.isdigit()):
+            raise TopologyError(
+                f"cannot read {part.strip()!r} in topology {text!r}: "
+                "write name=integer, separated by commas"
+            )
+        if parameter in parameters:
+            raise TopologyError(f"topology {text!r} gives {parameter} twice: give it once")
+        parameters[parameter] = int(value)
+    return topology_of(family, parameters)

@@ -1,0 +1,194 @@
+"""Native training: models and scores. The simulator runs the same code, so it counts the same.
+
+Keras is imported by whoever imports this module: select the backend first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.datasets import Dataset, Split
+from powerml.errors import TrainingError
+from powerml.topology import Family, find_family, parse_topology
+from powerml.workload import Protocol, Workload
+
+__all__ = [
+    "Trained",
+    "build_model",
+    "evaluate",
+    "fit",
+    "score_saved",
+    "seed_everything",
+    "train",
+]
+
+# The paper's original program: kernels drawn uniformly from this range.
+PAPER_KERNEL_LIMIT = 0.05
+
+
+class SynchronousCallbacks(keras.callbacks.Callback):
+    """Keeps Keras from running its callbacks on a thread.
+
+    Keras hands batch-end callbacks to a thread pool unless one of them overrides these methods.
+    That thread's scheduling makes two runs of one training differ.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Do nothing, synchronously."""
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Do nothing, synchronously."""
+
+    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Do nothing, synchronously."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and the accuracy on the split it was scored on, from 0 to 1."""
+
+    model: keras.Model
+    score: float
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and the backend; Keras draws its own seeds from Python's generator.
+
+    ``keras.utils.set_random_seed`` imports TensorFlow wherever it is installed, whatever the
+    backend; so the generators are seeded one by one.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # Keras shuffles by numpy's global generator
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        torch.manual_seed(seed)
+    elif backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.random.set_seed(seed)
+
+
+def build_model(
+    family: Family,
+    parameters: Mapping[str, int],
+    input_shape: tuple[int, ...],
+    classes: int,
+    protocol: Protocol,
+) -> keras.Model:
+    """Build and compile a topology's network as the protocol has it."""
+    initializer: str | keras.Initializer = "glorot_uniform"
+    if protocol == "paper":
+        initializer = keras.initializers.RandomUniform(-PAPER_KERNEL_LIMIT, PAPER_KERNEL_LIMIT)
+    model = family.build(parameters, input_shape, classes, initializer)
+    model.compile(
+        optimizer=family.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+def fit(
+    model: keras.Model,
+    inputs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    batch_size: int,
+    epochs: int,
+) -> None:
+    """Train: the region that the phase `training` counts."""
+    model.fit(
+        inputs,
+        labels,
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=0,
+        callbacks=[SynchronousCallbacks()],
+    )
+
+
+def evaluate(
+    model: keras.Model, inputs: NDArray[np.float32], labels: NDArray[np.int64], batch_size: int
+) -> float:
+    """Run the model over the inputs: the region that the phase `inference` counts.
+
+    Returns the accuracy, from 0 to 1.
+    """
+    _, accuracy = model.evaluate(
+        inputs,
+        labels,
+        batch_size=batch_size,
+        verbose=0,
+        callbacks=[SynchronousCallbacks()],
+    )
+    return float(accuracy)
+
+
+def train(workload: Workload, dataset: Dataset, seed: int) -> Trained:
+    """Train a workload's topology natively and score it.
+
+    The score is the accuracy on the validation split; on the test split under the paper's
+    protocol, as the paper has it.
+
+    Raises
+    ------
+    TrainingError
+        The framework failed.
+    """
+    topology = parse_topology(workload.topology)
+    split = dataset.test if workload.protocol == "paper" else dataset.validation
+    try:
+        with _one_thread():
+            seed_everything(seed)
+            model = build_model(
+                find_family(topology.family),
+                topology.parameters,
+                workload.input_shape,
+                workload.classes,
+                workload.protocol,
+            )
+            inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
+            fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
+            return Trained(model, _score(model, dataset, split, workload))
+    except Exception as error:  # frameworks raise whatever they like
+        raise TrainingError(
+            f"training {workload.topology} with batch {workload.batch_size} failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
+    """Accuracy of a saved model on the test split, from 0 to 1."""
+    with _one_thread():
+        model = keras.saving.load_model(path, safe_mode=True)
+        return _score(model, dataset, dataset.test, workload)
+
+
+def _score(model: keras.Model, dataset: Dataset, split: Split, workload: Workload) -> float:
+    inputs = dataset.inputs(split, scaled=workload.scaled)
+    return evaluate(model, inputs, split.labels, workload.batch_size)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread: sums in another order round differently, and move the score."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    threads: int = torch.get_num_threads()
+    set_threads: Callable[[int], None] = torch.set_num_threads
+    set_threads(1)
+    try:
+        yield
+    finally:
+        set_threads(threads)
