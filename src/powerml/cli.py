@@ -306,7 +306,7 @@ def main() -> NoReturn:
     except PowerMLError as error:
         sys.exit(_complain(str(error), error.exit_code))
     except ClickException as error:
-        sys.exit(_complain(f"{error.format_message()} See powerml --help.", 2))
+        sys.exit(_complain(f"{error.format_message().rstrip('.')}: see powerml --help", 2))
     except Terminated:
         sys.exit(TERMINATED)
     except (KeyboardInterrupt, typer.Abort):

@@ -271,7 +271,7 @@ def _integer_labels(labels: NDArray[Any], part: str, name: str) -> NDArray[np.in
     if labels.ndim == 2 and labels.shape[1] > 1:  # noqa: PLR2004 - rows and classes
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DatasetError(f"{name}: y_{part} has rows that are not one-hot: one 1, else 0")
-        return labels.argmax(axis=1).astype(np.int64)
+        return cast(NDArray[np.int64], labels.argmax(axis=1).astype(np.int64))
     if labels.shape not in ((len(labels),), (len(labels), 1)):
         raise DatasetError(f"{name}: y_{part} has shape {labels.shape}: give (n,) or (n, classes)")
     flat = labels.reshape(-1).astype(np.int64)
@@ -304,5 +304,5 @@ def _digest(splits: dict[str, Split]) -> str:
     for part in sorted(splits):
         for array in (splits[part].images, splits[part].labels):
             digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -26,7 +26,6 @@ __all__ = ["DEFAULT_METER", "Meter", "ReplayMeter", "make_meter", "meter_names"]
 
 DEFAULT_METER = "callgrind"
 REPLAY_PREFIX = "replay:"
-BUILT_IN = {"callgrind": CallgrindMeter, "cachegrind": CachegrindMeter}
 
 
 class Meter(Protocol):
@@ -135,6 +134,12 @@ class ReplayMeter:
         trace: TracebackType | None,
     ) -> None:
         """Nothing has to be ended."""
+
+
+BUILT_IN: dict[str, Callable[[Machine, str, float], Meter]] = {
+    "callgrind": CallgrindMeter,
+    "cachegrind": CachegrindMeter,
+}
 
 
 def _key(workload: Workload) -> str:

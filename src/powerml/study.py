@@ -53,13 +53,13 @@ class Study:
         backend = JournalFileBackend(
             str(self._journal), lock_obj=JournalFileOpenLock(str(self._journal))
         )
-        self._optuna = optuna.create_study(
-            storage=JournalStorage(backend), study_name=STUDY_NAME, load_if_exists=True
-        )
         try:
+            self._optuna = optuna.create_study(
+                storage=JournalStorage(backend), study_name=STUDY_NAME, load_if_exists=True
+            )
             self._adopt(settings)
             self._recover()
-        except (ValidationError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StudyError(
                 f"{self._journal} was not written by this version of powerML: give another --study"
             ) from error

@@ -104,11 +104,14 @@ def fit(
     batch_size: int,
     epochs: int,
 ) -> None:
-    """Train: the region that the phase `training` counts."""
+    """Train: the region that the phase `training` counts.
+
+    A batch larger than the data is one batch of all the data.
+    """
     model.fit(
         inputs,
         labels,
-        batch_size=batch_size,
+        batch_size=min(batch_size, len(inputs)),
         epochs=epochs,
         verbose=0,
         callbacks=[SynchronousCallbacks()],
@@ -125,7 +128,7 @@ def evaluate(
     _, accuracy = model.evaluate(
         inputs,
         labels,
-        batch_size=batch_size,
+        batch_size=min(batch_size, len(inputs)),
         verbose=0,
         callbacks=[SynchronousCallbacks()],
     )

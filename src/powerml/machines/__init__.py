@@ -10,7 +10,7 @@ import math
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
@@ -170,7 +170,7 @@ def load_machine(name: str) -> Machine:
     if name in _built_in():
         text = (resources.files("powerml.machines") / f"{name}.toml").read_text(encoding="utf-8")
         return machine_from_toml(text, name)
-    path = Path(str(cast(object, registry.find("machine", "machines", name, _built_in))))
+    path = Path(str(registry.find("machine", "machines", name, _built_in)))
     return machine_from_toml(path.read_text(encoding="utf-8"), name)
 
 

@@ -29,12 +29,14 @@ __all__ = ["StudyProgress", "stages"]
 def stages(console: Console) -> Iterator[Callable[[str], None]]:
     """Show one stage after the other with the time that has passed."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Where nobody watches, lines are printed instead of a bar.
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("starting", total=None)
 
         def show(stage: str) -> None:
             progress.update(task, description=stage)
-            if not console.is_terminal:
+            if hidden:
                 console.print(stage, highlight=False, markup=False)
 
         yield show
@@ -59,6 +61,7 @@ class StudyProgress(Listener):
             TextColumn("{task.description}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
 
     def __enter__(self) -> StudyProgress:

@@ -99,12 +99,17 @@ class _ValgrindMeter:
                 inputs = dataset.inputs(split, scaled=workload.scaled)
                 np.save(self.folder / f"{stem}-{part}-inputs.npy", inputs)
                 np.save(self.folder / f"{stem}-{part}-labels.npy", split.labels)
+        images = {
+            "training": workload.training_images,
+            "inference": workload.inference_images,
+        }
         return Request(
             phase=phase,
             topology=workload.topology,
             input_shape=list(workload.input_shape),
             classes=workload.classes,
-            batch_size=workload.batch_size,
+            # A batch larger than the data is one batch of all the data, to the last instruction.
+            batch_size=min(workload.batch_size, images.get(phase, max(images.values()))),
             epochs=workload.epochs,
             protocol=workload.protocol,
             seed=workload.seed,
@@ -184,7 +189,9 @@ class CallgrindMeter(_ValgrindMeter):
         if self._backend in FORKABLE_BACKENDS:
             requests = [self._request(workload, dataset, phase) for phase in PHASES]
             dumps = server.run(requests, self._limit_seconds)
-            phases = [(phase, f"{dump}.1") for phase, dump in zip(PHASES, dumps, strict=True)]
+            phases: list[tuple[str, str]] = [
+                (phase, f"{dump}.1") for phase, dump in zip(PHASES, dumps, strict=True)
+            ]
         else:
             try:
                 (dump,) = server.run([self._request(workload, dataset, "all")], self._limit_seconds)

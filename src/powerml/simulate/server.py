@@ -91,7 +91,7 @@ class Server:
             The process ended, or took longer than `limit_seconds`.
         """
         deadline = time.monotonic() + limit_seconds
-        previous = time.monotonic()
+        started_ns = 0
         while self.guest is None:
             line = self._report(deadline)
             if line is None:
@@ -99,12 +99,13 @@ class Server:
                     f"the simulator was not ready after {limit_seconds:.0f} s: "
                     "is the machine overloaded?"
                 )
-            now = time.monotonic()
-            if line == b"warmed":
-                self.seconds_per_step = (now - previous) / STEPS_OF_WARM_UP_ROUND
-            previous = now
-            if line.startswith(b"ready "):
-                self.guest = json.loads(line.removeprefix(b"ready "))
+            word, _, rest = line.partition(b" ")
+            if word == b"warming":
+                started_ns = int(rest)
+            elif word == b"warmed":
+                self.seconds_per_step = (int(rest) - started_ns) / 1e9 / STEPS_OF_WARM_UP_ROUND
+            elif word == b"ready":
+                self.guest = json.loads(rest)
                 for _ in range(REHEARSALS):
                     self._send(announcement(self._folder, REHEARSAL))
         return self.guest

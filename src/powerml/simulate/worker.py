@@ -21,6 +21,7 @@ import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -67,8 +68,9 @@ def main() -> None:
         _end()
     valgrind.start_instrumentation()
     for _ in range(WARM_UP_ROUNDS):
+        _report(b"warming %020d" % time.monotonic_ns())
         _warm_up()
-        _report(b"warmed")
+    _report(b"warmed  %020d" % time.monotonic_ns())
     _settle()
     _report(b"ready " + json.dumps(_guest()).encode())
     _serve()
@@ -79,11 +81,13 @@ def _report(line: bytes) -> None:
 
 
 def _import_framework() -> None:
+    import keras
+
     import powerml.families.cnn
     import powerml.families.dffr
-    import powerml.training
+    import powerml.training  # noqa: F401 - imported for what it brings along
 
-    backend = powerml.training.keras.backend.backend()
+    backend = keras.backend.backend()
     if backend == "torch":
         import torch
 
@@ -131,10 +135,10 @@ def _guest() -> dict[str, Any]:
     """What the simulated processor and the loaded libraries say of themselves."""
     import keras
     import numpy as np
-    from numpy._core._multiarray_umath import __cpu_features__
 
     backend = keras.backend.backend()
     framework = sys.modules.get(backend) or __import__(backend)
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "software": {
             "python": platform.python_version(),
@@ -143,7 +147,7 @@ def _guest() -> dict[str, Any]:
             "keras": keras.__version__,
             backend: str(framework.__version__),
         },
-        "cpu_features": sorted(name for name, there in __cpu_features__.items() if there),
+        "cpu_features": sorted({*simd.get("baseline", []), *simd.get("found", [])}),
     }
 
 

@@ -1,0 +1,50 @@
+"""Running powerML's command line from a benchmark, and timing it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from powerml.measurement import Measurement
+
+__all__ = ["machine_line", "measure", "timed"]
+
+
+def timed(
+    *arguments: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> tuple[float, str]:
+    """Run a command of powerML; return its wall time in seconds and its standard output."""
+    started = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-m", "powerml.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=None if environment is None else dict(environment),
+        cwd=folder,
+    )
+    seconds = time.monotonic() - started
+    if ended.returncode != 0:
+        raise SystemExit(f"powerml {' '.join(arguments)} failed:\n{ended.stderr}")
+    return seconds, ended.stdout
+
+
+def measure(
+    *arguments: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Measurement:
+    """Run ``powerml measure --json``."""
+    _, output = timed("measure", *arguments, "--json", environment=environment, folder=folder)
+    return Measurement.model_validate_json(output)
+
+
+def machine_line() -> str:
+    """What the benchmark ran on."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{len(models)} x {models[0] if models else 'unknown processor'}"

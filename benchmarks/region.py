@@ -1,0 +1,78 @@
+"""Proof that the region is the training (`make validate`; about half an hour on 2 cores).
+
+A whole process under Cachegrind that trains 52 epochs, minus one that trains 2, holds 50 epochs and
+nothing else. So does the region of 52 epochs minus the region of 2. The two must agree.
+
+    python benchmarks/region.py
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from powerml.counts import Counts
+from powerml.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.simulate.meters import CachegrindMeter, CallgrindMeter
+from powerml.topology import parse_topology
+from powerml.workload import Workload, make_workload
+
+TOPOLOGIES = (("dffr:layers=2,width=16", 32), ("cnn:layers=1,filters=2,kernel=3", 50))
+EPOCHS = (2, 52)
+TOLERANCE = 0.02  # the project's own requirement
+LIMIT_SECONDS = 7200.0
+
+
+def main() -> int:
+    """Print both differences side by side; return 1 where they disagree."""
+    machine, dataset = load_machine(DEFAULT_MACHINE), load_dataset("mnist_small")
+
+    def workload(topology: str, batch_size: int, epochs: int) -> Workload:
+        return make_workload(
+            parse_topology(topology),
+            dataset,
+            batch_size=batch_size,
+            epochs=epochs,
+            protocol="default",
+            backend="torch",
+            validation=DEFAULT_VALIDATION,
+            seed=0,
+        )
+
+    def whole_process(wanted: Workload) -> Counts:
+        with CachegrindMeter(machine, "torch", LIMIT_SECONDS) as meter:
+            return meter.measure_phase(wanted, dataset, "training").counts
+
+    agree = True
+    for topology, batch_size in TOPOLOGIES:
+        workloads = [workload(topology, batch_size, epochs) for epochs in EPOCHS]
+        print(f"{topology} batch {batch_size}: {EPOCHS[1]} epochs minus {EPOCHS[0]}", flush=True)
+        with CallgrindMeter(machine, "torch", LIMIT_SECONDS) as meter:
+            few, many = (meter.measure(wanted, dataset)[0].counts for wanted in workloads)
+        with ThreadPoolExecutor(len(workloads)) as pool:
+            whole_few, whole_many = pool.map(whole_process, workloads)
+        agree &= _compare(many - few, whole_many - whole_few)
+    return 0 if agree else 1
+
+
+def _compare(region: Counts, whole: Counts) -> bool:
+    print(f"{'':16}{'region':>16}{'whole process':>16}{'difference':>12}")
+    agree = True
+    for name, mine, theirs, checked in (
+        ("instructions", region.Ir, whole.Ir, False),
+        ("data accesses", region.data_accesses, whole.data_accesses, True),
+        ("D1 misses", region.d1_misses, whole.d1_misses, True),
+        ("LL misses", region.ll_misses, whole.ll_misses, False),
+    ):
+        difference = mine / theirs - 1
+        verdict = ""
+        if checked:
+            agree &= abs(difference) <= TOLERANCE
+            verdict = "  ok" if abs(difference) <= TOLERANCE else "  DISAGREES"
+        print(f"{name:16}{mine:16,}{theirs:16,}{difference:12.2%}{verdict}", flush=True)
+    return agree
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Write the JSON schemas of the records into ``schemas/``; a test keeps them true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from powerml.measurement import Measurement
+from powerml.records import StudyRecord, TrialRecord
+
+FOLDER = Path(__file__).parent.parent / "schemas"
+RECORDS: dict[str, type[BaseModel]] = {
+    "measurement-1": Measurement,
+    "study-1": StudyRecord,
+    "trial-1": TrialRecord,
+}
+
+
+def schema_text(record: type[BaseModel]) -> str:
+    """Return the schema of what a record is written as."""
+    schema = record.model_json_schema(by_alias=True, mode="serialization")
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, record in RECORDS.items():
+        (FOLDER / f"{name}.json").write_text(schema_text(record), encoding="utf-8")

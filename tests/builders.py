@@ -1,0 +1,181 @@
+"""Records made by hand. Every field can be given; what is left out is ordinary and valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from powerml.cost import Cost
+from powerml.counts import Counts
+from powerml.fingerprint import Fingerprint
+from powerml.machines import Cache, Geometry, Machine
+from powerml.measurement import Measurement, Phase
+from powerml.records import StudyRecord, StudySettings, TrialRecord
+from powerml.workload import Workload
+
+
+def make_counts(**fields: int) -> Counts:
+    """Consistent counts: misses never exceed accesses, nor last-level misses first-level ones."""
+    ordinary = {
+        "Ir": 10_000,
+        "Dr": 3_000,
+        "Dw": 2_000,
+        "I1mr": 100,
+        "D1mr": 300,
+        "D1mw": 200,
+        "ILmr": 10,
+        "DLmr": 30,
+        "DLmw": 20,
+    }
+    return Counts(**{**ordinary, **fields})
+
+
+def make_geometry(**fields: Any) -> Geometry:
+    ordinary = {
+        "i1": Cache(size_bytes=32768, ways=4),
+        "d1": Cache(size_bytes=32768, ways=8),
+        "ll": Cache(size_bytes=8 * 2**20, ways=16),
+    }
+    return Geometry.model_validate({**ordinary, **fields})
+
+
+def make_fingerprint(**fields: Any) -> Fingerprint:
+    ordinary = {
+        "meter": "callgrind",
+        "geometry": make_geometry(),
+        "simulated_geometry": make_geometry(),
+        "software": {"python": "3.11.2", "torch": "2.13.0", "valgrind": "3.19.0"},
+        "cpu_features": ("avx2", "fma"),
+        "threads": 1,
+        "environment_digest": "e" * 64,
+    }
+    return Fingerprint.model_validate({**ordinary, **fields})
+
+
+def make_workload_record(**fields: Any) -> Workload:
+    ordinary = {
+        "topology": "dffr:layers=2,width=16",
+        "data": "mnist_small",
+        "data_digest": "d" * 64,
+        "validation": 0.1,
+        "input_shape": (28, 28),
+        "classes": 2,
+        "training_images": 100,
+        "inference_images": 100,
+        "batch_size": 32,
+        "epochs": 2,
+        "protocol": "default",
+        "backend": "torch",
+        "seed": 0,
+    }
+    return Workload.model_validate({**ordinary, **fields})
+
+
+def make_phase(name: str, **fields: Any) -> Phase:
+    ordinary = {
+        "counts": make_counts(),
+        "steps_simulated": 8,
+        "steps_total": 8,
+        "costs": {"xeon-x5650": Cost(cycles=2.5e6, joules=1.5e-3, joules_estimated=True)},
+    }
+    return Phase.model_validate({"name": name, **ordinary, **fields})
+
+
+def make_measurement(**fields: Any) -> Measurement:
+    ordinary = {
+        "workload": make_workload_record(),
+        "accesses": "data",
+        "phases": [make_phase("training"), make_phase("inference")],
+        "score": 0.98,
+        "score_split": "validation",
+        "scores": [0.98],
+        "fingerprint": make_fingerprint(),
+        "seconds": 12.5,
+    }
+    return Measurement.model_validate({**ordinary, **fields})
+
+
+def make_trial(**fields: Any) -> TrialRecord:
+    ordinary = {
+        "number": 1,
+        "topology": "dffr:layers=2,width=16",
+        "batch_size": 32,
+        "objective": -0.125,
+        "score": 0.98,
+        "training_cost_ratio": 0.75,
+        "inference_cost_ratio": 1.25,
+        "measurement": make_measurement(),
+    }
+    return TrialRecord.model_validate({**ordinary, **fields})
+
+
+def make_failed_trial(failure: str, **fields: Any) -> TrialRecord:
+    """A trial without any measurement."""
+    nothing = dict.fromkeys(
+        ("objective", "score", "training_cost_ratio", "inference_cost_ratio", "measurement")
+    )
+    return make_trial(**{**nothing, "failure": failure, **fields})
+
+
+def make_settings(**fields: Any) -> StudySettings:
+    ordinary = {
+        "family": "dffr",
+        "data": "mnist_small",
+        "data_digest": "d" * 64,
+        "validation": 0.1,
+        "alpha": 0.5,
+        "beta": 0.05,
+        "epochs": 2,
+        "protocol": "default",
+        "machine": "xeon-x5650",
+        "accesses": "data",
+        "reference": "dffr:layers=5,width=10",
+        "startup_trials": 3,
+        "score_seeds": 1,
+        "seed": 0,
+        "meter": "callgrind",
+        "backend": "torch",
+    }
+    return StudySettings.model_validate({**ordinary, **fields})
+
+
+def make_study(**fields: Any) -> StudyRecord:
+    trials = fields.pop("trials", [make_trial()])
+    reference = make_measurement(
+        workload=make_workload_record(topology="dffr:layers=5,width=10", batch_size=64),
+        score=None,
+        score_split=None,
+        scores=[],
+    )
+    ordinary = {
+        "folder": "powerml-studies/dffr-1",
+        "settings": make_settings(),
+        "reference": reference,
+        "trials": trials,
+        "best": trials[0],
+        "test_score": 0.97,
+        "seconds": 60.0,
+    }
+    return StudyRecord.model_validate({**ordinary, **fields})
+
+
+def make_machine(**fields: Any) -> Machine:
+    """Cheap numbers for sums by hand: 2, 10 and 100 cycles; no energies."""
+
+    def number(value: float) -> dict[str, Any]:
+        return {"value": value, "source": "made up"}
+
+    def cache(size_bytes: int, ways: int) -> dict[str, Any]:
+        return {"size_bytes": size_bytes, "ways": ways, "source": "made up"}
+
+    ordinary = {
+        "name": "toy",
+        "title": "A toy",
+        "clock_ghz": number(1.0),
+        "caches": {
+            "i1": cache(32768, 4),
+            "d1": cache(32768, 8),
+            "ll": cache(8 * 2**20, 16),
+        },
+        "latency_cycles": {"l1": number(2), "ll": number(10), "memory": number(100)},
+    }
+    return Machine.model_validate({**ordinary, **fields})

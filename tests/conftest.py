@@ -1,0 +1,54 @@
+"""Fixtures: one warm simulator for the whole session, and data that is small enough to train on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import pytest
+
+from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.simulate.meters import CallgrindMeter
+from powerml.topology import parse_topology
+from powerml.workload import Workload, make_workload
+from tests.doubles import WorkloadMaker
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return load_machine(DEFAULT_MACHINE)
+
+
+@pytest.fixture(scope="session")
+def mnist_small() -> Dataset:
+    return load_dataset("mnist_small")
+
+
+@pytest.fixture(scope="session")
+def make(mnist_small: Dataset) -> WorkloadMaker:
+    """Make a workload on mnist_small."""
+
+    def maker(topology: str, batch_size: int = 50, epochs: int = 1) -> Workload:
+        return make_workload(
+            parse_topology(topology),
+            mnist_small,
+            batch_size=batch_size,
+            epochs=epochs,
+            protocol="default",
+            backend="torch",
+            validation=DEFAULT_VALIDATION,
+            seed=0,
+        )
+
+    return maker
+
+
+@pytest.fixture(scope="session")
+def callgrind(machine: Machine) -> Iterator[CallgrindMeter]:
+    """The real simulator, started once for the whole session."""
+    with CallgrindMeter(machine, "torch", limit_seconds=600) as meter:
+        meter.start()
+        yield meter

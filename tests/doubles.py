@@ -1,0 +1,61 @@
+"""Stand-ins that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from powerml.counts import Counts, PhaseCounts
+from powerml.datasets import Dataset
+from powerml.errors import WorkerError
+from powerml.fingerprint import Fingerprint
+from powerml.machines import Machine
+from powerml.meters import ReplayMeter
+from powerml.topology import parse_topology
+from powerml.workload import Workload
+
+
+class WorkloadMaker(Protocol):
+    """What the fixture `make` gives."""
+
+    def __call__(self, topology: str, batch_size: int = 50, epochs: int = 1) -> Workload: ...
+
+
+class FormulaMeter(ReplayMeter):
+    """Counts every workload by a formula, as if each had been recorded."""
+
+    def __init__(self, machine: Machine, failing: Callable[[Workload], bool] | None = None) -> None:
+        self.measured: list[str] = []
+        self._failing = failing or (lambda _workload: False)
+        self._fingerprint = Fingerprint(
+            meter="replay",
+            geometry=machine.geometry,
+            simulated_geometry=machine.simulated_geometry,
+            software={"powerml": "test"},
+            cpu_features=(),
+            threads=1,
+            environment_digest="",
+        )
+
+    def measure(
+        self,
+        workload: Workload,
+        dataset: Dataset,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        self.measured.append(f"{workload.topology} batch {workload.batch_size}")
+        if self._failing(workload):
+            raise WorkerError(f"training of {workload.topology} crashed (SIGSEGV)")
+        work = sum(parse_topology(workload.topology).parameters.values())
+        return [
+            _phase("training", workload.training_steps, work),
+            _phase("inference", workload.inference_steps, work),
+        ]
+
+
+def _phase(name: str, steps: int, work: int) -> PhaseCounts:
+    accesses = steps * (1000 + work)
+    counts = Counts(
+        Ir=3 * accesses, Dr=accesses, Dw=accesses, I1mr=0, D1mr=10, D1mw=0, ILmr=0, DLmr=1, DLmw=0
+    )
+    return PhaseCounts(name=name, counts=counts, steps_simulated=steps, steps_total=steps)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from powerml import machines, registry
+from powerml.cost import price
+from powerml.errors import MachineError, UnknownNameError
+from powerml.machines import (
+    DEFAULT_MACHINE,
+    Cache,
+    Machine,
+    Number,
+    load_machine,
+    machine_from_toml,
+    machine_names,
+    simulated_cache,
+)
+from tests.builders import make_counts
+
+SHIPPED = sorted(path.stem for path in Path(machines.__file__).parent.glob("*.toml"))
+X5650 = (Path(machines.__file__).parent / "xeon-x5650.toml").read_text(encoding="utf-8")
+MIB = 2**20
+
+
+def _numbers(machine: Machine) -> Iterator[Number]:
+    yield machine.clock_ghz
+    groups = [machine.latency_cycles, machine.energy_pj]
+    for group in groups:
+        for _, number in group or ():
+            if number is not None:
+                yield number
+
+
+def test_the_designs_seven_machines_are_shipped() -> None:
+    assert {
+        "xeon-x5650",
+        "core-i5-broadwell",
+        "core-i7-4770",
+        "core-i7-6700",
+        "xeon-e5-2699v4",
+        "xeon-8180",
+        "epyc-7601",
+    } <= set(SHIPPED)
+    assert machine_names() == sorted(machine_names())
+    assert set(SHIPPED) <= set(machine_names())
+    assert DEFAULT_MACHINE == "xeon-x5650"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_number_has_a_source_and_lies_in_its_range(name: str) -> None:
+    machine = load_machine(name)
+    assert machine.name == name
+    for number in _numbers(machine):
+        assert math.isfinite(number.value)
+        assert (number.low is None) == (number.high is None)
+        assert (number.low or number.value) <= number.value <= (number.high or number.value)
+        assert len(number.source) > 5
+    for _, cache in machine.caches:
+        assert cache is None or len(cache.source) > 5
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_levels_get_slower_and_larger_outwards(name: str) -> None:
+    machine = load_machine(name)
+    latency, caches = machine.latency_cycles, machine.caches
+    assert latency.l1.value < latency.ll.value < latency.memory.value
+    assert caches.d1.size_bytes < caches.ll.size_bytes
+    if latency.l2 is not None:
+        assert latency.l1.value < latency.l2.value < latency.ll.value
+    assert machine.energy_pj is None or (
+        machine.energy_pj.l1.value < machine.energy_pj.ll.value < machine.energy_pj.memory.value
+    )
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_eq_2_1_can_be_computed(name: str) -> None:
+    cost = price(make_counts(), load_machine(name))
+    assert cost.cycles > 0
+    assert cost.joules is None or cost.joules > 0
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_simulator_takes_every_machine(name: str) -> None:
+    real, simulated = load_machine(name).geometry, load_machine(name).simulated_geometry
+    for (_, wanted), (_, taken) in zip(real, simulated, strict=True):
+        assert math.log2(taken.sets).is_integer()
+        assert taken.size_bytes == pytest.approx(wanted.size_bytes, rel=0.05)
+
+
+def test_the_papers_machine() -> None:
+    machine = load_machine("xeon-x5650")
+    latency = machine.latency_cycles
+    assert machine.clock_ghz.value == 2.66
+    assert (latency.l1.value, latency.ll.value, latency.memory.value) == (4, 41, 178.22)
+    assert str(machine.geometry.d1) == "32768,8,64"
+    assert str(machine.geometry.ll) == "12582912,16,64"
+    assert str(machine.simulated_geometry.d1) == "32768,8,64"
+    assert str(machine.simulated_geometry.ll) == "12582912,24,64"
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "ways", "taken"),
+    [
+        (12 * MIB, 16, "12582912,24,64"),  # as Valgrind itself does with an X5650
+        (3 * MIB, 12, "3145728,12,64"),
+        (32768, 8, "32768,8,64"),
+        (64, 1, "64,1,64"),
+        (64, 8, "64,1,64"),
+    ],
+)
+def test_simulated_cache(size_bytes: int, ways: int, taken: str) -> None:
+    assert str(simulated_cache(Cache(size_bytes=size_bytes, ways=ways))) == taken
+
+
+def test_where_no_number_of_ways_keeps_the_size_it_changes_by_half_a_way() -> None:
+    taken = simulated_cache(Cache(size_bytes=55 * MIB, ways=20))
+    assert (taken.sets, abs(taken.size_bytes - 55 * MIB)) == (32768, MIB)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 20), st.integers(1, 32))
+def test_a_power_of_two_of_sets_stays_as_it_is(exponent: int, ways: int) -> None:
+    cache = Cache(size_bytes=2**exponent * ways * 64, ways=ways)
+    assert simulated_cache(cache) == cache
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2**21), st.integers(1, 48))
+def test_the_nearest_cache_has_a_power_of_two_of_sets(lines: int, ways: int) -> None:
+    cache = Cache(size_bytes=lines * 64, ways=ways)
+    taken = simulated_cache(cache)
+    sets = taken.size_bytes // (taken.ways * 64)
+    assert taken.size_bytes == sets * taken.ways * 64
+    assert sets & (sets - 1) == 0
+    assert abs(taken.size_bytes - cache.size_bytes) <= sets * 64 / 2
+    assert simulated_cache(taken) == taken
+
+
+def test_reading_a_profile() -> None:
+    machine = machine_from_toml(X5650, "mine")
+    assert machine.name == "mine"
+    assert machine.latency_cycles == load_machine("xeon-x5650").latency_cycles
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("value = 178.22", "value = -178.22", "latency_cycles.memory.value"),
+        ("value = 178.22", "value = 0", "latency_cycles.memory.value"),
+        ("value = 178.22", "value = nan", "latency_cycles.memory.value"),
+        ("value = 178.22", 'value = "fast"', "latency_cycles.memory.value"),
+        ("value = 178.22", "", "latency_cycles.memory.value"),
+        ("size_bytes = 12582912", "size_bytes = -1", "caches.ll.size_bytes"),
+        ("size_bytes = 12582912", "size_bytes = 1.5", "caches.ll.size_bytes"),
+        ("ways = 16", "ways = 0", "caches.ll.ways"),
+        ('source = "the paper, section 2.2"', "", "clock_ghz.source"),
+        ('source = "the paper, section 2.2"', 'source = ""', "clock_ghz.source"),
+        ("[latency_cycles.ll]", "[latency_cycles.l9]", "latency_cycles.ll"),
+        ("[energy_pj.l1]", "[energy_pj.register]", "energy_pj.l1"),
+        ("[clock_ghz]", "[clock_mhz]", "clock_ghz"),
+        ("value = 2.66", "value = 2.66\ncolour = 1", "clock_ghz.colour"),
+        ('title = "', 'titel = "', "title"),
+    ],
+)
+def test_a_bad_profile_names_the_field(old: str, new: str, told: str) -> None:
+    assert X5650.count(old) == 1
+    with pytest.raises(MachineError) as caught:
+        machine_from_toml(X5650.replace(old, new), "mine")
+    message = str(caught.value)
+    assert message.startswith(f"the profile of machine mine cannot be used: {told}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["title = ", "[[", "not toml at all", "a = 1\na = 2"])
+def test_what_is_not_toml(text: str) -> None:
+    with pytest.raises(MachineError, match="the profile of machine mine is not TOML"):
+        machine_from_toml(text, "mine")
+
+
+def test_an_empty_profile() -> None:
+    with pytest.raises(MachineError, match="cannot be used: title"):
+        machine_from_toml("", "mine")
+
+
+def test_unknown_machine_offers_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError, match="unknown machine 'xeon-x5560': did you mean 'xeon-x5650'"
+    ):
+        load_machine("xeon-x5560")
+
+
+@pytest.mark.parametrize("name", ["../machines/xeon-x5650", "xeon-x5650.toml", ""])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(UnknownNameError):
+        load_machine(name)
+
+
+def test_a_machine_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = tmp_path / "board.toml"
+    profile.write_text(X5650.replace("value = 178.22", "value = 300"), encoding="utf-8")
+    (tmp_path / "powerml_tests_machine.py").write_text(f"path = {str(profile)!r}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("board", "powerml_tests_machine:path", "powerml.machines")
+
+    def entry_points(group: str) -> list[EntryPoint]:
+        return [point] if group == point.group else []
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+    assert "board" in machine_names()
+    assert load_machine("board").name == "board"
+    assert load_machine("board").latency_cycles.memory.value == 300

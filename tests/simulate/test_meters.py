@@ -1,0 +1,225 @@
+"""The real simulator: what it counts, and how it takes what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from powerml.counts import EVENTS
+from powerml.datasets import Dataset
+from powerml.errors import WorkerError
+from powerml.fingerprint import differences
+from powerml.machines import Machine
+from powerml.simulate.meters import CachegrindMeter, CallgrindMeter
+from powerml.workload import Workload
+from tests.doubles import WorkloadMaker
+from tests.simulate.processes import children, is_running, wait_for
+
+pytestmark = pytest.mark.simulator
+
+TOPOLOGY = "dffr:layers=1,width=3"
+# Long enough that a test can reach into it before it ends.
+LONG_EPOCHS = 1000
+
+
+def test_counts_repeat_to_the_last_digit(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    first, second = (callgrind.measure(make(TOPOLOGY), mnist_small) for _ in range(2))
+    assert first == second
+    assert [phase.name for phase in first] == ["training", "inference"]
+    assert all(getattr(first[0].counts, event) > 0 for event in EVENTS)
+
+
+def test_another_measurement_in_between_changes_nothing(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    before = callgrind.measure(make(TOPOLOGY), mnist_small)
+    callgrind.measure(make("cnn:layers=1,filters=1,kernel=2"), mnist_small)
+    assert callgrind.measure(make(TOPOLOGY), mnist_small) == before
+
+
+def test_more_work_costs_more(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    small = callgrind.measure(make(TOPOLOGY, batch_size=50), mnist_small)
+    deep = callgrind.measure(make("dffr:layers=6,width=3", batch_size=50), mnist_small)
+    fine = callgrind.measure(make(TOPOLOGY, batch_size=25), mnist_small)
+    for phase in range(2):
+        assert deep[phase].counts.data_accesses > small[phase].counts.data_accesses
+        assert fine[phase].counts.data_accesses > small[phase].counts.data_accesses
+    assert (small[0].steps_total, fine[0].steps_total) == (2, 4)
+
+
+def test_a_batch_larger_than_the_data_is_one_batch_of_all_the_data(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    exact, larger = (
+        callgrind.measure(make(TOPOLOGY, batch_size=size), mnist_small) for size in (100, 128)
+    )
+    assert exact == larger
+    assert [phase.steps_total for phase in larger] == [1, 1]
+
+
+def test_images_are_cold_when_the_region_starts(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    _, inference = callgrind.measure(make(TOPOLOGY, batch_size=100), mnist_small)
+    lines = mnist_small.inputs(mnist_small.test, scaled=True).nbytes // 64
+    # Python reads the head of the file through a buffer of 8 KiB, whose lines have been seen.
+    seen_lines = 8192 // 64
+    assert inference.counts.DLmr >= lines - seen_lines
+
+
+def test_the_fingerprint_tells_what_was_simulated(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset, machine: Machine
+) -> None:
+    callgrind.measure(make(TOPOLOGY), mnist_small)
+    fingerprint = callgrind.fingerprint()
+    assert fingerprint.geometry == machine.geometry
+    assert fingerprint.simulated_geometry == machine.simulated_geometry
+    assert {"valgrind", "python", "numpy", "keras", "torch", "powerml"} <= set(fingerprint.software)
+    assert not any(feature.startswith("AVX512") for feature in fingerprint.cpu_features)
+    assert differences(fingerprint, callgrind.fingerprint()) == []
+
+
+def test_a_network_that_cannot_be_built_fails_with_its_reason_and_the_server_survives(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    broken = make(TOPOLOGY).model_copy(update={"topology": "dffr:layers=99,width=3"})
+    with pytest.raises(WorkerError, match="layers=99 is out of bounds"):
+        callgrind.measure(broken, mnist_small)
+    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+
+
+def test_one_that_takes_too_long_is_stopped_and_the_server_survives(
+    machine: Machine, callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
+    limit, callgrind._limit_seconds = callgrind._limit_seconds, 1.0
+    try:
+        with pytest.raises(WorkerError, match="took longer than 1 s and was stopped"):
+            callgrind.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
+    finally:
+        callgrind._limit_seconds = limit
+    wait_for(lambda: not children(server))
+    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(signal.SIGSEGV, r"crashed \(SIGSEGV\)"), (signal.SIGKILL, "was killed: out of memory")],
+)
+def test_a_crash_fails_its_measurement_alone(
+    callgrind: CallgrindMeter,
+    make: WorkloadMaker,
+    mnist_small: Dataset,
+    number: signal.Signals,
+    message: str,
+) -> None:
+    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
+    killer = threading.Thread(target=lambda: os.kill(_measured_child(server), number))
+    killer.start()
+    with pytest.raises(WorkerError, match=message):
+        callgrind.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
+    killer.join()
+    wait_for(lambda: not children(server))
+    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+
+
+def test_a_server_that_dies_is_started_again_and_the_measurement_repeated(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    before = callgrind.measure(make(TOPOLOGY), mnist_small)
+    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
+    child: list[int] = []
+
+    def kill_the_server() -> None:
+        child.append(_measured_child(server))
+        os.kill(server, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_server)
+    killer.start()
+    stages: list[str] = []
+    after = callgrind.measure(make(TOPOLOGY), mnist_small, stages.append)
+    killer.join()
+    assert any("starting it again" in stage for stage in stages)
+    wait_for(lambda: not is_running(child[0]))
+    # Two starts on one machine: equal to the last digit, as within one.
+    assert after == before
+
+
+def test_temporary_files_are_in_one_folder_and_gone_afterwards(
+    machine: Machine, mnist_small: Dataset, make: WorkloadMaker
+) -> None:
+    with CallgrindMeter(machine, "torch") as meter:
+        meter.start()
+        folder = meter.folder
+        assert (folder.stat().st_mode & 0o777) == 0o700
+        assert meter.server is not None
+        pid = meter.server.pid
+        assert is_running(pid)
+    assert not folder.exists()
+    assert not is_running(pid)
+
+
+def test_cachegrind_counts_a_whole_process(
+    machine: Machine, mnist_small: Dataset, make: WorkloadMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The whole process takes minutes; that it is stopped in time and leaves nothing takes seconds.
+    with CachegrindMeter(machine, "torch", limit_seconds=3.0) as meter:
+        with pytest.raises(WorkerError, match="took longer than 3 s"):
+            meter.measure(make(TOPOLOGY), mnist_small)
+        folder = meter.folder
+    assert not folder.exists()
+
+
+def _server_pid(meter: CallgrindMeter, workload: Workload, dataset: Dataset) -> int:
+    meter.measure(workload, dataset)
+    assert meter.server is not None
+    return meter.server.pid
+
+
+def _measured_child(server: int) -> int:
+    """The child in which the first of the phases runs: a grandchild of the server."""
+    return wait_for(lambda: [pid for keeper in children(server) for pid in children(keeper)])[0]
+
+
+def _assert_it_still_measures(meter: CallgrindMeter, workload: Workload, dataset: Dataset) -> None:
+    assert meter.measure(workload, dataset)[0].counts.Ir > 0
+
+
+def test_data_of_any_shape_can_be_measured(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+    from powerml.datasets import load_dataset
+    from powerml.topology import parse_topology
+    from powerml.workload import make_workload
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / "vectors.npz"
+    arrays = {
+        f"{kind}_{part}": values
+        for part in ("train", "test")
+        for kind, values in (
+            ("x", rng.normal(size=(30, 12)).astype(np.float32)),
+            ("y", np.arange(30) % 5),
+        )
+    }
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    dataset = load_dataset(str(path))
+    workload = make_workload(
+        parse_topology(TOPOLOGY),
+        dataset,
+        batch_size=16,
+        epochs=1,
+        protocol="default",
+        backend="torch",
+        validation=0.1,
+        seed=0,
+    )
+    training, _ = callgrind.measure(workload, dataset)
+    assert training.counts.Ir > 0

@@ -1,0 +1,213 @@
+"""The command line: what it prints where, its exit codes, and one line for every error."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+import powerml
+from powerml import cli
+from powerml.machines import Machine
+from tests.doubles import FormulaMeter
+from tests.simulate.processes import wait_for
+
+TOPOLOGY = "dffr:layers=2,width=16"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process; return its exit code and both outputs."""
+
+    def runner(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["powerml", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), out, err
+
+    return runner
+
+
+@pytest.fixture
+def replay(machine: Machine, tmp_path: Path) -> str:
+    """The name of a meter that knows one workload."""
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    path = tmp_path / "record.json"
+    path.write_text(record.to_json(), encoding="utf-8")
+    return f"replay:{path}"
+
+
+def test_measure_prints_costs_with_their_units_and_the_score(run: Run, replay: str) -> None:
+    code, out, _ = run("measure", TOPOLOGY, "--meter", replay)
+    assert code == 0
+    assert "cost on xeon-x5650 (Mcycles)" in out
+    assert "energy (mJ, estimated)" in out
+    assert "(validation)" in out
+
+
+def test_measure_json_is_one_record_and_nothing_else(run: Run, replay: str) -> None:
+    code, out, _ = run("measure", TOPOLOGY, "--meter", replay, "--json")
+    assert code == 0
+    record = powerml.Measurement.model_validate_json(out)
+    assert record.workload.topology == TOPOLOGY
+    assert json.loads(out)["schema"] == "powerml.measurement/1"
+
+
+def test_machines_are_listed_and_shown(run: Run) -> None:
+    code, out, _ = run("machines")
+    assert code == 0
+    assert all(name in out for name in powerml.machine_names())
+    code, out, _ = run("machines", "show", "xeon-x5650")
+    assert code == 0
+    assert "simulated as 12582912,24,64" in out
+    assert "178.22" in out
+    code, out, _ = run("machines", "show", "xeon-x5650", "--json")
+    assert json.loads(out)["latency_cycles"]["memory"]["value"] == 178.22
+
+
+def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "valgrind" in out
+    monkeypatch.setenv("PATH", "/nowhere")
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "apt-get install valgrind" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["measure", "dfr:layers=1,width=1"], "unknown family 'dfr': did you mean 'dffr'?"),
+        (["measure", "dffr:layers=11,width=1"], "layers is 1 to 10"),
+        (["measure", "dffr:layer=1,width=1"], "did you mean 'layers'?"),
+        (["measure", TOPOLOGY, "--machine", "xeon-5650"], "did you mean 'xeon-x5650'?"),
+        (["measure", TOPOLOGY, "--data", "/nowhere/x.npz"], "does not exist"),
+        (["measure", TOPOLOGY, "--batch-size", "many"], "valid integer"),
+        (["measure", TOPOLOGY, "--no-such-option"], "No such option"),
+        (["measure"], "Missing argument"),
+        (["machines", "show", "pdp11"], "unknown machine 'pdp11'"),
+        (["optimize", "--alpha", "0.8", "--beta", "0.3"], "alpha + beta is 1.1"),
+        (["optimize", "--resume", "--study", "none"], "no study in"),
+        (["optimise"], "No such command"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    run: Run,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("powerml: error: ")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failing_while_running_is_one_line_and_exit_code_1(run: Run, replay: str) -> None:
+    code, out, err = run("measure", TOPOLOGY, "--batch-size", "7", "--meter", replay)
+    assert (code, out) == (1, "")
+    assert "powerml: error: nothing was recorded for dffr:layers=2,width=16, batch 7" in err
+    assert "Traceback" not in err
+
+
+def test_a_backend_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    ended = _powerml("measure", TOPOLOGY, environment={"KERAS_BACKEND": "mxnet"})
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "KERAS_BACKEND is 'mxnet'" in ended.stderr
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    # A limit on the size of files stands for a full disk.
+    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "limited"]
+    command = [*limited, sys.executable, "-m", "powerml.cli", "optimize", "--out", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode in (1, 2)
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.strip().splitlines()[-1].startswith("powerml: error: ")
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupting_a_search_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "powerml.cli", "optimize", "--out", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
+        wait_for(lambda: list(temporary.glob("powerml-*/worker-*.log")))
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "stopped before the first trial ended" in err
+    assert list(temporary.glob("powerml-*")) == []
+    assert not (tmp_path / "out" / "dffr-mnist_small-a0.5-b0.05-s0-1").exists()
+
+
+def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from powerml.report.progress import StudyProgress
+
+    monkeypatch.setattr(sys, "argv", ["powerml", "optimize", "--trials", "5"])
+    progress = StudyProgress(Console(stderr=True))
+    progress.folder = Path("powerml-studies/my study")
+    assert cli._command_to_resume(progress) == (
+        "powerml optimize --trials 5 --study 'my study' --resume"
+    )
+
+
+@pytest.mark.parametrize("command", ["measure", "optimize"])
+def test_defaults_are_those_of_the_api(command: str) -> None:
+    api = inspect.signature(getattr(powerml, command)).parameters
+    shown = inspect.signature(getattr(cli, command)).parameters
+    for name, parameter in shown.items():
+        if name in api and api[name].default is not inspect.Parameter.empty:
+            assert str(parameter.default) == str(api[name].default), name
+
+
+def test_every_command_has_an_example() -> None:
+    group = typer.main.get_command(cli.app)
+    commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
+    assert set(commands) == {"doctor", "machines", "measure", "optimize"}
+    for command in commands.values():
+        assert "Example:" in command.help
+
+
+def _powerml(
+    *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "powerml.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )

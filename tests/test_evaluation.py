@@ -1,0 +1,72 @@
+"""`powerml.measure`: counts, costs and score in one record."""
+
+from __future__ import annotations
+
+import pytest
+
+import powerml
+from powerml.errors import TopologyError, UnknownNameError, UsageError
+from powerml.machines import Machine
+from tests.doubles import FormulaMeter
+
+TOPOLOGY = "dffr:layers=2,width=16"
+
+
+def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    assert [phase.name for phase in record.phases] == ["training", "inference"]
+    training = record.phase("training")
+    assert training.steps_total == training.steps_simulated == 8
+    assert training.costs[machine.name] == powerml.price(training.counts, machine)
+    assert record.score_split == "validation"
+    assert record.score is not None
+    assert 0.5 < record.score <= 1
+
+
+def test_it_survives_json(machine: Machine) -> None:
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    assert powerml.Measurement.model_validate_json(record.to_json()) == record
+    assert '"schema": "powerml.measurement/1"' in record.to_json()
+
+
+def test_scores_repeat(machine: Machine) -> None:
+    meter = FormulaMeter(machine)
+    scores = [powerml.measure(TOPOLOGY, meter=meter, seed=3).score for _ in range(2)]
+    assert scores[0] == scores[1]
+
+
+def test_the_papers_protocol_scores_on_the_test_split(machine: Machine) -> None:
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine), protocol="paper")
+    assert record.score_split == "test"
+    assert record.workload.protocol == "paper"
+
+
+def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) -> None:
+    meter = FormulaMeter(machine)
+    data, everything = (
+        powerml.measure(TOPOLOGY, meter=meter, accesses=accesses) for accesses in ("data", "all")
+    )
+    assert everything.phase("training").counts == data.phase("training").counts
+    more = everything.cost_cycles("training", machine.name)
+    assert more > data.cost_cycles("training", machine.name)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"topology": "dffr:layers=2"}, TopologyError, "dffr needs width"),
+        ({"topology": "cnm:layers=2"}, UnknownNameError, "did you mean 'cnn'"),
+        ({"batch_size": 0}, UsageError, "batch size is 0"),
+        ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
+        ({"accesses": "some"}, UnknownNameError, "known: all, data"),
+        ({"protocol": "papers"}, UnknownNameError, "did you mean 'paper'"),
+        ({"meter": "calgrind"}, UnknownNameError, "did you mean 'callgrind'"),
+        ({"limit_seconds": 0}, UsageError, "the limit is 0 s"),
+    ],
+)
+def test_wrong_use_is_refused(
+    options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    arguments: dict[str, object] = {"topology": TOPOLOGY, **options}
+    with pytest.raises(error, match=message):
+        powerml.measure(**arguments)  # type: ignore[arg-type]

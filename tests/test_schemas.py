@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from powerml.counts import EVENTS
+from tests.builders import (
+    make_failed_trial,
+    make_measurement,
+    make_study,
+    make_trial,
+)
+
+ROOT = Path(__file__).parent.parent
+SCHEMAS = ROOT / "schemas"
+
+
+def _script() -> ModuleType:
+    path = ROOT / "scripts" / "write_schemas.py"
+    spec = importlib.util.spec_from_file_location("write_schemas", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def _schema(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def _validate(document: object, name: str) -> None:
+    schema = _schema(name)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+def _json(record: BaseModel) -> Any:
+    return json.loads(record.model_dump_json(by_alias=True))
+
+
+def test_the_files_are_what_the_script_makes() -> None:
+    script = _script()
+    made = {f"{name}.json": script.schema_text(record) for name, record in script.RECORDS.items()}
+    found = {path.name: path.read_text(encoding="utf-8") for path in SCHEMAS.iterdir()}
+    assert found == made, "a record has changed: if that is meant, run make schemas"
+
+
+def test_a_measurement_is_as_its_schema_says() -> None:
+    _validate(_json(make_measurement()), "measurement-1")
+    _validate(
+        _json(make_measurement(score=None, score_split=None, scores=[], accesses="all")),
+        "measurement-1",
+    )
+
+
+def test_a_measurement_has_the_fields_that_others_build_on() -> None:
+    written = json.loads(make_measurement().to_json())
+    assert written["schema"] == "powerml.measurement/1"
+    assert {"workload", "phases", "score", "fingerprint", "seconds"} <= set(written)
+    for phase in written["phases"]:
+        assert set(phase) == {
+            "name",
+            "counts",
+            "costs",
+            "fidelity",
+            "error_bound",
+            "steps_simulated",
+            "steps_total",
+            "parts",
+        }
+        assert set(phase["counts"]) == set(EVENTS)
+        assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        make_trial(),
+        make_trial(number=2, repeats=1),
+        make_failed_trial("training crashed (SIGSEGV)"),
+    ],
+    ids=["measured", "repeated", "failed"],
+)
+def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
+    _validate(_json(record), "trial-1")
+
+
+def test_a_study_is_as_its_schema_says() -> None:
+    trials = [make_trial(), make_failed_trial("killed", number=2)]
+    _validate(json.loads(make_study(trials=trials).to_json()), "study-1")
+    _validate(json.loads(make_study(reference=None).to_json()), "study-1")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "powerml.measurement/2"),
+        (("score",), 1.5),
+        (("workload", "classes"), 1),
+        (("phases", 0, "counts", "Ir"), -1),
+        (("phases", 0, "counts", "Ir"), 0.5),
+        (("phases", 0, "fidelity"), "guessed"),
+        (("surprise",), True),
+    ],
+)
+def test_the_schema_refuses_what_is_no_measurement(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    document = _json(make_measurement())
+    inner = document
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        _validate(document, "measurement-1")

@@ -1,0 +1,261 @@
+"""The search: eq. 2.6 over trials, with real training and counts by a formula."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+import powerml
+from powerml.errors import MeasurementError, StudyError, UnknownNameError, UsageError
+from powerml.machines import Machine
+from powerml.records import StudyRecord, TrialRecord
+from powerml.search import Listener
+from tests.doubles import FormulaMeter
+
+REFERENCE = "dffr:layers=5,width=10 batch 64"
+
+
+def search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
+    arguments: dict[str, object] = {"trials": 4, "study": "s", "out": out, "meter": meter}
+    return powerml.optimize("dffr", **{**arguments, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def meter(machine: Machine) -> FormulaMeter:
+    return FormulaMeter(machine)
+
+
+def test_a_study_measures_the_reference_once_and_each_topology_once(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    record = search(meter, tmp_path)
+    assert meter.measured[0] == REFERENCE
+    assert len(meter.measured) == len(set(meter.measured)) == 5
+    assert [trial.number for trial in record.trials] == [1, 2, 3, 4]
+
+
+def test_objectives_are_eq_2_6_of_what_is_recorded(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, alpha=0.5, beta=0.2)
+    for trial in record.trials:
+        assert trial.training_cost_ratio is not None
+        assert trial.inference_cost_ratio is not None
+        assert trial.score is not None
+        assert trial.objective == pytest.approx(
+            0.5 * trial.training_cost_ratio**2
+            + 0.2 * trial.inference_cost_ratio**2
+            - 0.3 * trial.score
+        )
+    objectives = [trial.objective for trial in record.trials if trial.objective is not None]
+    assert record.best.objective == min(objectives)
+
+
+def test_costs_are_relative_to_the_first_trial_where_it_is_asked_for(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    record = search(meter, tmp_path, reference="first")
+    assert record.reference is None
+    first = record.trials[0]
+    assert (first.training_cost_ratio, first.inference_cost_ratio) == (1, 1)
+    assert REFERENCE not in meter.measured
+
+
+def test_the_reference_can_be_chosen(meter: FormulaMeter, tmp_path: Path) -> None:
+    search(meter, tmp_path, reference="dffr:layers=1,width=2")
+    assert meter.measured[0] == "dffr:layers=1,width=2 batch 64"
+
+
+def test_the_saved_model_is_the_one_that_was_evaluated(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path)
+    best = tmp_path / "s" / "best"
+    assert TrialRecord.model_validate_json((best / "trial.json").read_text()) == record.best
+    model = keras.saving.load_model(best / "model.keras", safe_mode=True)
+    dataset = powerml.load_dataset("mnist_small")
+    for split, score in (
+        (dataset.validation, record.best.score),
+        (dataset.test, record.test_score),
+    ):
+        inputs = dataset.inputs(split, scaled=True)
+        _, accuracy = model.evaluate(inputs, split.labels, batch_size=100, verbose=0)
+        assert accuracy == pytest.approx(score)
+
+
+def test_two_runs_with_one_seed_are_the_same_study(meter: FormulaMeter, tmp_path: Path) -> None:
+    one, other = (search(meter, tmp_path, study=name) for name in ("one", "other"))
+    assert _results(one) == _results(other)
+    assert _results(one) != _results(search(meter, tmp_path, study="third", seed=1))
+
+
+def test_an_interrupted_study_ends_as_if_it_had_not_been(machine: Machine, tmp_path: Path) -> None:
+    whole = search(FormulaMeter(machine), tmp_path, study="whole", trials=6)
+
+    class InterruptedMeter(FormulaMeter):
+        def measure(self, workload, dataset, notify=lambda _message: None):  # type: ignore[no-untyped-def]
+            if len(self.measured) == 4:
+                raise KeyboardInterrupt
+            return super().measure(workload, dataset, notify)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(InterruptedMeter(machine), tmp_path, trials=6)
+    second = FormulaMeter(machine)
+    resumed = search(second, tmp_path, trials=6, resume=True)
+    assert _results(resumed) == _results(whole)
+    assert len(second.measured) == 3
+    assert REFERENCE not in second.measured
+
+
+def test_resuming_a_finished_study_measures_nothing(meter: FormulaMeter, tmp_path: Path) -> None:
+    first = search(meter, tmp_path)
+    count = len(meter.measured)
+    again = search(meter, tmp_path, resume=True)
+    assert len(meter.measured) == count
+    assert (again.best, again.test_score) == (first.best, first.test_score)
+
+
+def test_a_topology_met_before_is_not_measured_again(
+    meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from powerml.families.dffr import Dffr
+    from powerml.topology import Bounds
+
+    monkeypatch.setattr(Dffr, "bounds", {"layers": Bounds(1, 1), "width": Bounds(1, 1)})
+    monkeypatch.setattr(Dffr, "batch_size_bounds", Bounds(50, 51))
+    monkeypatch.setattr(Dffr, "reference", {"layers": 1, "width": 1})
+    record = search(meter, tmp_path, trials=5)
+    assert len(meter.measured) == 3
+    repeated = [trial for trial in record.trials if trial.repeats is not None]
+    assert len(repeated) == 3
+    for trial in repeated:
+        first = record.trials[(trial.repeats or 0) - 1]
+        assert first.repeats is None
+        assert (first.topology, first.batch_size) == (trial.topology, trial.batch_size)
+        assert first.objective == trial.objective
+
+
+def test_failed_trials_are_recorded_with_their_reason_and_the_search_goes_on(
+    machine: Machine, tmp_path: Path
+) -> None:
+    failures = iter([False, True, False, True, False])
+    meter = FormulaMeter(machine, failing=lambda _workload: next(failures))
+    record = search(meter, tmp_path)
+    failed = [trial for trial in record.trials if trial.failure is not None]
+    assert len(failed) == 2
+    for trial in failed:
+        assert trial.failure is not None
+        assert "crashed (SIGSEGV)" in trial.failure
+        assert (trial.objective, trial.score, trial.measurement) == (None, None, None)
+
+
+def test_when_no_trial_succeeds_the_reasons_are_given(machine: Machine, tmp_path: Path) -> None:
+    outcomes = iter([False, True, True])
+    meter = FormulaMeter(machine, failing=lambda _workload: next(outcomes))
+    with pytest.raises(MeasurementError, match=r"no trial succeeded: .*crashed \(SIGSEGV\)"):
+        search(meter, tmp_path, trials=2)
+
+
+def test_when_the_reference_fails_nothing_is_left(machine: Machine, tmp_path: Path) -> None:
+    meter = FormulaMeter(machine, failing=lambda _workload: True)
+    with pytest.raises(MeasurementError, match="crashed"):
+        search(meter, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_counts_made_otherwise_are_not_mixed_into_a_study(
+    meter: FormulaMeter, machine: Machine, tmp_path: Path
+) -> None:
+    search(meter, tmp_path, trials=2)
+    other = FormulaMeter(machine)
+    other._fingerprint = other._fingerprint.model_copy(update={"software": {"torch": "3.0"}})
+    with pytest.raises(StudyError, match=r"cannot be gone on with: .*torch"):
+        search(other, tmp_path, trials=3, resume=True)
+
+
+def test_the_score_is_averaged_over_seeds(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2, score_seeds=2)
+    for trial in record.trials:
+        assert trial.measurement is not None
+        assert len(trial.measurement.scores) == 2
+        assert trial.score == pytest.approx(sum(trial.measurement.scores) / 2)
+    assert {path.name for path in (tmp_path / "s" / "best").iterdir()} == {
+        "model.keras",
+        "model-2.keras",
+        "trial.json",
+    }
+
+
+def test_the_papers_protocol_scores_on_the_test_split(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2, protocol="paper")
+    assert record.best.measurement is not None
+    assert record.best.measurement.score_split == "test"
+    assert record.best.score == pytest.approx(record.test_score)
+
+
+def test_a_listener_hears_of_every_trial(meter: FormulaMeter, tmp_path: Path) -> None:
+    class Recorder(Listener):
+        heard: list[str] = []  # noqa: RUF012
+
+        def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
+            self.heard.append(f"{folder.name} {finished_trials}/{trials}")
+
+        def trial_ended(self, record: TrialRecord) -> None:
+            self.heard.append(f"trial {record.number}")
+
+    search(meter, tmp_path, trials=2, listener=Recorder())
+    assert Recorder.heard == ["s 0/2", "trial 1", "trial 2"]
+
+
+def test_the_journal_is_the_one_truth(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2)
+    lines = (tmp_path / "s" / "study.journal").read_text(encoding="utf-8").splitlines()
+    stored = [json.loads(line).get("user_attr", {}).get("record") for line in lines]
+    trials = [TrialRecord.model_validate(one) for one in stored if one is not None]
+    assert trials == record.trials
+
+
+def test_studies_without_a_name_get_folders_of_their_own(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    folders = [Path(search(meter, tmp_path, trials=1, study=None).folder) for _ in range(2)]
+    assert [folder.name for folder in folders] == [
+        "dffr-mnist_small-a0.5-b0.05-s0-1",
+        "dffr-mnist_small-a0.5-b0.05-s0-2",
+    ]
+    search(meter, tmp_path, trials=2, study=None, resume=True)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trials": 0}, "trials is 0"),
+        ({"startup_trials": 0}, "startup trials is 0"),
+        ({"score_seeds": -1}, "score seeds is -1"),
+        ({"alpha": -0.1}, "alpha is -0.1"),
+        ({"alpha": 0.9, "beta": 0.2}, "alpha \\+ beta is 1.1"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"machine": "xeon"}, "unknown machine 'xeon': did you mean 'xeon-8180'"),
+        ({"reference": "cnn:layers=1,filters=1,kernel=1"}, "is not of the family dffr"),
+        ({"reference": "dffr:layers=0,width=1"}, "out of bounds"),
+        ({"data": "mnist_smal"}, "did you mean 'mnist_small'"),
+        ({"study": "a/b"}, "is a path: give the folder with --out"),
+    ],
+)
+def test_wrong_use_is_refused_before_anything_is_made(
+    meter: FormulaMeter, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        search(meter, tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+    assert meter.measured == []
+
+
+def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'dffr'"):
+        powerml.optimize("dfr", out=tmp_path)
+
+
+def _results(record: StudyRecord) -> list[tuple[str, int, float | None]]:
+    return [(trial.topology, trial.batch_size, trial.objective) for trial in record.trials]
