@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from powerml.cost import Cost
 from powerml.counts import Counts
@@ -179,3 +183,21 @@ def make_machine(**fields: Any) -> Machine:
         "latency_cycles": {"l1": number(2), "ll": number(10), "memory": number(100)},
     }
     return Machine.model_validate({**ordinary, **fields})
+
+
+def make_arrays(**changed: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Eight training and four test images of two classes; what is given replaces the ordinary."""
+    rng = np.random.default_rng(0)
+    ordinary: dict[str, NDArray[Any]] = {
+        "x_train": rng.integers(0, 256, (8, 4, 3), dtype=np.uint8),
+        "y_train": np.array([0, 1] * 4),
+        "x_test": rng.integers(0, 256, (4, 4, 3), dtype=np.uint8),
+        "y_test": np.array([1, 0, 1, 0]),
+    }
+    return {**ordinary, **changed}
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> str:
+    """Write an ``.npz``; returns its path as the user would give it."""
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return str(path)

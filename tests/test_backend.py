@@ -82,7 +82,7 @@ def test_nothing_installed(install: Install) -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ("jax", "'jax', which is not installed: set it to one of torch, tensorflow"),
+        ("jax", "'jax', which is not installed: set it to torch or tensorflow"),
         ("openvino", "'openvino', which is not a backend powerML can measure"),
         ("pytorch", "'pytorch', which is not a backend powerML can measure"),
     ],

@@ -227,3 +227,15 @@ def test_without_plug_ins_there_are_the_papers_two() -> None:
 def test_parameters_come_in_the_familys_order() -> None:
     parameters: Mapping[str, int] = {"width": 3, "layers": 2}
     assert str(topology_of(find_family("dffr"), parameters)) == "dffr:layers=2,width=3"
+
+
+def test_equal_topologies_have_equal_hashes() -> None:
+    one = Topology("dffr", {"layers": 2, "width": 3})
+    other = Topology("dffr", {"width": 3, "layers": 2})
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+def test_a_number_with_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(TopologyError, match="cannot read"):
+        parse_topology(f"dffr:layers={'9' * 5000},width=1")

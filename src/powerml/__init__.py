@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from powerml.machines import Machine, load_machine, machine_names
     from powerml.measurement import Measurement, Phase
     from powerml.meters import Meter, ReplayMeter, make_meter
-    from powerml.objective import Weights, objective
+    from powerml.objective import Weights
     from powerml.records import StudyRecord, TrialRecord
     from powerml.search import optimize
     from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
@@ -64,7 +64,7 @@ _HOMES = {
     "powerml.machines": ("Machine", "load_machine", "machine_names"),
     "powerml.measurement": ("Measurement", "Phase"),
     "powerml.meters": ("Meter", "ReplayMeter", "make_meter"),
-    "powerml.objective": ("Weights", "objective"),
+    "powerml.objective": ("Weights",),
     "powerml.records": ("StudyRecord", "TrialRecord"),
     "powerml.search": ("optimize",),
     "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
@@ -109,7 +109,6 @@ __all__ = [
     "machine_names",
     "make_meter",
     "measure",
-    "objective",
     "optimize",
     "parse_topology",
     "price",

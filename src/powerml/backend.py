@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from importlib import metadata
 
 from powerml.errors import SetupError
 
-__all__ = ["BACKENDS", "installed_backends", "select_backend"]
+__all__ = ["BACKENDS", "backend_version", "installed_backends", "select_backend"]
 
 # In the order of preference: torch can be measured in forked children, so it comes first.
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -17,6 +18,12 @@ BACKENDS = ("torch", "jax", "tensorflow")
 def installed_backends() -> list[str]:
     """Backends whose package can be found, without importing it."""
     return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def backend_version(name: str) -> str:
+    """Version of an installed backend, whatever its package is called (tensorflow-cpu, ...)."""
+    packages = metadata.packages_distributions().get(name, [name])
+    return metadata.version(packages[0])
 
 
 def select_backend() -> str:
@@ -31,15 +38,21 @@ def select_backend() -> str:
         The backend asked for is not installed or not supported, or there is none.
     """
     if "keras" in sys.modules:
-        return str(sys.modules["keras"].backend.backend())
+        running = str(sys.modules["keras"].backend.backend())
+        if running not in BACKENDS:
+            raise SetupError(
+                f"Keras is running on {running}, which powerML cannot measure: "
+                f"set KERAS_BACKEND to one of {', '.join(BACKENDS)} before Keras is imported"
+            )
+        return running
     installed = installed_backends()
     wanted = os.environ.get("KERAS_BACKEND")
     if wanted and wanted not in installed:
         what = "is not installed" if wanted in BACKENDS else "is not a backend powerML can measure"
         raise SetupError(
             f"KERAS_BACKEND is {wanted!r}, which {what}: "
-            f"set it to one of {', '.join(installed) or 'none installed'}, "
-            f"or pip install 'powerml[torch]'"
+            + (f"set it to {' or '.join(installed)}, or " if installed else "")
+            + "pip install 'powerml[torch]'"
         )
     if not installed:
         raise SetupError(

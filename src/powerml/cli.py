@@ -240,7 +240,7 @@ def _print(*renderables: object) -> None:
 
     # A table in a file or a pipe must not be folded to 80 columns.
     width = None if sys.stdout.isatty() else 160
-    console = Console(width=width)
+    console = Console(width=width, markup=False, emoji=False)
     for renderable in renderables:
         console.print(renderable)
 

@@ -39,6 +39,7 @@ VALIDATION_ARRAYS = ("x_val", "y_val")
 # studies that differ in the seed alone are compared by their scores.
 VALIDATION_SEED = 0
 BYTE_MAX = 255
+LARGEST_LABEL = 2**31 - 1
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -120,11 +121,17 @@ def load_dataset(data: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
             arrays = _read(path)
     elif data == "mnist":
         arrays = _read(_mnist_path())
-    elif data.endswith(".npz") or os.sep in data or Path(data).is_file():
+    elif data.endswith(".npz") or os.sep in data or _is_file(data):
         arrays = _read(Path(data))
     else:
         arrays = _from_plug_in(data)
     return check_splits(arrays, data, validation)
+
+
+def _is_file(name: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return Path(name).is_file()
+    return False
 
 
 def _from_plug_in(name: str) -> Arrays:
@@ -145,7 +152,7 @@ def locate_mnist() -> Path:
     DatasetError
         It is in neither.
     """
-    if folder := os.environ.get("POWERML_DATA_DIR"):
+    if folder := os.environ.get("POWERML_DATA_DIR", ""):
         path = Path(folder) / "mnist.npz"
         where = f"POWERML_DATA_DIR is {folder}, but {path} does not exist"
     else:
@@ -159,7 +166,7 @@ def locate_mnist() -> Path:
 
 def _mnist_path() -> Path:
     """Return where MNIST lies, after Keras's own download where need be."""
-    if "POWERML_DATA_DIR" in os.environ:
+    if os.environ.get("POWERML_DATA_DIR", ""):
         return locate_mnist()
     with contextlib.suppress(DatasetError):
         return locate_mnist()
@@ -176,22 +183,19 @@ def _mnist_path() -> Path:
 
 
 def _read(path: Path) -> Arrays:
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist")
-    if not zipfile.is_zipfile(path):
+    try:
+        is_zip = zipfile.is_zipfile(path) if path.stat() else False
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} does not exist or cannot be read ({error})") from error
+    if not is_zip:
         raise DatasetError(
             f"{path} is not an .npz file, or it is truncated: write it with numpy.savez"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = set(archive.files)
-            if missing := [name for name in REQUIRED_ARRAYS if name not in found]:
-                raise DatasetError(
-                    f"{path} has no {', '.join(missing)}: it must hold {', '.join(REQUIRED_ARRAYS)}"
-                )
-            wanted = [name for name in (*REQUIRED_ARRAYS, *VALIDATION_ARRAYS) if name in found]
-            return {name: archive[name] for name in wanted}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            wanted = [*REQUIRED_ARRAYS, *VALIDATION_ARRAYS]
+            return {name: archive[name] for name in wanted if name in archive.files}
+    except Exception as error:  # a damaged file can raise anything: zlib, zip, header, memory
         if "pickle" in str(error):
             raise DatasetError(
                 f"{path} holds pickled objects, which are never loaded: save plain numeric arrays"
@@ -207,6 +211,13 @@ def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATI
     DatasetError
         Shapes, types, ranges, missing values or classes do not fit together.
     """
+    if missing := [key for key in REQUIRED_ARRAYS if key not in arrays]:
+        raise DatasetError(
+            f"{name} has no {', '.join(missing)}: it must hold {', '.join(REQUIRED_ARRAYS)}"
+        )
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DatasetError(f"{name}: {key} is no array: write the file with numpy.savez")
     if (one := [key for key in VALIDATION_ARRAYS if key in arrays]) and len(one) == 1:
         raise DatasetError(f"{name} has {one[0]} alone: give both x_val and y_val, or neither")
     splits = {
@@ -221,13 +232,7 @@ def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATI
                 f"{name}: x_{part} holds inputs of shape {split.images.shape[1:]}, "
                 f"x_train of {train.images.shape[1:]}: they must agree"
             )
-    widths = {arrays[f"y_{part}"].shape[1:] for part in splits}
-    if len(widths) > 1:
-        raise DatasetError(f"{name}: labels differ in form between splits: {sorted(widths)}")
-    one_hot_width = next(iter(widths))
-    classes = one_hot_width[0] if one_hot_width else int(train.labels.max()) + 1
-    if classes < 2:  # noqa: PLR2004 - one class leaves nothing to learn
-        raise DatasetError(f"{name} has {classes} class: at least 2 are needed")
+    classes = _count_classes(arrays, splits, name)
     for part, split in splits.items():
         if int(split.labels.max()) >= classes:
             raise DatasetError(
@@ -242,6 +247,32 @@ def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATI
     return Dataset(name, train, held_out, splits["test"], classes, digest)
 
 
+def _count_classes(arrays: Arrays, splits: dict[str, Split], name: str) -> int:
+    """Width of one-hot rows, or one more than the largest training label."""
+    labels = splits["train"].labels
+    if len(np.unique(labels)) == 1:
+        raise DatasetError(
+            f"{name}: all training labels are {labels[0]}: at least 2 classes are needed"
+        )
+    widths = {_one_hot_width(arrays[f"y_{part}"]) for part in splits}
+    if len(widths) > 1:
+        forms = ", ".join(f"{width} columns" if width else "integers" for width in sorted(widths))
+        raise DatasetError(f"{name}: labels differ in form between splits: {forms}")
+    if width := widths.pop():
+        return width
+    if labels.max() >= len(labels):
+        raise DatasetError(
+            f"{name}: y_train has label {labels.max()} for {len(labels)} inputs: "
+            "labels number the classes from 0"
+        )
+    return int(labels.max()) + 1
+
+
+def _one_hot_width(labels: NDArray[Any]) -> int:
+    """Number of columns of one-hot labels, 0 for integers."""
+    return int(labels.shape[1]) if labels.ndim == 2 and labels.shape[1] > 1 else 0  # noqa: PLR2004
+
+
 def _split(images: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> Split:
     if images.dtype.kind not in "uif":
         raise DatasetError(f"{name}: x_{part} holds {images.dtype}: numbers are needed")
@@ -250,13 +281,13 @@ def _split(images: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> 
             f"{name}: x_{part} has shape {images.shape}: "
             "it must be (number of inputs, ...) with nothing empty"
         )
-    if images.dtype.kind == "f" and not np.isfinite(images.astype(np.float32)).all():
+    if images.dtype.kind == "f" and not (np.abs(images) <= np.finfo(np.float32).max).all():
         raise DatasetError(
             f"{name}: x_{part} holds NaN, infinite or too large values for float32: remove them"
         )
-    if len(labels) != len(images):
+    if labels.ndim == 0 or len(labels) != len(images):
         raise DatasetError(
-            f"{name}: x_{part} has {len(images)} inputs and y_{part} {len(labels)} labels: "
+            f"{name}: x_{part} has {len(images)} inputs and y_{part} {labels.size} labels: "
             "they must agree"
         )
     return Split(images, _integer_labels(labels, part, name))
@@ -268,7 +299,11 @@ def _integer_labels(labels: NDArray[Any], part: str, name: str) -> NDArray[np.in
         raise DatasetError(f"{name}: y_{part} holds {labels.dtype}: give integers or one-hot rows")
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.rint(labels))).all():
         raise DatasetError(f"{name}: y_{part} holds values that are not whole numbers")
-    if labels.ndim == 2 and labels.shape[1] > 1:  # noqa: PLR2004 - rows and classes
+    if labels.size and labels.max() > LARGEST_LABEL:
+        raise DatasetError(
+            f"{name}: y_{part} has label {labels.max()}: labels number the classes from 0"
+        )
+    if _one_hot_width(labels):
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DatasetError(f"{name}: y_{part} has rows that are not one-hot: one 1, else 0")
         return cast(NDArray[np.int64], labels.argmax(axis=1).astype(np.int64))

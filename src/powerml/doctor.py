@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from powerml.backend import installed_backends, select_backend
+from powerml.backend import backend_version, installed_backends, select_backend
 from powerml.datasets import locate_mnist
 from powerml.errors import PowerMLError
 from powerml.simulate import launch
@@ -75,7 +75,7 @@ def _compiler() -> str:
 
 def _backend() -> str:
     chosen = select_backend()
-    others = [f"{name} {metadata.version(name)}" for name in installed_backends()]
+    others = [f"{name} {backend_version(name)}" for name in installed_backends()]
     return f"{chosen} (installed: {', '.join(others)})"
 
 

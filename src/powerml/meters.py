@@ -83,10 +83,8 @@ class ReplayMeter:
         """
         try:
             text = path.read_text(encoding="utf-8").strip()
-            try:
-                records = [Measurement.model_validate_json(text)]
-            except ValidationError:
-                records = [Measurement.model_validate_json(line) for line in text.splitlines()]
+            parts = [text] if text.startswith("{\n") else text.splitlines()
+            records = [Measurement.model_validate_json(part) for part in parts]
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read to be replayed: {error}") from error
         except ValidationError as error:

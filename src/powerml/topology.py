@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from powerml import families, registry
 from powerml.errors import TopologyError, UnknownNameError
@@ -26,6 +26,8 @@ __all__ = [
     "parse_topology",
     "topology_of",
 ]
+
+MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,12 @@ class Family(Protocol):
         parameters: Mapping[str, int],
         input_shape: tuple[int, ...],
         classes: int,
-        kernel_initializer: str | keras.Initializer,
+        kernel_initializer: str | dict[str, Any],
     ) -> keras.Model:
-        """Build the network, not compiled: inputs of `input_shape`, softmax over `classes`."""
+        """Build the network, not compiled: inputs of `input_shape`, softmax over `classes`.
+
+        `kernel_initializer` is what a Keras layer takes: a name or a configuration.
+        """
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Topology:
         return f"{self.family}:{values}"
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash((self.family, frozenset(self.parameters.items())))
 
 
 def _built_in_families() -> list[str]:
@@ -167,7 +172,7 @@ def parse_topology(text: str) -> Topology:
     for part in rest.split(",") if rest else []:
         parameter, equals, value = (piece.strip() for piece in part.partition("="))
         digits = value.removeprefix("-")
-        if not (equals and digits.isascii() and digits.isdigit()):
+        if not (equals and digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS):
             raise TopologyError(
                 f"cannot read {part.strip()!r} in topology {text!r}: "
                 "write name=integer, separated by commas"

@@ -87,9 +87,13 @@ def build_model(
     protocol: Protocol,
 ) -> keras.Model:
     """Build and compile a topology's network as the protocol has it."""
-    initializer: str | keras.Initializer = "glorot_uniform"
+    initializer: str | dict[str, Any] = "glorot_uniform"
     if protocol == "paper":
-        initializer = keras.initializers.RandomUniform(-PAPER_KERNEL_LIMIT, PAPER_KERNEL_LIMIT)
+        # A configuration, not an object: layers that share an object draw the same kernel.
+        initializer = {
+            "class_name": "RandomUniform",
+            "config": {"minval": -PAPER_KERNEL_LIMIT, "maxval": PAPER_KERNEL_LIMIT},
+        }
     model = family.build(parameters, input_shape, classes, initializer)
     model.compile(
         optimizer=family.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"]

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from powerml.topology import find_family
+from powerml.training import build_model, seed_everything
+from powerml.workload import check_protocol
 from tests.families.networks import (
     build,
     kernels,
@@ -65,3 +68,16 @@ def test_kernels_of_the_default_are_glorots() -> None:
     model = build("dffr", {"layers": 3, "width": 20})
     require_glorot_kernels(model)
     assert abs(kernels(model)[1]).max() > 0.05
+
+
+def test_layers_of_one_shape_draw_kernels_of_their_own_under_either_protocol() -> None:
+    for protocol in ("default", "paper"):
+        seed_everything(0)
+        model = build_model(
+            find_family("dffr"), {"layers": 4, "width": 5}, (28, 28), 2, check_protocol(protocol)
+        )
+        dense = [layer.get_weights()[0] for layer in model.layers if layer.get_weights()]
+        hidden = [kernel for kernel in dense if kernel.shape == (5, 5)]
+        assert len(hidden) == 3
+        assert not np.array_equal(hidden[0], hidden[1])
+        assert not np.array_equal(hidden[1], hidden[2])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from importlib import resources
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -216,3 +217,23 @@ def test_a_machine_of_another_package(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "board" in machine_names()
     assert load_machine("board").name == "board"
     assert load_machine("board").latency_cycles.memory.value == 300
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("value = inf", "finite"), ("value = 4\nlow = 3", "give both low and high, or neither")],
+)
+def test_numbers_without_end_and_ranges_with_one_are_refused(line: str, told: str) -> None:
+    text = (
+        (resources.files("powerml.machines") / "core-i7-4770.toml")
+        .read_text(encoding="utf-8")
+        .replace("[latency_cycles.l1]\nvalue = 4", f"[latency_cycles.l1]\n{line}")
+    )
+    with pytest.raises(MachineError, match=r"latency_cycles\.l1") as caught:
+        machine_from_toml(text, "mine")
+    assert told in str(caught.value)
+
+
+def test_a_profile_cannot_name_itself_otherwise_than_it_is_called() -> None:
+    text = (resources.files("powerml.machines") / "core-i7-4770.toml").read_text(encoding="utf-8")
+    assert machine_from_toml(f'name = "other"\n{text}', "mine").name == "mine"

@@ -95,7 +95,7 @@ def test_every_machine_priced_has_its_row() -> None:
 @pytest.mark.parametrize("data", ["[red]mine.npz", "a[/bold].npz", "[link=x]y[/link].npz"])
 def test_names_of_datasets_are_shown_as_they_are(data: str) -> None:
     measurement = make_measurement(workload=make_workload_record(data=data))
-    assert f"2 epochs of {data}" in _text(measurement_table(measurement))
+    assert data in _text(measurement_table(measurement))
     study = make_study(settings=make_settings(data=data))
     assert f"dffr on {data}," in _text(trials_table(study))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from powerml.topology import Bounds
 
@@ -42,7 +42,7 @@ class Cnn:
         parameters: Mapping[str, int],
         input_shape: tuple[int, ...],
         classes: int,
-        kernel_initializer: str | keras.Initializer,
+        kernel_initializer: str | dict[str, Any],
     ) -> keras.Model:
         """Build the network, not compiled."""
         import keras

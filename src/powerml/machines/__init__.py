@@ -10,9 +10,17 @@ import math
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from powerml import registry
 from powerml.errors import MachineError
@@ -35,7 +43,7 @@ Source = Annotated[str, Field(min_length=3)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Cache(_Record):
@@ -81,6 +89,12 @@ class Number(_Record):
     estimated: bool = False
     low: PositiveFloat | None = None
     high: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _range_has_both_ends(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("give both low and high, or neither")
+        return self
 
 
 class Caches(_Record):
@@ -171,7 +185,11 @@ def load_machine(name: str) -> Machine:
         text = (resources.files("powerml.machines") / f"{name}.toml").read_text(encoding="utf-8")
         return machine_from_toml(text, name)
     path = Path(str(registry.find("machine", "machines", name, _built_in)))
-    return machine_from_toml(path.read_text(encoding="utf-8"), name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MachineError(f"the profile of machine {name} cannot be read: {error}") from error
+    return machine_from_toml(text, name)
 
 
 def machine_from_toml(text: str, name: str) -> Machine:
@@ -183,7 +201,7 @@ def machine_from_toml(text: str, name: str) -> Machine:
         The text is no TOML, or a number is missing, negative or without a source.
     """
     try:
-        return Machine.model_validate({"name": name, **tomllib.loads(text)})
+        return Machine.model_validate({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
         raise MachineError(f"the profile of machine {name} is not TOML: {error}") from error
     except ValidationError as error:

@@ -28,7 +28,7 @@ __all__ = ["StudyProgress", "stages"]
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str], None]]:
     """Show one stage after the other with the time that has passed."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     # Where nobody watches, lines are printed instead of a bar.
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
@@ -58,7 +58,7 @@ class StudyProgress(Listener):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,

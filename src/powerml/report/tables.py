@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +23,10 @@ def measurement_table(measurement: Measurement) -> Table:
     """Counts and costs of each phase, a column for each."""
     workload = measurement.workload
     table = Table(
-        title=f"{workload.topology}, batch {workload.batch_size}, {workload.epochs} epochs of "
-        f"{escape(workload.data)}",
+        title=Text(
+            f"{workload.topology}, batch {workload.batch_size}, {workload.epochs} epochs of "
+            f"{workload.data}"
+        ),
         title_justify="left",
     )
     table.add_column("")
@@ -55,8 +56,10 @@ def measurement_table(measurement: Measurement) -> Table:
 def trials_table(study: StudyRecord) -> Table:
     """All trials in order, the best in bold."""
     table = Table(
-        title=f"{study.settings.family} on {escape(study.settings.data)}, "
-        f"alpha {study.settings.alpha:g}, beta {study.settings.beta:g}",
+        title=Text(
+            f"{study.settings.family} on {study.settings.data}, "
+            f"alpha {study.settings.alpha:g}, beta {study.settings.beta:g}"
+        ),
         title_justify="left",
         caption="costs relative to "
         + (
@@ -67,17 +70,11 @@ def trials_table(study: StudyRecord) -> Table:
         + f" on {study.settings.machine}; a smaller objective is better",
         caption_justify="left",
     )
-    for heading, justify in (
-        ("trial", "right"),
-        ("topology", "left"),
-        ("batch", "right"),
-        ("score", "right"),
-        ("training cost", "right"),
-        ("inference cost", "right"),
-        ("objective", "right"),
-        ("", "left"),
-    ):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
+    table.add_column("trial", justify="right")
+    table.add_column("topology")
+    for heading in ("batch", "score", "training cost", "inference cost", "objective"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
     for trial in study.trials:
         is_best = trial.number == study.best.number
         table.add_row(*_cells(trial), _remark(trial, is_best), style="bold" if is_best else "")

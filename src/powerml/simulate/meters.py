@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from powerml.backend import backend_version
 from powerml.counts import Counts, PhaseCounts
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, ServerError, WorkerError
@@ -134,6 +135,7 @@ class CallgrindMeter(_ValgrindMeter):
         super().__init__(machine, backend, limit_seconds)
         self.server: Server | None = None
         self._guest: dict[str, Any] | None = None
+        self._forks = backend in FORKABLE_BACKENDS
 
     def start(self) -> None:
         """Start the warm process, and return at once."""
@@ -184,9 +186,9 @@ class CallgrindMeter(_ValgrindMeter):
         notify(
             f"simulating {workload.topology} batch {workload.batch_size}: "
             f"{workload.training_steps} + {workload.inference_steps} steps"
-            + _estimate(server, workload)
+            + (_estimate(server, workload) if self._forks else ", and compilation (minutes)")
         )
-        if self._backend in FORKABLE_BACKENDS:
+        if self._forks:
             requests = [self._request(workload, dataset, phase) for phase in PHASES]
             dumps = server.run(requests, self._limit_seconds)
             phases: list[tuple[str, str]] = [
@@ -205,7 +207,7 @@ class CallgrindMeter(_ValgrindMeter):
 
     def _running_server(self) -> Server:
         if self.server is None:
-            mode = "serve" if self._backend in FORKABLE_BACKENDS else "once"
+            mode = "serve" if self._forks else "once"
             geometry = self.machine.simulated_geometry
             self.server = Server(geometry, self._backend, self.folder, mode)
             self._stack.callback(self.server.close)
@@ -238,7 +240,11 @@ class CachegrindMeter(_ValgrindMeter):
 
     def fingerprint(self) -> Fingerprint:
         """What the counts depend on beside the workload."""
-        software = {name: metadata.version(name) for name in ("keras", "numpy", self._backend)}
+        software = {
+            "keras": metadata.version("keras"),
+            "numpy": metadata.version("numpy"),
+            self._backend: backend_version(self._backend),
+        }
         return self._fingerprint({"software": software, "cpu_features": ()})
 
     def measure(

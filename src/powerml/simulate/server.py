@@ -52,6 +52,7 @@ class Server:
 
     def __init__(self, geometry: Geometry, backend: str, folder: Path, mode: str = "serve") -> None:
         self._folder = folder
+        self._mode = mode
         self._names = count(1)
         self._buffer = b""
         self._keepers: dict[str, int] = {}
@@ -106,7 +107,7 @@ class Server:
                 self.seconds_per_step = (int(rest) - started_ns) / 1e9 / STEPS_OF_WARM_UP_ROUND
             elif word == b"ready":
                 self.guest = json.loads(rest)
-                for _ in range(REHEARSALS):
+                for _ in range(REHEARSALS if self._mode == "serve" else 0):
                     self._send(announcement(self._folder, REHEARSAL))
         return self.guest
 
