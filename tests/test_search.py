@@ -134,6 +134,19 @@ def test_a_topology_met_before_is_not_measured_again(
         assert first.objective == trial.objective
 
 
+def test_batches_larger_than_the_data_are_the_same(
+    meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from powerml.families.dffr import Dffr
+    from powerml.topology import Bounds
+
+    monkeypatch.setattr(Dffr, "bounds", {"layers": Bounds(1, 1), "width": Bounds(1, 1)})
+    monkeypatch.setattr(Dffr, "batch_size_bounds", Bounds(100, 128))
+    monkeypatch.setattr(Dffr, "reference", {"layers": 1, "width": 1})
+    record = search(meter, tmp_path, trials=3)
+    assert [trial.repeats for trial in record.trials] == [None, 1, 1]
+
+
 def test_failed_trials_are_recorded_with_their_reason_and_the_search_goes_on(
     machine: Machine, tmp_path: Path
 ) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from powerml.backend import select_backend
 from powerml.cost import Accesses, check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.errors import UsageError
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.measurement import Measurement, price_phases
 from powerml.meters import DEFAULT_METER, Meter, make_meter
@@ -85,8 +84,6 @@ def measure(
         The counting failed.
     """
     wanted_accesses, wanted_protocol = check_accesses(accesses), check_protocol(protocol)
-    if limit_seconds <= 0:
-        raise UsageError(f"the limit is {limit_seconds} s: give more than 0")
     parsed = parse_topology(str(topology))
     profile = load_machine(machine) if isinstance(machine, str) else machine
     backend = select_backend()

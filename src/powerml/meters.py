@@ -160,7 +160,11 @@ def make_meter(
         What it needs is not installed.
     UnknownNameError
         There is none of that name.
+    UsageError
+        The limit is not positive.
     """
+    if limit_seconds <= 0:
+        raise UsageError(f"the limit is {limit_seconds:g} s: give more than 0")
     if name.startswith(REPLAY_PREFIX):
         return ReplayMeter.from_file(Path(name.removeprefix(REPLAY_PREFIX)))
     if name in BUILT_IN:

@@ -94,6 +94,12 @@ class Problem:
             seed=self.settings.seed,
         )
 
+    def are_the_same(self, one: TrialRecord, other: TrialRecord) -> bool:
+        """Whether two trials do the same: batches larger than the data are all the data."""
+        most = max(len(split) for split in (self.dataset.train, self.dataset.test))
+        sizes = {min(trial.batch_size, most) for trial in (one, other)}
+        return one.topology == other.topology and len(sizes) == 1
+
     def reference_workload(self) -> Workload | None:
         """What costs are relative to, or None where the first trial is."""
         if self.settings.reference == FIRST:
@@ -262,10 +268,13 @@ def _evaluate(
     A topology that was met before keeps its measurement; nothing is trained for it either.
     """
     for earlier in ended:
-        same = (earlier.topology, earlier.batch_size) == (candidate.topology, candidate.batch_size)
-        if same and earlier.measurement is not None:
-            repeats = earlier.repeats or earlier.number
-            return earlier.model_copy(update={"number": candidate.number, "repeats": repeats}), []
+        if earlier.measurement is not None and problem.are_the_same(earlier, candidate):
+            mine = {
+                "number": candidate.number,
+                "batch_size": candidate.batch_size,
+                "repeats": earlier.repeats or earlier.number,
+            }
+            return earlier.model_copy(update=mine), []
     settings = problem.settings
     measurement, trained = measure_workload(
         problem.workload(parse_topology(candidate.topology), candidate.batch_size),
