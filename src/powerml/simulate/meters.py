@@ -188,22 +188,25 @@ class CallgrindMeter(_ValgrindMeter):
             f"{workload.training_steps} + {workload.inference_steps} steps"
             + (_estimate(server, workload) if self._forks else ", and compilation (minutes)")
         )
+        phases = []
+        for phase, dump in self._dumps(server, workload, dataset):
+            phases.append(_exact(phase, workload, read_callgrind_dump(dump, phase)))
+            dump.unlink()
+        return phases
+
+    def _dumps(
+        self, server: Server, workload: Workload, dataset: Dataset
+    ) -> list[tuple[str, Path]]:
+        """Run the phases; return each with the file that holds its counts."""
         if self._forks:
             requests = [self._request(workload, dataset, phase) for phase in PHASES]
-            dumps = server.run(requests, self._limit_seconds)
-            phases: list[tuple[str, str]] = [
-                (phase, f"{dump}.1") for phase, dump in zip(PHASES, dumps, strict=True)
-            ]
-        else:
-            try:
-                (dump,) = server.run([self._request(workload, dataset, "all")], self._limit_seconds)
-            finally:
-                self._discard()
-            phases = [(phase, f"{dump}.{n}") for n, phase in enumerate(("compile", *PHASES), 1)]
-        return [
-            _exact(phase, workload, read_callgrind_dump(Path(path), phase))
-            for phase, path in phases
-        ]
+            stems = server.run(requests, self._limit_seconds)
+            return [(phase, Path(f"{stem}.1")) for phase, stem in zip(PHASES, stems, strict=True)]
+        try:
+            (stem,) = server.run([self._request(workload, dataset, "all")], self._limit_seconds)
+        finally:
+            self._discard()
+        return [(phase, Path(f"{stem}.{n}")) for n, phase in enumerate(("compile", *PHASES), 1)]
 
     def _running_server(self) -> Server:
         if self.server is None:

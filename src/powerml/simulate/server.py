@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -26,6 +27,8 @@ START_LIMIT_SECONDS = 900.0  # 30 to 60 s are usual; a loaded machine may take t
 POLL_SECONDS = 0.5
 REHEARSALS = 3  # the first two leave a few cache lines otherwise than those after them
 LOG_LINES_SHOWN = 3
+# Valgrind looks at the host's caches, and warns of them, before it takes those it is given.
+ABOUT_THE_HOSTS_CACHES = re.compile(r"--\d+-- warning: .*cache")
 STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and an evaluation
 
 
@@ -242,7 +245,7 @@ class Server:
             for log in logs
             if log.exists()
             for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-            if line.strip()
+            if line.strip() and not ABOUT_THE_HOSTS_CACHES.match(line)
         ]
         return ": " + " | ".join(lines[-LOG_LINES_SHOWN:]) if lines else ""
 
