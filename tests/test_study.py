@@ -11,33 +11,12 @@ from filelock import FileLock
 from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
-from powerml.records import StudySettings, TrialRecord
+from powerml.records import TrialRecord
 from powerml.samplers import tpe
 from powerml.study import BEST, JOURNAL, LOCK, Study, open_study
+from tests.builders import make_settings
 
 SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)}
-
-
-def settings(**changes: object) -> StudySettings:
-    values: dict[str, object] = {
-        "family": "dffr",
-        "data": "mnist_small",
-        "data_digest": "0",
-        "validation": 0.1,
-        "alpha": 0.5,
-        "beta": 0.05,
-        "epochs": 2,
-        "protocol": "default",
-        "machine": "xeon-x5650",
-        "accesses": "data",
-        "reference": "dffr:layers=5,width=10",
-        "startup_trials": 3,
-        "score_seeds": 1,
-        "seed": 0,
-        "meter": "replay",
-        "backend": "torch",
-    }
-    return StudySettings.model_validate({**values, **changes})
 
 
 def do_trial(study: Study, objective: float | None = 0.5) -> dict[str, int]:
@@ -59,18 +38,18 @@ def record(number: int, objective: float | None) -> TrialRecord:
 
 
 def test_trials_are_there_again_when_the_study_is_opened_again(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study, 0.5)
         do_trial(study, None)
         do_trial(study, -0.5)
-    with open_study(tmp_path / "s", settings(), resume=True) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert [trial.objective for trial in study.trials] == [0.5, None, -0.5]
         assert study.trials[1].failure == "crashed"
         assert study.best == study.trials[2]
 
 
 def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study, 0.5)
         do_trial(study, 0.5)
         assert study.best is not None
@@ -78,60 +57,60 @@ def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_was_running_is_asked_again_with_the_same_parameters(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
         _, interrupted = study.ask(SPACE, tpe(3, 0, 1))
-    with open_study(tmp_path / "s", settings(), resume=True) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert do_trial(study) == interrupted
         assert [trial.number for trial in study.trials] == [1, 2]
 
 
 def test_a_trial_that_was_measured_but_not_told_is_not_done_again(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
         trial, _ = study.ask(SPACE, tpe(3, 0, 1))
         trial.set_user_attr("record", record(2, -1.0).model_dump(mode="json"))
-    with open_study(tmp_path / "s", settings(), resume=True) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert [trial.objective for trial in study.trials] == [0.5, -1.0]
 
 
 def test_an_interrupted_study_proposes_what_it_would_have_proposed(tmp_path: Path) -> None:
-    with open_study(tmp_path / "whole", settings(), resume=False) as study:
+    with open_study(tmp_path / "whole", make_settings(), resume=False) as study:
         whole = [do_trial(study, number / 10) for number in range(8)]
-    with open_study(tmp_path / "parts", settings(), resume=False) as study:
+    with open_study(tmp_path / "parts", make_settings(), resume=False) as study:
         parts = [do_trial(study, number / 10) for number in range(3)]
         study.ask(SPACE, tpe(3, 0, 3))
-    with open_study(tmp_path / "parts", settings(), resume=True) as study:
+    with open_study(tmp_path / "parts", make_settings(), resume=True) as study:
         parts += [do_trial(study, number / 10) for number in range(3, 8)]
     assert whole == parts
 
 
 @pytest.mark.parametrize("cut", [1, 10, 100])
 def test_a_line_that_was_not_finished_is_dropped(tmp_path: Path, cut: int) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
         do_trial(study)
     journal = tmp_path / "s" / JOURNAL
     journal.write_bytes(journal.read_bytes()[:-cut])
-    with open_study(tmp_path / "s", settings(), resume=True) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert len(study.trials) == 2  # measured, if not told: the record comes first
         do_trial(study)
-    with open_study(tmp_path / "s", settings(), resume=True) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert len(study.trials) == 3
 
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
     with (
         pytest.raises(StudyError, match=r"alpha is 0.5, not 0.7.*epochs is 2, not 3"),
-        open_study(tmp_path / "s", settings(alpha=0.7, epochs=3), resume=True),
+        open_study(tmp_path / "s", make_settings(alpha=0.7, epochs=3), resume=True),
     ):
         pass
 
 
 def test_a_study_in_use_is_refused(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
     holder = (
         f"from filelock import FileLock; lock = FileLock({str(tmp_path / 's' / LOCK)!r}); "
@@ -144,7 +123,7 @@ def test_a_study_in_use_is_refused(tmp_path: Path) -> None:
         assert process.stdout.readline() == "held\n"
         with (
             pytest.raises(StudyError, match="in use by another process"),
-            open_study(tmp_path / "s", settings(), resume=True),
+            open_study(tmp_path / "s", make_settings(), resume=True),
         ):
             pass
         process.kill()
@@ -153,11 +132,11 @@ def test_a_study_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_existing_study_is_not_overwritten(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
     with (
         pytest.raises(StudyError, match="add --resume"),
-        open_study(tmp_path / "s", settings(), resume=False),
+        open_study(tmp_path / "s", make_settings(), resume=False),
     ):
         pass
 
@@ -165,7 +144,7 @@ def test_an_existing_study_is_not_overwritten(tmp_path: Path) -> None:
 def test_nothing_to_resume_is_said_and_nothing_made(tmp_path: Path) -> None:
     with (
         pytest.raises(StudyError, match=r"no study in .* to resume"),
-        open_study(tmp_path / "s", settings(), resume=True),
+        open_study(tmp_path / "s", make_settings(), resume=True),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -174,7 +153,7 @@ def test_nothing_to_resume_is_said_and_nothing_made(tmp_path: Path) -> None:
 def test_a_new_folder_in_which_nothing_was_measured_is_removed(tmp_path: Path) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        open_study(tmp_path / "s", settings(), resume=False),
+        open_study(tmp_path / "s", make_settings(), resume=False),
     ):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +163,7 @@ def test_a_folder_of_the_users_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with (
         pytest.raises(KeyboardInterrupt),
-        open_study(tmp_path, settings(), resume=False),
+        open_study(tmp_path, make_settings(), resume=False),
     ):
         raise KeyboardInterrupt
     assert (tmp_path / "notes.txt").exists()
@@ -194,7 +173,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with (
         pytest.raises(StudyError, match=r"cannot be written to \(Not a directory\)"),
-        open_study(tmp_path / "file" / "s", settings(), resume=False),
+        open_study(tmp_path / "file" / "s", make_settings(), resume=False),
     ):
         pass
 
@@ -203,7 +182,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_text("this is no journal\n", encoding="utf-8")
     with (
         pytest.raises(StudyError, match="was not written by this version of powerML"),
-        open_study(tmp_path, settings(), resume=True),
+        open_study(tmp_path, make_settings(), resume=True),
     ):
         pass
 
@@ -216,7 +195,7 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "model.keras").write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
-    with open_study(tmp_path / "s", settings(), resume=False) as study:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         study.save_best(record(1, 0.5), save)
         with pytest.raises(OSError, match="disk full"):
             study.save_best(record(2, 0.1), fail)

@@ -8,26 +8,27 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from powerml.errors import (
+    ComparisonError,
+    DatasetError,
+    MachineError,
+    MeasurementError,
+    OutputError,
+    PowerMLError,
+    ServerError,
+    SetupError,
+    StudyError,
+    TopologyError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+    WorkerError,
+)
+
 if TYPE_CHECKING:
     from powerml.cost import Cost, price
     from powerml.counts import Counts
     from powerml.datasets import Dataset, load_dataset
-    from powerml.errors import (
-        ComparisonError,
-        DatasetError,
-        MachineError,
-        MeasurementError,
-        OutputError,
-        PowerMLError,
-        ServerError,
-        SetupError,
-        StudyError,
-        TopologyError,
-        TrainingError,
-        UnknownNameError,
-        UsageError,
-        WorkerError,
-    )
     from powerml.evaluation import measure
     from powerml.fingerprint import Fingerprint, require_comparable
     from powerml.machines import Machine, load_machine, machine_names
@@ -43,22 +44,6 @@ _HOMES = {
     "powerml.cost": ("Cost", "price"),
     "powerml.counts": ("Counts",),
     "powerml.datasets": ("Dataset", "load_dataset"),
-    "powerml.errors": (
-        "ComparisonError",
-        "DatasetError",
-        "MachineError",
-        "MeasurementError",
-        "OutputError",
-        "PowerMLError",
-        "ServerError",
-        "SetupError",
-        "StudyError",
-        "TopologyError",
-        "TrainingError",
-        "UnknownNameError",
-        "UsageError",
-        "WorkerError",
-    ),
     "powerml.evaluation": ("measure",),
     "powerml.fingerprint": ("Fingerprint", "require_comparable"),
     "powerml.machines": ("Machine", "load_machine", "machine_names"),

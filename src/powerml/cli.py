@@ -262,13 +262,14 @@ def _study_progress() -> Iterator[StudyProgress]:
 
     from powerml.report.progress import StudyProgress
 
-    with StudyProgress(Console(stderr=True)) as progress:
-        try:
+    progress = StudyProgress(Console(stderr=True))
+    try:
+        with progress:
             yield progress
-        except (KeyboardInterrupt, Terminated):
-            if progress.folder is not None:
-                _tell_how_to_resume(progress)
-            raise
+    except (KeyboardInterrupt, Terminated):
+        if progress.folder is not None:
+            _tell_how_to_resume(progress)
+        raise
 
 
 def _tell_how_to_resume(progress: StudyProgress) -> None:
