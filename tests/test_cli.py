@@ -22,6 +22,14 @@ from tests.simulate.processes import wait_for
 
 TOPOLOGY = "dffr:layers=2,width=16"
 
+# A job in the background is started with Ctrl-C ignored, and leaves that to its children.
+HEEDING_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from powerml.cli import main
+main()
+"""
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -156,7 +164,7 @@ def test_interrupting_a_search_leaves_nothing_behind(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "powerml.cli", "optimize", "--out", str(tmp_path / "out")],
+        [sys.executable, "-c", HEEDING_CTRL_C, "optimize", "--out", str(tmp_path / "out")],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
