@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml import registry
+from powerml.backend import select_backend
 from powerml.errors import DatasetError, UnknownNameError
 
 __all__ = [
@@ -170,10 +172,13 @@ def _mnist_path() -> Path:
         return locate_mnist()
     with contextlib.suppress(DatasetError):
         return locate_mnist()
+    select_backend()
     import keras
 
     try:
-        keras.datasets.mnist.load_data()
+        # Keras reports its download on standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            keras.datasets.mnist.load_data()
     except Exception as error:  # Keras raises bare Exceptions where there is no network
         raise DatasetError(
             f"mnist is not on this machine and cannot be downloaded ({error}): "
