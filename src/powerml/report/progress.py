@@ -37,7 +37,7 @@ def stages(console: Console) -> Iterator[Callable[[str], None]]:
         def show(stage: str) -> None:
             progress.update(task, description=stage)
             if hidden:
-                console.print(stage, highlight=False, markup=False)
+                console.print(stage, highlight=False, markup=False, soft_wrap=True)
 
         yield show
 
@@ -92,4 +92,4 @@ class StudyProgress(Listener):
         self._line(trial_line(record).plain)
 
     def _line(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False, markup=False)
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
