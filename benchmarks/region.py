@@ -14,14 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from powerml.counts import Counts
 from powerml.datasets import DEFAULT_VALIDATION, load_dataset
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.simulate.meters import CachegrindMeter, CallgrindMeter
+from powerml.simulate.callgrind import CallgrindMeter
+from powerml.simulate.meters import CachegrindMeter, MeterOptions
 from powerml.topology import parse_topology
 from powerml.workload import Workload, make_workload
 
 TOPOLOGIES = (("dffr:layers=2,width=16", 32), ("cnn:layers=1,filters=2,kernel=3", 50))
 EPOCHS = (2, 52)
 TOLERANCE = 0.02  # the project's own requirement
-LIMIT_SECONDS = 7200.0
+OPTIONS = MeterOptions(limit_seconds=7200.0)
 
 
 def main() -> int:
@@ -41,14 +42,14 @@ def main() -> int:
         )
 
     def whole_process(wanted: Workload) -> Counts:
-        with CachegrindMeter(machine, "torch", LIMIT_SECONDS) as meter:
+        with CachegrindMeter(machine, "torch", OPTIONS) as meter:
             return meter.measure_phase(wanted, dataset, "training").counts
 
     agree = True
     for topology, batch_size in TOPOLOGIES:
         workloads = [workload(topology, batch_size, epochs) for epochs in EPOCHS]
         print(f"{topology} batch {batch_size}: {EPOCHS[1]} epochs minus {EPOCHS[0]}", flush=True)
-        with CallgrindMeter(machine, "torch", LIMIT_SECONDS) as meter:
+        with CallgrindMeter(machine, "torch", OPTIONS) as meter:
             few, many = (meter.measure(wanted, dataset)[0].counts for wanted in workloads)
         with ThreadPoolExecutor(len(workloads)) as pool:
             whole_few, whole_many = pool.map(whole_process, workloads)

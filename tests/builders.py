@@ -137,6 +137,8 @@ def make_settings(**fields: Any) -> StudySettings:
         "score_seeds": 1,
         "seed": 0,
         "meter": "callgrind",
+        "fidelity": "sampled",
+        "error": 0.01,
         "backend": "torch",
     }
     return StudySettings.model_validate({**ordinary, **fields})

@@ -11,10 +11,13 @@ import pytest
 
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
-from powerml.simulate.meters import CallgrindMeter
+from powerml.simulate.callgrind import CallgrindMeter
+from powerml.simulate.meters import MeterOptions
 from powerml.topology import parse_topology
 from powerml.workload import Workload, make_workload
 from tests.doubles import WorkloadMaker
+
+OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,5 @@ def make(mnist_small: Dataset) -> WorkloadMaker:
 @pytest.fixture(scope="session")
 def callgrind(machine: Machine) -> Iterator[CallgrindMeter]:
     """The real simulator, started once for the whole session."""
-    with CallgrindMeter(machine, "torch", limit_seconds=600) as meter:
-        meter.start()
+    with CallgrindMeter(machine, "torch", OPTIONS) as meter:
         yield meter

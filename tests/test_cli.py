@@ -16,6 +16,7 @@ import typer
 
 import powerml
 from powerml import cli
+from powerml.counts import PhaseCounts
 from powerml.machines import Machine
 from tests.doubles import FormulaMeter
 from tests.simulate.processes import wait_for
@@ -204,7 +205,7 @@ def test_defaults_are_those_of_the_api(command: str) -> None:
 def test_every_command_has_an_example() -> None:
     group = typer.main.get_command(cli.app)
     commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
-    assert set(commands) == {"doctor", "machines", "measure", "optimize"}
+    assert set(commands) == {"cache", "doctor", "machines", "measure", "optimize"}
     for command in commands.values():
         assert "Example:" in command.help
 
@@ -219,3 +220,64 @@ def _powerml(
         check=False,
         env={**os.environ, **(environment or {})},
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["measure", "--help"],
+        ["machines"],
+        ["cache"],
+        ["measure", "nope:layers=2"],
+        ["measure", "dffr:layers=2"],
+        ["measure", TOPOLOGY, "--fidelity", "roughly"],
+        ["optimize", "--space", "nope"],
+        ["optimize", "--jobs", "0"],
+    ],
+)
+def test_quick_answers_import_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        f"sys.argv = ['powerml', *{arguments!r}]\n"
+        "from powerml.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'keras', 'torch', 'jax', 'tensorflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_cache_shows_its_size_and_is_cleared(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> None:
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path))
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    phases = [PhaseCounts(**phase.model_dump(exclude={"costs"})) for phase in record.phases]
+    powerml.CountsCache().put({"a": 1}, phases, record.fingerprint)
+    code, out, _ = run("cache")
+    assert code == 0
+    assert f"{tmp_path / 'counts'}: 1 entry" in out
+    assert json.loads(run("cache", "--json")[1])["entries"] == 1
+    assert "removed 1 entry" in run("cache", "clear")[1]
+    assert "0 entries" in run("cache")[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--fidelity", "roughly", "unknown fidelity 'roughly': known: exact, sampled"),
+        ("--error", "0", "the error is 0: give one between 0 and 1"),
+        ("--error", "nan", "the error is nan"),
+        ("--jobs", "0", "jobs is 0: give at least 1"),
+    ],
+)
+def test_how_to_measure_is_checked_first(run: Run, option: str, value: str, told: str) -> None:
+    for command in (["measure", TOPOLOGY], ["optimize"]):
+        code, _, err = run(*command, option, value)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert told in err

@@ -41,7 +41,6 @@ RECORDS = [_recorded(10_000, 32), _recorded(30_000, 8)]
 
 def test_a_workload_is_found_again(dataset: Dataset) -> None:
     with ReplayMeter(RECORDS) as meter:
-        meter.start()
         phases = meter.measure(make_workload_record(batch_size=8), dataset)
     assert [(phase.name, phase.counts.Ir) for phase in phases] == [
         ("training", 30_000),
@@ -178,7 +177,7 @@ def test_a_meter_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "powerml_tests_meter.py").write_text(
         "from powerml.meters import ReplayMeter\n"
         "from tests.builders import make_measurement\n"
-        "def make(machine, backend, limit_seconds):\n"
+        "def make(machine, backend, options):\n"
         "    return ReplayMeter([make_measurement()])\n",
         encoding="utf-8",
     )

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 
 import keras
 import pytest
 
 import powerml
-from powerml.errors import MeasurementError, StudyError, UnknownNameError, UsageError
+from powerml import search as search_module
+from powerml.counts import PhaseCounts
+from powerml.datasets import Dataset
+from powerml.errors import (
+    MeasurementError,
+    StudyError,
+    UnknownNameError,
+    UsageError,
+    WorkerError,
+)
+from powerml.listener import Listener
 from powerml.machines import Machine
 from powerml.records import StudyRecord, TrialRecord
-from powerml.search import Listener
+from powerml.workload import Workload
 from tests.doubles import FormulaMeter
 
 REFERENCE = "dffr:layers=5,width=10 batch 64"
 
 
 def search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
-    arguments: dict[str, object] = {"trials": 4, "study": "s", "out": out, "meter": meter}
+    arguments: dict[str, object] = {
+        "trials": 4,
+        "study": "s",
+        "out": out,
+        "meter": meter,
+        "jobs": 1,
+    }
     return powerml.optimize("dffr", **{**arguments, **options})  # type: ignore[arg-type]
 
 
@@ -272,3 +291,82 @@ def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
 
 def _results(record: StudyRecord) -> list[tuple[str, int, float | None]]:
     return [(trial.topology, trial.batch_size, trial.objective) for trial in record.trials]
+
+
+def test_several_trials_at_once_end_in_the_order_they_were_proposed(
+    machine: Machine, tmp_path: Path
+) -> None:
+    records = [
+        search(FormulaMeter(machine), tmp_path, study=f"s{number}", trials=6, jobs=3)
+        for number in range(2)
+    ]
+    trials = [[trial.topology for trial in record.trials] for record in records]
+    assert trials[0] == trials[1]
+    assert [trial.number for trial in records[0].trials] == [1, 2, 3, 4, 5, 6]
+
+
+def test_counts_do_not_depend_on_the_number_of_jobs(machine: Machine, tmp_path: Path) -> None:
+    one, three = (
+        search(FormulaMeter(machine), tmp_path, study=f"j{jobs}", trials=3, jobs=jobs)
+        for jobs in (1, 3)
+    )
+    # The first three are drawn at random: no result can have a say in them.
+    for mine, theirs in zip(one.trials, three.trials, strict=True):
+        assert mine.topology == theirs.topology
+        assert mine.objective == theirs.objective
+
+
+class StuckMeter(FormulaMeter):
+    """Never ends the first trial, until it is closed."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self._closed = threading.Event()
+        self._first: str | None = None
+
+    def measure(
+        self,
+        workload: Workload,
+        dataset: Dataset,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        counted = super().measure(workload, dataset, notify)
+        if REFERENCE.startswith(workload.topology):
+            return counted
+        self._first = self._first or workload.topology
+        if workload.topology == self._first:
+            self._closed.wait()
+            raise WorkerError("killed with the server")
+        return counted
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+
+
+def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_trial = search_module._Run.end_trial
+    calls: list[int] = []
+
+    def interrupted(run: search_module._Run) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            counting = run._under_way[1].counting
+            assert counting is not None
+            wait([counting.phases])
+            raise KeyboardInterrupt
+        end_trial(run)
+
+    monkeypatch.setattr(search_module._Run, "end_trial", interrupted)
+    monkeypatch.setattr(search_module, "make_meter", lambda *_: StuckMeter(machine))
+    with pytest.raises(KeyboardInterrupt):
+        powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4)
+    uninterrupted = search(FormulaMeter(machine), tmp_path, study="u", jobs=2, trials=4)
+    rest = FormulaMeter(machine)
+    monkeypatch.setattr(search_module, "make_meter", lambda *_: rest)
+    record = powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4, resume=True)
+    assert record.trials[0].topology == uninterrupted.trials[1].topology
+    assert record.trials[1].topology == uninterrupted.trials[0].topology
+    # Neither the reference nor the one that was kept is measured again.
+    assert len(rest.measured) == 3

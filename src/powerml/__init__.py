@@ -26,6 +26,7 @@ from powerml.errors import (
 )
 
 if TYPE_CHECKING:
+    from powerml.cache import CountsCache
     from powerml.cost import Cost, price
     from powerml.counts import Counts
     from powerml.datasets import Dataset, load_dataset
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from powerml.fingerprint import Fingerprint, require_comparable
     from powerml.machines import Machine, load_machine, machine_names
     from powerml.measurement import Measurement, Phase
-    from powerml.meters import Meter, ReplayMeter, make_meter
+    from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
     from powerml.objective import Weights
     from powerml.records import StudyRecord, TrialRecord
     from powerml.search import optimize
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from powerml.workload import Workload
 
 _HOMES = {
+    "powerml.cache": ("CountsCache",),
     "powerml.cost": ("Cost", "price"),
     "powerml.counts": ("Counts",),
     "powerml.datasets": ("Dataset", "load_dataset"),
@@ -48,7 +50,7 @@ _HOMES = {
     "powerml.fingerprint": ("Fingerprint", "require_comparable"),
     "powerml.machines": ("Machine", "load_machine", "machine_names"),
     "powerml.measurement": ("Measurement", "Phase"),
-    "powerml.meters": ("Meter", "ReplayMeter", "make_meter"),
+    "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
     "powerml.objective": ("Weights",),
     "powerml.records": ("StudyRecord", "TrialRecord"),
     "powerml.search": ("optimize",),
@@ -62,6 +64,7 @@ __all__ = [
     "ComparisonError",
     "Cost",
     "Counts",
+    "CountsCache",
     "Dataset",
     "DatasetError",
     "Family",
@@ -71,6 +74,7 @@ __all__ = [
     "Measurement",
     "MeasurementError",
     "Meter",
+    "MeterOptions",
     "OutputError",
     "Phase",
     "PowerMLError",

@@ -39,6 +39,10 @@ machines_app = typer.Typer(
     invoke_without_command=True, help="List the machines. Example: powerml machines show xeon-x5650"
 )
 app.add_typer(machines_app, name="machines")
+cache_app = typer.Typer(
+    invoke_without_command=True, help="Show the cache of counts. Example: powerml cache clear"
+)
+app.add_typer(cache_app, name="cache")
 
 Data = Annotated[
     str,
@@ -59,6 +63,20 @@ Seed = Annotated[int, typer.Option(help="Seed of the native training and of the 
 MeterName = Annotated[
     str,
     typer.Option(help="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
+]
+FidelityName = Annotated[
+    str,
+    typer.Option(help="exact: every step is simulated; sampled: a few, and the rest extrapolated."),
+]
+Error = Annotated[
+    float, typer.Option(help="How large the stated bound of a sample's relative error may be.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="How many processes simulate at once.", show_default="the cores"),
+]
+Cache = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Look counts up that were simulated before.")
 ]
 LimitSeconds = Annotated[
     float, typer.Option(help="After how many seconds a simulated phase is given up.")
@@ -118,6 +136,36 @@ def show_machine(
     _print(machine_table(profile))
 
 
+@cache_app.callback()
+def cache(context: typer.Context, json: Json = False) -> None:
+    """Show where the cache of counts lies and how large it is. Example: powerml cache clear."""
+    if context.invoked_subcommand is not None:
+        return
+    from powerml import CountsCache
+
+    store = CountsCache()
+    entries, size_bytes = store.size()
+    if json:
+        import json as json_text
+
+        found = {"folder": str(store.folder), "entries": entries, "size_bytes": size_bytes}
+        typer.echo(json_text.dumps(found, indent=2))
+        return
+    noun = "entry" if entries == 1 else "entries"
+    typer.echo(f"{store.folder}: {entries} {noun}, {size_bytes / 1e6:.1f} MB")
+
+
+@cache_app.command("clear")
+def clear_cache() -> None:
+    """Remove every entry of the cache of counts. Example: powerml cache clear."""
+    from powerml import CountsCache
+
+    store = CountsCache()
+    entries, _ = store.size()
+    store.clear()
+    typer.echo(f"removed {entries} {'entry' if entries == 1 else 'entries'} from {store.folder}")
+
+
 @app.command()
 def measure(
     topology: Annotated[str, typer.Argument(help="As in dffr:layers=2,width=16.")],
@@ -130,6 +178,10 @@ def measure(
     validation: Validation = 0.1,
     seed: Seed = 0,
     meter: MeterName = "callgrind",
+    fidelity: FidelityName = "exact",
+    error: Error = 0.01,
+    jobs: Jobs = None,
+    cache: Cache = True,
     limit_seconds: LimitSeconds = 3600.0,
     json: Json = False,
 ) -> None:
@@ -151,6 +203,10 @@ def measure(
             validation=validation,
             seed=seed,
             meter=meter,
+            fidelity=fidelity,
+            error=error,
+            jobs=jobs,
+            cache=cache,
             limit_seconds=limit_seconds,
             notify=notify,
         )
@@ -189,6 +245,10 @@ def optimize(
     score_seeds: Annotated[int, typer.Option(help="Trainings that a score is averaged over.")] = 1,
     seed: Seed = 0,
     meter: MeterName = "callgrind",
+    fidelity: FidelityName = "sampled",
+    error: Error = 0.01,
+    jobs: Jobs = None,
+    cache: Cache = True,
     limit_seconds: LimitSeconds = 3600.0,
     study: Annotated[
         str | None,
@@ -221,6 +281,10 @@ def optimize(
             score_seeds=score_seeds,
             seed=seed,
             meter=meter,
+            fidelity=fidelity,
+            error=error,
+            jobs=jobs,
+            cache=cache,
             limit_seconds=limit_seconds,
             study=study,
             out=out,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
-__all__ = ["EVENTS", "Counts", "PhaseCounts"]
+from powerml.errors import UnknownNameError
+
+__all__ = ["EVENTS", "Counts", "Fidelity", "PhaseCounts", "check_fidelity"]
+
+Fidelity = Literal["exact", "sampled"]
 
 
 class Counts(BaseModel):
@@ -57,16 +61,29 @@ EVENTS: tuple[str, ...] = tuple(Counts.model_fields)
 
 
 class PhaseCounts(BaseModel):
-    """What a meter returns for one phase."""
+    """What a meter returns for one phase.
+
+    ``exact``: every step was simulated. ``sampled``: `steps_simulated` of `steps_total` were, and
+    the rest extrapolated. `parts` sum up to `counts`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     counts: Counts
-    fidelity: Literal["exact"] = "exact"
+    fidelity: Fidelity = "exact"
     error_bound: NonNegativeFloat = Field(
         default=0.0, description="largest relative error of the cost against exact simulation"
     )
     steps_simulated: NonNegativeInt
     steps_total: NonNegativeInt
     parts: dict[str, Counts] = Field(default_factory=dict)
+
+
+def check_fidelity(name: str) -> Fidelity:
+    """Check the name of a fidelity; raises ``UnknownNameError``."""
+    if name == "exact":
+        return "exact"
+    if name == "sampled":
+        return "sampled"
+    raise UnknownNameError("fidelity", name, get_args(Fidelity))

@@ -13,16 +13,25 @@ from typing import Protocol, Self, cast
 from pydantic import ValidationError
 
 from powerml import registry
+from powerml.cache import CachingMeter, CountsCache
 from powerml.counts import PhaseCounts
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, UnknownNameError, UsageError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
 from powerml.measurement import Measurement
-from powerml.simulate.meters import DEFAULT_LIMIT_SECONDS, CachegrindMeter, CallgrindMeter
+from powerml.simulate.callgrind import CallgrindMeter
+from powerml.simulate.meters import CachegrindMeter, MeterOptions
 from powerml.workload import Workload
 
-__all__ = ["DEFAULT_METER", "Meter", "ReplayMeter", "make_meter", "meter_names"]
+__all__ = [
+    "DEFAULT_METER",
+    "Meter",
+    "MeterOptions",
+    "ReplayMeter",
+    "make_meter",
+    "meter_names",
+]
 
 DEFAULT_METER = "callgrind"
 REPLAY_PREFIX = "replay:"
@@ -34,9 +43,6 @@ class Meter(Protocol):
     @property
     def name(self) -> str:
         """What it is called on the command line."""
-
-    def start(self) -> None:
-        """Begin what takes long, and return at once; `measure` does so where nobody has."""
 
     def measure(
         self, workload: Workload, dataset: Dataset, notify: Callable[[str], None] = ...
@@ -94,9 +100,6 @@ class ReplayMeter:
             ) from error
         return cls(records)
 
-    def start(self) -> None:
-        """Nothing has to be started."""
-
     def measure(
         self,
         workload: Workload,
@@ -134,7 +137,7 @@ class ReplayMeter:
         """Nothing has to be ended."""
 
 
-BUILT_IN: dict[str, Callable[[Machine, str, float], Meter]] = {
+BUILT_IN: dict[str, type[CallgrindMeter | CachegrindMeter]] = {
     "callgrind": CallgrindMeter,
     "cachegrind": CachegrindMeter,
 }
@@ -150,9 +153,15 @@ def meter_names() -> list[str]:
 
 
 def make_meter(
-    name: str, machine: Machine, backend: str, limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    name: str,
+    machine: Machine,
+    backend: str,
+    options: MeterOptions | None = None,
+    cache: CountsCache | None = None,
 ) -> Meter:
     """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
+
+    Those that simulate look their counts up in the cache where one is given.
 
     Raises
     ------
@@ -160,17 +169,15 @@ def make_meter(
         What it needs is not installed.
     UnknownNameError
         There is none of that name.
-    UsageError
-        The limit is not positive.
     """
-    if limit_seconds <= 0:
-        raise UsageError(f"the limit is {limit_seconds:g} s: give more than 0")
+    chosen = options or MeterOptions()
     if name.startswith(REPLAY_PREFIX):
         return ReplayMeter.from_file(Path(name.removeprefix(REPLAY_PREFIX)))
     if name in BUILT_IN:
-        return BUILT_IN[name](machine, backend, limit_seconds)
+        meter = BUILT_IN[name](machine, backend, chosen)
+        return meter if cache is None else CachingMeter(meter, cache)
     try:
         made = registry.find("meter", "meters", name, list)
     except UnknownNameError as error:
         raise UnknownNameError("meter", name, meter_names()) from error
-    return cast(Callable[[Machine, str, float], Meter], made)(machine, backend, limit_seconds)
+    return cast(Callable[[Machine, str, MeterOptions], Meter], made)(machine, backend, chosen)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from powerml.cost import Accesses
+from powerml.counts import Fidelity
 from powerml.measurement import Measurement
 from powerml.workload import Protocol
 
@@ -38,6 +39,8 @@ class StudySettings(BaseModel):
     score_seeds: int
     seed: int
     meter: str
+    fidelity: Fidelity
+    error: float
     backend: str
 
 

@@ -12,12 +12,13 @@ __all__ = ["DEFAULT_STARTUP_TRIALS", "tpe"]
 DEFAULT_STARTUP_TRIALS = 3
 
 
-def tpe(startup_trials: int, seed: int, finished_trials: int) -> BaseSampler:
+def tpe(startup_trials: int, seed: int, earlier_trials: int) -> BaseSampler:
     """Tree-structured Parzen estimator (section 2.3 of the paper), for one proposal.
 
-    It is seeded by the study's seed and the number of finished trials. So a study that was
+    It is seeded by the study's seed and the number of trials before. So a study that was
     interrupted proposes what it would have proposed anyway.
     """
-    text = f"{seed} {finished_trials}".encode()
+    text = f"{seed} {earlier_trials}".encode()
     number = int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
-    return TPESampler(n_startup_trials=startup_trials, seed=number)
+    # Trials that are still running count as bad ones: two at once do not try the same.
+    return TPESampler(n_startup_trials=startup_trials, seed=number, constant_liar=True)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,19 +17,28 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.trial import Trial
 
 from powerml.backend import select_backend
+from powerml.cache import CountsCache
 from powerml.cost import check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.errors import MeasurementError, StudyError, TrainingError, UsageError
-from powerml.evaluation import measure_workload
+from powerml.evaluation import (
+    Counting,
+    counting_threads,
+    meter_options,
+    start_counting,
+    train_natively,
+)
+from powerml.listener import Listener
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, Meter, make_meter
 from powerml.objective import Weights, objective
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 from powerml.samplers import DEFAULT_STARTUP_TRIALS, tpe
-from powerml.simulate.meters import DEFAULT_LIMIT_SECONDS
+from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import BEST, JOURNAL, Study, open_study
 from powerml.topology import Family, Topology, find_family, parse_topology, topology_of
 from powerml.workload import DEFAULT_EPOCHS, Workload, check_protocol, make_workload
@@ -41,7 +52,6 @@ __all__ = [
     "DEFAULT_OUT",
     "DEFAULT_TRIALS",
     "FIRST",
-    "Listener",
     "optimize",
 ]
 
@@ -51,19 +61,6 @@ DEFAULT_OUT = "powerml-studies"
 FIRST = "first"
 MODEL = "model.keras"
 BATCH_SIZE = "batch_size"
-
-
-class Listener:
-    """What a caller may want to hear of while a study runs. All methods do nothing here."""
-
-    def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
-        """The study is open; `finished_trials` of `trials` are there already."""
-
-    def stage(self, message: str) -> None:
-        """Something begins that takes a while."""
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """A trial has ended, well or not."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class Problem:
             seed=self.settings.seed,
         )
 
-    def are_the_same(self, one: TrialRecord, other: TrialRecord) -> bool:
+    def are_the_same(self, one: TrialRecord | _Candidate, other: TrialRecord | _Candidate) -> bool:
         """Whether two trials do the same: batches larger than the data are all the data."""
         most = max(len(split) for split in (self.dataset.train, self.dataset.test))
         sizes = {min(trial.batch_size, most) for trial in (one, other)}
@@ -126,6 +123,10 @@ def optimize(
     score_seeds: int = 1,
     seed: int = 0,
     meter: str | Meter = DEFAULT_METER,
+    fidelity: str = "sampled",
+    error: float = DEFAULT_ERROR,
+    jobs: int | None = None,
+    cache: bool = True,
     limit_seconds: float = DEFAULT_LIMIT_SECONDS,
     study: str | None = None,
     out: str | Path = DEFAULT_OUT,
@@ -138,8 +139,13 @@ def optimize(
     ----------
     space
         The family to search, as in ``dffr``.
-    data, epochs, machine, accesses, protocol, validation, seed, meter, limit_seconds
+    data, epochs, machine, accesses, protocol, validation, seed, meter, fidelity, error, cache,
+    limit_seconds
         As for `powerml.measure`.
+    jobs
+        How many trials are under way at once, and how many processes simulate; None for as many
+        as there are cores. Counts do not depend on it; what is proposed does, because each trial
+        is proposed before the `jobs` - 1 trials before it have ended.
     alpha, beta
         Weights of the training and the inference cost; the score weighs 1 - alpha - beta.
     trials
@@ -169,6 +175,7 @@ def optimize(
     """
     _require_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
     Weights(alpha, beta)
+    options = meter_options(fidelity, error, jobs, limit_seconds)
     family, profile = find_family(space), load_machine(machine)
     dataset = load_dataset(data, validation)
     settings = StudySettings(
@@ -187,6 +194,8 @@ def optimize(
         score_seeds=score_seeds,
         seed=seed,
         meter=meter if isinstance(meter, str) else meter.name,
+        fidelity=options.fidelity,
+        error=error,
         backend=select_backend(),
     )
     problem = Problem(family, dataset, profile, settings)
@@ -194,114 +203,189 @@ def optimize(
     folder = _study_folder(Path(out), study, settings, resume=resume)
     if isinstance(meter, str):
         running: contextlib.AbstractContextManager[Meter] = make_meter(
-            meter, profile, settings.backend, limit_seconds
+            meter, profile, settings.backend, options, CountsCache() if cache else None
         )
     else:
         running = contextlib.nullcontext(meter)
     with open_study(folder, settings, resume=resume) as opened, running as counting:
-        return _search(problem, opened, counting, trials, listener or Listener())
+        run = _Run(problem, opened, counting, listener or Listener())
+        return run.search(trials, options.jobs)
 
 
-def _search(
-    problem: Problem, study: Study, meter: Meter, trials: int, listener: Listener
-) -> StudyRecord:
-    """Evaluate topologies until there are enough, then report the best as it was evaluated."""
-    started = time.monotonic()
-    ended = study.trials
-    listener.study_opened(study.folder, len(ended), trials)
-    reference = study.reference
-    while len(ended) < trials:
-        if reference is None and (workload := problem.reference_workload()):
-            reference = study.reference = _measure_reference(problem, workload, meter, listener)
-        settings = problem.settings
-        sampler = tpe(settings.startup_trials, settings.seed, len(ended))
-        proposal, parameters = study.ask(problem.space, sampler)
-        batch_size = parameters.pop(BATCH_SIZE)
-        candidate = TrialRecord(
-            number=len(ended) + 1,
-            topology=str(topology_of(problem.family, parameters)),
-            batch_size=batch_size,
-        )
-        try:
-            record, trained = _evaluate(
-                problem, candidate, ended, reference, meter=meter, listener=listener
-            )
-        except (MeasurementError, TrainingError) as error:
-            record, trained = candidate.model_copy(update={"failure": _one_line(error)}), []
-        if record.measurement is not None:
-            study.require_comparable(record.measurement)
-        if trained and _is_better(record, study.best):
-            study.save_best(record, partial(_save_models, trained))
-        study.tell(proposal, record)
-        ended.append(record)
-        listener.trial_ended(record)
-    return _report(problem, study, time.monotonic() - started, listener)
+@dataclass(frozen=True)
+class _Candidate:
+    """A trial under way: proposed, natively trained, and being counted.
 
-
-def _measure_reference(
-    problem: Problem, workload: Workload, meter: Meter, listener: Listener
-) -> Measurement:
-    """Count the topology that costs are relative to. Its score is not needed."""
-    measurement, _ = measure_workload(
-        workload,
-        problem.dataset,
-        problem.machine,
-        meter,
-        problem.settings.accesses,
-        seeds=[],
-        notify=listener.stage,
-    )
-    return measurement
-
-
-def _evaluate(
-    problem: Problem,
-    candidate: TrialRecord,
-    ended: list[TrialRecord],
-    reference: Measurement | None,
-    *,
-    meter: Meter,
-    listener: Listener,
-) -> tuple[TrialRecord, list[Trained]]:
-    """One trial: train natively for the score, simulate for the costs, weigh them by eq. 2.6.
-
-    A topology that was met before keeps its measurement; nothing is trained for it either.
+    `counting` is None where the topology was met before. `failure` says why it was not trained.
     """
-    for earlier in ended:
-        if earlier.measurement is not None and problem.are_the_same(earlier, candidate):
-            mine = {
-                "number": candidate.number,
-                "batch_size": candidate.batch_size,
-                "repeats": earlier.repeats or earlier.number,
-            }
-            return earlier.model_copy(update=mine), []
-    settings = problem.settings
-    measurement, trained = measure_workload(
-        problem.workload(parse_topology(candidate.topology), candidate.batch_size),
-        problem.dataset,
-        problem.machine,
-        meter,
-        settings.accesses,
-        seeds=range(settings.seed, settings.seed + settings.score_seeds),
-        notify=listener.stage,
-    )
-    if reference is None:  # the first trial's costs are 1, as in the paper
-        reference = next((one.measurement for one in ended if one.measurement), measurement)
-    training, inference = (
-        measurement.cost_cycles(phase, settings.machine)
-        / reference.cost_cycles(phase, settings.machine)
-        for phase in ("training", "inference")
-    )
-    score = fmean(measurement.scores)
-    weights = Weights(settings.alpha, settings.beta)
-    found = {
-        "measurement": measurement,
-        "score": score,
-        "training_cost_ratio": training,
-        "inference_cost_ratio": inference,
-        "objective": objective(training, inference, score, weights),
-    }
-    return candidate.model_copy(update=found), trained
+
+    proposal: Trial
+    topology: str
+    batch_size: int
+    counting: Counting | None = None
+    trained: Sequence[Trained] = ()
+    failure: str | None = None
+
+
+class _Run:
+    """One run of a study: the trials that have ended, and those under way."""
+
+    def __init__(self, problem: Problem, study: Study, meter: Meter, listener: Listener) -> None:
+        self._problem = problem
+        self._study = study
+        self._meter = meter
+        self._listener = listener
+        self._ended = study.trials
+        self._under_way: deque[_Candidate] = deque()
+        self._reference = study.reference
+        self._reference_counting: Counting | None = None
+
+    def search(self, trials: int, jobs: int) -> StudyRecord:
+        """Evaluate topologies until there are enough, then report the best as it was evaluated.
+
+        Up to `jobs` trials are under way at once, and end in the order in which they were proposed:
+        the next is proposed when the oldest has ended. So a study depends on `jobs`, but not on how
+        fast they are.
+        """
+        started = time.monotonic()
+        self._listener.study_opened(self._study.folder, len(self._ended), trials)
+        with counting_threads(jobs) as self._threads:
+            try:
+                while len(self._ended) < trials:
+                    while len(self._under_way) < min(jobs, trials - len(self._ended)):
+                        self.begin_trial()
+                    self.end_trial()
+            except (KeyboardInterrupt, SystemExit):
+                self.end_trials_that_are_done()
+                raise
+        return _report(self._problem, self._study, time.monotonic() - started, self._listener)
+
+    def begin_trial(self) -> None:
+        """Propose a topology, have it counted, and train it natively meanwhile.
+
+        The reference is counted before the first trial; it needs no score.
+        """
+        if self._reference is None and self._reference_counting is None:
+            workload = self._problem.reference_workload()
+            self._reference_counting = None if workload is None else self._count(workload)
+        settings = self._problem.settings
+        earlier = len(self._ended) + len(self._under_way)
+        sampler = tpe(settings.startup_trials, settings.seed, earlier)
+        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        batch_size = parameters.pop(BATCH_SIZE)
+        topology = topology_of(self._problem.family, parameters)
+        candidate = _Candidate(proposal, str(topology), batch_size)
+        if not self._was_met(candidate):
+            workload = self._problem.workload(topology, batch_size)
+            candidate = self._train(replace(candidate, counting=self._count(workload)), workload)
+        self._under_way.append(candidate)
+
+    def end_trial(self) -> None:
+        """Wait for the oldest trial, weigh it by eq. 2.6, and tell the study."""
+        candidate = self._under_way[0]
+        record = TrialRecord(
+            number=len(self._ended) + 1,
+            topology=candidate.topology,
+            batch_size=candidate.batch_size,
+        )
+        reference = self._wait_for_reference()
+        try:
+            record = self._evaluate(candidate, record, reference)
+        except (MeasurementError, TrainingError) as error:
+            record = record.model_copy(update={"failure": _one_line(error)})
+        if record.measurement is not None:
+            self._study.require_comparable(record.measurement)
+        if candidate.trained and _is_better(record, self._study.best):
+            self._study.save_best(record, partial(_save_models, candidate.trained))
+        self._study.tell(candidate.proposal, record)
+        self._under_way.popleft()
+        self._ended.append(record)
+        self._listener.trial_ended(record)
+
+    def end_trials_that_are_done(self) -> None:
+        """Keep what was measured when the run is interrupted."""
+        if self._reference_counting is not None and not _is_done(self._reference_counting):
+            return
+        for candidate in list(self._under_way):
+            if candidate.counting is None or _is_done(candidate.counting):
+                self._under_way.remove(candidate)
+                self._under_way.appendleft(candidate)
+                self.end_trial()
+
+    def _count(self, workload: Workload) -> Counting:
+        return start_counting(
+            self._threads, workload, self._problem.dataset, self._meter, self._listener.stage
+        )
+
+    def _train(self, candidate: _Candidate, workload: Workload) -> _Candidate:
+        settings = self._problem.settings
+        seeds = range(settings.seed, settings.seed + settings.score_seeds)
+        try:
+            trained = train_natively(workload, self._problem.dataset, seeds, self._listener.stage)
+        except TrainingError as error:
+            return replace(candidate, failure=_one_line(error))
+        return replace(candidate, trained=trained)
+
+    def _wait_for_reference(self) -> Measurement | None:
+        """Return what costs are relative to; None where that is the first trial, not yet ended."""
+        if self._reference is None and self._reference_counting is not None:
+            self._reference = self._study.reference = self._price(self._reference_counting, [])
+        if self._reference is not None:
+            return self._reference
+        return next((trial.measurement for trial in self._ended if trial.measurement), None)
+
+    def _price(self, counting: Counting, scores: Sequence[float]) -> Measurement:
+        accesses = self._problem.settings.accesses
+        return counting.measurement(self._problem.machine, self._meter, accesses, scores)
+
+    def _was_met(self, candidate: _Candidate) -> bool:
+        """Whether another trial does the same: it has succeeded, or is under way."""
+        measured = [trial for trial in self._ended if trial.measurement is not None]
+        same = self._problem.are_the_same
+        return any(same(one, candidate) for one in self._under_way) or any(
+            same(one, candidate) for one in measured
+        )
+
+    def _evaluate(
+        self, candidate: _Candidate, record: TrialRecord, reference: Measurement | None
+    ) -> TrialRecord:
+        """Weigh one trial by eq. 2.6. One that was met before keeps its measurement."""
+        if candidate.counting is None:
+            return self._repeat(record)
+        if candidate.failure is not None:
+            raise TrainingError(candidate.failure)
+        settings = self._problem.settings
+        scores = [one.score for one in candidate.trained]
+        measurement = self._price(candidate.counting, scores)
+        # The first trial's costs are 1, as in the paper.
+        unit = reference or measurement
+        training, inference = (
+            measurement.cost_cycles(phase, settings.machine)
+            / unit.cost_cycles(phase, settings.machine)
+            for phase in ("training", "inference")
+        )
+        score = fmean(scores)
+        found = {
+            "measurement": measurement,
+            "score": score,
+            "training_cost_ratio": training,
+            "inference_cost_ratio": inference,
+            "objective": objective(
+                training, inference, score, Weights(settings.alpha, settings.beta)
+            ),
+        }
+        return record.model_copy(update=found)
+
+    def _repeat(self, record: TrialRecord) -> TrialRecord:
+        for earlier in self._ended:
+            if earlier.measurement is not None and self._problem.are_the_same(earlier, record):
+                mine = {
+                    "number": record.number,
+                    "batch_size": record.batch_size,
+                    "repeats": earlier.repeats or earlier.number,
+                }
+                return earlier.model_copy(update=mine)
+        raise MeasurementError(f"{record.topology} was under way in another trial, which failed")
 
 
 def _is_better(record: TrialRecord, best: TrialRecord | None) -> bool:
@@ -310,7 +394,11 @@ def _is_better(record: TrialRecord, best: TrialRecord | None) -> bool:
     return best is None or best.objective is None or record.objective < best.objective
 
 
-def _save_models(trained: list[Trained], folder: Path) -> None:
+def _is_done(counting: Counting) -> bool:
+    return counting.phases.done() and counting.phases.exception() is None
+
+
+def _save_models(trained: Sequence[Trained], folder: Path) -> None:
     for name, one in zip(_model_names(len(trained)), trained, strict=True):
         one.model.save(folder / name)
 

@@ -22,6 +22,7 @@ from powerml.topology import Family, find_family, parse_topology
 from powerml.workload import Protocol, Workload
 
 __all__ = [
+    "SynchronousCallbacks",
     "Trained",
     "build_model",
     "evaluate",
@@ -107,10 +108,12 @@ def fit(
     labels: NDArray[np.int64],
     batch_size: int,
     epochs: int,
+    *,
+    callback: SynchronousCallbacks | None = None,
 ) -> None:
     """Train: the region that the phase `training` counts.
 
-    A batch larger than the data is one batch of all the data.
+    A batch larger than the data is one batch of all the data. `callback` hears of the steps.
     """
     model.fit(
         inputs,
@@ -118,12 +121,17 @@ def fit(
         batch_size=min(batch_size, len(inputs)),
         epochs=epochs,
         verbose=0,
-        callbacks=[SynchronousCallbacks()],
+        callbacks=[callback or SynchronousCallbacks()],
     )
 
 
 def evaluate(
-    model: keras.Model, inputs: NDArray[np.float32], labels: NDArray[np.int64], batch_size: int
+    model: keras.Model,
+    inputs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    batch_size: int,
+    *,
+    callback: SynchronousCallbacks | None = None,
 ) -> float:
     """Run the model over the inputs: the region that the phase `inference` counts.
 
@@ -134,7 +142,7 @@ def evaluate(
         labels,
         batch_size=min(batch_size, len(inputs)),
         verbose=0,
-        callbacks=[SynchronousCallbacks()],
+        callbacks=[callback or SynchronousCallbacks()],
     )
     return float(accuracy)
 

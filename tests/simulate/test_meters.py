@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from powerml.datasets import Dataset
 from powerml.errors import WorkerError
 from powerml.fingerprint import differences
 from powerml.machines import Machine
-from powerml.simulate.meters import CachegrindMeter, CallgrindMeter
+from powerml.simulate.callgrind import CallgrindMeter
+from powerml.simulate.meters import CachegrindMeter, MeterOptions
 from powerml.workload import Workload
 from tests.doubles import WorkloadMaker
 from tests.simulate.processes import children, is_running, wait_for
@@ -101,12 +103,13 @@ def test_one_that_takes_too_long_is_stopped_and_the_server_survives(
     machine: Machine, callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
-    limit, callgrind._limit_seconds = callgrind._limit_seconds, 1.0
+    options = callgrind._options
+    callgrind._options = replace(options, limit_seconds=1.0)
     try:
         with pytest.raises(WorkerError, match="took longer than 1 s and was stopped"):
             callgrind.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
     finally:
-        callgrind._limit_seconds = limit
+        callgrind._options = options
     wait_for(lambda: not children(server))
     _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
 
@@ -172,7 +175,7 @@ def test_cachegrind_counts_a_whole_process(
     machine: Machine, mnist_small: Dataset, make: WorkloadMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The whole process takes minutes; that it is stopped in time and leaves nothing takes seconds.
-    with CachegrindMeter(machine, "torch", limit_seconds=3.0) as meter:
+    with CachegrindMeter(machine, "torch", MeterOptions(limit_seconds=3.0)) as meter:
         with pytest.raises(WorkerError, match="took longer than 3 s"):
             meter.measure(make(TOPOLOGY), mnist_small)
         folder = meter.folder

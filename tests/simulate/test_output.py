@@ -11,6 +11,7 @@ from powerml.errors import OutputError
 from powerml.simulate.output import (
     parse_cachegrind,
     parse_callgrind,
+    parse_marks,
     read_cachegrind,
     read_callgrind_dump,
 )
@@ -164,3 +165,54 @@ def test_missing_numbers_are_zeros_at_the_end(values: list[int]) -> None:
     counts = parse_callgrind(text, "made up")
     padded = [1, *values[1:], *[0] * (9 - len(values))]
     assert [getattr(counts, event) for event in EVENTS] == padded
+
+
+STATUS = """instrumentation: on
+executed-bbs: 184103174
+events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw
+part: 0
+threads: 1
+current-tid: 1
+events-1: {events}
+frames-1: 1
+function-1-0: main
+calls-1-0: 0
+events-1-0: 999 999 999
+"""
+
+
+def marked(*pairs: tuple[str, str]) -> str:
+    return "==7== a message of Valgrind's\n" + "".join(
+        f"**7** mark {name}\n" + STATUS.format(events=events) for name, events in pairs
+    )
+
+
+def test_marks_are_read_in_their_order() -> None:
+    first, second = parse_marks(
+        marked(("begin 0 0", "9 8 7 6 5 4 3 2 1"), ("over", "90 80 70")), "log"
+    )
+    assert first.name == "begin 0 0"
+    assert list(first.counts.model_dump().values()) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert second.name == "over"
+    # Callgrind leaves out zeros at the end of a line.
+    assert list(second.counts.model_dump().values()) == [90, 80, 70, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_log_without_marks_has_none() -> None:
+    assert parse_marks("==7== nothing\n", "log") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (marked(("over", "9 8 7")).replace("threads: 1", "threads: 2"), "several threads"),
+        (marked(("over", "9 8 7")).partition("events-1:")[0], "no complete line 'events-1'"),
+        (marked(("over", "9 8 7")).partition("9 8")[0] + "9", "no complete line 'events-1'"),
+        (marked(("over", "9 eight 7")), "not made of integers"),
+        (marked(("over", "0 0 0")), "counts no instruction"),
+        (marked(("over", "9 8 7")).replace("events: Ir Dr", "events: Ir Bc"), "not the nine"),
+    ],
+)
+def test_marks_that_are_cut_short_or_something_else_are_refused(text: str, told: str) -> None:
+    with pytest.raises(OutputError, match=told):
+        parse_marks(text, "log")

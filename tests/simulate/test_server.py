@@ -20,7 +20,7 @@ HOST = """
 import sys
 from pathlib import Path
 from powerml.machines import load_machine
-from powerml.simulate.meters import CallgrindMeter
+from powerml.simulate.callgrind import CallgrindMeter
 with CallgrindMeter(load_machine("xeon-x5650"), "torch") as meter:
     meter.start()
     print(meter.server.pid, meter.folder, flush=True)

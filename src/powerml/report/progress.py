@@ -18,9 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from powerml.listener import Listener
 from powerml.records import TrialRecord
 from powerml.report.tables import trial_line
-from powerml.search import Listener
 
 __all__ = ["StudyProgress", "stages"]
 

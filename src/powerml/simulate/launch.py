@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import functools
+import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -28,11 +33,13 @@ __all__ = [
     "WORKER_MODULE",
     "cachegrind_command",
     "callgrind_command",
+    "code_digest",
     "environment",
     "find_valgrind",
     "precompile",
     "private_folder",
     "require_client_requests",
+    "surroundings",
     "text_environment",
     "valgrind_version",
 ]
@@ -41,13 +48,16 @@ INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
 WORKER_MODULE = "powerml.simulate.worker"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
+PACKAGE = Path(powerml.__file__).parent
 FOLDER_PREFIX = "powerml-"
 OWNER_LOCK = "owner.lock"
 
 # glibc chooses its memory routines by the sizes of the host's caches unless they are given: any
 # values would do, if they are the same on every host. It copies long blocks with `rep movsb`, which
 # Valgrind counts as one read and one write for each byte: no processor does that, so it is put out
-# of reach.
+# of reach. Blocks of 128 KiB and more get pages of their own, as glibc begins with: it would raise
+# that threshold as blocks are freed, and leave it to the heap's history in which sets of the last
+# level a tensor lies.
 GLIBC_TUNABLES = ":".join(
     (
         "glibc.cpu.x86_data_cache_size=32768",
@@ -55,6 +65,7 @@ GLIBC_TUNABLES = ":".join(
         "glibc.cpu.x86_non_temporal_threshold=1000000000",
         "glibc.cpu.x86_rep_movsb_threshold=1000000000",
         "glibc.cpu.x86_rep_stosb_threshold=1000000000",
+        "glibc.malloc.mmap_threshold=131072",
     )
 )
 # Instruction sets for which the libraries have code of their own. AVX-512 is not emulated.
@@ -64,6 +75,10 @@ WITHOUT_AVX2 = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "XLA_ISA": "SSE4_2",
 }
+# Features of the host by which Valgrind decides what processor its guest sees.
+SEEN_CPU_FLAGS = frozenset(
+    ("ssse3", "sse4_1", "sse4_2", "cx16", "avx", "avx2", "bmi1", "bmi2", "fma", "f16c", "abm")
+)
 
 
 def find_valgrind() -> str:
@@ -122,9 +137,48 @@ def environment(backend: str) -> dict[str, str]:
 
 
 def _host_has_avx2() -> bool:
+    return "avx2" in _host_flags()
+
+
+@functools.cache
+def _host_flags() -> frozenset[str]:
     with contextlib.suppress(OSError):
-        return " avx2 " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    return False
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def surroundings(backend: str) -> dict[str, Any]:
+    """What counts depend on that can be told without starting anything, as plain JSON.
+
+    The paths are among it: their lengths move the heap of the measured process.
+    """
+    installed = {
+        f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
+    }
+    return {
+        "environment": environment(backend),
+        "python": sys.version,
+        "paths": [sys.executable, sys.prefix, sys.base_prefix, str(PACKAGE)],
+        "libc": " ".join(platform.libc_ver()),
+        "valgrind": [find_valgrind(), valgrind_version()],
+        "installed": sorted(installed),
+        "cpu_flags": sorted(_host_flags() & SEEN_CPU_FLAGS),
+    }
+
+
+def code_digest(family: object) -> str:
+    """SHA-256 of powerML's code and of the file that a family comes from."""
+    digest = hashlib.sha256()
+    files = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.so")])
+    module = sys.modules.get(type(family).__module__)
+    files += [Path(module.__file__)] if module is not None and module.__file__ else []
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _caches(geometry: Geometry) -> list[str]:
@@ -174,7 +228,7 @@ def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: 
 def precompile() -> None:
     """Write the package's byte code, lest the first run differ from those after it."""
     with contextlib.suppress(OSError):
-        compileall.compile_dir(Path(powerml.__file__).parent, quiet=2)
+        compileall.compile_dir(PACKAGE, quiet=2)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
-"""The two meters that run Valgrind: regions of a warm process, and the whole process as in 2018."""
+"""What the meters that run Valgrind share, and the whole process as in 2018."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -15,21 +16,40 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from powerml.backend import backend_version
-from powerml.counts import Counts, PhaseCounts
+from powerml.counts import Counts, Fidelity, PhaseCounts
 from powerml.datasets import Dataset
-from powerml.errors import MeasurementError, ServerError, WorkerError
+from powerml.errors import (
+    UsageError,
+    WorkerError,
+)
 from powerml.fingerprint import Fingerprint, digest_of
 from powerml.machines import Machine
 from powerml.simulate import launch
-from powerml.simulate.output import read_cachegrind, read_callgrind_dump
+from powerml.simulate.output import read_cachegrind
 from powerml.simulate.request import Request
-from powerml.simulate.server import Server, ServerDiedError
+from powerml.simulate.sampling import (
+    Shape,
+)
+from powerml.topology import find_family, parse_topology
 from powerml.workload import Workload
 
-__all__ = ["DEFAULT_LIMIT_SECONDS", "PHASES", "CachegrindMeter", "CallgrindMeter"]
+__all__ = [
+    "DEFAULTS",
+    "DEFAULT_ERROR",
+    "DEFAULT_LIMIT_SECONDS",
+    "PHASES",
+    "CachegrindMeter",
+    "MeterOptions",
+    "Notify",
+    "PhaseName",
+    "ValgrindMeter",
+    "shape_of",
+    "silent",
+    "whole",
+]
 
 DEFAULT_LIMIT_SECONDS = 3600.0
-FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
+DEFAULT_ERROR = 0.01
 LOG_LINES_SHOWN = 3
 
 PhaseName = Literal["training", "inference"]
@@ -37,23 +57,55 @@ PHASES: tuple[PhaseName, ...] = ("training", "inference")
 Notify = Callable[[str], None]
 
 
-def _silent(_message: str) -> None:
+def silent(_message: str) -> None:
     """Tell nobody."""
 
 
-class _ValgrindMeter:
+@dataclass(frozen=True)
+class MeterOptions:
+    """How a meter works. Raises ``UsageError`` where a value is out of range.
+
+    Parameters
+    ----------
+    fidelity
+        ``exact``, or ``sampled``: a few steps are simulated and the rest extrapolated.
+    error
+        How large the bound of a sample's relative error may be; more is simulated until it is met.
+    jobs
+        How many processes simulate at once.
+    limit_seconds
+        After how long a simulated phase is given up.
+    """
+
+    fidelity: Fidelity = "exact"
+    error: float = DEFAULT_ERROR
+    jobs: int = 1
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error < 1:
+            raise UsageError(f"the error is {self.error:g}: give one between 0 and 1, as 0.01")
+        if self.jobs < 1:
+            raise UsageError(f"jobs is {self.jobs}: give at least 1")
+        if not self.limit_seconds > 0:
+            raise UsageError(f"the limit is {self.limit_seconds:g} s: give more than 0")
+
+
+DEFAULTS = MeterOptions()
+
+
+class ValgrindMeter:
     """What both share: a private folder, the staged data and the fingerprint."""
 
     name = ""
 
-    def __init__(
-        self, machine: Machine, backend: str, limit_seconds: float = DEFAULT_LIMIT_SECONDS
-    ) -> None:
+    def __init__(self, machine: Machine, backend: str, options: MeterOptions = DEFAULTS) -> None:
         launch.find_valgrind()
         launch.require_client_requests()
         self.machine = machine
         self._backend = backend
-        self._limit_seconds = limit_seconds
+        self._options = options
+        self._staging = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._private: Path | None = None
 
@@ -66,7 +118,11 @@ class _ValgrindMeter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
         self._stack.close()
+
+    def _close(self) -> None:
+        """End what was started."""
 
     @property
     def folder(self) -> Path:
@@ -92,14 +148,34 @@ class _ValgrindMeter:
             environment_digest=digest_of(environment),
         )
 
+    def circumstances(self, workload: Workload) -> dict[str, Any]:
+        """Everything beside the workload that determines its counts, as plain JSON.
+
+        It is known before anything is started. What a sample is composed of depends on the prices
+        too, for the error's sake.
+        """
+        options = asdict(self._options)
+        del options["jobs"], options["limit_seconds"]
+        sampled = self._options.fidelity == "sampled"
+        return {
+            "meter": self.name,
+            "geometry": self.machine.geometry.model_dump(mode="json"),
+            "simulated_geometry": self.machine.simulated_geometry.model_dump(mode="json"),
+            "fidelity": options if sampled else {"fidelity": "exact"},
+            "prices": self.machine.model_dump(mode="json") if sampled else None,
+            **launch.surroundings(self._backend),
+            "code": launch.code_digest(find_family(parse_topology(workload.topology).family)),
+        }
+
     def _request(self, workload: Workload, dataset: Dataset, phase: str) -> Request:
         """Stage the data of a workload and write down what the worker has to do."""
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
-        for part, split in (("training", dataset.train), ("inference", dataset.test)):
-            if not (self.folder / f"{stem}-{part}-labels.npy").exists():
-                inputs = dataset.inputs(split, scaled=workload.scaled)
-                np.save(self.folder / f"{stem}-{part}-inputs.npy", inputs)
-                np.save(self.folder / f"{stem}-{part}-labels.npy", split.labels)
+        with self._staging:
+            for part, split in (("training", dataset.train), ("inference", dataset.test)):
+                if not (self.folder / f"{stem}-{part}-labels.npy").exists():
+                    inputs = dataset.inputs(split, scaled=workload.scaled)
+                    np.save(self.folder / f"{stem}-{part}-inputs.npy", inputs)
+                    np.save(self.folder / f"{stem}-{part}-labels.npy", split.labels)
         images = {
             "training": workload.training_images,
             "inference": workload.inference_images,
@@ -113,133 +189,30 @@ class _ValgrindMeter:
             batch_size=min(workload.batch_size, images.get(phase, max(images.values()))),
             epochs=workload.epochs,
             protocol=workload.protocol,
-            seed=workload.seed,
             data=stem,
         )
 
 
-def _exact(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:
-    steps = {"training": workload.training_steps, "inference": workload.inference_steps}
-    total = steps.get(phase, 0)
+def shape_of(phase: str, workload: Workload) -> Shape:
+    """Return the steps of a phase."""
+    if phase == "training":
+        return Shape.of(workload.training_images, workload.batch_size, workload.epochs)
+    return Shape.of(workload.inference_images, workload.batch_size)
+
+
+def whole(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:
+    """A phase of which all was simulated; the compilation has no steps."""
+    total = shape_of(phase, workload).steps if phase in PHASES else 0
     return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)
 
 
-class CallgrindMeter(_ValgrindMeter):
-    """Regions of a warm process under Callgrind. See `powerml.simulate.server`."""
-
-    name = "callgrind"
-
-    def __init__(
-        self, machine: Machine, backend: str, limit_seconds: float = DEFAULT_LIMIT_SECONDS
-    ) -> None:
-        super().__init__(machine, backend, limit_seconds)
-        self.server: Server | None = None
-        self._guest: dict[str, Any] | None = None
-        self._forks = backend in FORKABLE_BACKENDS
-
-    def start(self) -> None:
-        """Start the warm process, and return at once."""
-        self._running_server()
-
-    def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was measured."""
-        if self._guest is None:
-            raise MeasurementError("the fingerprint is known once something was measured")
-        return self._fingerprint(self._guest)
-
-    def measure(
-        self, workload: Workload, dataset: Dataset, notify: Notify = _silent
-    ) -> list[PhaseCounts]:
-        """Count training and inference, each as a region that starts from the same state.
-
-        On torch the two run side by side in children of the warm process; other backends are
-        measured in a process of their own, with their compilation as one more phase. A server
-        that dies is started again once, and the measurement repeated.
-
-        Raises
-        ------
-        WorkerError
-            A child crashed, failed or took too long.
-        ServerError
-            The server cannot be started, or died twice.
-        """
-        for attempt in ("first", "second"):
-            try:
-                return self._measure(workload, dataset, notify)
-            except ServerDiedError as error:
-                self._discard()
-                if attempt == "second":
-                    raise ServerError(
-                        f"the simulator died twice over {workload.topology}: {error}"
-                    ) from error
-                notify(f"{error}; starting it again")
-            except ServerError:
-                self._discard()
-                raise
-        raise AssertionError
-
-    def _measure(self, workload: Workload, dataset: Dataset, notify: Notify) -> list[PhaseCounts]:
-        server = self._running_server()
-        if server.guest is None:
-            notify("starting the simulator (30 to 90 s, once)")
-        self._guest = server.wait_until_ready()
-        notify(
-            f"simulating {workload.topology} batch {workload.batch_size}: "
-            f"{workload.training_steps} + {workload.inference_steps} steps"
-            + (_estimate(server, workload) if self._forks else ", and compilation (minutes)")
-        )
-        phases = []
-        for phase, dump in self._dumps(server, workload, dataset):
-            phases.append(_exact(phase, workload, read_callgrind_dump(dump, phase)))
-            dump.unlink()
-        return phases
-
-    def _dumps(
-        self, server: Server, workload: Workload, dataset: Dataset
-    ) -> list[tuple[str, Path]]:
-        """Run the phases; return each with the file that holds its counts."""
-        if self._forks:
-            requests = [self._request(workload, dataset, phase) for phase in PHASES]
-            stems = server.run(requests, self._limit_seconds)
-            return [(phase, Path(f"{stem}.1")) for phase, stem in zip(PHASES, stems, strict=True)]
-        try:
-            (stem,) = server.run([self._request(workload, dataset, "all")], self._limit_seconds)
-        finally:
-            self._discard()
-        return [(phase, Path(f"{stem}.{n}")) for n, phase in enumerate(("compile", *PHASES), 1)]
-
-    def _running_server(self) -> Server:
-        if self.server is None:
-            mode = "serve" if self._forks else "once"
-            geometry = self.machine.simulated_geometry
-            self.server = Server(geometry, self._backend, self.folder, mode)
-            self._stack.callback(self.server.close)
-        return self.server
-
-    def _discard(self) -> None:
-        if self.server is not None:
-            self.server.close()
-            self.server = None
-
-
-def _estimate(server: Server, workload: Workload) -> str:
-    """How long it will take, by the pace of the warm-up; a lower bound for large networks."""
-    if server.seconds_per_step is None:
-        return ""
-    seconds = server.seconds_per_step * max(workload.training_steps, workload.inference_steps)
-    return f", about {max(seconds, 1):.0f} s"
-
-
-class CachegrindMeter(_ValgrindMeter):
+class CachegrindMeter(ValgrindMeter):
     """The 2018 way: a whole process under Cachegrind, from import to exit. The yardstick.
 
     Its counts hold the import of the framework, a hundred times the training itself.
     """
 
     name = "cachegrind"
-
-    def start(self) -> None:
-        """Nothing is kept warm, so there is nothing to start."""
 
     def fingerprint(self) -> Fingerprint:
         """What the counts depend on beside the workload."""
@@ -251,13 +224,13 @@ class CachegrindMeter(_ValgrindMeter):
         return self._fingerprint({"software": software, "cpu_features": ()})
 
     def measure(
-        self, workload: Workload, dataset: Dataset, notify: Notify = _silent
+        self, workload: Workload, dataset: Dataset, notify: Notify = silent
     ) -> list[PhaseCounts]:
         """Count one process that trains and another that evaluates; raises ``WorkerError``."""
         return [self.measure_phase(workload, dataset, phase, notify) for phase in PHASES]
 
     def measure_phase(
-        self, workload: Workload, dataset: Dataset, phase: PhaseName, notify: Notify = _silent
+        self, workload: Workload, dataset: Dataset, phase: PhaseName, notify: Notify = silent
     ) -> PhaseCounts:
         """Count one process; raises ``WorkerError``."""
         launch.precompile()
@@ -276,17 +249,17 @@ class CachegrindMeter(_ValgrindMeter):
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=self._limit_seconds,
+                timeout=self._options.limit_seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise WorkerError(
-                f"{phase} of {workload.topology} took longer than {self._limit_seconds:g} s and "
-                "was stopped: raise --limit-seconds"
+                f"{phase} of {workload.topology} took longer than "
+                f"{self._options.limit_seconds:g} s and was stopped: raise --limit-seconds"
             ) from error
         if ended.returncode != 0:
             words = " | ".join(ended.stderr.strip().splitlines()[-LOG_LINES_SHOWN:])
             raise WorkerError(
                 f"{phase} of {workload.topology} failed (exit code {ended.returncode}): {words}"
             )
-        return _exact(phase, workload, read_cachegrind(output))
+        return whole(phase, workload, read_cachegrind(output))

@@ -7,9 +7,19 @@ from pathlib import Path
 
 from powerml.counts import EVENTS, Counts
 from powerml.errors import OutputError
+from powerml.simulate.sampling import Mark
 
-__all__ = ["parse_cachegrind", "parse_callgrind", "read_cachegrind", "read_callgrind_dump"]
+__all__ = [
+    "parse_cachegrind",
+    "parse_callgrind",
+    "parse_marks",
+    "read_cachegrind",
+    "read_callgrind_dump",
+    "read_marks",
+]
 
+# Valgrind puts the process number before what a client prints.
+LOG_PREFIX = re.compile(r"^\*\*\d+\*\* ", re.MULTILINE)
 TRIGGER = re.compile(r"^desc: Trigger: Client Request: (?P<name>.+)$", re.MULTILINE)
 
 
@@ -51,6 +61,35 @@ def read_callgrind_dump(path: Path, name: str) -> Counts:
         found = match["name"] if match else "no client request"
         raise OutputError(f"{path} is a dump of {found}, not of {name}: measure again")
     return parse_callgrind(text, str(path))
+
+
+def parse_marks(text: str, source: str) -> list[Mark]:
+    """Read the marks that a region has left in Valgrind's log, in their order.
+
+    After the name come the events and, for the one thread there is, the counts so far, as the
+    monitor command ``status internal`` prints them.
+
+    Raises
+    ------
+    OutputError
+        A mark has no counts, those of several threads, or is cut short.
+    """
+    plain = LOG_PREFIX.sub("", text)
+    _, *pieces = re.split(r"^mark (?=[^\n]*\n)", plain, flags=re.MULTILINE)
+    marks = []
+    for piece in pieces:
+        name, _, status = piece.partition("\n")
+        where = f"mark {name!r} in {source}"
+        if _line("threads", status, where) != ["1"]:
+            raise OutputError(f"{where} counts several threads: measure again with one")
+        events = _events(status, where)
+        marks.append(Mark(name, _counts(_values("events-1", status, events, where), where)))
+    return marks
+
+
+def read_marks(path: Path) -> list[Mark]:
+    """Read the marks in the log of one measured process; raises ``OutputError``."""
+    return parse_marks(_read(path), str(path))
 
 
 def parse_cachegrind(text: str, source: str) -> Counts:

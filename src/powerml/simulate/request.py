@@ -29,6 +29,8 @@ class Request:
     """One phase of one workload, or ``all``.
 
     `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
+    `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
+    is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
     """
 
     phase: str
@@ -38,8 +40,10 @@ class Request:
     batch_size: int
     epochs: int
     protocol: str
-    seed: int
     data: str
+    visits: list[list[int]] | None = None
+    marked_steps: list[int] | None = None
+    touch_limit_bytes: int = 0
 
 
 def hello(pid: int) -> bytes:

@@ -9,9 +9,10 @@ import re
 import select
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -21,14 +22,15 @@ from powerml.machines import Geometry
 from powerml.simulate import launch
 from powerml.simulate.request import NAME_BYTES, REHEARSAL, Request, announcement, hello
 
-__all__ = ["START_LIMIT_SECONDS", "Server", "ServerDiedError"]
+__all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
 
 START_LIMIT_SECONDS = 900.0  # 30 to 60 s are usual; a loaded machine may take ten times that
 POLL_SECONDS = 0.5
 REHEARSALS = 3  # the first two leave a few cache lines otherwise than those after them
 LOG_LINES_SHOWN = 3
-# Valgrind looks at the host's caches, and warns of them, before it takes those it is given.
-ABOUT_THE_HOSTS_CACHES = re.compile(r"--\d+-- warning: .*cache")
+# Valgrind looks at the host's caches, and warns of them, before it takes those it is given; and the
+# logs of children hold their marks.
+NO_LAST_WORDS = re.compile(r"--\d+-- warning: .*cache|\*\*\d+\*\* |[a-z]+[a-z0-9-]*: ")
 STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and an evaluation
 
 
@@ -36,10 +38,36 @@ class ServerDiedError(ServerError):
     """The warm process ended while it was needed."""
 
 
+@dataclass(frozen=True)
+class Done:
+    """A request that was done.
+
+    Valgrind names the files of a process by its number. `moments_seconds` are when it was forked,
+    had built the network, and so on, by the system's monotonic clock.
+    """
+
+    process: int
+    moments_seconds: dict[str, float]
+
+
+@dataclass
+class _Pending:
+    """A request that was sent; its future tells of the process that did it."""
+
+    request: Request
+    result: Future[Done]
+    deadline: float
+    limit_seconds: float
+
+
 class Server:
     """One warm process under Callgrind, for one cache geometry and one Keras backend.
 
-    Starting returns at once; `wait_until_ready` waits for the warm-up. `run` measures.
+    Starting returns at once. `submit` may be called from any thread, before the process is ready
+    too: its requests are done side by side.
+
+    The process is the child of a thread that lives as long as it does: the kernel ends a child that
+    wished to end with its parent when the thread that made it ends.
 
     Parameters
     ----------
@@ -59,26 +87,22 @@ class Server:
         self._names = count(1)
         self._buffer = b""
         self._keepers: dict[str, int] = {}
-        self.guest: dict[str, Any] | None = None
+        self._pending: dict[str, _Pending] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.ready: Future[dict[str, Any]] = Future()
         self.seconds_per_step: float | None = None
         launch.require_client_requests()
         launch.precompile()
         self._log_path = folder / f"worker-{time.monotonic_ns()}.log"
         self._log: IO[bytes] = self._log_path.open("wb")
-        try:
-            self._process = subprocess.Popen(
-                launch.callgrind_command(geometry, folder, mode),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env=launch.environment(backend),
-                cwd=launch.WORKING_DIRECTORY,
-                # Ctrl-C is the host's to handle: the worker must not see it.
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._log.close()
-            raise ServerError(f"Valgrind cannot be started: {error}") from error
+        self._command = launch.callgrind_command(geometry, folder, mode)
+        self._environment = launch.environment(backend)
+        self._process: subprocess.Popen[bytes]
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(started,), daemon=True)
+        self._thread.start()
+        started.result()
         self._send(hello(os.getpid()))
 
     @property
@@ -86,21 +110,84 @@ class Server:
         """Process number of the warm process."""
         return self._process.pid
 
-    def wait_until_ready(self, limit_seconds: float = START_LIMIT_SECONDS) -> dict[str, Any]:
-        """Wait for the warm-up; return what the worker says of itself, for the fingerprint.
+    def submit(self, request: Request, limit_seconds: float) -> Future[Done]:
+        """Have a request measured; the future tells of it, or holds the error.
 
-        Raises
-        ------
-        ServerError
-            The process ended, or took longer than `limit_seconds`.
+        Errors are ``WorkerError`` where a child crashed, failed or took longer than
+        `limit_seconds`, and the server lives on; ``ServerDiedError`` where the server ended.
         """
+        self.ready.result()
+        result: Future[Done] = Future()
         deadline = time.monotonic() + limit_seconds
+        with self._lock:
+            if self._closed:
+                raise ServerDiedError("the simulator was stopped")
+            name = f"request-{next(self._names):0{NAME_BYTES - len('request-')}d}"
+            (self._folder / name).write_text(json.dumps(asdict(request)), encoding="utf-8")
+            self._pending[name] = _Pending(request, result, deadline, limit_seconds)
+            self._send(announcement(self._folder, name))
+        return result
+
+    def give_up(self, result: Future[Done]) -> None:
+        """Stop a request whose result nobody wants any more."""
+        with self._lock:
+            names = [name for name, one in self._pending.items() if one.result is result]
+        for name in names:
+            self._stop(name)
+            self._finish(name, WorkerError("the measurement was given up"))
+
+    def close(self) -> None:
+        """End the server and all its children, and wait for it."""
+        with self._lock:
+            self._closed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._thread.join()
+
+    def _live(self, started: Future[None]) -> None:
+        """Start the process, pass on what it reports, and end when it ends."""
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=self._environment,
+                cwd=launch.WORKING_DIRECTORY,
+                # Ctrl-C is the host's to handle: the worker must not see it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            started.set_exception(ServerError(f"Valgrind cannot be started: {error}"))
+            self._log.close()
+            return
+        self._process = process
+        started.set_result(None)
+        try:
+            self._wait_until_ready()
+            while True:
+                self._pass_on(self._report(None))
+                self._give_up_late_ones()
+        except ServerError as error:
+            self._fail(error)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            self._log.close()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_LIMIT_SECONDS
         started_ns = 0
-        while self.guest is None:
+        while not self.ready.done():
             line = self._report(deadline)
             if line is None:
                 raise ServerError(
-                    f"the simulator was not ready after {limit_seconds:.0f} s: "
+                    f"the simulator was not ready after {START_LIMIT_SECONDS:.0f} s: "
                     "is the machine overloaded?"
                 )
             word, _, rest = line.partition(b" ")
@@ -109,86 +196,87 @@ class Server:
             elif word == b"warmed":
                 self.seconds_per_step = (int(rest) - started_ns) / 1e9 / STEPS_OF_WARM_UP_ROUND
             elif word == b"ready":
-                self.guest = json.loads(rest)
                 for _ in range(REHEARSALS if self._mode == "serve" else 0):
                     self._send(announcement(self._folder, REHEARSAL))
-        return self.guest
+                self.ready.set_result(json.loads(rest))
 
-    def run(self, requests: Sequence[Request], limit_seconds: float) -> list[Path]:
-        """Measure requests side by side; return for each the folder and stem of its counts.
-
-        Raises
-        ------
-        WorkerError
-            A child crashed, failed or took longer than `limit_seconds`; the server lives on.
-        ServerDiedError
-            The server itself ended.
-        """
-        names = [self._submit(request) for request in requests]
-        deadline = time.monotonic() + limit_seconds
-        pending = dict(zip(names, requests, strict=True))
-        try:
-            while pending:
-                line = self._report(deadline)
-                if line is None:
-                    phases = " and ".join(request.phase for request in pending.values())
-                    raise WorkerError(
-                        f"{phases} of {requests[0].topology} took longer than "
-                        f"{limit_seconds:g} s and was stopped: raise --limit-seconds"
-                    )
-                word, name, number = line.decode().split()
-                if word == "started":
-                    self._keepers[name] = int(number)
-                    if name not in pending:  # it was given up before it began
-                        self._stop(name)
-                elif name in pending:
-                    self._keepers.pop(name, None)
-                    self._check(name, int(number), pending[name])
-                    del pending[name]
-        finally:
-            for name in pending:
+    def _pass_on(self, line: bytes | None) -> None:
+        """Tell whoever waits for it that a child has ended."""
+        if line is None:
+            return
+        word, name, number = line.decode().split()
+        with self._lock:
+            pending = self._pending.get(name)
+        if word == "started":
+            self._keepers[name] = int(number)
+            if pending is None:  # it was given up before it began
                 self._stop(name)
-        return [self._counts_of(name) for name in names]
+        elif pending is not None:
+            self._keepers.pop(name, None)
+            try:
+                self._check(name, int(number), pending.request)
+            except WorkerError as error:
+                self._finish(name, error)
+            else:
+                self._finish(name, self._done(name))
 
-    def close(self) -> None:
-        """End the server and all its children, and wait for it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process.wait()
-        self._log.close()
+    def _give_up_late_ones(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [(name, one) for name, one in self._pending.items() if now > one.deadline]
+        for name, one in late:
+            self._stop(name)
+            self._finish(
+                name,
+                WorkerError(
+                    f"{one.request.phase} of {one.request.topology} took longer than "
+                    f"{one.limit_seconds:g} s and was stopped: raise --limit-seconds"
+                ),
+            )
 
-    def _submit(self, request: Request) -> str:
-        name = f"request-{next(self._names):0{NAME_BYTES - len('request-')}d}"
-        (self._folder / name).write_text(json.dumps(asdict(request)), encoding="utf-8")
-        self._send(announcement(self._folder, name))
-        return name
+    def _finish(self, name: str, outcome: Done | Exception) -> None:
+        with self._lock:
+            pending = self._pending.pop(name, None)
+        if pending is None:
+            return
+        if isinstance(outcome, Exception):
+            pending.result.set_exception(outcome)
+        else:
+            pending.result.set_result(outcome)
+
+    def _fail(self, error: ServerError) -> None:
+        """Tell all who wait that the server has ended."""
+        with self._lock:
+            self._closed = True
+            pending = list(self._pending)
+        for name in pending:
+            self._finish(name, ServerDiedError(str(error)))
+        if not self.ready.done():
+            self.ready.set_exception(error)
 
     def _send(self, message: bytes) -> None:
         if self._process.stdin is None:
             raise ServerDiedError("the simulator has no standard input")
         try:
             os.write(self._process.stdin.fileno(), message)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ServerDiedError(self._obituary()) from error
 
-    def _report(self, deadline: float) -> bytes | None:
-        """Return the next line from the worker, or None at the deadline."""
+    def _report(self, deadline: float | None) -> bytes | None:
+        """Return the next line from the worker, or None at the deadline or after a while."""
         stream = self._process.stdout
         if stream is None:
             raise ServerDiedError("the simulator has no standard output")
         while b"\n" not in self._buffer:
             self._check_keepers()
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            if deadline is not None and time.monotonic() > deadline:
                 return None
-            if not select.select([stream], [], [], min(remaining, POLL_SECONDS))[0]:
+            if not select.select([stream], [], [], POLL_SECONDS)[0]:
                 # A child of a dead server keeps the pipe open until the kernel has ended it.
                 if self._process.poll() is not None:
                     raise ServerDiedError(self._obituary())
+                if deadline is None:
+                    return None
                 continue
             chunk = os.read(stream.fileno(), 65536)
             if not chunk:
@@ -206,9 +294,13 @@ class Server:
                 stream = self._process.stdout
                 if stream is not None and not select.select([stream], [], [], 0)[0]:
                     del self._keepers[name]
-                    raise WorkerError(
-                        f"the process that watches {name} was killed from outside: measure again"
-                    ) from None
+                    self._finish(
+                        name,
+                        WorkerError(
+                            f"the process that watches {name} was killed from outside: "
+                            "measure again"
+                        ),
+                    )
 
     def _check(self, name: str, exit_code: int, request: Request) -> None:
         """Raise unless the child has left its mark of success."""
@@ -227,9 +319,9 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # its child ends with it
 
-    def _counts_of(self, name: str) -> Path:
-        pid = (self._folder / f"{name}.done").read_text(encoding="utf-8")
-        return self._folder / f"counts.{pid}"
+    def _done(self, name: str) -> Done:
+        """Read the mark of success."""
+        return Done(**json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8")))
 
     def _obituary(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -245,7 +337,7 @@ class Server:
             for log in logs
             if log.exists()
             for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-            if line.strip() and not ABOUT_THE_HOSTS_CACHES.match(line)
+            if line.strip() and not NO_LAST_WORDS.match(line)
         ]
         return ": " + " | ".join(lines[-LOG_LINES_SHOWN:]) if lines else ""
 

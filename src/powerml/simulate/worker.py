@@ -38,12 +38,16 @@ from powerml.simulate.request import (
 REQUESTS = 0  # file descriptor on which the host sends requests
 REPORTS = 3  # file descriptor on which it reads reports: standard output, put out of harm's way
 
+Moments = dict[str, float]  # what a request has come to, and when: seconds of the monotonic clock
+
 WARM_UP_IMAGES = 64
 WARM_UP_BATCH = 32
 WARM_UP_EPOCHS = 2
 WARM_UP_ROUNDS = 2
 WARM_UP_TOPOLOGIES = ("dffr:layers=1,width=4", "cnn:layers=1,filters=1,kernel=3")
 WARM_UP_SHAPE = (28, 28)
+# Counts do not depend on the seed of the native training: the simulated one is always the same.
+SEED = 0
 
 
 def main() -> None:
@@ -85,7 +89,7 @@ def _import_framework() -> None:
 
     import powerml.families.cnn
     import powerml.families.dffr
-    import powerml.training  # noqa: F401 - imported for what it brings along
+    import powerml.simulate.steps  # noqa: F401 - imported for what it brings along
 
     backend = keras.backend.backend()
     if backend == "torch":
@@ -100,6 +104,8 @@ def _import_framework() -> None:
 
 
 def _warm_up() -> None:
+    # Nothing is marked here: Valgrind goes on writing marks where it wrote the first one, and the
+    # children could not be told apart.
     import numpy as np
 
     from powerml import training
@@ -107,7 +113,7 @@ def _warm_up() -> None:
     images = np.zeros((WARM_UP_IMAGES, *WARM_UP_SHAPE), dtype=np.float32)
     labels = np.zeros(WARM_UP_IMAGES, dtype=np.int64)
     for topology in WARM_UP_TOPOLOGIES:
-        model = _build(topology, WARM_UP_SHAPE, 2, "default", 0)
+        model = _build(topology, WARM_UP_SHAPE, 2, "default", SEED)
         training.fit(model, images, labels, WARM_UP_BATCH, WARM_UP_EPOCHS)
         training.evaluate(model, images, labels, WARM_UP_BATCH)
 
@@ -186,15 +192,17 @@ def _end() -> NoReturn:
     raise AssertionError
 
 
-def _measure(request: bytes, run: Callable[[Request], None]) -> None:
+def _measure(request: bytes, run: Callable[[Request, Moments], None]) -> None:
     """Do one request in its folder; leave there NAME.done, or NAME.error with the reason."""
+    moments = {"forked": time.monotonic()}
     name = request[-NAME_BYTES:].decode()
     os.chdir(request[:-NAME_BYTES])
     try:
         with open(name, encoding="utf-8") as file:
-            run(Request(**json.load(file)))
+            run(Request(**json.load(file)), moments)
+        moments["ended"] = time.monotonic()
         with open(f"{name}.done", "w", encoding="utf-8") as file:
-            file.write(str(os.getpid()))
+            json.dump({"process": os.getpid(), "moments_seconds": moments}, file)
     except BaseException as error:
         traceback.print_exc()
         with open(f"{name}.error", "w", encoding="utf-8") as file:
@@ -210,9 +218,24 @@ def _region(name: str) -> Iterator[None]:
     valgrind.dump_stats_at(name)
 
 
+@contextlib.contextmanager
+def _marked_region(request: Request, inputs: Any) -> Iterator[Any]:
+    """Count the steps that are asked for; yields the callback that marks them."""
+    from powerml.simulate.steps import Marks, only
+
+    marks = Marks(request.marked_steps)
+    with contextlib.ExitStack() as stack:
+        if request.visits is not None:
+            stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
+        _settle()
+        valgrind.zero_stats()
+        yield marks
+        valgrind.mark("over")
+
+
 def _model(request: Request) -> Any:
     shape = tuple(request.input_shape)
-    return _build(request.topology, shape, request.classes, request.protocol, request.seed)
+    return _build(request.topology, shape, request.classes, request.protocol, SEED)
 
 
 def _data(request: Request, phase: str) -> tuple[Any, Any]:
@@ -229,18 +252,20 @@ def _data(request: Request, phase: str) -> tuple[Any, Any]:
     )
 
 
-def _run_phase(request: Request) -> None:
+def _run_phase(request: Request, moments: Moments) -> None:
     from powerml import training
 
     model = _model(request)
+    moments["built"] = time.monotonic()
     inputs, labels = _data(request, request.phase)
     if request.phase == "training":
-        with _region("training"):
-            training.fit(model, inputs, labels, request.batch_size, request.epochs)
+        with _marked_region(request, inputs) as marks:
+            training.fit(model, inputs, labels, request.batch_size, request.epochs, callback=marks)
     else:
         _prime_inference(model, request, len(labels))
-        with _region("inference"):
-            training.evaluate(model, inputs, labels, request.batch_size)
+        moments["primed"] = time.monotonic()
+        with _marked_region(request, inputs) as marks:
+            training.evaluate(model, inputs, labels, request.batch_size, callback=marks)
 
 
 def _prime_inference(model: Any, request: Request, images: int) -> None:
@@ -254,7 +279,7 @@ def _prime_inference(model: Any, request: Request, images: int) -> None:
     training.evaluate(model, blank, np.zeros(count, dtype=np.int64), count)
 
 
-def _run_once(request: Request) -> None:
+def _run_once(request: Request, _moments: Moments) -> None:
     """Count compilation, training and inference in one process that is not forked.
 
     The first pass over each shape of batch compiles. A second one leaves no first times behind.

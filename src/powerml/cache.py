@@ -1,0 +1,220 @@
+"""The cache of counts: what was simulated once is not simulated again.
+
+An entry is one file, named by the SHA-256 of everything that determines the counts. It is written
+beside its place and then moved there, which no reader and no other writer can see half done; it
+holds its own checksum, and one that is damaged is measured again. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from powerml.counts import PhaseCounts
+from powerml.datasets import Dataset
+from powerml.errors import SetupError
+from powerml.fingerprint import Fingerprint
+from powerml.workload import Workload
+
+__all__ = ["CachingMeter", "CountsCache", "default_cache_folder"]
+
+FOLDER_VARIABLE = "POWERML_CACHE_DIR"
+FOLDER = "counts"
+# Nothing else in the folder is touched, whatever folder the user has named.
+ENTRY_PATTERN = f"{'[0-9a-f]' * 2}/{'[0-9a-f]' * 64}.json"
+UNFINISHED = ".unfinished-"
+UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
+
+# What a workload is called, and the seed of the native training, do not move its counts.
+NOT_COUNTED = ("data", "seed")
+
+
+class Entry(BaseModel):
+    """One entry: what determined the counts, and the counts. JSON: ``powerml.counts/1``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal["powerml.counts/1"] = "powerml.counts/1"
+    determined_by: dict[str, Any]
+    phases: list[PhaseCounts]
+    fingerprint: Fingerprint
+
+
+def default_cache_folder() -> Path:
+    """``POWERML_CACHE_DIR``, or powerML's folder among the user's caches."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("powerml")
+
+
+class CountsCache:
+    """A folder of entries. Several processes may use it at once.
+
+    Parameters
+    ----------
+    folder
+        Where it lies; made when something is first kept.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or default_cache_folder()) / FOLDER
+
+    def get(self, determined_by: Mapping[str, Any]) -> Entry | None:
+        """Return what was kept, or None where there is nothing, or nothing that can be trusted."""
+        try:
+            checksum, _, text = self._path(determined_by).read_text("utf-8").partition("\n")
+            if checksum != _sha256(text):
+                return None
+            entry = Entry.model_validate_json(text)
+        except (OSError, UnicodeDecodeError, ValidationError):
+            return None
+        return entry if entry.determined_by == _plain(determined_by) else None
+
+    def put(
+        self, determined_by: Mapping[str, Any], phases: list[PhaseCounts], fingerprint: Fingerprint
+    ) -> None:
+        """Keep counts, whole or not at all; raises ``OSError`` where that is impossible."""
+        entry = Entry(determined_by=_plain(determined_by), phases=phases, fingerprint=fingerprint)
+        text = entry.model_dump_json()
+        path = self._path(determined_by)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=UNFINISHED, delete=False
+        ) as file:
+            unfinished = Path(file.name)
+            try:
+                file.write(f"{_sha256(text)}\n{text}")
+                file.flush()
+                os.fsync(file.fileno())
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+
+    def size(self) -> tuple[int, int]:
+        """How many entries there are, and how many bytes they take."""
+        sizes = []
+        for path in self.folder.glob(ENTRY_PATTERN):
+            with contextlib.suppress(FileNotFoundError):  # another process has cleared it
+                sizes.append(path.stat().st_size)
+        return len(sizes), sum(sizes)
+
+    def clear(self) -> None:
+        """Remove all entries, and what killed writers have left; raises ``SetupError``."""
+        for pattern in (ENTRY_PATTERN, UNFINISHED_PATTERN):
+            for path in self.folder.glob(pattern):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise SetupError(
+                        f"{path} cannot be removed ({error.strerror}): remove it by hand"
+                    ) from error
+        for folder in [*self.folder.glob("[0-9a-f]" * 2), self.folder]:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                folder.rmdir()
+
+    def _path(self, determined_by: Mapping[str, Any]) -> Path:
+        name = _sha256(json.dumps(determined_by, sort_keys=True))
+        return self.folder / name[:2] / f"{name}.json"
+
+
+class DeterminedMeter(Protocol):
+    """A meter that can tell, before it measures, what its counts depend on."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+
+    def circumstances(self, workload: Workload) -> dict[str, Any]:
+        """Everything beside the workload that determines its counts, as plain JSON."""
+
+    def measure(
+        self, workload: Workload, dataset: Dataset, notify: Callable[[str], None] = ...
+    ) -> list[PhaseCounts]:
+        """Count the phases of a workload."""
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload; known once something was measured."""
+
+    def __enter__(self) -> Self:
+        """Return the meter itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that was started."""
+
+
+class CachingMeter:
+    """A meter in front of another: it measures what the cache does not hold, and keeps it."""
+
+    def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
+        self._meter = meter
+        self._cache = cache
+        self._fingerprint: Fingerprint | None = None
+        self.name = meter.name
+
+    def measure(
+        self,
+        workload: Workload,
+        dataset: Dataset,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        """Look the workload up; measure and keep it where it is not there."""
+        determined_by = {
+            "workload": workload.model_dump(mode="json", exclude=set(NOT_COUNTED)),
+            "circumstances": self._meter.circumstances(workload),
+        }
+        kept = self._cache.get(determined_by)
+        if kept is not None:
+            self._fingerprint = kept.fingerprint
+            return kept.phases
+        phases = self._meter.measure(workload, dataset, notify)
+        self._fingerprint = self._meter.fingerprint()
+        try:
+            self._cache.put(determined_by, phases, self._fingerprint)
+        except OSError as error:
+            notify(
+                f"the counts cannot be kept in {self._cache.folder} ({error.strerror}): "
+                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
+            )
+        return phases
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload; known once something was looked up."""
+        return self._fingerprint or self._meter.fingerprint()
+
+    def __enter__(self) -> Self:
+        self._meter.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that was started."""
+        self._meter.__exit__(kind, error, trace)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from JSON: tuples as lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain
