@@ -68,7 +68,7 @@ def test_a_measurement_shows_costs_with_their_units() -> None:
     assert _row(text, "data accesses") == ["5,000", "5,000"]
     assert _row(text, "D1 misses") == ["500", "500"]
     assert _row(text, "LL misses") == ["50", "50"]
-    assert _row(text, "steps") == ["8", "8"]
+    assert _row(text, "simulated steps") == ["all 8", "all 8"]
     assert _row(text, "fidelity") == ["exact", "exact"]
     assert text.index("training") < text.index("inference")
 
@@ -82,7 +82,7 @@ def test_unknown_energy_is_a_dash_never_zero() -> None:
 
 def test_steps_that_do_not_exist_are_a_dash() -> None:
     phase = make_phase("compile", steps_simulated=0, steps_total=0)
-    assert _row(_text(measurement_table(make_measurement(phases=[phase]))), "steps") == ["-"]
+    assert _row(_text(measurement_table(make_measurement(phases=[phase]))), "simulated steps") == ["-"]
 
 
 def test_every_machine_priced_has_its_row() -> None:
@@ -197,3 +197,12 @@ def test_what_a_machine_lacks_has_no_row() -> None:
     text = _text(machine_table(make_machine()))
     assert "energy" not in text
     assert "l2 latency" not in text
+
+
+def test_a_sample_says_so_and_how_far_it_may_be_off() -> None:
+    phase = make_phase(
+        "training", fidelity="sampled", error_bound=0.0087, steps_simulated=5, steps_total=68
+    )
+    text = _text(measurement_table(make_measurement(phases=[phase])))
+    assert _row(text, "simulated steps") == ["5 of 68"]
+    assert _row(text, "fidelity") == ["sampled, cost within 0.9%"]

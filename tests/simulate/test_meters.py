@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from powerml.counts import EVENTS
+from powerml.cost import price
+from powerml.counts import EVENTS, PhaseCounts
 from powerml.datasets import Dataset
 from powerml.errors import WorkerError
 from powerml.fingerprint import differences
@@ -226,3 +228,87 @@ def test_data_of_any_shape_can_be_measured(callgrind: CallgrindMeter, tmp_path: 
     )
     training, _ = callgrind.measure(workload, dataset)
     assert training.counts.Ir > 0
+
+
+class Sampling:
+    """The session's meter, sampling while it measures."""
+
+    def __init__(self, meter: CallgrindMeter) -> None:
+        self._meter = meter
+
+    def measure(self, workload: Workload, dataset: Dataset) -> list[PhaseCounts]:
+        options = self._meter._options
+        self._meter._options = replace(options, fidelity="sampled")
+        try:
+            return self._meter.measure(workload, dataset)
+        finally:
+            self._meter._options = options
+
+
+@pytest.fixture
+def sampling(callgrind: CallgrindMeter) -> Sampling:
+    return Sampling(callgrind)
+
+
+@pytest.mark.parametrize("topology", [TOPOLOGY, "cnn:layers=1,filters=1,kernel=2"])
+def test_a_sample_is_within_its_bound(
+    callgrind: CallgrindMeter,
+    sampling: Sampling,
+    make: WorkloadMaker,
+    mnist_small: Dataset,
+    topology: str,
+) -> None:
+    workload = make(topology, batch_size=9, epochs=2)
+    exact, sampled = (meter.measure(workload, mnist_small) for meter in (callgrind, sampling))
+    for mine, theirs in zip(sampled, exact, strict=True):
+        assert mine.fidelity == "sampled"
+        assert mine.steps_simulated < mine.steps_total == theirs.steps_total
+        assert 0 < mine.error_bound <= 0.01
+        costs = [price(phase.counts, callgrind.machine, "data").cycles for phase in (mine, theirs)]
+        assert costs[0] == pytest.approx(costs[1], rel=mine.error_bound)
+        assert list(mine.parts) == list(theirs.parts)
+
+
+def test_parts_sum_up_to_the_counts(
+    callgrind: CallgrindMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    workload = make(TOPOLOGY, batch_size=9, epochs=2)
+    for meter in (callgrind, sampling):
+        for phase in meter.measure(workload, mnist_small):
+            for event in EVENTS:
+                parts = sum(getattr(part, event) for part in phase.parts.values())
+                assert parts == getattr(phase.counts, event)
+
+
+def test_samples_repeat_to_the_last_digit(
+    sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    workload = make(TOPOLOGY, batch_size=9, epochs=2)
+    first, second = (sampling.measure(workload, mnist_small) for _ in range(2))
+    assert first == second
+
+
+def test_what_is_too_short_to_sample_is_exact_and_says_so(
+    callgrind: CallgrindMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    workload = make(TOPOLOGY, batch_size=100)
+    assert sampling.measure(workload, mnist_small) == callgrind.measure(workload, mnist_small)
+    assert {phase.fidelity for phase in sampling.measure(workload, mnist_small)} == {"exact"}
+
+
+def test_counts_do_not_depend_on_what_else_is_counted(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    workloads = [make(TOPOLOGY), make("dffr:layers=2,width=2"), make(TOPOLOGY, batch_size=20)]
+    alone = [callgrind.measure(workload, mnist_small) for workload in workloads]
+    with ThreadPoolExecutor(len(workloads)) as pool:
+        together = list(pool.map(lambda one: callgrind.measure(one, mnist_small), workloads))
+    assert together == alone
+
+
+def test_counts_do_not_depend_on_the_seed(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    workload = make(TOPOLOGY)
+    other = workload.model_copy(update={"seed": 7})
+    assert callgrind.measure(other, mnist_small) == callgrind.measure(workload, mnist_small)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from powerml.counts import PhaseCounts
 from powerml.machines import Machine, Number
 from powerml.measurement import Measurement
 from powerml.records import StudyRecord, TrialRecord
@@ -44,13 +45,27 @@ def measurement_table(measurement: Measurement) -> Table:
             "energy (mJ, estimated)",
             ["-" if cost.joules is None else f"{cost.joules * 1e3:.3f}" for cost in costs],
         )
-    row("steps", [f"{phase.steps_total}" if phase.steps_total else "-" for phase in phases])
-    row("fidelity", [phase.fidelity for phase in phases])
+    row("simulated steps", [_steps(phase) for phase in phases])
+    row("fidelity", [_fidelity(phase) for phase in phases])
     row("instructions", [f"{phase.counts.Ir:,}" for phase in phases])
     row("data accesses", [f"{phase.counts.data_accesses:,}" for phase in phases])
     row("D1 misses", [f"{phase.counts.d1_misses:,}" for phase in phases])
     row("LL misses", [f"{phase.counts.ll_misses:,}" for phase in phases])
     return table
+
+
+def _steps(phase: PhaseCounts) -> str:
+    if phase.steps_total == 0:
+        return "-"
+    if phase.steps_simulated == phase.steps_total:
+        return f"all {phase.steps_total}"
+    return f"{phase.steps_simulated} of {phase.steps_total}"
+
+
+def _fidelity(phase: PhaseCounts) -> str:
+    if phase.fidelity == "exact":
+        return "exact"
+    return f"sampled, cost within {phase.error_bound:.1%}"
 
 
 def trials_table(study: StudyRecord) -> Table:
