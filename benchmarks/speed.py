@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,7 @@ from powerml.topology import parse_topology
 from powerml.workload import Workload, make_workload
 
 RUNS = 3
+IMPORTS_SHOWN = 8
 LIMIT_SECONDS = 7200.0
 # Topology, batch size, and how many times faster than in 2018 the project wants: sampled, exact.
 TRIALS = (
@@ -219,12 +222,36 @@ def startup() -> bool:
         assert meter.server is not None  # noqa: S101 - it was started
         meter.server.ready.result()
         print(f"the simulator is ready after {time.monotonic() - started:.1f} s", flush=True)
+    _print_imports()
     return good
 
 
-def _run_quietly(arguments: list[str]) -> None:
-    import subprocess
+def _print_imports() -> None:
+    """What the import under Valgrind takes, by the packages that take most of it."""
+    script = "import os, powerml.simulate.steps, powerml.families.cnn; os._exit(0)"
+    ended = subprocess.run(
+        [
+            *("valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--instr-atstart=no"),
+            *(sys.executable, "-X", "importtime", "-c", script),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+    )
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for line in ended.stderr.splitlines():
+        own, _, module = line.removeprefix("import time:").split("|")
+        if own.strip().isdigit():
+            depth = 2 if module.strip().startswith("torch") else 1
+            seconds[".".join(module.strip().split(".")[:depth])] += int(own) / 1e6
+    total = sum(seconds.values())
+    largest = sorted(seconds.items(), key=lambda item: -item[1])[:IMPORTS_SHOWN]
+    most = ", ".join(f"{name} {own:.1f}" for name, own in largest)
+    print(f"of which imports {total:.1f} s: {most}", flush=True)
 
+
+def _run_quietly(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "powerml.cli", *arguments]
     subprocess.run(command, capture_output=True, check=False)
 

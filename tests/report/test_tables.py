@@ -82,7 +82,9 @@ def test_unknown_energy_is_a_dash_never_zero() -> None:
 
 def test_steps_that_do_not_exist_are_a_dash() -> None:
     phase = make_phase("compile", steps_simulated=0, steps_total=0)
-    assert _row(_text(measurement_table(make_measurement(phases=[phase]))), "simulated steps") == ["-"]
+    assert _row(_text(measurement_table(make_measurement(phases=[phase]))), "simulated steps") == [
+        "-"
+    ]
 
 
 def test_every_machine_priced_has_its_row() -> None:

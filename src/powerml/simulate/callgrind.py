@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -127,6 +127,10 @@ class CallgrindMeter(ValgrindMeter):
         try:
             for phase, schedule in zip(phases, schedules, strict=True):
                 started.append(self._start(server, phase, schedule))
+            wait(started, return_when=FIRST_EXCEPTION)
+            for process in started:
+                if process.done():
+                    process.result()  # one that failed fails the measurement at once
             return [
                 self._finish(server, phase, schedule, process)
                 for phase, schedule, process in zip(phases, schedules, started, strict=True)
