@@ -48,7 +48,7 @@ PRIOR_SPREAD = {FIRST: 0.0, STEADY: 0.003, LAST: 0.01, BOUNDARY: 0.03}
 PRIOR_SAMPLES = 4
 DEVIATIONS = 3.0  # the bound is three standard deviations of the estimate, and the floor
 # What no spread of steps shows: the memory's layout differs where steps were left out.
-FLOOR = 0.002
+FLOOR = 0.003
 # Before anything was seen: what parts cost, in steps. Small networks, where the set-up weighs most,
 # decide these (benchmarks/sampling.py).
 PRIOR_STEPS = {SET_UP: 4.5, FIRST: 1.05, STEADY: 1.0, LAST: 0.9, BOUNDARY: 0.35, END: 0.2}
@@ -59,6 +59,9 @@ FLUSHING_PART = 1 / 8
 # depends on the place in the epoch.
 RESIDENT_PART = 1 / 4
 PLACES_IN_EPOCH = 3
+# More steady steps than these in later epochs are not estimated by the first epoch's: its first
+# steps still fill the last level (of a cnn with 10 layers that alone was 1.5 % of the cost).
+FEW_STEPS = 4
 # What was read longer ago than this many times the last level is not there any more.
 TOUCHED_LAST_LEVELS = 4
 MOST_EPOCHS = 4
@@ -191,6 +194,8 @@ def _least_sample(shape: Shape, flow: DataFlow) -> _Size:
     steady = shape.full - 1
     epochs = min(shape.epochs, 2)
     places = 0
+    if (shape.epochs - 1) * steady > FEW_STEPS:
+        places = 1
     if _outgrows(shape, flow):
         places = PLACES_IN_EPOCH
     return _Size(min(steady, 1), min(steady, places), epochs)
