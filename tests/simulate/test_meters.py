@@ -303,7 +303,7 @@ def test_counts_do_not_depend_on_what_else_is_counted(
     alone = [callgrind.measure(workload, mnist_small) for workload in workloads]
     with ThreadPoolExecutor(len(workloads)) as pool:
         together = list(pool.map(lambda one: callgrind.measure(one, mnist_small), workloads))
-    # Three side by side on two cores differed in 4 of 24 phases, by 134 of 78 million instructions
+    # Three side by side on two cores differed in 4 of 24 phases, by 134 of 88 million instructions
     # at most, for a reason not found yet (docs/decisions/0014).
     for mine, theirs in zip(together, alone, strict=True):
         for one, other in zip(mine, theirs, strict=True):
