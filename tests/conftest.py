@@ -20,6 +20,12 @@ from tests.doubles import WorkloadMaker
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Leave the user's cache of counts alone, in this process and in those it starts."""
+    os.environ["POWERML_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     return load_machine(DEFAULT_MACHINE)
