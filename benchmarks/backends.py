@@ -18,7 +18,7 @@ from powerml.backend import BACKENDS
 from powerml.measurement import Measurement
 
 ROOT = Path(__file__).parent.parent
-WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2", "--json")
+WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2", "--no-cache", "--json")
 RUNS = 2
 
 

@@ -36,7 +36,9 @@ def measure(
     *arguments: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Measurement:
     """Run ``powerml measure --json``."""
-    _, output = timed("measure", *arguments, "--json", environment=environment, folder=folder)
+    # What the cache answers proves nothing.
+    command = ("measure", *arguments, "--no-cache", "--json")
+    _, output = timed(*command, environment=environment, folder=folder)
     return Measurement.model_validate_json(output)
 
 

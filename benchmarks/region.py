@@ -11,13 +11,13 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import workloads
 from powerml.counts import Counts
-from powerml.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.datasets import load_dataset
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.topology import parse_topology
-from powerml.workload import Workload, make_workload
+from powerml.workload import Workload
 
 TOPOLOGIES = (("dffr:layers=2,width=16", 32), ("cnn:layers=1,filters=2,kernel=3", 50))
 EPOCHS = (2, 52)
@@ -29,30 +29,18 @@ def main() -> int:
     """Print both differences side by side; return 1 where they disagree."""
     machine, dataset = load_machine(DEFAULT_MACHINE), load_dataset("mnist_small")
 
-    def workload(topology: str, batch_size: int, epochs: int) -> Workload:
-        return make_workload(
-            parse_topology(topology),
-            dataset,
-            batch_size=batch_size,
-            epochs=epochs,
-            protocol="default",
-            backend="torch",
-            validation=DEFAULT_VALIDATION,
-            seed=0,
-        )
-
-    def whole_process(wanted: Workload) -> Counts:
+    def whole_process(one: Workload) -> Counts:
         with CachegrindMeter(machine, "torch", OPTIONS) as meter:
-            return meter.measure_phase(wanted, dataset, "training").counts
+            return meter.measure_phase(one, dataset, "training").counts
 
     agree = True
     for topology, batch_size in TOPOLOGIES:
-        workloads = [workload(topology, batch_size, epochs) for epochs in EPOCHS]
+        wanted = [workloads.make(topology, dataset, batch_size, epochs) for epochs in EPOCHS]
         print(f"{topology} batch {batch_size}: {EPOCHS[1]} epochs minus {EPOCHS[0]}", flush=True)
         with CallgrindMeter(machine, "torch", OPTIONS) as meter:
-            few, many = (meter.measure(wanted, dataset)[0].counts for wanted in workloads)
-        with ThreadPoolExecutor(len(workloads)) as pool:
-            whole_few, whole_many = pool.map(whole_process, workloads)
+            few, many = (meter.measure(one, dataset)[0].counts for one in wanted)
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            whole_few, whole_many = pool.map(whole_process, wanted)
         agree &= _compare(many - few, whole_many - whole_few)
     return 0 if agree else 1
 

@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
-from powerml.cache import CachingMeter, CountsCache
+import workloads
+from powerml.cache import CountsCache
 from powerml.cost import price
 from powerml.counts import Fidelity, PhaseCounts
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.errors import DatasetError
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.meters import CachingMeter
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import MeterOptions
 from powerml.simulate.sampling import EVERYTHING, DataFlow, Shape, plan
 from powerml.topology import Topology, find_family, parse_topology, topology_of
-from powerml.workload import Workload, make_workload
+from powerml.workload import Workload
 
 SEED = 20261122
 WORKLOADS, PAIRS = 24, 20
@@ -198,13 +198,13 @@ def honesty() -> bool:
         return True
     topology = Topology("dffr", {"layers": 2, "width": 16})
     with tempfile.TemporaryDirectory() as folder:
-        thousand = _subset(mnist, 1000, Path(folder))
+        thousand = workloads.subset(mnist, 1000, Path(folder))
         for machine, dataset, batch_size, epochs in (
             (small, thousand, 32, 3),
             (load_machine(DEFAULT_MACHINE), mnist, 256, 1),
         ):
             with ExitStack() as stack:
-                workload = _workload(topology, dataset, batch_size, epochs)
+                workload = workloads.make(topology, dataset, batch_size, epochs)
                 phase = Bench(machine, stack).compare(workload, dataset)[0]
             print(
                 f"{machine.name}, {workload.training_images} images, {_name(workload)}: "
@@ -218,20 +218,8 @@ def honesty() -> bool:
 
 def _bench(stack: ExitStack) -> tuple[Bench, Dataset]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    dataset = _subset(load_dataset("mnist_small", DEFAULT_VALIDATION), IMAGES, folder)
+    dataset = workloads.subset(load_dataset("mnist_small", DEFAULT_VALIDATION), IMAGES, folder)
     return Bench(load_machine(DEFAULT_MACHINE), stack), dataset
-
-
-def _subset(dataset: Dataset, images: int, folder: Path) -> Dataset:
-    """Take the first images of each split, as a user's own file."""
-    path = folder / "subset.npz"
-    splits = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
-    arrays = {}
-    for name, split in splits.items():
-        arrays[f"x_{name}"] = split.images[:images]
-        arrays[f"y_{name}"] = split.labels[:images]
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    return load_dataset(str(path), DEFAULT_VALIDATION)
 
 
 def _drawn(dataset: Dataset) -> list[Workload]:
@@ -245,7 +233,7 @@ def _drawn(dataset: Dataset) -> list[Workload]:
         }
         epochs = generator.randint(*EPOCHS)
         batch_size = generator.randint(family.batch_size_bounds.low, IMAGES * epochs // LEAST_STEPS)
-        workload = _workload(topology_of(family, parameters), dataset, batch_size, epochs)
+        workload = workloads.make(topology_of(family, parameters), dataset, batch_size, epochs)
         if _is_sampled(workload):
             drawn.append(workload)
     return drawn
@@ -274,24 +262,11 @@ def _neighbour(
     name, value = generator.choice(moves)
     moved = {**values, name: value}
     batch_size = moved.pop("batch_size")
-    return _workload(topology_of(family, moved), dataset, batch_size, workload.epochs), name
+    return workloads.make(topology_of(family, moved), dataset, batch_size, workload.epochs), name
 
 
 def _named(pair: tuple[Workload, tuple[Workload, str]]) -> list[tuple[Workload, str]]:
     return [(pair[0], ""), pair[1]]
-
-
-def _workload(topology: Topology, dataset: Dataset, batch_size: int, epochs: int) -> Workload:
-    return make_workload(
-        topology,
-        dataset,
-        batch_size=batch_size,
-        epochs=epochs,
-        protocol="default",
-        backend="torch",
-        validation=DEFAULT_VALIDATION,
-        seed=0,
-    )
 
 
 def _name(workload: Workload) -> str:

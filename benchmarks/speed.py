@@ -24,8 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
+import workloads
 from commands import machine_line, timed
 from powerml.counts import Fidelity
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
@@ -34,8 +33,7 @@ from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, MeterOptions
 from powerml.simulate.server import Server
-from powerml.topology import parse_topology
-from powerml.workload import Workload, make_workload
+from powerml.workload import Workload
 
 RUNS = 3
 IMPORTS_SHOWN = 8
@@ -77,9 +75,9 @@ def trials() -> bool:
     good = True
     with _meter("sampled") as sampled, _meter("exact") as exact:
         for meter in (sampled, exact):
-            meter.measure(_workload(TRIALS[0][0], dataset, 64), dataset)
+            meter.measure(workloads.make(TRIALS[0][0], dataset, 64), dataset)
         for topology, batch_size, least_sampled, least_exact in TRIALS:
-            workload = _workload(topology, dataset, batch_size)
+            workload = workloads.make(topology, dataset, batch_size)
             quick = _seconds(sampled, workload, dataset, RUNS)
             if topology == LONGEST:
                 whole, how = _extrapolated_2018_way(topology, dataset), "extrapolated"
@@ -109,11 +107,13 @@ def mnist() -> bool:
         return True
     seconds = 0.0
     with _meter("sampled") as meter, tempfile.TemporaryDirectory() as folder:
-        few = _subset(full, 100, Path(folder))
-        meter.measure(_workload(TRIALS[0][0], few, 32), few)
+        few = workloads.subset(full, 100, Path(folder))
+        meter.measure(workloads.make(TRIALS[0][0], few, 32), few)
         for images in (*IMAGES, len(full.train)):
-            dataset = _subset(full, images, Path(folder)) if images < len(full.train) else full
-            workload = _workload(TRIALS[0][0], dataset, 32, epochs=5)
+            dataset = (
+                workloads.subset(full, images, Path(folder)) if images < len(full.train) else full
+            )
+            workload = workloads.make(TRIALS[0][0], dataset, 32, epochs=5)
             seconds = _seconds(meter, workload, dataset, 1)
             print(
                 f"dffr 2x16 batch 32, 5 epochs of {images} images, "
@@ -168,7 +168,7 @@ def profile() -> bool:
     """Where the time of one sampled trial goes: its training, the longer of its two processes."""
     dataset = load_dataset("mnist_small", DEFAULT_VALIDATION)
     for topology, batch_size, *_ in TRIALS[:3]:
-        workload = _workload(topology, dataset, batch_size)
+        workload = workloads.make(topology, dataset, batch_size)
         with _meter("sampled") as meter:
             meter.measure(workload, dataset)
             moments: dict[str, float] = {}
@@ -285,34 +285,10 @@ def _extrapolated_2018_way(topology: str, dataset: Dataset) -> float:
     with tempfile.TemporaryDirectory() as folder:
         seconds = []
         for images in FEW_IMAGES:
-            few = _subset(dataset, images, Path(folder))
-            seconds.append(_whole_seconds(_workload(topology, few, 2), few))
+            few = workloads.subset(dataset, images, Path(folder))
+            seconds.append(_whole_seconds(workloads.make(topology, few, 2), few))
     an_image = (seconds[1] - seconds[0]) / (FEW_IMAGES[1] - FEW_IMAGES[0])
     return seconds[0] + an_image * (len(dataset.train) - FEW_IMAGES[0])
-
-
-def _subset(dataset: Dataset, images: int, folder: Path) -> Dataset:
-    path = folder / f"{images}.npz"
-    splits = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
-    arrays = {}
-    for name, split in splits.items():
-        arrays[f"x_{name}"] = split.images[:images]
-        arrays[f"y_{name}"] = split.labels[:images]
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    return load_dataset(str(path), DEFAULT_VALIDATION)
-
-
-def _workload(topology: str, dataset: Dataset, batch_size: int, epochs: int = 2) -> Workload:
-    return make_workload(
-        parse_topology(topology),
-        dataset,
-        batch_size=batch_size,
-        epochs=epochs,
-        protocol="default",
-        backend="torch",
-        validation=DEFAULT_VALIDATION,
-        seed=0,
-    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -107,3 +108,30 @@ def test_a_keras_already_imported_keeps_its_backend(
     monkeypatch.setitem(sys.modules, "keras", running)
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     assert backend.select_backend() == "jax"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_wait_for_the_end_of_the_import(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    done: list[str] = []
+
+    def import_module(name: str) -> None:
+        signal.raise_signal(number)
+        done.append(name)
+
+    monkeypatch.setattr(backend.importlib, "import_module", import_module)
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(Stopped):
+            backend.import_keras()
+        assert done == ["keras"]
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from powerml.cache import CachingMeter, CountsCache
+from powerml.cache import CountsCache
 from powerml.counts import PhaseCounts
 from powerml.datasets import Dataset
 from powerml.machines import Machine
+from powerml.meters import CachingMeter
 from powerml.workload import Workload
 from tests.builders import make_fingerprint
 from tests.doubles import FormulaMeter, WorkloadMaker

@@ -305,7 +305,9 @@ def test_several_trials_at_once_end_in_the_order_they_were_proposed(
     assert [trial.number for trial in records[0].trials] == [1, 2, 3, 4, 5, 6]
 
 
-def test_counts_do_not_depend_on_the_number_of_jobs(machine: Machine, tmp_path: Path) -> None:
+def test_trials_drawn_at_random_do_not_depend_on_the_number_of_jobs(
+    machine: Machine, tmp_path: Path
+) -> None:
     one, three = (
         search(FormulaMeter(machine), tmp_path, study=f"j{jobs}", trials=3, jobs=jobs)
         for jobs in (1, 3)
@@ -343,8 +345,13 @@ class StuckMeter(FormulaMeter):
         self._closed.set()
 
 
+class Told(BaseException):
+    """As SIGTERM raises it."""
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Told])
 def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
     end_trial = search_module._Run.end_trial
     calls: list[int] = []
@@ -355,12 +362,12 @@ def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
             counting = run._under_way[1].counting
             assert counting is not None
             wait([counting.phases])
-            raise KeyboardInterrupt
+            raise stop
         end_trial(run)
 
     monkeypatch.setattr(search_module._Run, "end_trial", interrupted)
     monkeypatch.setattr(search_module, "make_meter", lambda *_: StuckMeter(machine))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(stop):
         powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4)
     uninterrupted = search(FormulaMeter(machine), tmp_path, study="u", jobs=2, trials=4)
     rest = FormulaMeter(machine)

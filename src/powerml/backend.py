@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import metadata
 
 from powerml.errors import SetupError
 
-__all__ = ["BACKENDS", "backend_version", "installed_backends", "select_backend"]
+__all__ = [
+    "BACKENDS",
+    "backend_version",
+    "import_keras",
+    "installed_backends",
+    "select_backend",
+]
 
 # In the order of preference: torch can be measured in forked children, so it comes first.
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -62,3 +73,34 @@ def select_backend() -> str:
     backend = wanted or installed[0]
     os.environ["KERAS_BACKEND"] = backend
     return backend
+
+
+def import_keras() -> None:
+    """Import Keras and its backend, which takes seconds. Ctrl-C and SIGTERM wait for its end.
+
+    Raised in the middle of it, they would end up in the backend's C++ code, which aborts the
+    process, or as another error in a class half made.
+    """
+    with _signals_held():
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other thread is interrupted by signals
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {
+        number: signal.signal(number, lambda came_now, _frame: came.append(came_now))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            # None is a handler that was not set from Python; it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if came:
+        signal.raise_signal(came[0])

@@ -12,21 +12,18 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from powerml.counts import PhaseCounts
-from powerml.datasets import Dataset
 from powerml.errors import SetupError
 from powerml.fingerprint import Fingerprint
-from powerml.workload import Workload
 
-__all__ = ["CachingMeter", "CountsCache", "default_cache_folder"]
+__all__ = ["FOLDER_VARIABLE", "CountsCache", "default_cache_folder"]
 
 FOLDER_VARIABLE = "POWERML_CACHE_DIR"
 FOLDER = "counts"
@@ -34,9 +31,6 @@ FOLDER = "counts"
 ENTRY_PATTERN = f"{'[0-9a-f]' * 2}/{'[0-9a-f]' * 64}.json"
 UNFINISHED = ".unfinished-"
 UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
-
-# What a workload is called, and the seed of the native training, do not move its counts.
-NOT_COUNTED = ("data", "seed")
 
 
 class Entry(BaseModel):
@@ -125,89 +119,6 @@ class CountsCache:
     def _path(self, determined_by: Mapping[str, Any]) -> Path:
         name = _sha256(json.dumps(determined_by, sort_keys=True))
         return self.folder / name[:2] / f"{name}.json"
-
-
-class DeterminedMeter(Protocol):
-    """A meter that can tell, before it measures, what its counts depend on."""
-
-    @property
-    def name(self) -> str:
-        """What it is called on the command line."""
-
-    def circumstances(self, workload: Workload) -> dict[str, Any]:
-        """Everything beside the workload that determines its counts, as plain JSON."""
-
-    def measure(
-        self, workload: Workload, dataset: Dataset, notify: Callable[[str], None] = ...
-    ) -> list[PhaseCounts]:
-        """Count the phases of a workload."""
-
-    def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was measured."""
-
-    def __enter__(self) -> Self:
-        """Return the meter itself."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all that was started."""
-
-
-class CachingMeter:
-    """A meter in front of another: it measures what the cache does not hold, and keeps it."""
-
-    def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
-        self._meter = meter
-        self._cache = cache
-        self._fingerprint: Fingerprint | None = None
-        self.name = meter.name
-
-    def measure(
-        self,
-        workload: Workload,
-        dataset: Dataset,
-        notify: Callable[[str], None] = lambda _message: None,
-    ) -> list[PhaseCounts]:
-        """Look the workload up; measure and keep it where it is not there."""
-        determined_by = {
-            "workload": workload.model_dump(mode="json", exclude=set(NOT_COUNTED)),
-            "circumstances": self._meter.circumstances(workload),
-        }
-        kept = self._cache.get(determined_by)
-        if kept is not None:
-            self._fingerprint = kept.fingerprint
-            return kept.phases
-        phases = self._meter.measure(workload, dataset, notify)
-        self._fingerprint = self._meter.fingerprint()
-        try:
-            self._cache.put(determined_by, phases, self._fingerprint)
-        except OSError as error:
-            notify(
-                f"the counts cannot be kept in {self._cache.folder} ({error.strerror}): "
-                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
-            )
-        return phases
-
-    def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was looked up."""
-        return self._fingerprint or self._meter.fingerprint()
-
-    def __enter__(self) -> Self:
-        self._meter.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all that was started."""
-        self._meter.__exit__(kind, error, trace)
 
 
 def _sha256(text: str) -> str:

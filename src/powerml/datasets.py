@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml import registry
-from powerml.backend import select_backend
+from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
 
 __all__ = [
@@ -173,6 +173,7 @@ def _mnist_path() -> Path:
     with contextlib.suppress(DatasetError):
         return locate_mnist()
     select_backend()
+    import_keras()
     import keras
 
     try:

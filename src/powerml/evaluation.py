@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from powerml.backend import select_backend
+from powerml.backend import import_keras, select_backend
 from powerml.cache import CountsCache
 from powerml.cost import Accesses, check_accesses
 from powerml.counts import PhaseCounts, check_fidelity
@@ -199,7 +199,8 @@ def train_natively(
     not notice.
     """
     notify(f"training {workload.topology} batch {workload.batch_size} natively")
-    # Keras takes seconds to import, during which the simulator starts.
+    # It takes seconds, during which the simulator starts.
+    import_keras()
     from powerml.training import train
 
     return [train(workload, dataset, seed) for seed in seeds]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Any, Protocol, Self, cast
 
 from pydantic import ValidationError
 
 from powerml import registry
-from powerml.cache import CachingMeter, CountsCache
+from powerml.cache import FOLDER_VARIABLE, CountsCache
 from powerml.counts import PhaseCounts
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, UnknownNameError, UsageError
@@ -26,6 +26,7 @@ from powerml.workload import Workload
 
 __all__ = [
     "DEFAULT_METER",
+    "CachingMeter",
     "Meter",
     "MeterOptions",
     "ReplayMeter",
@@ -35,6 +36,9 @@ __all__ = [
 
 DEFAULT_METER = "callgrind"
 REPLAY_PREFIX = "replay:"
+
+# What a workload is called, and the seed of the native training, do not move its counts.
+NOT_COUNTED = ("data", "seed")
 
 
 class Meter(Protocol):
@@ -62,6 +66,66 @@ class Meter(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """End all that was started."""
+
+
+class DeterminedMeter(Meter, Protocol):
+    """A meter that can tell, before it measures, what its counts depend on."""
+
+    def circumstances(self, workload: Workload) -> dict[str, Any]:
+        """Everything beside the workload that determines its counts, as plain JSON."""
+
+
+class CachingMeter:
+    """A meter in front of another: it measures what the cache does not hold, and keeps it."""
+
+    def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
+        self._meter = meter
+        self._cache = cache
+        self._fingerprint: Fingerprint | None = None
+        self.name = meter.name
+
+    def measure(
+        self,
+        workload: Workload,
+        dataset: Dataset,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        """Look the workload up; measure and keep it where it is not there."""
+        determined_by = {
+            "workload": workload.model_dump(mode="json", exclude=set(NOT_COUNTED)),
+            "circumstances": self._meter.circumstances(workload),
+        }
+        kept = self._cache.get(determined_by)
+        if kept is not None:
+            self._fingerprint = kept.fingerprint
+            return kept.phases
+        phases = self._meter.measure(workload, dataset, notify)
+        self._fingerprint = self._meter.fingerprint()
+        try:
+            self._cache.put(determined_by, phases, self._fingerprint)
+        except OSError as error:
+            notify(
+                f"the counts cannot be kept in {self._cache.folder} ({error.strerror}): "
+                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
+            )
+        return phases
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload; known once something was looked up."""
+        return self._fingerprint or self._meter.fingerprint()
+
+    def __enter__(self) -> Self:
+        self._meter.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that was started."""
+        self._meter.__exit__(kind, error, trace)
 
 
 class ReplayMeter:

@@ -11,18 +11,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import Trial
 
-from powerml.backend import select_backend
+from powerml.backend import import_keras, select_backend
 from powerml.cache import CountsCache
 from powerml.cost import check_accesses
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.datasets import DEFAULT_VALIDATION, load_dataset
 from powerml.errors import MeasurementError, StudyError, TrainingError, UsageError
 from powerml.evaluation import (
     Counting,
@@ -32,16 +30,17 @@ from powerml.evaluation import (
     train_natively,
 )
 from powerml.listener import Listener
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, Meter, make_meter
 from powerml.objective import Weights, objective
+from powerml.problem import BATCH_SIZE, FIRST, Problem, reference_name
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 from powerml.samplers import DEFAULT_STARTUP_TRIALS, tpe
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
-from powerml.study import BEST, JOURNAL, Study, open_study
-from powerml.topology import Family, Topology, find_family, parse_topology, topology_of
-from powerml.workload import DEFAULT_EPOCHS, Workload, check_protocol, make_workload
+from powerml.study import BEST, JOURNAL, Study, open_study, study_folder
+from powerml.topology import find_family, topology_of
+from powerml.workload import DEFAULT_EPOCHS, Workload, check_protocol
 
 if TYPE_CHECKING:
     from powerml.training import Trained
@@ -51,59 +50,13 @@ __all__ = [
     "DEFAULT_BETA",
     "DEFAULT_OUT",
     "DEFAULT_TRIALS",
-    "FIRST",
     "optimize",
 ]
 
 DEFAULT_TRIALS = 10  # the paper, section 3
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
 DEFAULT_OUT = "powerml-studies"
-FIRST = "first"
 MODEL = "model.keras"
-BATCH_SIZE = "batch_size"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a study searches: fixed from its first trial to its last."""
-
-    family: Family
-    dataset: Dataset
-    machine: Machine
-    settings: StudySettings
-
-    @property
-    def space(self) -> dict[str, BaseDistribution]:
-        """The family's parameters and the batch size, uniform over integers (section 2.5)."""
-        bounds = {**self.family.bounds, BATCH_SIZE: self.family.batch_size_bounds}
-        return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
-
-    def workload(self, topology: Topology, batch_size: int) -> Workload:
-        """What a topology of the family has to do."""
-        return make_workload(
-            topology,
-            self.dataset,
-            batch_size=batch_size,
-            epochs=self.settings.epochs,
-            protocol=self.settings.protocol,
-            backend=self.settings.backend,
-            validation=self.settings.validation,
-            seed=self.settings.seed,
-        )
-
-    def are_the_same(self, one: TrialRecord | _Candidate, other: TrialRecord | _Candidate) -> bool:
-        """Whether two trials do the same: batches larger than the data are all the data."""
-        most = max(len(split) for split in (self.dataset.train, self.dataset.test))
-        sizes = {min(trial.batch_size, most) for trial in (one, other)}
-        return one.topology == other.topology and len(sizes) == 1
-
-    def reference_workload(self) -> Workload | None:
-        """What costs are relative to, or None where the first trial is."""
-        if self.settings.reference == FIRST:
-            return None
-        return self.workload(
-            parse_topology(self.settings.reference), self.family.reference_batch_size
-        )
 
 
 def optimize(
@@ -189,7 +142,7 @@ def optimize(
         protocol=check_protocol(protocol),
         machine=profile.name,
         accesses=check_accesses(accesses),
-        reference=_reference(family, reference),
+        reference=reference_name(family, reference),
         startup_trials=startup_trials,
         score_seeds=score_seeds,
         seed=seed,
@@ -200,7 +153,7 @@ def optimize(
     )
     problem = Problem(family, dataset, profile, settings)
     problem.workload(topology_of(family, family.reference), family.reference_batch_size)
-    folder = _study_folder(Path(out), study, settings, resume=resume)
+    folder = study_folder(Path(out), study, settings, resume=resume)
     if isinstance(meter, str):
         running: contextlib.AbstractContextManager[Meter] = make_meter(
             meter, profile, settings.backend, options, CountsCache() if cache else None
@@ -255,8 +208,9 @@ class _Run:
                     while len(self._under_way) < min(jobs, trials - len(self._ended)):
                         self.begin_trial()
                     self.end_trial()
-            except (KeyboardInterrupt, SystemExit):
-                self.end_trials_that_are_done()
+            except BaseException as stop:
+                if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
+                    self.end_trials_that_are_done()
                 raise
         return _report(self._problem, self._study, time.monotonic() - started, self._listener)
 
@@ -303,14 +257,20 @@ class _Run:
         self._listener.trial_ended(record)
 
     def end_trials_that_are_done(self) -> None:
-        """Keep what was measured when the run is interrupted."""
+        """Keep what was measured when the run is interrupted.
+
+        Without a reference of its own a study's first trial has to end first.
+        """
         if self._reference_counting is not None and not _is_done(self._reference_counting):
             return
+        in_order = self._problem.settings.reference == FIRST and not self._ended
         for candidate in list(self._under_way):
-            if candidate.counting is None or _is_done(candidate.counting):
+            if candidate.counting is not None and _is_done(candidate.counting):
                 self._under_way.remove(candidate)
                 self._under_way.appendleft(candidate)
                 self.end_trial()
+            elif in_order:
+                return
 
     def _count(self, workload: Workload) -> Counting:
         return start_counting(
@@ -421,6 +381,7 @@ def _report(problem: Problem, study: Study, seconds: float, listener: Listener) 
             f"{study.folder / JOURNAL}, but search anew in another --study for the model"
         )
     listener.stage("scoring the best topology on the test split")
+    import_keras()
     from powerml.training import score_saved
 
     paths = [study.folder / BEST / name for name in _model_names(problem.settings.score_seeds)]
@@ -436,37 +397,10 @@ def _report(problem: Problem, study: Study, seconds: float, listener: Listener) 
     )
 
 
-def _reference(family: Family, wanted: str | None) -> str:
-    """Check the reference: ``first``, or a topology of the family."""
-    if wanted == FIRST:
-        return FIRST
-    if wanted is None:
-        return str(topology_of(family, family.reference))
-    topology = parse_topology(wanted)
-    if topology.family != family.name:
-        raise UsageError(
-            f"the reference {topology} is not of the family {family.name}: costs of two families "
-            "must not be mixed in one study"
-        )
-    return str(topology)
-
-
 def _require_at_least_one(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise UsageError(f"{name.replace('_', ' ')} is {value}: give at least 1")
-
-
-def _study_folder(out: Path, name: str | None, settings: StudySettings, *, resume: bool) -> Path:
-    """Folder of the named study, or the next free one; the latest, to be resumed."""
-    if name is not None:
-        if Path(name).name != name:
-            raise UsageError(f"the study's name {name!r} is a path: give the folder with --out")
-        return out / name
-    data = Path(settings.data).stem
-    stem = f"{settings.family}-{data}-a{settings.alpha:g}-b{settings.beta:g}-s{settings.seed}"
-    free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
-    return out / f"{stem}-{max(1, free - 1) if resume else free}"
 
 
 def _one_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import optuna
@@ -21,12 +22,12 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import Trial, TrialState
 from pydantic import ValidationError
 
-from powerml.errors import ComparisonError, StudyError
+from powerml.errors import ComparisonError, StudyError, UsageError
 from powerml.fingerprint import require_comparable
 from powerml.measurement import Measurement
 from powerml.records import StudySettings, TrialRecord
 
-__all__ = ["BEST", "JOURNAL", "Study", "open_study"]
+__all__ = ["BEST", "JOURNAL", "Study", "open_study", "study_folder"]
 
 JOURNAL = "study.journal"
 BEST = "best"
@@ -187,6 +188,24 @@ def _drop_unfinished_line(journal: Path) -> None:
     if content and not content.endswith(b"\n"):
         with journal.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)
+
+
+def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume: bool) -> Path:
+    """Folder of the named study, or the next free one; the latest, to be resumed.
+
+    Raises
+    ------
+    UsageError
+        The name is a path.
+    """
+    if name is not None:
+        if Path(name).name != name:
+            raise UsageError(f"the study's name {name!r} is a path: give the folder with --out")
+        return out / name
+    data = Path(settings.data).stem
+    stem = f"{settings.family}-{data}-a{settings.alpha:g}-b{settings.beta:g}-s{settings.seed}"
+    free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
+    return out / f"{stem}-{max(1, free - 1) if resume else free}"
 
 
 @contextlib.contextmanager

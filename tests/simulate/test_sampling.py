@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 
 from powerml.counts import EVENTS, Counts
 from powerml.errors import OutputError
+from powerml.simulate.composition import Composed, Mark, compose
 from powerml.simulate.sampling import (
     EVERYTHING,
-    Composed,
     DataFlow,
-    Mark,
     Schedule,
     Shape,
-    compose,
     plan,
 )
 

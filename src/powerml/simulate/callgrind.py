@@ -18,6 +18,7 @@ from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, ServerError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
+from powerml.simulate.composition import Composed, compose
 from powerml.simulate.meters import (
     DEFAULTS,
     PHASES,
@@ -32,11 +33,9 @@ from powerml.simulate.output import read_callgrind_dump, read_marks
 from powerml.simulate.request import Request
 from powerml.simulate.sampling import (
     EVERYTHING,
-    Composed,
     DataFlow,
     Schedule,
     Shape,
-    compose,
     plan,
     touch_limit_bytes,
 )
@@ -99,6 +98,8 @@ class CallgrindMeter(ValgrindMeter):
                 return self._measure(server, workload, dataset, notify)
             except ServerDiedError as error:
                 self._discard(server)
+                if self._left:
+                    raise
                 if attempt == "second":
                     raise ServerError(
                         f"the simulator died twice over {workload.topology}: {error}"

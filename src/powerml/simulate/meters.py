@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -106,6 +107,7 @@ class ValgrindMeter:
         self._backend = backend
         self._options = options
         self._staging = threading.Lock()
+        self._making_folder = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._private: Path | None = None
 
@@ -127,9 +129,10 @@ class ValgrindMeter:
     @property
     def folder(self) -> Path:
         """The private folder, made when it is first needed."""
-        if self._private is None:
-            self._private = self._stack.enter_context(launch.private_folder())
-        return self._private
+        with self._making_folder:
+            if self._private is None:
+                self._private = self._stack.enter_context(launch.private_folder())
+            return self._private
 
     def _fingerprint(self, guest: Mapping[str, Any]) -> Fingerprint:
         software = {
@@ -214,6 +217,10 @@ class CachegrindMeter(ValgrindMeter):
 
     name = "cachegrind"
 
+    def __init__(self, machine: Machine, backend: str, options: MeterOptions = DEFAULTS) -> None:
+        super().__init__(machine, backend, options)
+        self._numbers = count(1)
+
     def fingerprint(self) -> Fingerprint:
         """What the counts depend on beside the workload."""
         software = {
@@ -234,13 +241,14 @@ class CachegrindMeter(ValgrindMeter):
     ) -> PhaseCounts:
         """Count one process; raises ``WorkerError``."""
         launch.precompile()
-        request = self.folder / f"whole-{phase}"
+        name = f"{phase}-{next(self._numbers)}"  # several threads may measure
+        request = self.folder / f"whole-{name}"
         request.write_text(
             json.dumps(asdict(self._request(workload, dataset, phase))), encoding="utf-8"
         )
         notify(f"the whole process under Cachegrind: {phase} of {workload.topology} (minutes)")
         geometry = self.machine.simulated_geometry
-        output = self.folder / f"cachegrind-{phase}.out"
+        output = self.folder / f"cachegrind-{name}.out"
         try:
             ended = subprocess.run(
                 launch.cachegrind_command(geometry, self.folder, output, request),

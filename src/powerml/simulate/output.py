@@ -7,7 +7,7 @@ from pathlib import Path
 
 from powerml.counts import EVENTS, Counts
 from powerml.errors import OutputError
-from powerml.simulate.sampling import Mark
+from powerml.simulate.composition import Mark
 
 __all__ = [
     "parse_cachegrind",

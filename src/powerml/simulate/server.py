@@ -170,6 +170,8 @@ class Server:
                 self._give_up_late_ones()
         except ServerError as error:
             self._fail(error)
+        except Exception as error:  # whatever it is, nobody may be left waiting
+            self._fail(ServerError(f"the simulator's reports cannot be read: {error}"))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -165,6 +165,8 @@ def _serve() -> NoReturn:
             _end()  # the host has closed the pipe: it is done
         if os.fork() == 0:
             _keep(request)
+        # The next one takes this one's place in memory, so that every child finds the same heap.
+        del request
 
 
 def _keep(request: bytes) -> NoReturn:

@@ -1,0 +1,39 @@
+"""Workloads that the benchmarks measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.topology import Topology, parse_topology
+from powerml.workload import Workload, make_workload
+
+__all__ = ["make", "subset"]
+
+
+def make(topology: str | Topology, dataset: Dataset, batch_size: int, epochs: int = 2) -> Workload:
+    """What a topology has to do on torch, under the default protocol."""
+    return make_workload(
+        parse_topology(str(topology)),
+        dataset,
+        batch_size=batch_size,
+        epochs=epochs,
+        protocol="default",
+        backend="torch",
+        validation=DEFAULT_VALIDATION,
+        seed=0,
+    )
+
+
+def subset(dataset: Dataset, images: int, folder: Path) -> Dataset:
+    """Take the first images of each split, as a user's own file in that folder."""
+    path = folder / f"{images}.npz"
+    splits = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
+    arrays = {}
+    for name, split in splits.items():
+        arrays[f"x_{name}"] = split.images[:images]
+        arrays[f"y_{name}"] = split.labels[:images]
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return load_dataset(str(path), DEFAULT_VALIDATION)

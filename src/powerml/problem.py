@@ -1,0 +1,96 @@
+"""The problem of a study: what is searched, on which data, against which reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.distributions import BaseDistribution, IntDistribution
+
+from powerml.datasets import Dataset
+from powerml.errors import UsageError
+from powerml.machines import Machine
+from powerml.records import StudySettings
+from powerml.topology import Family, Topology, parse_topology, topology_of
+from powerml.workload import Workload, make_workload
+
+__all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
+
+FIRST = "first"
+BATCH_SIZE = "batch_size"
+
+
+class Proposed(Protocol):
+    """A topology and the size of its batches: a trial, whatever has become of it."""
+
+    @property
+    def topology(self) -> str:
+        """As in ``dffr:layers=2,width=16``."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a study searches: fixed from its first trial to its last."""
+
+    family: Family
+    dataset: Dataset
+    machine: Machine
+    settings: StudySettings
+
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """The family's parameters and the batch size, uniform over integers (section 2.5)."""
+        bounds = {**self.family.bounds, BATCH_SIZE: self.family.batch_size_bounds}
+        return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
+
+    def workload(self, topology: Topology, batch_size: int) -> Workload:
+        """What a topology of the family has to do."""
+        return make_workload(
+            topology,
+            self.dataset,
+            batch_size=batch_size,
+            epochs=self.settings.epochs,
+            protocol=self.settings.protocol,
+            backend=self.settings.backend,
+            validation=self.settings.validation,
+            seed=self.settings.seed,
+        )
+
+    def are_the_same(self, one: Proposed, other: Proposed) -> bool:
+        """Whether two trials do the same: batches larger than the data are all the data."""
+        most = max(len(split) for split in (self.dataset.train, self.dataset.test))
+        sizes = {min(trial.batch_size, most) for trial in (one, other)}
+        return one.topology == other.topology and len(sizes) == 1
+
+    def reference_workload(self) -> Workload | None:
+        """What costs are relative to, or None where the first trial is."""
+        if self.settings.reference == FIRST:
+            return None
+        return self.workload(
+            parse_topology(self.settings.reference), self.family.reference_batch_size
+        )
+
+
+def reference_name(family: Family, wanted: str | None) -> str:
+    """What costs are relative to: ``first``, or a topology of the family, its own by default.
+
+    Raises
+    ------
+    UsageError
+        It is a topology of another family.
+    """
+    if wanted == FIRST:
+        return FIRST
+    if wanted is None:
+        return str(topology_of(family, family.reference))
+    topology = parse_topology(wanted)
+    if topology.family != family.name:
+        raise UsageError(
+            f"the reference {topology} is not of the family {family.name}: costs of two families "
+            "must not be mixed in one study"
+        )
+    return str(topology)
