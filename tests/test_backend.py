@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import signal
@@ -126,7 +127,7 @@ def test_signals_wait_for_the_end_of_the_import(
         signal.raise_signal(number)
         done.append(name)
 
-    monkeypatch.setattr(backend.importlib, "import_module", import_module)
+    monkeypatch.setattr(importlib, "import_module", import_module)
     before = signal.signal(number, stop)
     try:
         with pytest.raises(Stopped):
