@@ -160,7 +160,10 @@ def _rate(jobs: int) -> float:
         CallgrindMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter,
     ):
         powerml.measure(TRIALS[0][0], meter=meter)
-        record = powerml.optimize("dffr", trials=10, jobs=jobs, meter=meter, out=folder)
+        # All drawn at random: else what is proposed would depend on the jobs.
+        record = powerml.optimize(
+            "dffr", trials=10, startup_trials=10, jobs=jobs, meter=meter, out=folder
+        )
     return 3600 * len(record.trials) / record.seconds
 
 
