@@ -14,6 +14,7 @@ import pytest
 from powerml.cache import CountsCache
 from powerml.counts import PhaseCounts
 from powerml.datasets import Dataset
+from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.meters import CachingMeter
 from powerml.workload import Workload
@@ -139,8 +140,11 @@ def test_a_workload_is_measured_once(
     workload = make(TOPOLOGY)
     first = CachingMeter(inner, cache).measure(workload, mnist_small)
     meter = CachingMeter(inner, cache)
-    again = meter.measure(workload.model_copy(update={"seed": 7, "data": "renamed"}), mnist_small)
+    renamed = workload.model_copy(update={"seed": 7, "data": "renamed"})
+    told: list[str] = []
+    again = meter.measure(renamed, mnist_small, told.append)
     assert again == first
+    assert told == [f"{TOPOLOGY} batch 50: counts from the cache"]
     assert meter.fingerprint() == inner.fingerprint()
     assert len(inner.measured) == 1
 
@@ -181,6 +185,13 @@ def test_a_folder_that_cannot_be_written_to_costs_no_measurement(
     assert meter.measure(make(TOPOLOGY), mnist_small, told.append)
     assert "cannot be kept in" in told[-1]
     assert "--no-cache" in told[-1]
+
+
+def test_a_file_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="a file: give a folder"):
+        CountsCache()
 
 
 def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

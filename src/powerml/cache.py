@@ -20,7 +20,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from powerml.counts import PhaseCounts
-from powerml.errors import SetupError
+from powerml.errors import SetupError, UsageError
 from powerml.fingerprint import Fingerprint
 
 __all__ = ["FOLDER_VARIABLE", "CountsCache", "default_cache_folder"]
@@ -45,9 +45,19 @@ class Entry(BaseModel):
 
 
 def default_cache_folder() -> Path:
-    """``POWERML_CACHE_DIR``, or powerML's folder among the user's caches."""
+    """``POWERML_CACHE_DIR``, or powerML's folder among the user's caches.
+
+    Raises
+    ------
+    UsageError
+        What was chosen is a file.
+    """
     chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_cache_path("powerml")
+    if not chosen:
+        return platformdirs.user_cache_path("powerml")
+    if Path(chosen).is_file():
+        raise UsageError(f"{FOLDER_VARIABLE} is {chosen!r}, a file: give a folder")
+    return Path(chosen)
 
 
 class CountsCache:

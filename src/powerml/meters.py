@@ -98,6 +98,7 @@ class CachingMeter:
         kept = self._cache.get(determined_by)
         if kept is not None:
             self._fingerprint = kept.fingerprint
+            notify(f"{workload.topology} batch {workload.batch_size}: counts from the cache")
             return kept.phases
         phases = self._meter.measure(workload, dataset, notify)
         self._fingerprint = self._meter.fingerprint()

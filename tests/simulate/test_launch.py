@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def test_the_environment_is_the_same_whatever_the_shells(monkeypatch: pytest.Mon
     assert launch.environment("torch") == before
     assert before["PYTHONHASHSEED"] == "0"
     assert before["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_measured_process_has_one_path_whatever_python_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = launch.interpreter()
+    assert Path(path).samefile(sys.executable)
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(link))
+    monkeypatch.setattr(sys, "executable", str(link / "bin" / "python3"))
+    assert launch.interpreter() == path
 
 
 def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:

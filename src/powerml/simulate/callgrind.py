@@ -67,7 +67,7 @@ class CallgrindMeter(ValgrindMeter):
 
     def start(self) -> None:
         """Start the warm process, and return at once; `measure` does so where nobody has."""
-        self._running_server()
+        self._running_server(silent)
 
     def fingerprint(self) -> Fingerprint:
         """What the counts depend on beside the workload; known once something was measured."""
@@ -93,7 +93,7 @@ class CallgrindMeter(ValgrindMeter):
             The server cannot be started, or died twice.
         """
         for attempt in ("first", "second"):
-            server = self._running_server()
+            server = self._running_server(notify)
             try:
                 return self._measure(server, workload, dataset, notify)
             except ServerDiedError as error:
@@ -113,8 +113,6 @@ class CallgrindMeter(ValgrindMeter):
     def _measure(
         self, server: Server, workload: Workload, dataset: Dataset, notify: Notify
     ) -> list[PhaseCounts]:
-        if not server.ready.done():
-            notify("starting the simulator (30 to 90 s, once)")
         self._guest = server.ready.result()
         if not self._forks:
             return self._measure_alone(server, workload, dataset, notify)
@@ -191,11 +189,12 @@ class CallgrindMeter(ValgrindMeter):
             dump.unlink()
         return phases
 
-    def _running_server(self) -> Server:
+    def _running_server(self, notify: Notify) -> Server:
         with self._starting:
             if self._left:
                 raise ServerError("the meter was closed: make a new one")
             if self.server is None:
+                notify("starting the simulator (30 to 90 s, once)")
                 mode = "serve" if self._forks else "once"
                 geometry = self.machine.simulated_geometry
                 self.server = Server(geometry, self._backend, self.folder, mode)
