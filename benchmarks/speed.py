@@ -235,6 +235,7 @@ def _print_imports() -> None:
     ended = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--instr-atstart=no"),
+            "--callgrind-out-file=/dev/null",
             *(sys.executable, "-X", "importtime", "-c", script),
         ],
         capture_output=True,

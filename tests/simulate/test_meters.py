@@ -209,7 +209,10 @@ def test_several_whole_processes_have_files_of_their_own(
 def _server_pid(meter: CallgrindMeter, workload: Workload, dataset: Dataset) -> int:
     meter.measure(workload, dataset)
     assert meter.server is not None
-    return meter.server.pid
+    server = meter.server.pid
+    # A process reports before the kernel has taken it down: what is seen next is to be the next.
+    wait_for(lambda: not children(server))
+    return server
 
 
 def _measured_child(server: int) -> int:
