@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -32,7 +33,8 @@ from powerml.errors import DatasetError
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.simulate.server import Server
+from powerml.simulate.request import Request
+from powerml.simulate.server import Done, Server
 from powerml.workload import Workload
 
 RUNS = 3
@@ -199,7 +201,7 @@ def _listen(server: Server | None, moments: dict[str, float]) -> None:
     assert server is not None  # noqa: S101 - it has just measured
     submit = server.submit
 
-    def listening(request, limit_seconds):  # type: ignore[no-untyped-def]
+    def listening(request: Request, limit_seconds: float) -> Future[Done]:
         result = submit(request, limit_seconds)
         if request.phase == "training":
             result.add_done_callback(lambda done: moments.update(done.result().moments_seconds))

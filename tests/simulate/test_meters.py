@@ -331,6 +331,19 @@ def test_counts_do_not_depend_on_what_else_is_counted(
     assert together == alone
 
 
+def test_counts_do_not_depend_on_how_many_requests_there_were(
+    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+) -> None:
+    # A measurement is two requests. One more in between, and the parent has the last request
+    # elsewhere than before, if it still holds it: 35 instructions of 70 million here.
+    workload = make("dffr:layers=2,width=2")
+    before = callgrind.measure(workload, mnist_small)
+    assert callgrind.server is not None
+    request = callgrind._request(workload, mnist_small, "inference")
+    callgrind.server.submit(request, limit_seconds=60.0).result()
+    assert callgrind.measure(workload, mnist_small) == before
+
+
 def test_counts_do_not_depend_on_the_seed(
     callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:

@@ -19,18 +19,13 @@ import numpy as np
 from powerml.backend import backend_version
 from powerml.counts import Counts, Fidelity, PhaseCounts
 from powerml.datasets import Dataset
-from powerml.errors import (
-    UsageError,
-    WorkerError,
-)
+from powerml.errors import UsageError, WorkerError
 from powerml.fingerprint import Fingerprint, digest_of
 from powerml.machines import Machine
 from powerml.simulate import launch
 from powerml.simulate.output import read_cachegrind
 from powerml.simulate.request import Request
-from powerml.simulate.sampling import (
-    Shape,
-)
+from powerml.simulate.sampling import Shape
 from powerml.topology import find_family, parse_topology
 from powerml.workload import Workload
 
