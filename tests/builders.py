@@ -131,6 +131,7 @@ def make_settings(**fields: Any) -> StudySettings:
         "epochs": 2,
         "protocol": "default",
         "machine": "xeon-x5650",
+        "profiles_digest": "p" * 64,
         "accesses": "data",
         "reference": "dffr:layers=5,width=10",
         "startup_trials": 3,

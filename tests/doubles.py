@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from powerml.counts import Counts, PhaseCounts
-from powerml.datasets import Dataset
 from powerml.errors import WorkerError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
 from powerml.meters import ReplayMeter
 from powerml.topology import parse_topology
-from powerml.workload import Workload
+from powerml.workload import AnyWorkload, Material, Workload
 
 
 class WorkloadMaker(Protocol):
@@ -39,18 +38,21 @@ class FormulaMeter(ReplayMeter):
 
     def measure(
         self,
-        workload: Workload,
-        dataset: Dataset,
+        workload: AnyWorkload,
+        material: Material,
         notify: Callable[[str], None] = lambda _message: None,
     ) -> list[PhaseCounts]:
+        if not isinstance(workload, Workload):
+            return [_phase("load", 1, 0), _phase("inference", workload.deployment.inferences, 0)]
         self.measured.append(f"{workload.topology} batch {workload.batch_size}")
         if self._failing(workload):
             raise WorkerError(f"training of {workload.topology} crashed (SIGSEGV)")
         work = sum(parse_topology(workload.topology).parameters.values())
-        return [
-            _phase("training", workload.training_steps, work),
-            _phase("inference", workload.inference_steps, work),
-        ]
+        training = _phase("training", workload.training_steps, work)
+        if workload.deployment is None:
+            return [training, _phase("inference", workload.inference_steps, work)]
+        inference = _phase("inference", workload.deployment.inferences, work)
+        return [training, _phase("load", 1, work), inference]
 
 
 def _phase(name: str, steps: int, work: int) -> PhaseCounts:

@@ -17,7 +17,7 @@ from powerml.datasets import Dataset
 from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.meters import CachingMeter
-from powerml.workload import Workload
+from powerml.workload import AnyWorkload
 from tests.builders import make_fingerprint
 from tests.doubles import FormulaMeter, WorkloadMaker
 
@@ -32,7 +32,7 @@ class DeterminedMeter(FormulaMeter):
         super().__init__(machine)
         self._circumstances = circumstances
 
-    def circumstances(self, workload: Workload) -> dict[str, Any]:
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         return dict(self._circumstances)
 
 

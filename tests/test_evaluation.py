@@ -14,7 +14,7 @@ TOPOLOGY = "dffr:layers=2,width=16"
 
 def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
-    assert [phase.name for phase in record.phases] == ["training", "inference"]
+    assert [phase.name for phase in record.phases] == ["training", "load", "inference"]
     training = record.phase("training")
     assert training.steps_total == training.steps_simulated == 8
     assert training.costs[machine.name] == powerml.price(training.counts, machine)
@@ -54,8 +54,8 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"topology": "dffr:layers=2"}, TopologyError, "dffr needs width"),
-        ({"topology": "cnm:layers=2"}, UnknownNameError, "did you mean 'cnn'"),
+        ({"model": "dffr:layers=2"}, TopologyError, "dffr needs width"),
+        ({"model": "cnm:layers=2"}, UnknownNameError, "did you mean 'cnn'"),
         ({"batch_size": 0}, UsageError, "batch size is 0"),
         ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
@@ -67,6 +67,6 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
 def test_wrong_use_is_refused(
     options: dict[str, object], error: type[Exception], message: str
 ) -> None:
-    arguments: dict[str, object] = {"topology": TOPOLOGY, **options}
+    arguments: dict[str, object] = {"model": TOPOLOGY, **options}
     with pytest.raises(error, match=message):
         powerml.measure(**arguments)  # type: ignore[arg-type]

@@ -152,10 +152,23 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_replay_by_name(tmp_path: Path, dataset: Dataset) -> None:
     path = tmp_path / "one.json"
-    path.write_text(RECORDS[0].to_json(), encoding="utf-8")
-    meter = make_meter(f"replay:{path}", load_machine("xeon-x5650"), "torch")
+    machine = load_machine("xeon-x5650")
+    fingerprint = make_fingerprint(simulated_geometry=machine.simulated_geometry)
+    record = make_measurement(fingerprint=fingerprint)
+    path.write_text(record.to_json(), encoding="utf-8")
+    meter = make_meter(f"replay:{path}", machine, "torch")
     assert meter.name == "replay"
-    assert meter.measure(make_workload_record(), dataset)[1].counts.Ir == 5_000
+    assert meter.measure(make_workload_record(), dataset)[1].counts == make_counts()
+
+
+def test_counts_of_other_caches_are_not_passed_off_as_those_of_a_machine(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(RECORDS[0].to_json(), encoding="utf-8")
+    meter = make_meter(f"replay:{path}", load_machine("epyc-7601"), "torch")
+    with pytest.raises(MeasurementError, match="recorded on other caches"):
+        meter.measure(make_workload_record(), dataset)
 
 
 @pytest.mark.parametrize(

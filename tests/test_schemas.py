@@ -71,6 +71,8 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "name",
             "counts",
             "costs",
+            "images",
+            "costs_per_image",
             "fidelity",
             "error_bound",
             "steps_simulated",

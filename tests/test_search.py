@@ -12,9 +12,9 @@ import keras
 import pytest
 
 import powerml
+from powerml import evaluation
 from powerml import search as search_module
 from powerml.counts import PhaseCounts
-from powerml.datasets import Dataset
 from powerml.errors import (
     MeasurementError,
     StudyError,
@@ -25,7 +25,7 @@ from powerml.errors import (
 from powerml.listener import Listener
 from powerml.machines import Machine
 from powerml.records import StudyRecord, TrialRecord
-from powerml.workload import Workload
+from powerml.workload import AnyWorkload, Material, Workload
 from tests.doubles import FormulaMeter
 
 REFERENCE = "dffr:layers=5,width=10 batch 64"
@@ -111,10 +111,10 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(machine: Machine, tmp_p
     whole = search(FormulaMeter(machine), tmp_path, study="whole", trials=6)
 
     class InterruptedMeter(FormulaMeter):
-        def measure(self, workload, dataset, notify=lambda _message: None):  # type: ignore[no-untyped-def]
+        def measure(self, workload, material, notify=lambda _message: None):  # type: ignore[no-untyped-def]
             if len(self.measured) == 4:
                 raise KeyboardInterrupt
-            return super().measure(workload, dataset, notify)
+            return super().measure(workload, material, notify)
 
     with pytest.raises(KeyboardInterrupt):
         search(InterruptedMeter(machine), tmp_path, trials=6)
@@ -213,6 +213,7 @@ def test_the_score_is_averaged_over_seeds(meter: FormulaMeter, tmp_path: Path) -
     assert {path.name for path in (tmp_path / "s" / "best").iterdir()} == {
         "model.keras",
         "model-2.keras",
+        "model.onnx",
         "trial.json",
     }
 
@@ -328,11 +329,12 @@ class StuckMeter(FormulaMeter):
 
     def measure(
         self,
-        workload: Workload,
-        dataset: Dataset,
+        workload: AnyWorkload,
+        material: Material,
         notify: Callable[[str], None] = lambda _message: None,
     ) -> list[PhaseCounts]:
-        counted = super().measure(workload, dataset, notify)
+        counted = super().measure(workload, material, notify)
+        assert isinstance(workload, Workload)
         if REFERENCE.startswith(workload.topology):
             return counted
         self._first = self._first or workload.topology
@@ -361,17 +363,17 @@ def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
         if len(calls) == 1:
             counting = run._under_way[1].counting
             assert counting is not None
-            wait([counting.phases])
+            wait(counting.phases.values())
             raise stop
         end_trial(run)
 
     monkeypatch.setattr(search_module._Run, "end_trial", interrupted)
-    monkeypatch.setattr(search_module, "make_meter", lambda *_: StuckMeter(machine))
+    monkeypatch.setattr(evaluation, "make_meter", lambda *_: StuckMeter(machine))
     with pytest.raises(stop):
         powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4)
     uninterrupted = search(FormulaMeter(machine), tmp_path, study="u", jobs=2, trials=4)
     rest = FormulaMeter(machine)
-    monkeypatch.setattr(search_module, "make_meter", lambda *_: rest)
+    monkeypatch.setattr(evaluation, "make_meter", lambda *_: rest)
     record = powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4, resume=True)
     assert record.trials[0].topology == uninterrupted.trials[1].topology
     assert record.trials[1].topology == uninterrupted.trials[0].topology

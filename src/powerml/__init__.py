@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from powerml.errors import (
     ComparisonError,
     DatasetError,
+    ExportError,
     MachineError,
     MeasurementError,
+    ModelError,
     OutputError,
     PowerMLError,
     ServerError,
@@ -32,14 +34,21 @@ if TYPE_CHECKING:
     from powerml.datasets import Dataset, load_dataset
     from powerml.evaluation import measure
     from powerml.fingerprint import Fingerprint, require_comparable
-    from powerml.machines import Machine, load_machine, machine_names
-    from powerml.measurement import Measurement, Phase
+    from powerml.machines import (
+        Machine,
+        load_machine,
+        load_machine_file,
+        load_machines,
+        machine_names,
+    )
+    from powerml.measurement import Measurement, Phase, Simulation
     from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
     from powerml.objective import Weights
     from powerml.records import StudyRecord, TrialRecord
+    from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search import optimize
     from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
-    from powerml.workload import Workload
+    from powerml.workload import Deployment, ModelFile, ModelWorkload, Workload
 
 _HOMES = {
     "powerml.cache": ("CountsCache",),
@@ -48,14 +57,21 @@ _HOMES = {
     "powerml.datasets": ("Dataset", "load_dataset"),
     "powerml.evaluation": ("measure",),
     "powerml.fingerprint": ("Fingerprint", "require_comparable"),
-    "powerml.machines": ("Machine", "load_machine", "machine_names"),
-    "powerml.measurement": ("Measurement", "Phase"),
+    "powerml.machines": (
+        "Machine",
+        "load_machine",
+        "load_machine_file",
+        "load_machines",
+        "machine_names",
+    ),
+    "powerml.measurement": ("Measurement", "Phase", "Simulation"),
     "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
     "powerml.objective": ("Weights",),
     "powerml.records": ("StudyRecord", "TrialRecord"),
+    "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
     "powerml.search": ("optimize",),
     "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
-    "powerml.workload": ("Workload",),
+    "powerml.workload": ("Deployment", "ModelFile", "ModelWorkload", "Workload"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -67,6 +83,8 @@ __all__ = [
     "CountsCache",
     "Dataset",
     "DatasetError",
+    "Deployment",
+    "ExportError",
     "Family",
     "Fingerprint",
     "Machine",
@@ -75,12 +93,17 @@ __all__ = [
     "MeasurementError",
     "Meter",
     "MeterOptions",
+    "ModelError",
+    "ModelFile",
+    "ModelWorkload",
     "OutputError",
     "Phase",
     "PowerMLError",
     "ReplayMeter",
+    "Runtime",
     "ServerError",
     "SetupError",
+    "Simulation",
     "StudyError",
     "StudyRecord",
     "Topology",
@@ -93,8 +116,11 @@ __all__ = [
     "WorkerError",
     "Workload",
     "family_names",
+    "find_runtime",
     "load_dataset",
     "load_machine",
+    "load_machine_file",
+    "load_machines",
     "machine_names",
     "make_meter",
     "measure",
@@ -102,6 +128,7 @@ __all__ = [
     "parse_topology",
     "price",
     "require_comparable",
+    "runtime_names",
 ]
 
 

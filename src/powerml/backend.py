@@ -19,11 +19,13 @@ __all__ = [
     "backend_version",
     "import_keras",
     "installed_backends",
+    "keras_alone",
     "select_backend",
 ]
 
 # In the order of preference: torch can be measured in forked children, so it comes first.
 BACKENDS = ("torch", "jax", "tensorflow")
+_alone = threading.Lock()
 
 
 def installed_backends() -> list[str]:
@@ -83,6 +85,17 @@ def import_keras() -> None:
     """
     with _signals_held():
         importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def keras_alone() -> Iterator[None]:
+    """Have Keras to oneself: no other thread of this process trains or exports meanwhile.
+
+    Keras, its backends and their exporters keep what they do in global state, the random
+    generators among it.
+    """
+    with _alone:
+        yield
 
 
 @contextlib.contextmanager

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer._click.exceptions import ClickException
 
-from powerml.errors import PowerMLError
+from powerml.errors import PowerMLError, UsageError
 
 if TYPE_CHECKING:
+    from powerml.machines import Machine
     from powerml.report.progress import StudyProgress
 
 __all__ = ["main"]
@@ -44,12 +45,37 @@ cache_app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 
-Data = Annotated[
-    str,
-    typer.Option(help="mnist_small, mnist, or an .npz with x_train y_train x_test y_test."),
-]
+DATA_HELP = "mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
+Data = Annotated[str, typer.Option(help=DATA_HELP)]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
-MachineName = Annotated[str, typer.Option(help="The machine that prices the counts.")]
+MachineNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--machine",
+        help="Machines that price the counts, separated by commas; or all.",
+        show_default="xeon-x5650",
+    ),
+]
+MachineFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--machine-file", help="A machine of your own, as TOML; see machines show."),
+]
+Levels = Annotated[int, typer.Option(help="3 gives L2 its own price, by a second simulation.")]
+RuntimeName = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the inference: onnxruntime, litert or keras.",
+        show_default="onnxruntime, or what a file is made for; Keras's evaluate with "
+        "--protocol paper",
+    ),
+]
+InferenceBatch = Annotated[
+    int | None,
+    typer.Option(help="Images in a batch of the inference.", show_default="1"),
+]
+Inferences = Annotated[
+    int, typer.Option(help="Batches of the inference that are counted, after two that are not.")
+]
 AccessesName = Annotated[str, typer.Option(help="data, or all to price instruction fetches too.")]
 ProtocolName = Annotated[
     str,
@@ -168,13 +194,38 @@ def clear_cache() -> None:
 
 @app.command()
 def measure(
-    topology: Annotated[str, typer.Argument(help="As in dffr:layers=2,width=16.")],
-    data: Data = "mnist_small",
-    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOPOLOGY|FILE",
+            help="As in dffr:layers=2,width=16; or a .keras, .onnx or .tflite file.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help=DATA_HELP + " For a file also an .npz with an array for each input.",
+            show_default="mnist_small for a topology, random inputs for a file",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch of the training.")] = 32,
     epochs: Epochs = 2,
-    machine: MachineName = "xeon-x5650",
+    machine: MachineNames = None,
+    machine_file: MachineFiles = None,
+    levels: Levels = 2,
     accesses: AccessesName = "data",
     protocol: ProtocolName = "default",
+    runtime: RuntimeName = None,
+    inference_batch: InferenceBatch = None,
+    inferences: Inferences = 1,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(help="Size of a dimension that a file leaves open, as in batch=1."),
+    ] = None,
+    allow_code: Annotated[
+        list[str] | None,
+        typer.Option(help="Code that a .keras file may run: Lambda, or module:Name."),
+    ] = None,
     validation: Validation = 0.1,
     seed: Seed = 0,
     meter: MeterName = "callgrind",
@@ -185,21 +236,30 @@ def measure(
     limit_seconds: LimitSeconds = 3600.0,
     json: Json = False,
 ) -> None:
-    """Measure what one topology costs to train and to run.
+    """Measure what a topology costs to train and to run, or what a model's file costs to run.
 
     Example: powerml measure dffr:layers=2,width=16 --batch-size 32
+
+    Example: powerml measure model.onnx --machine all
     """
     import powerml
 
+    dimensions = _dimensions(dim or [])
     with _status() as notify:
         measurement = powerml.measure(
-            topology,
+            model,
             data=data,
             batch_size=batch_size,
             epochs=epochs,
-            machine=machine,
+            machine=_machines(machine, machine_file),
+            levels=levels,
             accesses=accesses,
             protocol=protocol,
+            runtime=runtime,
+            inference_batch=inference_batch,
+            inferences=inferences,
+            dimensions=dimensions,
+            allow_code=allow_code or [],
             validation=validation,
             seed=seed,
             meter=meter,
@@ -213,13 +273,35 @@ def measure(
     if json:
         typer.echo(measurement.to_json())
         return
-    from powerml.report.tables import measurement_table
+    from powerml.report.tables import machines_costs_table, measurement_table
 
     _print(measurement_table(measurement))
-    typer.echo(
-        f"score {measurement.score:.3f} ({measurement.score_split}), "
-        f"measured in {measurement.seconds:.0f} s"
-    )
+    if len(measurement.machines) > 1:
+        _print(machines_costs_table(measurement))
+    score = ""
+    if measurement.score is not None:
+        score = f"score {measurement.score:.3f} ({measurement.score_split}), "
+    typer.echo(f"{score}measured in {measurement.seconds:.0f} s")
+
+
+def _machines(names: list[str] | None, files: list[Path] | None) -> list[str | Machine]:
+    """Machines by name and those of the user's own, which replace the default where they are."""
+    from powerml.machines import DEFAULT_MACHINE, load_machine_file
+
+    found: list[str | Machine] = [*(names or [])]
+    found += [load_machine_file(path) for path in files or []]
+    return found or [DEFAULT_MACHINE]
+
+
+def _dimensions(options: list[str]) -> dict[str, int]:
+    """Read ``name=size`` options."""
+    found = {}
+    for option in options:
+        name, equals, size = option.rpartition("=")
+        if not (equals and name and size.isascii() and size.isdigit()):
+            raise UsageError(f"cannot read --dim {option}: write it as --dim batch=1")
+        found[name] = int(size)
+    return found
 
 
 @app.command()
@@ -230,9 +312,14 @@ def optimize(
     beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
     trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
     epochs: Epochs = 2,
-    machine: MachineName = "xeon-x5650",
+    machine: MachineNames = None,
+    machine_file: MachineFiles = None,
+    levels: Levels = 2,
     accesses: AccessesName = "data",
     protocol: ProtocolName = "default",
+    runtime: RuntimeName = None,
+    inference_batch: InferenceBatch = None,
+    inferences: Inferences = 1,
     validation: Validation = 0.1,
     reference: Annotated[
         str | None,
@@ -272,9 +359,13 @@ def optimize(
             beta=beta,
             trials=trials,
             epochs=epochs,
-            machine=machine,
+            machine=_machines(machine, machine_file),
+            levels=levels,
             accesses=accesses,
             protocol=protocol,
+            runtime=runtime,
+            inference_batch=inference_batch,
+            inferences=inferences,
             validation=validation,
             reference=reference,
             startup_trials=startup_trials,
@@ -294,9 +385,12 @@ def optimize(
     if json:
         typer.echo(record.to_json())
         return
-    from powerml.report.tables import best_lines, trials_table
+    from powerml.report.tables import best_lines, ranking_table, trials_table
 
-    _print(trials_table(record), *best_lines(record))
+    _print(trials_table(record))
+    if record.settings.other_machines:
+        _print(ranking_table(record))
+    _print(*best_lines(record))
 
 
 def _print(*renderables: object) -> None:

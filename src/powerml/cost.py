@@ -1,6 +1,8 @@
 """Cost: eq. 2.1 of the paper, a pure function of counts and machine.
 
 ``cost = L1 hits x L1 latency + LL hits x LL latency + LL misses x memory latency``
+
+With three levels the same, and L2 hits at the latency of L2.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from powerml.counts import Counts
 from powerml.errors import UnknownNameError
 from powerml.machines import Machine
 
-__all__ = ["ACCESSES", "Accesses", "Cost", "Hits", "check_accesses", "hits", "price"]
+__all__ = ["ACCESSES", "Accesses", "Cost", "Hits", "check_accesses", "hits", "per_image", "price"]
 
 Accesses = Literal["data", "all"]
 ACCESSES: tuple[str, ...] = get_args(Accesses)
@@ -52,15 +54,30 @@ def hits(counts: Counts, accesses: Accesses = "data") -> Hits:
     return Hits(l1=total - first, ll=first - last, memory=last)
 
 
-def price(counts: Counts, machine: Machine, accesses: Accesses = "data") -> Cost:
-    """Eq. 2.1, in processor cycles; and the same sum over energies, in joules."""
+def price(
+    counts: Counts,
+    machine: Machine,
+    accesses: Accesses = "data",
+    counts_up_to_l2: Counts | None = None,
+) -> Cost:
+    """Eq. 2.1, in processor cycles; and the same sum over energies, in joules.
+
+    `counts_up_to_l2` are those of a simulation whose last level is the machine's L2. With them
+    what L2 answers is priced at L2's latency; the profiles have no energy for it, so the joules
+    are those of two levels.
+    """
     by_level = hits(counts, accesses)
     latency = machine.latency_cycles
-    cycles = (
-        by_level.l1 * latency.l1.value
-        + by_level.ll * latency.ll.value
-        + by_level.memory * latency.memory.value
-    )
+    cycles = by_level.l1 * latency.l1.value + by_level.memory * latency.memory.value
+    if counts_up_to_l2 is None or latency.l2 is None:
+        cycles += by_level.ll * latency.ll.value
+    else:
+        # The two simulations differ in what they evict: L2 can have missed less than the last
+        # level by a few lines, and cannot have answered more than the first level missed.
+        beyond_l2 = max(hits(counts_up_to_l2, accesses).memory, by_level.memory)
+        beyond_l1 = max(by_level.ll + by_level.memory, beyond_l2)
+        cycles += (beyond_l1 - beyond_l2) * latency.l2.value
+        cycles += (beyond_l2 - by_level.memory) * latency.ll.value
     energy = machine.energy_pj
     if energy is None:
         return Cost(cycles=cycles)
@@ -73,6 +90,16 @@ def price(counts: Counts, machine: Machine, accesses: Accesses = "data") -> Cost
         cycles=cycles,
         joules=picojoules * JOULES_PER_PICOJOULE,
         joules_estimated=any(n.estimated for n in (energy.l1, energy.ll, energy.memory)),
+    )
+
+
+def per_image(cost: Cost, images: int) -> Cost:
+    """Return the cost of one of so many images."""
+    return cost.model_copy(
+        update={
+            "cycles": cost.cycles / images,
+            "joules": None if cost.joules is None else cost.joules / images,
+        }
     )
 
 

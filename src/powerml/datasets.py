@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,10 +28,12 @@ __all__ = [
     "DEFAULT_VALIDATION",
     "Dataset",
     "Split",
+    "array_names",
     "check_splits",
     "dataset_names",
     "load_dataset",
     "locate_mnist",
+    "read_arrays",
 ]
 
 DEFAULT_VALIDATION = 0.1
@@ -188,7 +191,24 @@ def _mnist_path() -> Path:
     return locate_mnist()
 
 
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays in an ``.npz`` file; raises ``DatasetError``."""
+    with _opened(path) as archive:
+        return list(archive.files)
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> Arrays:
+    """Read those of the named arrays that an ``.npz`` file holds; raises ``DatasetError``."""
+    with _opened(path) as archive:
+        return {name: archive[name] for name in names if name in archive.files}
+
+
 def _read(path: Path) -> Arrays:
+    return read_arrays(path, (*REQUIRED_ARRAYS, *VALIDATION_ARRAYS))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         is_zip = zipfile.is_zipfile(path) if path.stat() else False
     except (OSError, ValueError) as error:
@@ -199,8 +219,7 @@ def _read(path: Path) -> Arrays:
         )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            wanted = [*REQUIRED_ARRAYS, *VALIDATION_ARRAYS]
-            return {name: archive[name] for name in wanted if name in archive.files}
+            yield archive
     except Exception as error:  # a damaged file can raise anything: zlib, zip, header, memory
         if "pickle" in str(error):
             raise DatasetError(

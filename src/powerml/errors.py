@@ -9,9 +9,11 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
     │   ├── TopologyError         2  a topology that cannot be read, or is out of bounds
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
+    │   ├── ModelError            2  a model's file that cannot be used
     │   └── StudyError            2  a study folder that cannot be used
     ├── SetupError                1  something is not installed
     ├── TrainingError             1  the native training failed
+    ├── ExportError               1  a model cannot be exported, or not faithfully
     └── MeasurementError          1  a measurement failed
         ├── OutputError           1  the simulator's output is incomplete
         ├── WorkerError           1  the measured process crashed, hung or was killed
@@ -27,8 +29,10 @@ from collections.abc import Iterable
 __all__ = [
     "ComparisonError",
     "DatasetError",
+    "ExportError",
     "MachineError",
     "MeasurementError",
+    "ModelError",
     "OutputError",
     "PowerMLError",
     "ServerError",
@@ -76,6 +80,10 @@ class MachineError(UsageError):
     """A machine profile that cannot be used."""
 
 
+class ModelError(UsageError):
+    """A model's file that cannot be used."""
+
+
 class StudyError(UsageError):
     """A study folder that cannot be used."""
 
@@ -86,6 +94,10 @@ class SetupError(PowerMLError):
 
 class TrainingError(PowerMLError):
     """The native training failed."""
+
+
+class ExportError(PowerMLError):
+    """A model cannot be exported, or not faithfully."""
 
 
 class MeasurementError(PowerMLError):

@@ -5,28 +5,35 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-from powerml.backend import import_keras, select_backend
+from powerml.backend import import_keras
 from powerml.cache import CountsCache
 from powerml.cost import Accesses, check_accesses
 from powerml.counts import PhaseCounts, check_fidelity
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
-from powerml.measurement import Measurement, price_phases
-from powerml.meters import DEFAULT_METER, Meter, make_meter
+from powerml.datasets import DEFAULT_VALIDATION
+from powerml.errors import UsageError
+from powerml.fingerprint import Fingerprint
+from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
+from powerml.measurement import Measurement, Simulation, price_phases
+from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
+from powerml.models import is_model_file
+from powerml.preparation import Wanted, prepare_file, prepare_topology
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions
 from powerml.topology import Topology, parse_topology
 from powerml.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
+    DEFAULT_INFERENCES,
+    AnyWorkload,
+    Material,
     Workload,
     check_protocol,
-    make_workload,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ __all__ = [
     "counting_threads",
     "measure",
     "meter_options",
+    "open_meters",
     "start_counting",
     "train_natively",
 ]
@@ -45,14 +53,20 @@ Notify = Callable[[str], None]
 
 
 def measure(
-    topology: str | Topology,
+    model: str | Topology | Path,
     *,
-    data: str = "mnist_small",
+    data: str | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     epochs: int = DEFAULT_EPOCHS,
-    machine: str | Machine = DEFAULT_MACHINE,
+    machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
+    levels: int = 2,
     accesses: str = "data",
     protocol: str = "default",
+    runtime: str | None = None,
+    inference_batch: int | None = None,
+    inferences: int = DEFAULT_INFERENCES,
+    dimensions: Mapping[str, int] | None = None,
+    allow_code: Sequence[str] = (),
     validation: float = DEFAULT_VALIDATION,
     seed: int = 0,
     meter: str | Meter = DEFAULT_METER,
@@ -63,30 +77,50 @@ def measure(
     limit_seconds: float = DEFAULT_LIMIT_SECONDS,
     notify: Notify = lambda _message: None,
 ) -> Measurement:
-    """Measure what one topology's training and inference cost, and how well it scores.
+    """Measure what a model's training and inference cost, and how well it scores.
 
     Parameters
     ----------
-    topology
-        As in ``dffr:layers=2,width=16``.
+    model
+        A topology as in ``dffr:layers=2,width=16``, or the path of a ``.keras``, ``.onnx`` or
+        ``.tflite`` file. A topology is trained and run, and so is a ``.keras`` file with `data`;
+        other files are only run.
     data
-        A dataset's name or the path of an ``.npz``; see `powerml.load_dataset`.
+        A dataset's name or the path of an ``.npz``; see `powerml.load_dataset`. None for
+        ``mnist_small`` with a topology, for random inputs with a file. For a file it may also be
+        an ``.npz`` with an array for each of the model's inputs, by name.
     batch_size, epochs
-        Images in a batch, passes over the training data.
+        Images in a batch of the training, passes over the training data.
     machine
-        Name of the machine that prices the counts, or a profile.
+        Machines that price the counts: names, separated by commas, ``all``, or profiles. Each
+        geometry of caches is simulated once.
+    levels
+        2 for the levels of eq. 2.1; 3 to give L2 a price of its own, by a second simulation.
     accesses
         ``data``, or ``all`` to price instruction fetches too.
     protocol
-        ``default``, or ``paper`` for the paper's preprocessing, initialisers and score.
+        ``default``, or ``paper`` for the paper's preprocessing, initialisers and score, and its
+        inference: Keras's ``evaluate`` over the test images in batches of `batch_size`.
+    runtime
+        What runs the inference: ``onnxruntime``, ``litert`` or ``keras``. None for ONNX Runtime,
+        for what the file is made for, or for the paper's inference under its protocol.
+    inference_batch, inferences
+        Images in a batch of the inference, None for 1 or what the model has fixed; how many
+        batches are counted.
+    dimensions
+        Sizes of what dimensions a file leaves open, by name.
+    allow_code
+        What code a ``.keras`` file may bring along or name, none by default: ``Lambda``, or
+        ``module:Name``.
     validation
         Part of the training data that is held out where the data has no validation split.
     seed
-        Seed of the native training.
+        Seed of the native training, and of random inputs.
     meter
         Name of the meter, or one that is already running and stays open.
     fidelity
-        ``exact``, or ``sampled``: a few steps are simulated, the rest extrapolated.
+        ``exact``, or ``sampled``: a few steps are simulated, the rest extrapolated. Inference in
+        a runtime is always exact.
     error
         How large the stated bound of a sample's relative error may be.
     jobs
@@ -104,38 +138,80 @@ def measure(
     UsageError
         What was asked for cannot be done; nothing was started.
     SetupError
-        Valgrind, the C extension or a Keras backend is not installed.
+        Valgrind, the C extension, a Keras backend or the runtime is not installed.
     TrainingError
         The native training failed.
+    ExportError
+        The model cannot be exported for the runtime.
     MeasurementError
         The counting failed.
     """
-    wanted_accesses, wanted_protocol = check_accesses(accesses), check_protocol(protocol)
+    wanted_accesses = check_accesses(accesses)
     options = meter_options(fidelity, error, jobs, limit_seconds)
-    parsed = parse_topology(str(topology))
-    profile = load_machine(machine) if isinstance(machine, str) else machine
-    backend = select_backend()
-    dataset = load_dataset(data, validation)
-    workload = make_workload(
-        parsed,
-        dataset,
+    profiles = load_machines(machine)
+    groups = geometries(profiles, levels)
+    wanted = Wanted(
+        data=data,
         batch_size=batch_size,
         epochs=epochs,
-        protocol=wanted_protocol,
-        backend=backend,
+        protocol=check_protocol(protocol),
+        runtime=runtime,
+        inference_batch=inference_batch,
+        inferences=inferences,
+        dimensions=dimensions or {},
+        allowed=tuple(allow_code),
         validation=validation,
         seed=seed,
+        evaluates=protocol == "paper" or meter == WHOLE_PROCESS,
+        whole=meter == WHOLE_PROCESS,
     )
-    opened = (
-        make_meter(meter, profile, backend, options, CountsCache() if cache else None)
-        if isinstance(meter, str)
-        else contextlib.nullcontext(meter)
-    )
-    with opened as running, counting_threads(jobs=1) as threads:
-        counting = start_counting(threads, workload, dataset, running, notify)
-        trained = train_natively(workload, dataset, [seed], notify)
-        scores = [one.score for one in trained]
-        return counting.measurement(profile, running, wanted_accesses, scores)
+    if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
+        workload, material = prepare_file(Path(model), wanted)
+    else:
+        workload, material = prepare_topology(parse_topology(str(model)), wanted)
+    with (
+        open_meters(meter, groups, workload.backend, options, cache=cache) as running,
+        counting_threads(jobs=len(running)) as threads,
+    ):
+        counting = start_counting(threads, workload, material, running, notify)
+        scores = []
+        if isinstance(workload, Workload):
+            scores = [one.score for one in train_natively(workload, material, [seed], notify)]
+        return counting.measurement(profiles, levels, wanted_accesses, scores)
+
+
+@contextlib.contextmanager
+def open_meters(
+    meter: str | Meter,
+    groups: Mapping[Geometry, tuple[Machine, ...]],
+    backend: str | None,
+    options: MeterOptions,
+    *,
+    cache: bool,
+) -> Iterator[dict[Geometry, Meter]]:
+    """Make a meter for each geometry of caches; one that is already running serves one of them.
+
+    Raises
+    ------
+    UsageError
+        A running meter was given for several geometries.
+    """
+    if not isinstance(meter, str):
+        if len(groups) > 1:
+            raise UsageError(
+                "the machines have caches of several geometries, which one meter cannot simulate: "
+                "give the meter by name"
+            )
+        yield dict.fromkeys(groups, meter)
+        return
+    # They share the processes that may simulate at once.
+    each = replace(options, jobs=max(1, options.jobs // len(groups)))
+    store = CountsCache() if cache else None
+    with contextlib.ExitStack() as stack:
+        yield {
+            geometry: stack.enter_context(make_meter(meter, machines, backend, each, store))
+            for geometry, machines in groups.items()
+        }
 
 
 def meter_options(
@@ -159,51 +235,92 @@ def meter_options(
 
 @dataclass(frozen=True)
 class Counting:
-    """A workload that is being counted on a thread of its own."""
+    """A workload that is being counted, on each geometry of caches on a thread of its own."""
 
-    workload: Workload
-    phases: Future[list[PhaseCounts]]
+    workload: AnyWorkload
+    phases: Mapping[Geometry, Future[tuple[list[PhaseCounts], Fingerprint]]]
     started_seconds: float
 
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether all is counted, and well."""
+        return all(one.done() and one.exception() is None for one in self.phases.values())
+
     def measurement(
-        self, machine: Machine, meter: Meter, accesses: Accesses, scores: Sequence[float]
+        self,
+        machines: Sequence[Machine],
+        levels: int,
+        accesses: Accesses,
+        scores: Sequence[float],
     ) -> Measurement:
         """Wait for the counts and price them; raises ``MeasurementError``."""
-        phases = self.phases.result()
+        simulated = {geometry: future.result() for geometry, future in self.phases.items()}
+        shown = machines[0].simulated_geometry
+        groups = geometries(machines, levels)
+        counted = {geometry: phases for geometry, (phases, _) in simulated.items()}
         return Measurement(
             workload=self.workload,
             accesses=accesses,
-            phases=price_phases(phases, machine, accesses),
+            levels=cast(Literal[2, 3], levels),
+            phases=price_phases(counted, machines, accesses, levels, self._images()),
             score=fmean(scores) if scores else None,
             score_split=_score_split(self.workload) if scores else None,
             scores=list(scores),
-            fingerprint=meter.fingerprint(),
+            fingerprint=simulated[shown][1],
+            simulations=[
+                Simulation(
+                    machines=[machine.name for machine in groups[geometry]],
+                    fingerprint=fingerprint,
+                    phases=phases,
+                )
+                for geometry, (phases, fingerprint) in simulated.items()
+                if geometry != shown
+            ],
             seconds=round(time.monotonic() - self.started_seconds, 3),
         )
 
+    def _images(self) -> int:
+        if self.workload.deployment is not None:
+            return self.workload.deployment.images
+        return self.workload.inference_images
+
 
 def start_counting(
-    threads: Executor, workload: Workload, dataset: Dataset, meter: Meter, notify: Notify
+    threads: Executor,
+    workload: AnyWorkload,
+    material: Material,
+    meters: Mapping[Geometry, Meter],
+    notify: Notify,
 ) -> Counting:
     """Begin to count a workload, and return at once."""
-    phases = threads.submit(meter.measure, workload, dataset, notify)
+    phases = {
+        geometry: threads.submit(_count, meter, workload, material, notify)
+        for geometry, meter in meters.items()
+    }
     return Counting(workload, phases, time.monotonic())
 
 
+def _count(
+    meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
+) -> tuple[list[PhaseCounts], Fingerprint]:
+    phases = meter.measure(workload, material, notify)
+    return phases, meter.fingerprint()
+
+
 def train_natively(
-    workload: Workload, dataset: Dataset, seeds: Sequence[int], notify: Notify
+    workload: Workload, material: Material, seeds: Sequence[int], notify: Notify
 ) -> list[Trained]:
-    """Train a workload's topology once for each seed; raises ``TrainingError``.
+    """Train a workload's model once for each seed; raises ``TrainingError``.
 
     Where the models' costs are being counted meanwhile, in processes of their own, the counts do
     not notice.
     """
-    notify(f"training {workload.topology} batch {workload.batch_size} natively")
+    notify(f"training {workload.title} natively")
     # It takes seconds, during which the simulator starts.
     import_keras()
     from powerml.training import train
 
-    return [train(workload, dataset, seed) for seed in seeds]
+    return [train(workload, material, seed) for seed in seeds]
 
 
 @contextlib.contextmanager
@@ -218,5 +335,6 @@ def counting_threads(jobs: int) -> Iterator[Executor]:
     threads.shutdown()
 
 
-def _score_split(workload: Workload) -> Literal["validation", "test"]:
-    return "test" if workload.protocol == "paper" else "validation"
+def _score_split(workload: AnyWorkload) -> Literal["validation", "test"]:
+    is_papers = isinstance(workload, Workload) and workload.protocol == "paper"
+    return "test" if is_papers else "validation"

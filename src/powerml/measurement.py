@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-from powerml.cost import Accesses, Cost, price
+from powerml.cost import Accesses, Cost, per_image, price
 from powerml.counts import PhaseCounts
 from powerml.fingerprint import Fingerprint
-from powerml.machines import Machine
-from powerml.workload import Workload
+from powerml.machines import Geometry, Machine, up_to_l2
+from powerml.workload import ModelWorkload, Workload
 
-__all__ = ["Measurement", "Phase", "price_phases"]
+__all__ = ["Measurement", "Phase", "Simulation", "price_phases"]
+
+THREE_LEVELS = 3
 
 
 class Phase(PhaseCounts):
-    """Counts of one phase, priced for each machine by name."""
+    """Counts of one phase, priced for each machine by name.
+
+    An inference ran over so many `images`; `costs_per_image` is what one of them costs. Both are
+    None for other phases.
+    """
 
     costs: dict[str, Cost]
+    images: int | None = Field(default=None, ge=1)
+    costs_per_image: dict[str, Cost] | None = None
+
+
+class Simulation(BaseModel):
+    """Counts of the same phases on other caches than those that the measurement's phases show.
+
+    `machines` are those that it is priced for, by name, as in ``xeon-x5650 up to L2``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machines: list[str]
+    fingerprint: Fingerprint
+    phases: list[PhaseCounts]
 
 
 class Measurement(BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/1``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
-    over `scores`, or None where nothing was trained.
+    over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
+    the first machine's caches; `simulations` holds those of the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -33,14 +56,21 @@ class Measurement(BaseModel):
     schema_: Literal["powerml.measurement/1"] = Field(
         default="powerml.measurement/1", alias="schema"
     )
-    workload: Workload
+    workload: Workload | ModelWorkload
     accesses: Accesses
+    levels: Literal[2, 3] = 2
     phases: list[Phase]
     score: float | None = Field(ge=0, le=1)
     score_split: Literal["validation", "test"] | None
     scores: list[float] = Field(default_factory=list)
     fingerprint: Fingerprint
+    simulations: list[Simulation] = Field(default_factory=list)
     seconds: NonNegativeFloat
+
+    @property
+    def machines(self) -> list[str]:
+        """Names of the machines that it is priced for, in the order they were asked for."""
+        return list(self.phases[0].costs)
 
     def phase(self, name: str) -> Phase:
         """Return the phase of that name; raises ``KeyError`` where it was not measured."""
@@ -58,12 +88,45 @@ class Measurement(BaseModel):
         return self.model_dump_json(by_alias=True, indent=2)
 
 
-def price_phases(phases: list[PhaseCounts], machine: Machine, accesses: Accesses) -> list[Phase]:
-    """Price what a meter has counted."""
-    return [
-        Phase(
-            **phase.model_dump(),
-            costs={machine.name: price(phase.counts, machine, accesses)},
+def price_phases(
+    simulated: Mapping[Geometry, Sequence[PhaseCounts]],
+    machines: Sequence[Machine],
+    accesses: Accesses,
+    levels: int,
+    images: int | None,
+) -> list[Phase]:
+    """Price what meters have counted for each of several machines. Pure.
+
+    Parameters
+    ----------
+    simulated
+        The phases of one workload, counted on each of the caches that `geometries` names.
+    machines
+        Those to price for; the counts shown are those of the first one's caches.
+    accesses, levels
+        What is priced.
+    images
+        How many images the inference ran over.
+    """
+    shown = simulated[machines[0].simulated_geometry]
+    phases = []
+    for number, phase in enumerate(shown):
+        costs = {}
+        for machine in machines:
+            counts = simulated[machine.simulated_geometry][number].counts
+            lower = None
+            if levels == THREE_LEVELS:
+                lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
+            costs[machine.name] = price(counts, machine, accesses, lower)
+        of_inference = images if phase.name == "inference" else None
+        phases.append(
+            Phase(
+                **phase.model_dump(),
+                costs=costs,
+                images=of_inference,
+                costs_per_image=None
+                if of_inference is None
+                else {name: per_image(cost, of_inference) for name, cost in costs.items()},
+            )
         )
-        for phase in phases
-    ]
+    return phases

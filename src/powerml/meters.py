@@ -5,7 +5,7 @@ A meter never returns zeros for "no data": it raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -15,17 +15,17 @@ from pydantic import ValidationError
 from powerml import registry
 from powerml.cache import FOLDER_VARIABLE, CountsCache
 from powerml.counts import PhaseCounts
-from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, UnknownNameError, UsageError
 from powerml.fingerprint import Fingerprint
-from powerml.machines import Machine
-from powerml.measurement import Measurement
+from powerml.machines import Geometry, Machine
+from powerml.measurement import Measurement, Simulation
 from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.workload import Workload
+from powerml.simulate.meters import CachegrindMeter, Machines, MeterOptions
+from powerml.workload import AnyWorkload, Material, Workload
 
 __all__ = [
     "DEFAULT_METER",
+    "WHOLE_PROCESS",
     "CachingMeter",
     "Meter",
     "MeterOptions",
@@ -36,9 +36,9 @@ __all__ = [
 
 DEFAULT_METER = "callgrind"
 REPLAY_PREFIX = "replay:"
+WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 
-# What a workload is called, and the seed of the native training, do not move its counts.
-NOT_COUNTED = ("data", "seed")
+MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
 
 
 class Meter(Protocol):
@@ -49,7 +49,7 @@ class Meter(Protocol):
         """What it is called on the command line."""
 
     def measure(
-        self, workload: Workload, dataset: Dataset, notify: Callable[[str], None] = ...
+        self, workload: AnyWorkload, material: Material, notify: Callable[[str], None] = ...
     ) -> list[PhaseCounts]:
         """Count the phases of a workload; raises ``MeasurementError``."""
 
@@ -71,7 +71,7 @@ class Meter(Protocol):
 class DeterminedMeter(Meter, Protocol):
     """A meter that can tell, before it measures, what its counts depend on."""
 
-    def circumstances(self, workload: Workload) -> dict[str, Any]:
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""
 
 
@@ -86,21 +86,21 @@ class CachingMeter:
 
     def measure(
         self,
-        workload: Workload,
-        dataset: Dataset,
+        workload: AnyWorkload,
+        material: Material,
         notify: Callable[[str], None] = lambda _message: None,
     ) -> list[PhaseCounts]:
         """Look the workload up; measure and keep it where it is not there."""
         determined_by = {
-            "workload": workload.model_dump(mode="json", exclude=set(NOT_COUNTED)),
+            "workload": workload.model_dump(mode="json", exclude=_not_counted(workload)),
             "circumstances": self._meter.circumstances(workload),
         }
         kept = self._cache.get(determined_by)
         if kept is not None:
             self._fingerprint = kept.fingerprint
-            notify(f"{workload.topology} batch {workload.batch_size}: counts from the cache")
+            notify(f"{workload.title}: counts from the cache")
             return kept.phases
-        phases = self._meter.measure(workload, dataset, notify)
+        phases = self._meter.measure(workload, material, notify)
         self._fingerprint = self._meter.fingerprint()
         try:
             self._cache.put(determined_by, phases, self._fingerprint)
@@ -133,18 +133,37 @@ class ReplayMeter:
     """Answers from measurements made before: for tests, and for prices without Valgrind.
 
     A workload is found again by everything but its seed, on which counts do not depend.
+
+    Parameters
+    ----------
+    measurements
+        The records.
+    geometry
+        The caches whose counts are wanted; None for those that the first record shows.
     """
 
     name = "replay"
 
-    def __init__(self, measurements: list[Measurement]) -> None:
+    def __init__(
+        self, measurements: Sequence[Measurement], geometry: Geometry | None = None
+    ) -> None:
         if not measurements:
             raise UsageError("there is nothing to replay: give at least one measurement record")
-        self._measurements = {_key(record.workload): record for record in measurements}
-        self._fingerprint = measurements[0].fingerprint
+        self._geometry = geometry or measurements[0].fingerprint.simulated_geometry
+        self._simulations = {
+            _key(record.workload): simulation
+            for record in measurements
+            for simulation in _simulations(record)
+            if simulation.fingerprint.simulated_geometry == self._geometry
+        }
+        self._known = {_key(record.workload) for record in measurements}
+        self._fingerprint = next(
+            (simulation.fingerprint for simulation in self._simulations.values()),
+            measurements[0].fingerprint,
+        )
 
     @classmethod
-    def from_file(cls, path: Path) -> ReplayMeter:
+    def from_file(cls, path: Path, geometry: Geometry | None = None) -> ReplayMeter:
         """Read a file of measurement records, one JSON object a line or a single object.
 
         Raises
@@ -163,12 +182,12 @@ class ReplayMeter:
                 f"{path} does not hold records of powerml measure --json: "
                 f"{error.errors()[0]['msg']}"
             ) from error
-        return cls(records)
+        return cls(records, geometry)
 
     def measure(
         self,
-        workload: Workload,
-        dataset: Dataset,  # noqa: ARG002 - the Protocol's
+        workload: AnyWorkload,
+        material: Material,  # noqa: ARG002 - the Protocol's
         notify: Callable[[str], None] = lambda _message: None,  # noqa: ARG002 - the Protocol's
     ) -> list[PhaseCounts]:
         """Look the workload up.
@@ -176,15 +195,20 @@ class ReplayMeter:
         Raises
         ------
         MeasurementError
-            It is not among the records.
+            It is not among the records, or was recorded on other caches.
         """
-        record = self._measurements.get(_key(workload))
-        if record is None:
+        simulation = self._simulations.get(_key(workload))
+        if simulation is not None:
+            return simulation.phases
+        if _key(workload) in self._known:
             raise MeasurementError(
-                f"nothing was recorded for {workload.topology}, batch {workload.batch_size}, "
-                f"{workload.epochs} epochs of {workload.data}: measure it with Valgrind first"
+                f"{workload.title} was recorded on other caches than those of D1 "
+                f"{self._geometry.d1}, LL {self._geometry.ll}: measure it with Valgrind first"
             )
-        return [PhaseCounts(**phase.model_dump(exclude={"costs"})) for phase in record.phases]
+        raise MeasurementError(
+            f"nothing was recorded for {workload.title}, {_details(workload)}: "
+            "measure it with Valgrind first"
+        )
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the records."""
@@ -204,12 +228,38 @@ class ReplayMeter:
 
 BUILT_IN: dict[str, type[CallgrindMeter | CachegrindMeter]] = {
     "callgrind": CallgrindMeter,
-    "cachegrind": CachegrindMeter,
+    WHOLE_PROCESS: CachegrindMeter,
 }
 
 
-def _key(workload: Workload) -> str:
+def _simulations(record: Measurement) -> list[Simulation]:
+    """All that a record holds: the counts it shows and those on other caches."""
+    shown = [
+        PhaseCounts(**phase.model_dump(include=set(PhaseCounts.model_fields)))
+        for phase in record.phases
+    ]
+    first = Simulation(machines=record.machines, fingerprint=record.fingerprint, phases=shown)
+    return [first, *record.simulations]
+
+
+def _not_counted(workload: AnyWorkload) -> set[str]:
+    """What things are called, and the seed of the native training, do not move counts.
+
+    Inputs that are drawn at random do.
+    """
+    if isinstance(workload, Workload):
+        return {"data", "seed"} | ({"topology"} if workload.model_digest else set())
+    return {"data", "model"}
+
+
+def _key(workload: AnyWorkload) -> str:
     return workload.model_dump_json(exclude={"seed"})
+
+
+def _details(workload: AnyWorkload) -> str:
+    if isinstance(workload, Workload):
+        return f"{workload.epochs} epochs of {workload.data}"
+    return f"in {workload.deployment.runtime}"
 
 
 def meter_names() -> list[str]:
@@ -219,14 +269,15 @@ def meter_names() -> list[str]:
 
 def make_meter(
     name: str,
-    machine: Machine,
-    backend: str,
+    machines: Machines,
+    backend: str | None,
     options: MeterOptions | None = None,
     cache: CountsCache | None = None,
 ) -> Meter:
     """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
 
-    Those that simulate look their counts up in the cache where one is given.
+    It serves one machine, or several that are simulated alike. Those that simulate look their
+    counts up in the cache where one is given.
 
     Raises
     ------
@@ -237,12 +288,15 @@ def make_meter(
     """
     chosen = options or MeterOptions()
     if name.startswith(REPLAY_PREFIX):
-        return ReplayMeter.from_file(Path(name.removeprefix(REPLAY_PREFIX)))
+        first = machines if isinstance(machines, Machine) else machines[0]
+        return ReplayMeter.from_file(
+            Path(name.removeprefix(REPLAY_PREFIX)), first.simulated_geometry
+        )
     if name in BUILT_IN:
-        meter = BUILT_IN[name](machine, backend, chosen)
+        meter = BUILT_IN[name](machines, backend, chosen)
         return meter if cache is None else CachingMeter(meter, cache)
     try:
         made = registry.find("meter", "meters", name, list)
     except UnknownNameError as error:
         raise UnknownNameError("meter", name, meter_names()) from error
-    return cast(Callable[[Machine, str, MeterOptions], Meter], made)(machine, backend, chosen)
+    return cast(MakeMeter, made)(machines, backend, chosen)

@@ -38,7 +38,7 @@ class Problem:
 
     family: Family
     dataset: Dataset
-    machine: Machine
+    machines: tuple[Machine, ...]
     settings: StudySettings
 
     @property
@@ -58,6 +58,7 @@ class Problem:
             backend=self.settings.backend,
             validation=self.settings.validation,
             seed=self.settings.seed,
+            deployment=self.settings.deployment,
         )
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:

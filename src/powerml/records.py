@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from powerml.cost import Accesses
 from powerml.counts import Fidelity
 from powerml.measurement import Measurement
-from powerml.workload import Protocol
+from powerml.workload import Deployment, Protocol
 
 __all__ = ["StudyRecord", "StudySettings", "TrialRecord"]
 
@@ -18,7 +18,8 @@ class StudySettings(BaseModel):
     """What a study is; two runs with the same settings do the same trials.
 
     `reference` is the topology by which costs are normalised, with its batch size as in
-    ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial.
+    ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. The objective is that of
+    `machine`; `other_machines` are priced too. `profiles_digest` is the SHA-256 of their profiles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +33,11 @@ class StudySettings(BaseModel):
     epochs: int
     protocol: Protocol
     machine: str
+    other_machines: tuple[str, ...] = ()
+    profiles_digest: str
+    levels: Literal[2, 3] = 2
     accesses: Accesses
+    deployment: Deployment | None = None
     reference: str
     sampler: Literal["tpe"] = "tpe"
     startup_trials: int
@@ -71,6 +76,9 @@ class StudyRecord(BaseModel):
 
     `test_score` is the accuracy of the best topology on the test split, from 0 to 1, averaged
     over the `score_seeds` trainings. `reference` is None where the first trial is the reference.
+    `exported` is the deployed model in the study's folder, and `export_difference` the largest
+    absolute difference of its outputs from the Keras model's on test images; both are None where
+    Keras is what runs the inference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -82,6 +90,8 @@ class StudyRecord(BaseModel):
     trials: list[TrialRecord]
     best: TrialRecord
     test_score: float = Field(ge=0, le=1)
+    exported: str | None = None
+    export_difference: NonNegativeFloat | None = None
     seconds: NonNegativeFloat
 
     def to_json(self) -> str:

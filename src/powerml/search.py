@@ -5,42 +5,51 @@ This is the method of the paper (section 2) as a program: read `optimize` first.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from optuna.trial import Trial
 
-from powerml.backend import import_keras, select_backend
-from powerml.cache import CountsCache
+from powerml.backend import select_backend
 from powerml.cost import check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, load_dataset
-from powerml.errors import MeasurementError, StudyError, TrainingError, UsageError
+from powerml.errors import MeasurementError, TrainingError
 from powerml.evaluation import (
     Counting,
     counting_threads,
     meter_options,
+    open_meters,
     start_counting,
     train_natively,
 )
+from powerml.fingerprint import digest_of
 from powerml.listener import Listener
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement
-from powerml.meters import DEFAULT_METER, Meter, make_meter
+from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.objective import Weights, objective
+from powerml.outcome import report, save_models
+from powerml.preparation import make_deployment
 from powerml.problem import BATCH_SIZE, FIRST, Problem, reference_name
+from powerml.ranking import cost_ratios
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 from powerml.samplers import DEFAULT_STARTUP_TRIALS, tpe
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
-from powerml.study import BEST, JOURNAL, Study, open_study, study_folder
+from powerml.study import Study, open_study, study_folder
 from powerml.topology import find_family, topology_of
-from powerml.workload import DEFAULT_EPOCHS, Workload, check_protocol
+from powerml.workload import (
+    DEFAULT_EPOCHS,
+    DEFAULT_INFERENCES,
+    Workload,
+    check_at_least_one,
+    check_protocol,
+)
 
 if TYPE_CHECKING:
     from powerml.training import Trained
@@ -56,7 +65,6 @@ __all__ = [
 DEFAULT_TRIALS = 10  # the paper, section 3
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
 DEFAULT_OUT = "powerml-studies"
-MODEL = "model.keras"
 
 
 def optimize(
@@ -67,9 +75,13 @@ def optimize(
     beta: float = DEFAULT_BETA,
     trials: int = DEFAULT_TRIALS,
     epochs: int = DEFAULT_EPOCHS,
-    machine: str = DEFAULT_MACHINE,
+    machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
+    levels: int = 2,
     accesses: str = "data",
     protocol: str = "default",
+    runtime: str | None = None,
+    inference_batch: int | None = None,
+    inferences: int = DEFAULT_INFERENCES,
     validation: float = DEFAULT_VALIDATION,
     reference: str | None = None,
     startup_trials: int = DEFAULT_STARTUP_TRIALS,
@@ -92,9 +104,11 @@ def optimize(
     ----------
     space
         The family to search, as in ``dffr``.
-    data, epochs, machine, accesses, protocol, validation, seed, meter, fidelity, error, cache,
-    limit_seconds
+    data, epochs, levels, accesses, protocol, runtime, inference_batch, inferences, validation,
+    seed, meter, fidelity, error, cache, limit_seconds
         As for `powerml.measure`.
+    machine
+        As for `powerml.measure`. The objective is that of the first; the others are priced too.
     jobs
         How many trials are under way at once, and how many processes simulate; None for as many
         as there are cores. Counts do not depend on it; what is proposed does, because each trial
@@ -126,10 +140,19 @@ def optimize(
     MeasurementError
         The reference could not be measured, or no trial succeeded.
     """
-    _require_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
+    check_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
     Weights(alpha, beta)
     options = meter_options(fidelity, error, jobs, limit_seconds)
-    family, profile = find_family(space), load_machine(machine)
+    family, profiles = find_family(space), load_machines(machine)
+    groups = geometries(profiles, levels)
+    backend = select_backend()
+    deployment = make_deployment(
+        runtime,
+        inference_batch,
+        inferences,
+        backend,
+        evaluates=protocol == "paper" or meter == WHOLE_PROCESS,
+    )
     dataset = load_dataset(data, validation)
     settings = StudySettings(
         family=family.name,
@@ -140,8 +163,12 @@ def optimize(
         beta=beta,
         epochs=epochs,
         protocol=check_protocol(protocol),
-        machine=profile.name,
+        machine=profiles[0].name,
+        other_machines=tuple(profile.name for profile in profiles[1:]),
+        profiles_digest=digest_of("".join(profile.model_dump_json() for profile in profiles)),
+        levels=cast(Literal[2, 3], levels),
         accesses=check_accesses(accesses),
+        deployment=deployment,
         reference=reference_name(family, reference),
         startup_trials=startup_trials,
         score_seeds=score_seeds,
@@ -149,18 +176,13 @@ def optimize(
         meter=meter if isinstance(meter, str) else meter.name,
         fidelity=options.fidelity,
         error=error,
-        backend=select_backend(),
+        backend=backend,
     )
-    problem = Problem(family, dataset, profile, settings)
+    problem = Problem(family, dataset, profiles, settings)
     problem.workload(topology_of(family, family.reference), family.reference_batch_size)
     folder = study_folder(Path(out), study, settings, resume=resume)
-    if isinstance(meter, str):
-        running: contextlib.AbstractContextManager[Meter] = make_meter(
-            meter, profile, settings.backend, options, CountsCache() if cache else None
-        )
-    else:
-        running = contextlib.nullcontext(meter)
-    with open_study(folder, settings, resume=resume) as opened, running as counting:
+    meters = open_meters(meter, groups, backend, options, cache=cache)
+    with open_study(folder, settings, resume=resume) as opened, meters as counting:
         run = _Run(problem, opened, counting, listener or Listener())
         return run.search(trials, options.jobs)
 
@@ -183,10 +205,16 @@ class _Candidate:
 class _Run:
     """One run of a study: the trials that have ended, and those under way."""
 
-    def __init__(self, problem: Problem, study: Study, meter: Meter, listener: Listener) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        study: Study,
+        meters: Mapping[Geometry, Meter],
+        listener: Listener,
+    ) -> None:
         self._problem = problem
         self._study = study
-        self._meter = meter
+        self._meters = meters
         self._listener = listener
         self._ended = study.trials
         self._under_way: deque[_Candidate] = deque()
@@ -202,7 +230,7 @@ class _Run:
         """
         started = time.monotonic()
         self._listener.study_opened(self._study.folder, len(self._ended), trials)
-        with counting_threads(jobs) as self._threads:
+        with counting_threads(jobs * len(self._meters)) as self._threads:
             try:
                 while len(self._ended) < trials:
                     while len(self._under_way) < min(jobs, trials - len(self._ended)):
@@ -212,7 +240,7 @@ class _Run:
                 if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
                     self.end_trials_that_are_done()
                 raise
-        return _report(self._problem, self._study, time.monotonic() - started, self._listener)
+        return report(self._problem, self._study, time.monotonic() - started, self._listener)
 
     def begin_trial(self) -> None:
         """Propose a topology, have it counted, and train it natively meanwhile.
@@ -250,7 +278,7 @@ class _Run:
         if record.measurement is not None:
             self._study.require_comparable(record.measurement)
         if candidate.trained and _is_better(record, self._study.best):
-            self._study.save_best(record, partial(_save_models, candidate.trained))
+            self._study.save_best(record, partial(save_models, candidate.trained))
         self._study.tell(candidate.proposal, record)
         self._under_way.popleft()
         self._ended.append(record)
@@ -261,11 +289,11 @@ class _Run:
 
         Without a reference of its own a study's first trial has to end first.
         """
-        if self._reference_counting is not None and not _is_done(self._reference_counting):
+        if self._reference_counting is not None and not self._reference_counting.has_succeeded:
             return
         in_order = self._problem.settings.reference == FIRST and not self._ended
         for candidate in list(self._under_way):
-            if candidate.counting is not None and _is_done(candidate.counting):
+            if candidate.counting is not None and candidate.counting.has_succeeded:
                 self._under_way.remove(candidate)
                 self._under_way.appendleft(candidate)
                 self.end_trial()
@@ -274,7 +302,7 @@ class _Run:
 
     def _count(self, workload: Workload) -> Counting:
         return start_counting(
-            self._threads, workload, self._problem.dataset, self._meter, self._listener.stage
+            self._threads, workload, self._problem.dataset, self._meters, self._listener.stage
         )
 
     def _train(self, candidate: _Candidate, workload: Workload) -> _Candidate:
@@ -295,8 +323,10 @@ class _Run:
         return next((trial.measurement for trial in self._ended if trial.measurement), None)
 
     def _price(self, counting: Counting, scores: Sequence[float]) -> Measurement:
-        accesses = self._problem.settings.accesses
-        return counting.measurement(self._problem.machine, self._meter, accesses, scores)
+        settings = self._problem.settings
+        return counting.measurement(
+            self._problem.machines, settings.levels, settings.accesses, scores
+        )
 
     def _was_met(self, candidate: _Candidate) -> bool:
         """Whether another trial does the same: it has succeeded, or is under way."""
@@ -319,11 +349,7 @@ class _Run:
         measurement = self._price(candidate.counting, scores)
         # The first trial's costs are 1, as in the paper.
         unit = reference or measurement
-        training, inference = (
-            measurement.cost_cycles(phase, settings.machine)
-            / unit.cost_cycles(phase, settings.machine)
-            for phase in ("training", "inference")
-        )
+        training, inference = cost_ratios(measurement, unit, settings.machine)
         score = fmean(scores)
         found = {
             "measurement": measurement,
@@ -352,55 +378,6 @@ def _is_better(record: TrialRecord, best: TrialRecord | None) -> bool:
     if record.objective is None:
         return False
     return best is None or best.objective is None or record.objective < best.objective
-
-
-def _is_done(counting: Counting) -> bool:
-    return counting.phases.done() and counting.phases.exception() is None
-
-
-def _save_models(trained: Sequence[Trained], folder: Path) -> None:
-    for name, one in zip(_model_names(len(trained)), trained, strict=True):
-        one.model.save(folder / name)
-
-
-def _model_names(count: int) -> list[str]:
-    """The first seed's model is the one to use; the others stand behind the averaged score."""
-    return [MODEL, *(f"model-{number}.keras" for number in range(2, count + 1))]
-
-
-def _report(problem: Problem, study: Study, seconds: float, listener: Listener) -> StudyRecord:
-    """Score the winner on the test split, once, with the very models that were evaluated."""
-    best = study.best
-    if best is None or best.measurement is None:
-        reasons = sorted({trial.failure or "" for trial in study.trials})
-        raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
-    saved = study.saved_best()
-    if saved is None or (saved.topology, saved.batch_size) != (best.topology, best.batch_size):
-        raise StudyError(
-            f"{study.folder / BEST} does not hold the best trial any more: the trials are all in "
-            f"{study.folder / JOURNAL}, but search anew in another --study for the model"
-        )
-    listener.stage("scoring the best topology on the test split")
-    import_keras()
-    from powerml.training import score_saved
-
-    paths = [study.folder / BEST / name for name in _model_names(problem.settings.score_seeds)]
-    workload = best.measurement.workload
-    return StudyRecord(
-        folder=str(study.folder),
-        settings=problem.settings,
-        reference=study.reference,
-        trials=study.trials,
-        best=best,
-        test_score=fmean(score_saved(path, workload, problem.dataset) for path in paths),
-        seconds=round(seconds, 3),
-    )
-
-
-def _require_at_least_one(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise UsageError(f"{name.replace('_', ' ')} is {value}: give at least 1")
 
 
 def _one_line(error: Exception) -> str:

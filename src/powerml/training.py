@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from powerml.backend import keras_alone
 from powerml.datasets import Dataset, Split
 from powerml.errors import TrainingError
+from powerml.runtimes.keras import load_keras
 from powerml.topology import Family, find_family, parse_topology
-from powerml.workload import Protocol, Workload
+from powerml.workload import Material, ModelFile, Protocol, Workload
 
 __all__ = [
     "SynchronousCallbacks",
@@ -27,6 +29,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "fit",
+    "load_trainable",
     "score_saved",
     "seed_everything",
     "train",
@@ -102,6 +105,21 @@ def build_model(
     return model
 
 
+def load_trainable(path: str | Path, allowed: Sequence[str]) -> keras.Model:
+    """Read a ``.keras`` file to be trained further, as a classifier, by its own optimizer.
+
+    One that was saved without an optimizer gets Adam. Code of its own is run only where it is
+    `allowed`; see `powerml.runtimes.keras.load_keras`.
+    """
+    model = load_keras(str(path), allowed, compile_too=True)
+    model.compile(
+        optimizer=getattr(model, "optimizer", None) or "adam",
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
 def fit(
     model: keras.Model,
     inputs: NDArray[np.float32],
@@ -147,8 +165,8 @@ def evaluate(
     return float(accuracy)
 
 
-def train(workload: Workload, dataset: Dataset, seed: int) -> Trained:
-    """Train a workload's topology natively and score it.
+def train(workload: Workload, material: Material, seed: int) -> Trained:
+    """Train a workload's model natively and score it.
 
     The score is the accuracy on the validation split; on the test split under the paper's
     protocol, as the paper has it.
@@ -158,18 +176,24 @@ def train(workload: Workload, dataset: Dataset, seed: int) -> Trained:
     TrainingError
         The framework failed.
     """
-    topology = parse_topology(workload.topology)
+    dataset = material.dataset if isinstance(material, ModelFile) else material
+    if dataset is None:
+        raise TrainingError(f"there is no data to train {workload.topology} on: give --data")
     split = dataset.test if workload.protocol == "paper" else dataset.validation
     try:
-        with _one_thread():
+        with _one_thread(), keras_alone():
             seed_everything(seed)
-            model = build_model(
-                find_family(topology.family),
-                topology.parameters,
-                workload.input_shape,
-                workload.classes,
-                workload.protocol,
-            )
+            if isinstance(material, ModelFile):
+                model = load_trainable(material.path, workload.allowed)
+            else:
+                topology = parse_topology(workload.topology)
+                model = build_model(
+                    find_family(topology.family),
+                    topology.parameters,
+                    workload.input_shape,
+                    workload.classes,
+                    workload.protocol,
+                )
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
             fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
             return Trained(model, _score(model, dataset, split, workload))

@@ -1,13 +1,18 @@
-"""What is to be measured: a topology trained and run on a dataset, as plain JSON.
+"""What is to be measured: a model trained on a dataset and run somewhere, as plain JSON.
 
-A measurement is a pure function of a workload, wherever it runs.
+A measurement is a pure function of a workload, wherever it runs. What a workload names by a digest
+goes with it as its material.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.datasets import Dataset
@@ -17,10 +22,20 @@ from powerml.topology import Topology, find_family
 __all__ = [
     "DEFAULT_BATCH_SIZE",
     "DEFAULT_EPOCHS",
+    "DEFAULT_INFERENCES",
+    "DEFAULT_INFERENCE_BATCH",
     "PROTOCOLS",
+    "AnyWorkload",
+    "Deployment",
+    "Material",
+    "ModelFile",
+    "ModelInput",
+    "ModelWorkload",
     "Protocol",
     "Workload",
+    "check_at_least_one",
     "check_protocol",
+    "check_seed",
     "make_workload",
     "steps",
 ]
@@ -29,18 +44,42 @@ Protocol = Literal["default", "paper"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
+DEFAULT_INFERENCE_BATCH = 1
+# From the third run on, an inference costs what those after it do (decision 0015); the first two
+# are not counted as inference.
+DEFAULT_INFERENCES = 1
+
+
+class Deployment(BaseModel):
+    """How a model is run where it is deployed: `inferences` batches of `batch_size` images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runtime: str
+    batch_size: int = Field(ge=1)
+    inferences: int = Field(ge=1)
+
+    @property
+    def images(self) -> int:
+        """Images that all inferences run over."""
+        return self.batch_size * self.inferences
 
 
 class Workload(BaseModel):
-    """Everything that determines a measurement, apart from the machine and the software.
+    """A model that is trained on a dataset and run: all that determines its counts.
 
-    ``training`` is `epochs` epochs over `training_images`, ``inference`` one pass over
-    `inference_images`, both in batches of `batch_size` images.
+    `topology` is a topology, or the name of a ``.keras`` file, whose content `model_digest` then
+    is the SHA-256 of; `allowed` is the code of its own that may be run. ``training`` is `epochs`
+    epochs over `training_images` in batches of `batch_size`. ``inference`` is what `deployment`
+    says; without one it is one pass of Keras's ``evaluate`` over `inference_images` in the same
+    batches, as in the paper.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topology: str
+    model_digest: str | None = None
+    allowed: tuple[str, ...] = ()
     data: str
     data_digest: str
     validation: float = Field(gt=0, lt=1)
@@ -53,6 +92,12 @@ class Workload(BaseModel):
     protocol: Protocol
     backend: str
     seed: int = Field(ge=0)
+    deployment: Deployment | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.topology} batch {self.batch_size}"
 
     @property
     def scaled(self) -> bool:
@@ -70,6 +115,60 @@ class Workload(BaseModel):
         return steps(self.inference_images, self.batch_size)
 
 
+class ModelInput(BaseModel):
+    """One input of a model with all its dimensions, the batch first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class ModelWorkload(BaseModel):
+    """A model's file that is run, not trained.
+
+    `model` is the file's name, `model_digest` the SHA-256 of its content. The inputs are drawn at
+    random with `seed`, or come from `data`. `backend` is Keras's for ``.keras`` files, else None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    model_digest: str
+    allowed: tuple[str, ...] = ()
+    inputs: tuple[ModelInput, ...]
+    data: str | None
+    data_digest: str | None
+    backend: str | None
+    seed: int = Field(ge=0)
+    deployment: Deployment
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.model} batch {self.deployment.batch_size}"
+
+
+AnyWorkload = Workload | ModelWorkload
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model's file, with the data that it is trained on or the inputs that it is run on.
+
+    `inputs` are arrays by name, of shape (inferences, *shape of the input).
+    """
+
+    path: Path
+    dataset: Dataset | None = None
+    inputs: Mapping[str, NDArray[Any]] | None = None
+
+
+# What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
+Material = Dataset | ModelFile
+
+
 def steps(images: int, batch_size: int, epochs: int = 1) -> int:
     """Batches in `epochs` passes; the last batch of a pass may be smaller."""
     return math.ceil(images / batch_size) * epochs
@@ -85,6 +184,7 @@ def make_workload(
     backend: str,
     validation: float,
     seed: int,
+    deployment: Deployment | None = None,
 ) -> Workload:
     """Put a topology and a dataset together.
 
@@ -97,11 +197,8 @@ def make_workload(
     UsageError
         `batch_size`, `epochs` or `seed` is out of range.
     """
-    for name, value, least in (("batch size", batch_size, 1), ("epochs", epochs, 1)):
-        if value < least:
-            raise UsageError(f"{name} is {value}: give at least {least}")
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"seed is {seed}: give one from 0 to {2**32 - 1}")
+    check_at_least_one(batch_size=batch_size, epochs=epochs)
+    check_seed(seed)
     family = find_family(topology.family)
     if reason := family.check_input(dataset.input_shape):
         raise TopologyError(f"{topology} does not fit {dataset.name}: {reason}")
@@ -119,7 +216,21 @@ def make_workload(
         protocol=protocol,
         backend=backend,
         seed=seed,
+        deployment=deployment,
     )
+
+
+def check_at_least_one(**values: int) -> None:
+    """Check numbers of which there must be one; raises ``UsageError``."""
+    for name, value in values.items():
+        if value < 1:
+            raise UsageError(f"{name.replace('_', ' ')} is {value}: give at least 1")
+
+
+def check_seed(seed: int) -> None:
+    """Check a seed; raises ``UsageError``."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed is {seed}: give one from 0 to {2**32 - 1}")
 
 
 def check_protocol(protocol: str) -> Protocol:

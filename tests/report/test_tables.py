@@ -10,6 +10,7 @@ from powerml.machines import load_machine, machine_names
 from powerml.report.tables import (
     best_lines,
     machine_table,
+    machines_costs_table,
     machines_table,
     measurement_table,
     trial_line,
@@ -61,7 +62,7 @@ def test_a_measurement_shows_costs_with_their_units() -> None:
             )
         )
     )
-    assert "dffr:layers=2,width=16, batch 32, 2 epochs of mnist_small" in text
+    assert "dffr:layers=2,width=16 batch 32, 2 epochs of mnist_small" in text
     assert _row(text, "cost on xeon-x5650 (Mcycles)") == ["1,234.568", "2.500"]
     assert _row(text, "energy (mJ, estimated)") == ["21.500", "0.001"]
     assert _row(text, "instructions") == ["118,100,000", "10,000"]
@@ -89,9 +90,10 @@ def test_steps_that_do_not_exist_are_a_dash() -> None:
 
 def test_every_machine_priced_has_its_row() -> None:
     costs = {"xeon-x5650": Cost(cycles=1e6), "epyc-7601": Cost(cycles=2e6)}
-    text = _text(measurement_table(make_measurement(phases=[make_phase("training", costs=costs)])))
-    assert "cost on xeon-x5650 (Mcycles)" in text
-    assert "cost on epyc-7601 (Mcycles)" in text
+    phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
+    text = _text(machines_costs_table(make_measurement(phases=phases)))
+    assert _row(text, "xeon-x5650")[:2] == ["1.000", "1.000"]
+    assert _row(text, "epyc-7601")[:2] == ["2.000", "2.000"]
 
 
 @pytest.mark.parametrize("data", ["[red]mine.npz", "a[/bold].npz", "[link=x]y[/link].npz"])

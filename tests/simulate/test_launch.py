@@ -37,7 +37,7 @@ def test_the_measured_process_has_one_path_whatever_python_was_called(
 
 def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:
     geometry = load_machine("xeon-x5650").simulated_geometry
-    command = launch.callgrind_command(geometry, tmp_path, "serve")
+    command = launch.callgrind_command(geometry, tmp_path, "serve", "training")
     assert launch.interpreter() in command
     assert {"--I1=32768,4,64", "--D1=32768,8,64", "--LL=12582912,24,64"} <= set(command)
 

@@ -339,7 +339,7 @@ def test_counts_do_not_depend_on_how_many_requests_there_were(
     workload = make("dffr:layers=2,width=2")
     before = callgrind.measure(workload, mnist_small)
     assert callgrind.server is not None
-    request = callgrind._request(workload, mnist_small, "inference")
+    request = callgrind.staging.training(workload, mnist_small, "inference")
     callgrind.server.submit(request, limit_seconds=60.0).result()
     assert callgrind.measure(workload, mnist_small) == before
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Self
@@ -23,7 +24,7 @@ from pydantic import (
 )
 
 from powerml import registry
-from powerml.errors import MachineError
+from powerml.errors import MachineError, UsageError
 
 __all__ = [
     "DEFAULT_MACHINE",
@@ -31,13 +32,19 @@ __all__ = [
     "Geometry",
     "Machine",
     "Number",
+    "geometries",
     "load_machine",
+    "load_machine_file",
+    "load_machines",
     "machine_from_toml",
     "machine_names",
     "simulated_cache",
+    "up_to_l2",
 ]
 
 DEFAULT_MACHINE = "xeon-x5650"  # the paper's, section 2.2
+ALL = "all"
+LEVELS = (2, 3)
 
 Source = Annotated[str, Field(min_length=3)]
 
@@ -192,6 +199,97 @@ def load_machine(name: str) -> Machine:
     return machine_from_toml(text, name)
 
 
+def load_machine_file(path: Path) -> Machine:
+    """Read a profile of the user's own; it is called by the file's name, without ``.toml``.
+
+    Raises
+    ------
+    MachineError
+        The file cannot be read, its profile cannot be used, or a machine of that name is there.
+    """
+    name = path.stem
+    if name in machine_names() or name == ALL or "," in name:
+        raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MachineError(f"the machine file {path} cannot be read: {error}") from error
+    return machine_from_toml(text, name)
+
+
+def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Machine, ...]:
+    """Look several machines up: names, separated by commas, ``all``, or profiles.
+
+    Raises
+    ------
+    MachineError
+        None is given, one twice, or a profile cannot be used.
+    UnknownNameError
+        There is none of a name.
+    """
+    found: list[Machine] = []
+    for one in [wanted] if isinstance(wanted, (str, Machine)) else wanted:
+        if isinstance(one, Machine):
+            found.append(one)
+        else:
+            names = machine_names() if one == ALL else [name.strip() for name in one.split(",")]
+            found += [load_machine(name) for name in names]
+    names = [machine.name for machine in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise MachineError(f"the machine {twice[0]} is given twice: give it once")
+    if not found:
+        raise MachineError(f"no machine is given: name one of {', '.join(machine_names())}")
+    return tuple(found)
+
+
+def up_to_l2(machine: Machine) -> Machine:
+    """Return the machine as a simulation sees it whose last level is L2.
+
+    What lies behind L2 then costs what the last level does.
+
+    Raises
+    ------
+    MachineError
+        Its profile has no L2.
+    """
+    caches, latency = machine.caches, machine.latency_cycles
+    if caches.l2 is None or latency.l2 is None:
+        raise MachineError(
+            f"the profile of machine {machine.name} has no L2: leave out --levels 3, "
+            "or give it caches.l2 and latency_cycles.l2"
+        )
+    return machine.model_copy(
+        update={
+            "name": f"{machine.name} up to L2",
+            "caches": caches.model_copy(update={"ll": caches.l2, "l2": None}),
+            "latency_cycles": Latencies(l1=latency.l1, ll=latency.l2, memory=latency.ll),
+            "energy_pj": None,
+        }
+    )
+
+
+def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple[Machine, ...]]:
+    """Which caches have to be simulated to price for these machines, each with who needs it.
+
+    With three `levels` each machine is simulated up to L2 as well.
+
+    Raises
+    ------
+    MachineError
+        A profile has no L2 where three levels are to be priced.
+    UsageError
+        `levels` is neither 2 nor 3.
+    """
+    if levels not in LEVELS:
+        raise UsageError(f"levels is {levels}: give 2, or 3 to give L2 a price of its own")
+    seen: dict[Geometry, tuple[Machine, ...]] = {}
+    lower = [up_to_l2(machine) for machine in machines] if levels == LEVELS[1] else []
+    for machine in [*machines, *lower]:
+        geometry = machine.simulated_geometry
+        seen[geometry] = (*seen.get(geometry, ()), machine)
+    return seen
+
+
 def machine_from_toml(text: str, name: str) -> Machine:
     """Read a profile; `name` is what it is called by.
 
@@ -207,6 +305,8 @@ def machine_from_toml(text: str, name: str) -> Machine:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
         raise MachineError(
-            f"the profile of machine {name} cannot be used: {where}: {first['msg']}"
+            f"the profile of machine {name} cannot be used: {where}: {first['msg']}{given}; "
+            "compare it with powerml machines show xeon-x5650"
         ) from error

@@ -5,52 +5,123 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from powerml.cost import Cost
 from powerml.counts import PhaseCounts
 from powerml.machines import Machine, Number
 from powerml.measurement import Measurement
+from powerml.ranking import objectives_by_machine, ranking
 from powerml.records import StudyRecord, TrialRecord
+from powerml.workload import ModelWorkload, Workload
 
 __all__ = [
     "best_lines",
     "machine_table",
+    "machines_costs_table",
     "machines_table",
     "measurement_table",
+    "ranking_table",
     "trial_line",
     "trials_table",
 ]
 
 
 def measurement_table(measurement: Measurement) -> Table:
-    """Counts and costs of each phase, a column for each."""
-    workload = measurement.workload
+    """Counts and costs of each phase, a column for each; costs on the first machine."""
+    phases, machine = measurement.phases, measurement.machines[0]
     table = Table(
-        title=Text(
-            f"{workload.topology}, batch {workload.batch_size}, {workload.epochs} epochs of "
-            f"{workload.data}"
-        ),
+        title=Text(_title(measurement.workload)),
         title_justify="left",
+        caption=Text(_inference_line(measurement.workload)),
+        caption_justify="left",
     )
     table.add_column("")
-    for phase in measurement.phases:
+    for phase in phases:
         table.add_column(phase.name, justify="right")
-    phases = measurement.phases
 
     def row(label: str, cells: list[str]) -> None:
         table.add_row(label, *cells)
 
-    for machine in phases[0].costs:
-        costs = [phase.costs[machine] for phase in phases]
-        row(f"cost on {machine} (Mcycles)", [f"{cost.cycles / 1e6:,.3f}" for cost in costs])
-        row(
-            "energy (mJ, estimated)",
-            ["-" if cost.joules is None else f"{cost.joules * 1e3:.3f}" for cost in costs],
-        )
+    row(f"cost on {machine} (Mcycles)", [_mcycles(phase.costs[machine]) for phase in phases])
+    row("energy (mJ, estimated)", [_millijoules(phase.costs[machine]) for phase in phases])
+    alone = [
+        None if one.costs_per_image is None else one.costs_per_image[machine] for one in phases
+    ]
+    row("cost of one image (Mcycles)", ["-" if one is None else _mcycles(one) for one in alone])
+    row("images", ["-" if phase.images is None else f"{phase.images:,}" for phase in phases])
     row("simulated steps", [_steps(phase) for phase in phases])
     row("fidelity", [_fidelity(phase) for phase in phases])
     row("instructions", [f"{phase.counts.Ir:,}" for phase in phases])
     row("data accesses", [f"{phase.counts.data_accesses:,}" for phase in phases])
     row("D1 misses", [f"{phase.counts.d1_misses:,}" for phase in phases])
     row("LL misses", [f"{phase.counts.ll_misses:,}" for phase in phases])
+    return table
+
+
+def _title(workload: Workload | ModelWorkload) -> str:
+    if isinstance(workload, Workload):
+        return f"{workload.title}, {workload.epochs} epochs of {workload.data}"
+    return workload.model
+
+
+def _inference_line(workload: Workload | ModelWorkload) -> str:
+    """How the inference was run."""
+    deployment = workload.deployment
+    if deployment is None:
+        return "inference: Keras's evaluate over the test images, in batches as in training"
+    text = (
+        f"inference: {deployment.inferences} x batch {deployment.batch_size} "
+        f"in {deployment.runtime}"
+    )
+    if isinstance(workload, Workload):
+        return text
+    shapes = ", ".join(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in workload.inputs)
+    return f"{text}; inputs {_origin(workload)}: {shapes}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _origin(workload: ModelWorkload) -> str:
+    return "drawn at random" if workload.data is None else f"from {workload.data}"
+
+
+def _mcycles(cost: Cost) -> str:
+    return _digits(cost.cycles / 1e6)
+
+
+def _millijoules(cost: Cost) -> str:
+    return "-" if cost.joules is None else _digits(cost.joules * 1e3)
+
+
+def _digits(value: float) -> str:
+    """Three digits behind the point, more for what is small."""
+    return f"{value:,.3f}" if value >= 1 else f"{value:.3g}"
+
+
+def machines_costs_table(measurement: Measurement) -> Table:
+    """The costs on each machine side by side."""
+    levels = "L1, L2, last level, memory" if measurement.levels == 3 else "L1, last level, memory"  # noqa: PLR2004
+    table = Table(
+        title=Text("costs in Mcycles by machine"),
+        title_justify="left",
+        caption=f"levels priced: {levels}; energies are estimated",
+        caption_justify="left",
+    )
+    table.add_column("machine")
+    for phase in measurement.phases:
+        table.add_column(phase.name, justify="right")
+    table.add_column("one image", justify="right")
+    table.add_column("one image (mJ)", justify="right")
+    inference = measurement.phase("inference")
+    for machine in measurement.machines:
+        alone = (inference.costs_per_image or {}).get(machine)
+        table.add_row(
+            machine,
+            *[_mcycles(phase.costs[machine]) for phase in measurement.phases],
+            "-" if alone is None else _mcycles(alone),
+            "-" if alone is None else _millijoules(alone),
+        )
     return table
 
 
@@ -77,11 +148,7 @@ def trials_table(study: StudyRecord) -> Table:
         ),
         title_justify="left",
         caption="costs relative to "
-        + (
-            "the first trial"
-            if study.reference is None
-            else f"{study.reference.workload.topology} batch {study.reference.workload.batch_size}"
-        )
+        + ("the first trial" if study.reference is None else study.reference.workload.title)
         + f" on {study.settings.machine}; a smaller objective is better",
         caption_justify="left",
     )
@@ -132,10 +199,49 @@ def trial_line(trial: TrialRecord) -> Text:
     )
 
 
+def ranking_table(study: StudyRecord) -> Table:
+    """The objective of each trial on each machine, with its rank there."""
+    objectives = objectives_by_machine(study)
+    rankings = {machine: ranking(found) for machine, found in objectives.items()}
+    first = rankings[study.settings.machine]
+    differing = [machine for machine, order in rankings.items() if order != first]
+    best = {machine: order[0] for machine, order in rankings.items()}
+    if not differing:
+        said = "the ranking of the topologies is the same on all machines"
+    else:
+        said = f"the ranking differs from that of {study.settings.machine} on " + ", ".join(
+            differing
+        )
+        winners = len(set(best.values()))
+        said += "; the best is " + ("the same on all" if winners == 1 else "another")
+    table = Table(
+        title=Text("objective (rank) on each machine"),
+        title_justify="left",
+        caption=said,
+        caption_justify="left",
+    )
+    table.add_column("trial", justify="right")
+    table.add_column("topology")
+    for machine in rankings:
+        table.add_column(machine, justify="right")
+    for trial in study.trials:
+        if trial.number in objectives[study.settings.machine]:
+            table.add_row(
+                str(trial.number),
+                f"{trial.topology} batch {trial.batch_size}",
+                *[
+                    f"{objectives[machine][trial.number]:.4f} ({order.index(trial.number) + 1})"
+                    for machine, order in rankings.items()
+                ],
+            )
+    return table
+
+
 def best_lines(study: StudyRecord) -> list[Text]:
     """The result of a study in words."""
     best = study.best
     split = "test" if study.settings.protocol == "paper" else "validation"
+    files = ["best/model.keras", *([study.exported] if study.exported else [])]
     lines = [
         Text(f"Best: {best.topology} batch {best.batch_size}", style="bold"),
         Text(f"score {_number(best.score)} ({split}), {study.test_score:.3f} (test)"),
@@ -143,8 +249,15 @@ def best_lines(study: StudyRecord) -> list[Text]:
             f"training cost {_relative(best.training_cost_ratio)}, "
             f"inference cost {_relative(best.inference_cost_ratio)} the reference's"
         ),
-        Text(f"results in {study.folder}: best/model.keras, study.journal"),
+        Text(f"results in {study.folder}: {', '.join(files)}, study.journal"),
     ]
+    if study.export_difference is not None:
+        lines.append(
+            Text(
+                f"{study.exported} gives the outputs of best/model.keras to within "
+                f"{study.export_difference:.1g}, on test images"
+            )
+        )
     failed = [trial for trial in study.trials if trial.failure is not None]
     lines += [trial_line(trial) for trial in failed]
     return lines

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ WORKER_MODULE = "powerml.simulate.worker"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(powerml.__file__).parent
+WARM_UP = PACKAGE / "data" / "warm_up"
 FOLDER_PREFIX = "powerml-"
 OWNER_LOCK = "owner.lock"
 
@@ -117,8 +118,11 @@ def interpreter() -> str:
     return str(path) if path.exists() else sys.executable
 
 
-def environment(backend: str) -> dict[str, str]:
-    """The whole environment of a measured process: the same whatever the shell's."""
+def environment(backend: str | None) -> dict[str, str]:
+    """The whole environment of a measured process: the same whatever the shell's.
+
+    Without a `backend` Keras is not used in it.
+    """
     isa = dict(WITH_AVX2 if _host_has_avx2() else WITHOUT_AVX2)
     xla_isa = isa.pop("XLA_ISA")
     return {
@@ -127,7 +131,7 @@ def environment(backend: str) -> dict[str, str]:
         # Neither the user's keras.json nor caches in the home folder may have a say.
         "HOME": "/dev/null",
         "KERAS_HOME": "/dev/null/keras",
-        "KERAS_BACKEND": backend,
+        **({} if backend is None else {"KERAS_BACKEND": backend}),
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/bin:/bin",
         "PYTHONHASHSEED": "0",
@@ -143,6 +147,7 @@ def environment(backend: str) -> dict[str, str]:
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 
@@ -159,7 +164,7 @@ def _host_flags() -> frozenset[str]:
     return frozenset()
 
 
-def surroundings(backend: str) -> dict[str, Any]:
+def surroundings(backend: str | None) -> dict[str, Any]:
     """What counts depend on that can be told without starting anything, as plain JSON.
 
     The paths are among it: their lengths move the heap of the measured process.
@@ -178,12 +183,13 @@ def surroundings(backend: str) -> dict[str, Any]:
     }
 
 
-def code_digest(family: object) -> str:
-    """SHA-256 of powerML's code and of the file that a family comes from."""
+def code_digest(plug_ins: Iterable[object]) -> str:
+    """SHA-256 of powerML's code and of the files that families and runtimes come from."""
     digest = hashlib.sha256()
-    files = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.so")])
-    module = sys.modules.get(type(family).__module__)
-    files += [Path(module.__file__)] if module is not None and module.__file__ else []
+    files = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.so"), *WARM_UP.iterdir()])
+    for plug_in in plug_ins:
+        module = sys.modules.get(type(plug_in).__module__)
+        files += [Path(module.__file__)] if module is not None and module.__file__ else []
     for path in files:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)} ".encode())
@@ -200,7 +206,7 @@ def _python(arguments: list[str]) -> list[str]:
     return [interpreter(), "-P", "-m", WORKER_MODULE, *arguments]
 
 
-def callgrind_command(geometry: Geometry, folder: Path, mode: str) -> list[str]:
+def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> list[str]:
     """Command line of the worker under Callgrind, not counting until the worker says so."""
     return [
         find_valgrind(),
@@ -216,7 +222,7 @@ def callgrind_command(geometry: Geometry, folder: Path, mode: str) -> list[str]:
         # table; the total of a region is right either way, that of its functions only so.
         "--skip-plt=no",
         f"--callgrind-out-file={folder / 'counts.%p'}",
-        *_python([mode]),
+        *_python([mode, job]),
     ]
 
 

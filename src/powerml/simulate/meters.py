@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import count
@@ -14,20 +14,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from powerml.backend import backend_version
 from powerml.counts import Counts, Fidelity, PhaseCounts
-from powerml.datasets import Dataset
 from powerml.errors import UsageError, WorkerError
 from powerml.fingerprint import Fingerprint, digest_of
 from powerml.machines import Machine
+from powerml.runtimes import find_runtime
 from powerml.simulate import launch
 from powerml.simulate.output import read_cachegrind
-from powerml.simulate.request import Request
 from powerml.simulate.sampling import Shape
+from powerml.simulate.staging import Staging
 from powerml.topology import find_family, parse_topology
-from powerml.workload import Workload
+from powerml.workload import AnyWorkload, Material, Workload
 
 __all__ = [
     "DEFAULTS",
@@ -35,6 +33,7 @@ __all__ = [
     "DEFAULT_LIMIT_SECONDS",
     "PHASES",
     "CachegrindMeter",
+    "Machines",
     "MeterOptions",
     "Notify",
     "PhaseName",
@@ -51,6 +50,7 @@ LOG_LINES_SHOWN = 3
 PhaseName = Literal["training", "inference"]
 PHASES: tuple[PhaseName, ...] = ("training", "inference")
 Notify = Callable[[str], None]
+Machines = Machine | Sequence[Machine]
 
 
 def silent(_message: str) -> None:
@@ -91,17 +91,30 @@ DEFAULTS = MeterOptions()
 
 
 class ValgrindMeter:
-    """What both share: a private folder, the staged data and the fingerprint."""
+    """What both share: a private folder, the staged data and the fingerprint.
+
+    Parameters
+    ----------
+    machines
+        A machine, or several that are simulated alike: what a sample's bound holds for.
+    backend
+        The Keras backend, None where no Keras is needed.
+    options
+        How it works.
+    """
 
     name = ""
 
-    def __init__(self, machine: Machine, backend: str, options: MeterOptions = DEFAULTS) -> None:
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
         launch.find_valgrind()
         launch.require_client_requests()
-        self.machine = machine
+        self.machines = (machines,) if isinstance(machines, Machine) else tuple(machines)
+        self.machine = self.machines[0]
         self._backend = backend
         self._options = options
-        self._staging = threading.Lock()
+        self._staging: Staging | None = None
         self._making_folder = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._private: Path | None = None
@@ -146,7 +159,16 @@ class ValgrindMeter:
             environment_digest=digest_of(environment),
         )
 
-    def circumstances(self, workload: Workload) -> dict[str, Any]:
+    @property
+    def staging(self) -> Staging:
+        """Where what is measured is put for the worker."""
+        folder = self.folder
+        with self._making_folder:
+            if self._staging is None:
+                self._staging = Staging(folder)
+            return self._staging
+
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON.
 
         It is known before anything is started. What a sample is composed of depends on the prices
@@ -160,35 +182,20 @@ class ValgrindMeter:
             "geometry": self.machine.geometry.model_dump(mode="json"),
             "simulated_geometry": self.machine.simulated_geometry.model_dump(mode="json"),
             "fidelity": options if sampled else {"fidelity": "exact"},
-            "prices": self.machine.model_dump(mode="json") if sampled else None,
+            "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),
-            "code": launch.code_digest(find_family(parse_topology(workload.topology).family)),
+            "code": launch.code_digest(_plug_ins(workload)),
         }
 
-    def _request(self, workload: Workload, dataset: Dataset, phase: str) -> Request:
-        """Stage the data of a workload and write down what the worker has to do."""
-        stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
-        with self._staging:
-            for part, split in (("training", dataset.train), ("inference", dataset.test)):
-                if not (self.folder / f"{stem}-{part}-labels.npy").exists():
-                    inputs = dataset.inputs(split, scaled=workload.scaled)
-                    np.save(self.folder / f"{stem}-{part}-inputs.npy", inputs)
-                    np.save(self.folder / f"{stem}-{part}-labels.npy", split.labels)
-        images = {
-            "training": workload.training_images,
-            "inference": workload.inference_images,
-        }
-        return Request(
-            phase=phase,
-            topology=workload.topology,
-            input_shape=list(workload.input_shape),
-            classes=workload.classes,
-            # A batch larger than the data is one batch of all the data, to the last instruction.
-            batch_size=min(workload.batch_size, images.get(phase, max(images.values()))),
-            epochs=workload.epochs,
-            protocol=workload.protocol,
-            data=stem,
-        )
+
+def _plug_ins(workload: AnyWorkload) -> list[object]:
+    """What other code than powerML's own a workload's counts may depend on."""
+    found: list[object] = []
+    if isinstance(workload, Workload) and workload.model_digest is None:
+        found.append(find_family(parse_topology(workload.topology).family))
+    if workload.deployment is not None:
+        found.append(find_runtime(workload.deployment.runtime))
+    return found
 
 
 def shape_of(phase: str, workload: Workload) -> Shape:
@@ -212,8 +219,10 @@ class CachegrindMeter(ValgrindMeter):
 
     name = "cachegrind"
 
-    def __init__(self, machine: Machine, backend: str, options: MeterOptions = DEFAULTS) -> None:
-        super().__init__(machine, backend, options)
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
+        super().__init__(machines, backend, options)
         self._numbers = count(1)
 
     def fingerprint(self) -> Fingerprint:
@@ -221,25 +230,40 @@ class CachegrindMeter(ValgrindMeter):
         software = {
             "keras": metadata.version("keras"),
             "numpy": metadata.version("numpy"),
-            self._backend: backend_version(self._backend),
         }
+        if self._backend is not None:
+            software[self._backend] = backend_version(self._backend)
         return self._fingerprint({"software": software, "cpu_features": ()})
 
     def measure(
-        self, workload: Workload, dataset: Dataset, notify: Notify = silent
+        self, workload: AnyWorkload, material: Material, notify: Notify = silent
     ) -> list[PhaseCounts]:
-        """Count one process that trains and another that evaluates; raises ``WorkerError``."""
-        return [self.measure_phase(workload, dataset, phase, notify) for phase in PHASES]
+        """Count one process that trains and another that evaluates.
+
+        Raises
+        ------
+        UsageError
+            The workload is deployed elsewhere than in Keras.
+        WorkerError
+            A process failed or took too long.
+        """
+        if not isinstance(workload, Workload) or workload.deployment is not None:
+            raise UsageError(
+                "the meter cachegrind counts whole processes of Keras: leave out --runtime, "
+                "or measure with the meter callgrind"
+            )
+        return [self.measure_phase(workload, material, phase, notify) for phase in PHASES]
 
     def measure_phase(
-        self, workload: Workload, dataset: Dataset, phase: PhaseName, notify: Notify = silent
+        self, workload: Workload, material: Material, phase: PhaseName, notify: Notify = silent
     ) -> PhaseCounts:
         """Count one process; raises ``WorkerError``."""
         launch.precompile()
         name = f"{phase}-{next(self._numbers)}"  # several threads may measure
         request = self.folder / f"whole-{name}"
         request.write_text(
-            json.dumps(asdict(self._request(workload, dataset, phase))), encoding="utf-8"
+            json.dumps(self.staging.training(workload, material, phase).content()),
+            encoding="utf-8",
         )
         notify(f"the whole process under Cachegrind: {phase} of {workload.topology} (minutes)")
         geometry = self.machine.simulated_geometry

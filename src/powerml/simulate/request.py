@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from powerml.errors import SetupError
 
@@ -12,6 +13,8 @@ __all__ = [
     "NAME_BYTES",
     "REHEARSAL",
     "REQUEST_BYTES",
+    "TRAINING",
+    "DeploymentRequest",
     "Request",
     "announcement",
     "hello",
@@ -22,12 +25,17 @@ NAME_BYTES = 16
 FOLDER_BYTES = 496
 REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
+# The job of a worker is this, or the name of a runtime.
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One phase of one workload, or ``all``.
+    """One phase of one workload in Keras, or several.
 
+    `phase` is ``training`` or ``inference``; in a process that is not forked ``training``, which
+    is then with its compilation, or ``all``. `model` is a ``.keras`` file beside the request that
+    takes the topology's place, `allowed` the code of its own that may be run.
     `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
     `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
     is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
@@ -41,9 +49,46 @@ class Request:
     epochs: int
     protocol: str
     data: str
+    model: str | None = None
+    allowed: list[str] = field(default_factory=list)
     visits: list[list[int]] | None = None
     marked_steps: list[int] | None = None
     touch_limit_bytes: int = 0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.phase} of {self.topology}"
+
+    def content(self) -> dict[str, Any]:
+        """What the worker is told."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DeploymentRequest:
+    """A model to be loaded and run.
+
+    `model` is a file beside the request; of input number n the arrays lie in ``DATA-n.npy``, of
+    shape (inferences, *shape of the input).
+    """
+
+    model: str
+    shapes: list[list[int]]
+    data: str
+    allowed: list[str] = field(default_factory=list)
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"inference of {self.name}"
+
+    def content(self) -> dict[str, Any]:
+        """What the worker is told: not the name, whose length would move its memory."""
+        content = asdict(self)
+        del content["name"]
+        return content
 
 
 def hello(pid: int) -> bytes:

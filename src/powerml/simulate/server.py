@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -20,17 +20,28 @@ from typing import IO, Any
 from powerml.errors import ServerError, WorkerError
 from powerml.machines import Geometry
 from powerml.simulate import launch
-from powerml.simulate.request import NAME_BYTES, REHEARSAL, Request, announcement, hello
+from powerml.simulate.request import (
+    NAME_BYTES,
+    REHEARSAL,
+    TRAINING,
+    DeploymentRequest,
+    Request,
+    announcement,
+    hello,
+)
 
 __all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
 
 START_LIMIT_SECONDS = 900.0  # 30 to 60 s are usual; a loaded machine may take ten times that
 POLL_SECONDS = 0.5
-REHEARSALS = 3  # the first two leave a few cache lines otherwise than those after them
+# The first seven leave a few cache lines otherwise than those after them.
+REHEARSALS = 10
 LOG_LINES_SHOWN = 3
 # Valgrind looks at the host's caches, and warns of them, before it takes those it is given; and the
 # logs of children hold their marks.
 NO_LAST_WORDS = re.compile(r"--\d+-- warning: .*cache|\*\*\d+\*\* |[a-z]+[a-z0-9-]*: ")
+# Servers that share a folder must not share a request.
+NAMES = count(1)
 STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and an evaluation
 
 
@@ -54,14 +65,14 @@ class Done:
 class _Pending:
     """A request that was sent; its future tells of the process that did it."""
 
-    request: Request
+    request: Request | DeploymentRequest
     result: Future[Done]
     deadline: float
     limit_seconds: float
 
 
 class Server:
-    """One warm process under Callgrind, for one cache geometry and one Keras backend.
+    """One warm process under Callgrind, for one cache geometry and one job.
 
     Starting returns at once. `submit` may be called from any thread, before the process is ready
     too: its requests are done side by side.
@@ -74,17 +85,25 @@ class Server:
     geometry
         The simulated caches.
     backend
-        The Keras backend.
+        The Keras backend, None where the job needs no Keras.
     folder
         A private folder, in which all files of the server lie.
+    job
+        ``training``, or the name of a runtime.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """
 
-    def __init__(self, geometry: Geometry, backend: str, folder: Path, mode: str = "serve") -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        backend: str | None,
+        folder: Path,
+        job: str = TRAINING,
+        mode: str = "serve",
+    ) -> None:
         self._folder = folder
         self._mode = mode
-        self._names = count(1)
         self._buffer = b""
         self._keepers: dict[str, int] = {}
         self._pending: dict[str, _Pending] = {}
@@ -94,9 +113,9 @@ class Server:
         self.seconds_per_step: float | None = None
         launch.require_client_requests()
         launch.precompile()
-        self._log_path = folder / f"worker-{time.monotonic_ns()}.log"
+        self._log_path = folder / f"worker-{job}-{time.monotonic_ns()}.log"
         self._log: IO[bytes] = self._log_path.open("wb")
-        self._command = launch.callgrind_command(geometry, folder, mode)
+        self._command = launch.callgrind_command(geometry, folder, mode, job)
         self._environment = launch.environment(backend)
         self._process: subprocess.Popen[bytes]
         started: Future[None] = Future()
@@ -110,7 +129,12 @@ class Server:
         """Process number of the warm process."""
         return self._process.pid
 
-    def submit(self, request: Request, limit_seconds: float) -> Future[Done]:
+    @property
+    def has_ended(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._closed
+
+    def submit(self, request: Request | DeploymentRequest, limit_seconds: float) -> Future[Done]:
         """Have a request measured; the future tells of it, or holds the error.
 
         Errors are ``WorkerError`` where a child crashed, failed or took longer than
@@ -122,8 +146,8 @@ class Server:
         with self._lock:
             if self._closed:
                 raise ServerDiedError("the simulator was stopped")
-            name = f"request-{next(self._names):0{NAME_BYTES - len('request-')}d}"
-            (self._folder / name).write_text(json.dumps(asdict(request)), encoding="utf-8")
+            name = f"request-{next(NAMES):0{NAME_BYTES - len('request-')}d}"
+            (self._folder / name).write_text(json.dumps(request.content()), encoding="utf-8")
             self._pending[name] = _Pending(request, result, deadline, limit_seconds)
             self._send(announcement(self._folder, name))
         return result
@@ -231,7 +255,7 @@ class Server:
             self._finish(
                 name,
                 WorkerError(
-                    f"{one.request.phase} of {one.request.topology} took longer than "
+                    f"{one.request.title} took longer than "
                     f"{one.limit_seconds:g} s and was stopped: raise --limit-seconds"
                 ),
             )
@@ -304,11 +328,11 @@ class Server:
                         ),
                     )
 
-    def _check(self, name: str, exit_code: int, request: Request) -> None:
+    def _check(self, name: str, exit_code: int, request: Request | DeploymentRequest) -> None:
         """Raise unless the child has left its mark of success."""
         if (self._folder / f"{name}.done").exists():
             return
-        what = f"{request.phase} of {request.topology}"
+        what = request.title
         error = self._folder / f"{name}.error"
         if error.exists():
             raise WorkerError(f"{what} failed: {error.read_text(encoding='utf-8')}")

@@ -1,0 +1,64 @@
+"""Write the small models that a runtime is warmed up with: powerml/data/warm_up.
+
+Run it when a topology or an exporter has changed in what layers it makes; it needs
+``powerml[torch,litert-export]``. A format whose exporter is not installed is left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+from powerml.errors import SetupError
+from powerml.export import export_topology, require_exporter
+from powerml.runtimes import find_runtime
+from powerml.workload import Deployment, Workload
+
+FOLDER = Path(__file__).parent.parent / "src" / "powerml" / "data" / "warm_up"
+# Dense layers; convolutions with an odd and with an even kernel, which is padded apart.
+MODELS = {
+    "dense": "dffr:layers=2,width=4",
+    "odd": "cnn:layers=2,filters=2,kernel=3",
+    "even": "cnn:layers=2,filters=2,kernel=2",
+}
+RUNTIMES = ("keras", "litert", "onnxruntime")
+
+
+def main() -> None:
+    """Write every model in every format."""
+    FOLDER.mkdir(exist_ok=True)
+    for runtime in map(find_runtime, RUNTIMES):
+        try:
+            require_exporter(runtime, "torch")
+        except SetupError as error:
+            print(f"{runtime.name} is left as it is: {error}")
+            continue
+        for name, topology in MODELS.items():
+            path = FOLDER / f"{name}{runtime.suffix}"
+            export_topology(_workload(topology, runtime.name), path)
+            print(f"{path}: {path.stat().st_size} bytes")
+
+
+def _workload(topology: str, runtime: str) -> Workload:
+    return Workload(
+        topology=topology,
+        data="none",
+        data_digest="",
+        validation=0.1,
+        input_shape=(8, 8),
+        classes=2,
+        training_images=1,
+        inference_images=1,
+        batch_size=1,
+        epochs=1,
+        protocol="default",
+        backend="torch",
+        seed=0,
+        deployment=Deployment(runtime=runtime, batch_size=1, inferences=1),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Ranking: what the trials of a study are worth on each of its machines. Pure functions."""
+
+from __future__ import annotations
+
+from powerml.measurement import Measurement
+from powerml.objective import Weights, objective
+from powerml.records import StudyRecord
+
+__all__ = ["cost_ratios", "objectives_by_machine", "ranking"]
+
+
+def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tuple[float, float]:
+    """Costs of training and inference on a machine, relative to another measurement's there."""
+    training, inference = (
+        measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
+        for phase in ("training", "inference")
+    )
+    return training, inference
+
+
+def objectives_by_machine(study: StudyRecord) -> dict[str, dict[int, float]]:
+    """Eq. 2.6 of each trial that succeeded, by its number, on each machine of the study."""
+    settings = study.settings
+    weights = Weights(settings.alpha, settings.beta)
+    measured = [trial for trial in study.trials if trial.measurement is not None]
+    unit = study.reference or measured[0].measurement
+    found: dict[str, dict[int, float]] = {}
+    for machine in (settings.machine, *settings.other_machines):
+        found[machine] = {
+            trial.number: objective(
+                *cost_ratios(trial.measurement, unit, machine), trial.score, weights
+            )
+            for trial in measured
+            if trial.measurement is not None and unit is not None and trial.score is not None
+        }
+    return found
+
+
+def ranking(objectives: dict[int, float]) -> list[int]:
+    """Numbers of the trials, the best first; the earlier of equals."""
+    return sorted(objectives, key=lambda number: (objectives[number], number))

@@ -1,0 +1,118 @@
+"""Keras: ``.keras`` files, on the backend that Keras runs on."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from powerml.errors import ModelError
+from powerml.runtimes import Feed, Input, Session, Shapes
+
+LAMBDA = "Lambda"
+
+
+class Keras:
+    """See `powerml.runtimes.Runtime`. A batch is run by ``predict_on_batch``."""
+
+    name = "keras"
+    suffix = ".keras"
+    package = "keras"
+    install = "pip install 'powerml[torch]'"
+
+    def start(self) -> None:
+        """Import Keras and its backend, for one thread."""
+        import keras
+
+        backend = keras.backend.backend()
+        if backend == "torch":
+            import torch
+
+            torch.set_num_threads(1)
+        elif backend == "jax":
+            import jax
+
+            # A batch that runs while the host goes on would fall into the next region.
+            jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what runs the model."""
+        import keras
+
+        backend = keras.backend.backend()
+        return {
+            "keras": str(keras.__version__),
+            backend: str(importlib.import_module(backend).__version__),
+        }
+
+    def load(
+        self,
+        path: str,
+        shapes: Shapes | None = None,  # noqa: ARG002 - it takes the shapes that come
+        allowed: Sequence[str] = (),
+    ) -> Session:
+        """Read a model, without its optimizer."""
+        model = load_keras(path, allowed, compile_too=False)
+        inputs = tuple(_input(one) for one in model.inputs)
+        if len(inputs) == 1:
+            name = inputs[0].name
+
+            def run(feed: Feed) -> Any:
+                return model.predict_on_batch(feed[name])
+
+        else:
+
+            def run(feed: Feed) -> Any:
+                return model.predict_on_batch(dict(feed))
+
+        return Session(inputs, run)
+
+
+def load_keras(path: str, allowed: Sequence[str], *, compile_too: bool) -> Any:
+    """Read a ``.keras`` file; code of its own is run only where it is allowed by name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    allowed
+        ``Lambda`` for the code of Lambda layers in the file, ``module:Name`` for a class or
+        function of an installed module.
+    compile_too
+        Whether the optimizer is read too.
+
+    Raises
+    ------
+    ModelError
+        A name in `allowed` cannot be imported.
+    """
+    import keras
+
+    objects = dict(_imported(name) for name in allowed if name != LAMBDA)
+    return keras.saving.load_model(
+        path, custom_objects=objects, compile=compile_too, safe_mode=LAMBDA not in allowed
+    )
+
+
+def _imported(name: str) -> tuple[str, Any]:
+    module, colon, attribute = name.partition(":")
+    try:
+        if not colon:
+            raise ImportError("there is no module in it")
+        return attribute, getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"the code allowed as {name!r} cannot be imported ({error}): "
+            f"write {LAMBDA}, or module:Name of an installed module"
+        ) from error
+
+
+def _input(found: Any) -> Input:
+    name = str(found.name)
+    shape = tuple(
+        f"{name}.{axis}" if size is None else int(size) for axis, size in enumerate(found.shape)
+    )
+    return Input(name=name, shape=shape, dtype=str(found.dtype))
+
+
+runtime = Keras()

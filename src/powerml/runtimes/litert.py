@@ -1,0 +1,68 @@
+"""LiteRT: ``.tflite`` files, with one thread and the kernels that it takes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from powerml.runtimes import Feed, Input, Session, Shapes
+
+
+class LiteRt:
+    """See `powerml.runtimes.Runtime`."""
+
+    name = "litert"
+    suffix = ".tflite"
+    package = "ai_edge_litert"
+    install = "pip install 'powerml[litert]'"
+
+    def start(self) -> None:
+        """Import it."""
+        import ai_edge_litert.interpreter  # noqa: F401 - for what it brings along
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what runs the model."""
+        from importlib import metadata
+
+        return {"ai-edge-litert": metadata.version("ai-edge-litert")}
+
+    def load(
+        self,
+        path: str,
+        shapes: Shapes | None = None,
+        allowed: Sequence[str] = (),  # noqa: ARG002 - a file of this kind holds no code
+    ) -> Session:
+        """Read a model; open dimensions take the shapes that are given."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(path, num_threads=1)
+        found = interpreter.get_input_details()
+        for one, shape in zip(found, shapes or (), strict=False):
+            if tuple(one["shape"]) != shape:
+                interpreter.resize_tensor_input(one["index"], shape, strict=True)
+        if shapes is not None:
+            interpreter.allocate_tensors()
+        indices = {one["name"]: one["index"] for one in found}
+        outputs = [one["index"] for one in interpreter.get_output_details()]
+
+        def run(feed: Feed) -> list[Any]:
+            for name, array in feed.items():
+                interpreter.set_tensor(indices[name], array)
+            interpreter.invoke()
+            return [interpreter.get_tensor(index) for index in outputs]
+
+        return Session(tuple(_input(one) for one in found), run)
+
+
+def _input(found: dict[str, Any]) -> Input:
+    name = found["name"]
+    shape = tuple(
+        int(size) if size >= 0 else f"{name}.{axis}"
+        for axis, size in enumerate(found["shape_signature"])
+    )
+    return Input(name=name, shape=shape, dtype=np.dtype(found["dtype"]).name)
+
+
+runtime = LiteRt()

@@ -1,0 +1,63 @@
+"""ONNX Runtime: ``.onnx`` files, on the processor, with one thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from powerml.runtimes import Input, Session, Shapes
+
+# What ONNX calls the types that numpy has too.
+DTYPES = {"float": "float32", "double": "float64"}
+ERRORS_ALONE = 3
+
+
+class OnnxRuntime:
+    """See `powerml.runtimes.Runtime`."""
+
+    name = "onnxruntime"
+    suffix = ".onnx"
+    package = "onnxruntime"
+    install = "pip install onnxruntime"
+
+    def start(self) -> None:
+        """Import it. Its telemetry would send data away, on a thread that disturbs the counts."""
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(ERRORS_ALONE)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what runs the model."""
+        import onnxruntime
+
+        return {"onnxruntime": str(onnxruntime.__version__)}
+
+    def load(
+        self,
+        path: str,
+        shapes: Shapes | None = None,  # noqa: ARG002 - it takes the shapes that come
+        allowed: Sequence[str] = (),  # noqa: ARG002 - a file of this kind holds no code
+    ) -> Session:
+        """Read a model; its graph is optimized as it is by default."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        inputs = tuple(_input(one) for one in session.get_inputs())
+        return Session(inputs, partial(session.run, None))
+
+
+def _input(found: Any) -> Input:
+    kind = found.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(
+        size if isinstance(size, int) and size >= 0 else size or f"{found.name}.{axis}"
+        for axis, size in enumerate(found.shape)
+    )
+    return Input(name=found.name, shape=shape, dtype=DTYPES.get(kind, kind))
+
+
+runtime = OnnxRuntime()
