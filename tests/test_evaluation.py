@@ -38,7 +38,9 @@ def test_scores_repeat(machine: Machine) -> None:
 def test_the_papers_protocol_scores_on_the_test_split(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine), protocol="paper")
     assert record.score_split == "test"
+    assert isinstance(record.workload, powerml.Workload)
     assert record.workload.protocol == "paper"
+    assert [phase.name for phase in record.phases] == ["training", "inference"]
 
 
 def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) -> None:

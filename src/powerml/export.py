@@ -117,19 +117,22 @@ def export_model(model: Any, path: Path, batch_size: int) -> None:
             model.save(path)
             return
         batch = None if path.suffix == ".onnx" else batch_size
-        signature = [
-            keras.InputSpec(shape=(batch, *one.shape[1:]), dtype=one.dtype, name=one.name)
-            for one in model.inputs
-        ]
+
+        def described(one: Any) -> Any:
+            return keras.InputSpec(shape=(batch, *one.shape[1:]), dtype=one.dtype, name=one.name)
+
+        def zeros(one: Any) -> NDArray[Any]:
+            return np.zeros((batch_size, *(size or 1 for size in one.shape[1:])), one.dtype)
+
         try:
             with _quietly():
                 # Layers that make their weights at their first call have none before it.
-                model.predict_on_batch(_zeros(model, batch_size))
+                model.predict_on_batch(keras.tree.map_structure(zeros, model.input))
                 model.export(
                     str(path),
                     format=KERAS_FORMATS[path.suffix],
                     verbose=False,
-                    input_signature=signature,
+                    input_signature=[keras.tree.map_structure(described, model.input)],
                 )
         except Exception as error:  # exporters raise whatever they like
             path.unlink(missing_ok=True)
@@ -137,14 +140,6 @@ def export_model(model: Any, path: Path, batch_size: int) -> None:
                 f"the model {model.name} cannot be exported to {path.suffix}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-
-def _zeros(model: Any, batch_size: int) -> Any:
-    arrays = {
-        one.name: np.zeros((batch_size, *(size or 1 for size in one.shape[1:])), one.dtype)
-        for one in model.inputs
-    }
-    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
 @contextlib.contextmanager

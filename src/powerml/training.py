@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,10 @@ def load_trainable(path: str | Path, allowed: Sequence[str]) -> keras.Model:
     One that was saved without an optimizer gets Adam. Code of its own is run only where it is
     `allowed`; see `powerml.runtimes.keras.load_keras`.
     """
-    model = load_keras(str(path), allowed, compile_too=True)
+    with warnings.catch_warnings():
+        # An optimizer that has not trained yet has no state, of which Keras warns.
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        model = load_keras(str(path), allowed, compile_too=True)
     model.compile(
         optimizer=getattr(model, "optimizer", None) or "adam",
         loss="sparse_categorical_crossentropy",

@@ -15,10 +15,10 @@ import numpy as np
 
 from powerml.cost import Accesses, price
 from powerml.counts import Counts, PhaseCounts
-from powerml.errors import MeasurementError, OutputError, ServerError
+from powerml.errors import MeasurementError, ServerError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
-from powerml.simulate.composition import Composed, compose
+from powerml.simulate.composition import Composed, compose, compose_deployment
 from powerml.simulate.meters import (
     DEFAULTS,
     PHASES,
@@ -47,7 +47,6 @@ __all__ = ["CallgrindMeter"]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
 KERAS = "keras"  # the runtime that runs on the backend
-LOAD, INFERENCE = "load", "inference"
 
 
 class CallgrindMeter(ValgrindMeter):
@@ -170,20 +169,9 @@ class CallgrindMeter(ValgrindMeter):
 
         def finish() -> list[PhaseCounts]:
             log = self.folder / f"valgrind.{process.result().process}.log"
-            marks = {mark.name: mark.counts for mark in read_marks(log)}
+            marks = read_marks(log)
             log.unlink()
-            if marks.keys() != {"load", "settled", "over"}:
-                raise OutputError(f"{log} has other marks than it should: measure again")
-            inferences = deployment.inferences
-            return [
-                PhaseCounts(name=LOAD, counts=marks["load"], steps_simulated=1, steps_total=1),
-                PhaseCounts(
-                    name=INFERENCE,
-                    counts=marks["over"] - marks["settled"],
-                    steps_simulated=inferences,
-                    steps_total=inferences,
-                ),
-            ]
+            return compose_deployment(marks, deployment.inferences)
 
         return _UnderWay(server, process, finish)
 

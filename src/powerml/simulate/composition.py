@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
-from powerml.counts import EVENTS, Counts
+from powerml.counts import EVENTS, Counts, PhaseCounts
 from powerml.errors import OutputError
 from powerml.simulate.sampling import (
     BOUNDARY,
@@ -33,7 +33,7 @@ from powerml.simulate.sampling import (
     doubt,
 )
 
-__all__ = ["Composed", "Mark", "compose"]
+__all__ = ["Composed", "Mark", "compose", "compose_deployment"]
 
 CACHE_LINE_BYTES = 64
 
@@ -100,6 +100,37 @@ def compose(
     cold = later * (shape.full - 1) * _cold_data_cost(flow, price) if borrowed else 0.0
     bound = _bound(strata, spread, price(counts), cold, price)
     return Composed(counts, parts, bound, spread)
+
+
+def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCounts]:
+    """Make phases of the marks that a model's loading and running have left.
+
+    Between ``nothing yet`` and ``nothing`` no inference was run: what was counted there is the
+    marks and the loop themselves, and is taken off.
+
+    Raises
+    ------
+    OutputError
+        The marks are others.
+    """
+    by_name = {mark.name: mark.counts for mark in marks}
+    if list(by_name) != ["load", "settled", "nothing yet", "nothing", "over"]:
+        raise OutputError(f"a model's run left the marks {list(by_name)}: measure again")
+    itself = by_name["nothing"] - by_name["nothing yet"]
+    run = by_name["over"] - by_name["nothing"]
+    # A line that is evicted in between may be missed by the loop alone.
+    of_inferences = {
+        event: max(0, getattr(run, event) - getattr(itself, event)) for event in EVENTS
+    }
+    return [
+        PhaseCounts(name="load", counts=by_name["load"], steps_simulated=1, steps_total=1),
+        PhaseCounts(
+            name="inference",
+            counts=Counts(**of_inferences),
+            steps_simulated=inferences,
+            steps_total=inferences,
+        ),
+    ]
 
 
 @dataclass(frozen=True)

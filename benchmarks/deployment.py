@@ -1,0 +1,322 @@
+"""What inference costs where it is deployed. Prints the figures; exits with 1 where one is missed.
+
+python benchmarks/deployment.py runtimes   cost of one image in each runtime
+python benchmarks/deployment.py signal     what the topology changes, in Keras and ONNX Runtime
+python benchmarks/deployment.py winner     outputs of the exported winner against Keras's
+python benchmarks/deployment.py resnet     a ResNet-18 for 32x32 images, exactly
+python benchmarks/deployment.py machines   whether two machines choose two winners
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import powerml
+import workloads
+from commands import machine_line
+from powerml.datasets import Dataset, load_dataset
+from powerml.errors import SetupError
+from powerml.export import TOLERANCE, export_model, export_topology, require_exporter
+from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.preparation import Wanted, prepare_file
+from powerml.ranking import objectives_by_machine, ranking
+from powerml.runtimes import find_runtime
+from powerml.simulate.callgrind import CallgrindMeter
+from powerml.simulate.meters import MeterOptions
+from powerml.topology import Topology, find_family, parse_topology, topology_of
+from powerml.workload import Deployment
+
+RUNTIMES = ("keras", "onnxruntime", "litert")
+TOPOLOGIES = ("dffr:layers=2,width=16", "cnn:layers=3,filters=5,kernel=5")
+BATCHES = (1, 32)
+FAMILIES = ("dffr", "cnn")
+SIGNAL_TOPOLOGIES = 30
+SIGNAL_BATCH = 32
+ONNX_LIMIT_SECONDS = 3.0
+RESNET_LIMIT_SECONDS = 120.0
+RESNET_MACS = 0.56e9
+TWO_MACHINES = ("xeon-x5650", "epyc-7601")
+ALPHA, BETA, TRIALS = 0.05, 0.5, 10
+
+
+def runtimes() -> bool:
+    """Figure 1: each runtime at two sizes of batch, and how long a measurement takes."""
+    good = True
+    dataset = load_dataset("mnist_small")
+    with tempfile.TemporaryDirectory() as folder, _meter() as meter:
+        print(
+            "| topology | batch | runtime | cycles an image | instructions an image | load, "
+            "cycles | measured in s |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
+        for topology in TOPOLOGIES:
+            for batch in BATCHES:
+                for runtime in RUNTIMES:
+                    try:
+                        require_exporter(find_runtime(runtime), "torch")
+                    except SetupError as error:
+                        print(f"| {topology} | {batch} | {runtime} | not measured: {error} |")
+                        continue
+                    path = _saved(topology, dataset, Path(folder))
+                    measured = partial(_measure_file, meter, path, runtime, batch)
+                    measured()  # the server starts, and whatever is done once
+                    seconds, (load, inference) = measured()
+                    cost = powerml.price(inference.counts, meter.machine).cycles
+                    start = powerml.price(load.counts, meter.machine).cycles
+                    print(
+                        f"| {topology} | {batch} | {runtime} | {cost / batch:,.0f} | "
+                        f"{inference.counts.Ir / batch:,.0f} | {start:,.0f} | {seconds:.1f} |",
+                        flush=True,
+                    )
+                    if (runtime, batch) == ("onnxruntime", 1):
+                        good &= seconds <= ONNX_LIMIT_SECONDS
+    return good
+
+
+def _saved(topology: str, dataset: Dataset, folder: Path) -> Path:
+    """A topology, untrained, as a file of Keras's."""
+    path = folder / f"{topology.translate({ord(c): '-' for c in ':,='})}.keras"
+    if not path.exists():
+        deployment = Deployment(runtime="keras", batch_size=1, inferences=1)
+        workload = workloads.make(topology, dataset, 32)
+        export_topology(workload.model_copy(update={"deployment": deployment}), path)
+    return path
+
+
+def _measure_file(
+    meter: CallgrindMeter, path: Path, runtime: str, batch: int
+) -> tuple[float, list[Any]]:
+    """Seconds of a measurement, export included, and its phases: load and inference."""
+    wanted = Wanted(
+        data=None,
+        batch_size=32,
+        epochs=1,
+        protocol="default",
+        runtime=runtime,
+        inference_batch=batch,
+        inferences=1,
+        dimensions={},
+        allowed=(),
+        validation=0.1,
+        seed=0,
+    )
+    workload, material = prepare_file(path, wanted)
+    started = time.monotonic()
+    phases = meter.measure(workload, material)
+    return time.monotonic() - started, phases
+
+
+def _meter() -> CallgrindMeter:
+    return CallgrindMeter(load_machine(DEFAULT_MACHINE), "torch", MeterOptions("sampled", jobs=2))
+
+
+def signal() -> bool:
+    """Figure 2: the largest over the smallest cost, and its rank correlation with the work."""
+    dataset = load_dataset("mnist_small")
+    good = True
+    with _meter() as meter, tempfile.TemporaryDirectory() as folder:
+        for family in FAMILIES:
+            chosen = _random_topologies(family)
+            macs = [_multiply_accumulates(topology) for topology in chosen]
+            ways: dict[str, Callable[[Topology], float]] = {
+                "Keras evaluate, batch 32": partial(_evaluate_cost, meter, dataset),
+                "ONNX Runtime, batch 1": partial(_runtime_cost, meter, dataset, Path(folder)),
+            }
+            spreads = {}
+            print(
+                f"{family}: {len(chosen)} topologies of {min(macs):,} to {max(macs):,} "
+                "multiply-accumulates",
+                flush=True,
+            )
+            for name, cost_of in ways.items():
+                costs = [cost_of(topology) for topology in chosen]
+                spreads[name] = max(costs) / min(costs)
+                print(
+                    f"  {name:26} {min(costs):14,.0f} to {max(costs):14,.0f} cycles, spread "
+                    f"{spreads[name]:7.2f}, rank correlation {_spearman(costs, macs):.3f}",
+                    flush=True,
+                )
+            keras, onnx = spreads.values()
+            good &= onnx > keras
+    return good
+
+
+def _random_topologies(name: str) -> list[Topology]:
+    rng = random.Random(0)
+    family = find_family(name)
+    chosen: dict[str, Topology] = {}
+    while len(chosen) < SIGNAL_TOPOLOGIES:
+        values = {key: rng.randint(one.low, one.high) for key, one in family.bounds.items()}
+        topology = topology_of(family, values)
+        chosen[str(topology)] = topology
+    return list(chosen.values())
+
+
+def _multiply_accumulates(topology: Topology) -> int:
+    """Of one image of 28 x 28 pixels and two classes, biases left out."""
+    of = topology.parameters
+    pixels = 28 * 28
+    if topology.family == "dffr":
+        widths = [pixels, *[of["width"]] * of["layers"], 2]
+        return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    channels = [1, *[of["filters"]] * of["layers"]]
+    kernel = of["kernel"] ** 2
+    convolutions = sum(
+        pixels * kernel * a * b for a, b in zip(channels[:-1], channels[1:], strict=True)
+    )
+    return convolutions + pixels * of["filters"] * 128 + 128 * 2
+
+
+def _evaluate_cost(meter: CallgrindMeter, dataset: Dataset, topology: Topology) -> float:
+    """Cycles of Keras's evaluate over the test images."""
+    _, inference = meter.measure(workloads.make(topology, dataset, SIGNAL_BATCH, 1), dataset)
+    return powerml.price(inference.counts, meter.machine).cycles
+
+
+def _runtime_cost(
+    meter: CallgrindMeter, dataset: Dataset, folder: Path, topology: Topology
+) -> float:
+    path = _saved(str(topology), dataset, folder)
+    _, (_, inference) = _measure_file(meter, path, "onnxruntime", 1)
+    return powerml.price(inference.counts, meter.machine).cycles
+
+
+def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
+    """Rank correlation; equals share their mean rank."""
+    ranks = [_ranks(values) for values in (one, other)]
+    means = [fmean(values) for values in ranks]
+    products = sum((a - means[0]) * (b - means[1]) for a, b in zip(*ranks, strict=True))
+    squares = [
+        sum((value - mean) ** 2 for value in values)
+        for values, mean in zip(ranks, means, strict=True)
+    ]
+    return float(products / (squares[0] * squares[1]) ** 0.5)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
+        for value in values
+    ]
+
+
+def winner() -> bool:
+    """Figure 3: the exported winner of a search of each family, on 100 test images."""
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        for family in FAMILIES:
+            record = powerml.optimize(family, trials=3, out=folder, study=family)
+            difference = record.export_difference
+            print(f"{record.best.topology}: {record.exported} differs by {difference:.2g} at most")
+            good &= difference is not None and difference <= TOLERANCE
+    return good
+
+
+def resnet() -> bool:
+    """Figure 4: batch 1 in ONNX Runtime, exactly, from a cold start of everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "resnet18.onnx"
+        macs = _save_resnet18(path)
+        started = time.monotonic()
+        record = powerml.measure(path, cache=False)
+        seconds = time.monotonic() - started
+    inference = record.phase("inference")
+    print(
+        f"ResNet-18, 32x32 images, {macs / 1e9:.3f} G multiply-accumulates: "
+        f"{inference.counts.Ir:,} instructions, {inference.counts.data_accesses:,} data accesses, "
+        f"{record.cost_cycles('inference', DEFAULT_MACHINE) / 1e6:,.0f} Mcycles "
+        f"({inference.fidelity}); load {record.phase('load').counts.Ir:,} instructions; "
+        f"{seconds:.0f} s with the start of the simulator"
+    )
+    return seconds <= RESNET_LIMIT_SECONDS and abs(macs / RESNET_MACS - 1) < 0.01
+
+
+def _save_resnet18(path: Path) -> int:
+    """ResNet-18 with a 3x3 stem (He et al. 2015, section 4.2's way for small images)."""
+    import keras
+    from keras import layers
+
+    macs = 0
+
+    def convolution(inputs: Any, filters: int, kernel: int, stride: int) -> Any:
+        nonlocal macs
+        outputs = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False)(inputs)
+        macs += outputs.shape[1] * outputs.shape[2] * filters * inputs.shape[3] * kernel**2
+        return layers.BatchNormalization()(outputs)
+
+    def block(inputs: Any, filters: int, stride: int) -> Any:
+        inner = layers.ReLU()(convolution(inputs, filters, 3, stride))
+        inner = convolution(inner, filters, 3, 1)
+        if stride > 1:
+            inputs = convolution(inputs, filters, 1, stride)
+        return layers.ReLU()(layers.Add()([inner, inputs]))
+
+    images = keras.Input((32, 32, 3))
+    features = layers.ReLU()(convolution(images, 64, 3, 1))
+    for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        features = block(block(features, filters, stride), filters, 1)
+    classes = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(features))
+    export_model(keras.Model(images, classes), path, 1)
+    return macs + 512 * 10
+
+
+def machines() -> bool:
+    """Figure 5: one search on each of two machines, whose caches differ."""
+    records = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for first in TWO_MACHINES:
+            order = sorted(TWO_MACHINES, key=lambda name: name != first)
+            records[first] = powerml.optimize(
+                "dffr",
+                alpha=ALPHA,
+                beta=BETA,
+                trials=TRIALS,
+                machine=order,
+                out=folder,
+                study=first,
+            )
+    best = {}
+    for first, record in records.items():
+        found = record.best
+        best[first] = (found.topology, found.batch_size)
+        print(
+            f"{first}: {found.topology} batch {found.batch_size}, objective "
+            f"{found.objective:.4f}, score {found.score:.3f}, training "
+            f"{found.training_cost_ratio:.3f}, inference {found.inference_cost_ratio:.3f}"
+        )
+        for machine, objectives in objectives_by_machine(record).items():
+            print(f"    ranked on {machine}: {ranking(objectives)}")
+    print("the winners differ" if len(set(best.values())) > 1 else "the winners are the same")
+    return True
+
+
+FIGURES = {
+    "runtimes": runtimes,
+    "signal": signal,
+    "winner": winner,
+    "resnet": resnet,
+    "machines": machines,
+}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(FIGURES)
+    if unknown := [name for name in wanted if name not in FIGURES]:
+        raise SystemExit(f"unknown figure {unknown[0]!r}: known are {', '.join(FIGURES)}")
+    print(machine_line())
+    good = [FIGURES[name]() for name in wanted]
+    raise SystemExit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
