@@ -22,19 +22,21 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+import itertools
+
 import powerml
 import workloads
 from commands import machine_line
 from powerml.datasets import Dataset, load_dataset
 from powerml.errors import SetupError
 from powerml.export import TOLERANCE, export_model, export_topology, require_exporter
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.preparation import Wanted, prepare_file
 from powerml.ranking import objectives_by_machine, ranking
 from powerml.runtimes import find_runtime
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import MeterOptions
-from powerml.topology import Topology, find_family, parse_topology, topology_of
+from powerml.topology import Topology, find_family, topology_of
 from powerml.workload import Deployment
 
 RUNTIMES = ("keras", "onnxruntime", "litert")
@@ -168,12 +170,10 @@ def _multiply_accumulates(topology: Topology) -> int:
     pixels = 28 * 28
     if topology.family == "dffr":
         widths = [pixels, *[of["width"]] * of["layers"], 2]
-        return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        return sum(a * b for a, b in itertools.pairwise(widths))
     channels = [1, *[of["filters"]] * of["layers"]]
     kernel = of["kernel"] ** 2
-    convolutions = sum(
-        pixels * kernel * a * b for a, b in zip(channels[:-1], channels[1:], strict=True)
-    )
+    convolutions = sum(pixels * kernel * a * b for a, b in itertools.pairwise(channels))
     return convolutions + pixels * of["filters"] * 128 + 128 * 2
 
 

@@ -123,7 +123,7 @@ def doctor(json: Json = False) -> None:
     else:
         for check in checks:
             state = "ok" if check.ok else ("MISSING" if check.required else "-")
-            typer.echo(f"{state:8}{check.name:18}{check.detail}")
+            typer.echo(f"{state:8}{check.name:24}{check.detail}")
     if any(check.required and not check.ok for check in checks):
         raise typer.Exit(PowerMLError.exit_code)
 

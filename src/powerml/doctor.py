@@ -7,6 +7,7 @@ import shutil
 import sysconfig
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from powerml.backend import backend_version, installed_backends, select_backend
 from powerml.datasets import locate_mnist
 from powerml.errors import PowerMLError
+from powerml.export import require_exporter
+from powerml.runtimes import DEFAULT_RUNTIME, find_runtime, require_runtime, runtime_names
 from powerml.simulate import launch
 
 __all__ = ["Check", "examine"]
@@ -40,6 +43,16 @@ def examine() -> list[Check]:
         _check("compiler", _compiler, required=False),
         _check("keras", lambda: metadata.version("keras")),
         _check("backend", _backend),
+        *(
+            _check(name, partial(_runtime, name), required=name == DEFAULT_RUNTIME)
+            for name in runtime_names()
+            if name != "keras"
+        ),
+        *(
+            _check(f"export to {name}", partial(_export, name), required=False)
+            for name in runtime_names()
+            if name != "keras"
+        ),
         _check("temporary folder", _temporary_folder),
         _check("full mnist", lambda: str(locate_mnist()), required=False),
     ]
@@ -77,6 +90,16 @@ def _backend() -> str:
     chosen = select_backend()
     others = [f"{name} {backend_version(name)}" for name in installed_backends()]
     return f"{chosen} (installed: {', '.join(others)})"
+
+
+def _runtime(name: str) -> str:
+    package = require_runtime(name).package
+    return metadata.version(metadata.packages_distributions().get(package, [package])[0])
+
+
+def _export(name: str) -> str:
+    require_exporter(find_runtime(name), select_backend())
+    return "topologies and .keras files"
 
 
 def _temporary_folder() -> str:

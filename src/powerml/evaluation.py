@@ -171,9 +171,10 @@ def measure(
         workload, material = prepare_topology(parse_topology(str(model)), wanted)
     with (
         open_meters(meter, groups, workload.backend, options, cache=cache) as running,
-        counting_threads(jobs=len(running)) as threads,
+        counting_threads(jobs=min(options.jobs, len(running))) as threads,
     ):
-        counting = start_counting(threads, workload, material, running, notify)
+        once = isinstance(meter, str)
+        counting = start_counting(threads, workload, material, running, notify, once=once)
         scores = []
         if isinstance(workload, Workload):
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
@@ -205,7 +206,7 @@ def open_meters(
         yield dict.fromkeys(groups, meter)
         return
     # They share the processes that may simulate at once.
-    each = replace(options, jobs=max(1, options.jobs // len(groups)))
+    each = replace(options, jobs=max(1, options.jobs // min(options.jobs, len(groups))))
     store = CountsCache() if cache else None
     with contextlib.ExitStack() as stack:
         yield {
@@ -291,10 +292,13 @@ def start_counting(
     material: Material,
     meters: Mapping[Geometry, Meter],
     notify: Notify,
+    *,
+    once: bool = False,
 ) -> Counting:
-    """Begin to count a workload, and return at once."""
+    """Begin to count a workload, and return at once; `once` ends each meter when it has counted."""
+    count = _count_once if once else _count
     phases = {
-        geometry: threads.submit(_count, meter, workload, material, notify)
+        geometry: threads.submit(count, meter, workload, material, notify)
         for geometry, meter in meters.items()
     }
     return Counting(workload, phases, time.monotonic())
@@ -305,6 +309,14 @@ def _count(
 ) -> tuple[list[PhaseCounts], Fingerprint]:
     phases = meter.measure(workload, material, notify)
     return phases, meter.fingerprint()
+
+
+def _count_once(
+    meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
+) -> tuple[list[PhaseCounts], Fingerprint]:
+    """Count, and end the meter: each keeps processes of about a gigabyte."""
+    with meter:
+        return _count(meter, workload, material, notify)
 
 
 def train_natively(

@@ -20,7 +20,8 @@ from powerml.machines import (
 from tests.builders import make_machine
 
 HASWELL = (resources.files("powerml.machines") / "core-i7-4770.toml").read_text(encoding="utf-8")
-HASWELL_MEMORY = f"[latency_cycles.memory]\nvalue = {load_machine('core-i7-4770').latency_cycles.memory.value:g}"
+MEMORY_CYCLES = load_machine("core-i7-4770").latency_cycles.memory.value
+HASWELL_MEMORY = f"[latency_cycles.memory]\nvalue = {MEMORY_CYCLES:g}"
 
 
 def _names(machines: tuple[Machine, ...]) -> list[str]:
@@ -182,15 +183,11 @@ def test_three_levels_add_the_simulations_up_to_l2() -> None:
         ["core-i7-4770 up to L2"],
         ["core-i7-6700 up to L2"],
     ]
-    same = load_machine_like(haswell, "twin")
+    same = haswell.model_copy(update={"name": "twin"})
     assert [_names(group) for group in geometries([haswell, same], 3).values()] == [
         ["core-i7-4770", "twin"],
         ["core-i7-4770 up to L2", "twin up to L2"],
     ]
-
-
-def load_machine_like(machine: Machine, name: str) -> Machine:
-    return machine.model_copy(update={"name": name})
 
 
 def test_the_first_machine_is_simulated_first() -> None:

@@ -1,0 +1,291 @@
+"""Runtimes: each reads its files, says what inputs they take, and runs them; no code of theirs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+
+from powerml import runtimes
+from powerml.errors import ModelError, SetupError, UnknownNameError
+from powerml.models import check_runs, read_inputs
+from powerml.runtimes import Input, Session, find_runtime, require_runtime, runtime_names
+from powerml.workload import ModelInput
+
+SHIPPED = Path(runtimes.__file__).parent.parent / "data" / "warm_up"
+OPSET = '<ir_version: 8, opset_import: ["": 17]>'
+LAYERS = """
+import keras
+
+class Doubling(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+class Decaying(keras.layers.Layer):
+    def __init__(self, lambda_rate=0.5, **fields):
+        super().__init__(**fields)
+        self.lambda_rate = lambda_rate
+
+    def call(self, inputs):
+        return inputs * self.lambda_rate
+
+    def get_config(self):
+        return {**super().get_config(), "lambda_rate": self.lambda_rate}
+"""
+
+
+def _onnx_session(path: Path, text: str) -> Session:
+    onnx.save(parser.parse_model(text), path)
+    runtime = require_runtime("onnxruntime")
+    runtime.start()
+    return runtime.load(str(path))
+
+
+def _refusal(act: Callable[[], object]) -> str:
+    with pytest.raises(ModelError) as caught:
+        act()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module with layers of the user's own, which Keras does not know."""
+    (tmp_path / "layers_of_mine.py").write_text(LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module("layers_of_mine")
+
+
+def _saved(path: Path, layer: keras.layers.Layer) -> Path:
+    inputs = keras.Input((3,), name="features")
+    keras.Model(inputs, layer(inputs)).save(path)
+    return path
+
+
+def test_names() -> None:
+    assert runtime_names() == ["keras", "litert", "onnxruntime"]
+    for name in runtime_names():
+        assert find_runtime(name).name == name
+    with pytest.raises(UnknownNameError, match="unknown runtime 'onnx-runtime': did you mean"):
+        find_runtime("onnx-runtime")
+    with pytest.raises(UnknownNameError, match="known: keras, litert, onnxruntime"):
+        require_runtime("probe")
+
+
+@pytest.mark.parametrize(
+    ("name", "install"),
+    [
+        ("litert", r"pip install 'powerml\[litert\]'"),
+        ("onnxruntime", "pip install onnxruntime"),
+        ("keras", r"pip install 'powerml\[torch\]'"),
+    ],
+)
+def test_a_runtime_that_is_not_installed_says_how_to(
+    monkeypatch: pytest.MonkeyPatch, name: str, install: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(SetupError, match=f"{name} is not installed: {install}"):
+        require_runtime(name)
+
+
+@pytest.mark.parametrize("name", ["keras", "litert", "onnxruntime"])
+def test_the_shipped_models_run(name: str) -> None:
+    if name == "litert":
+        pytest.importorskip("ai_edge_litert")
+    runtime = require_runtime(name)
+    runtime.start()
+    assert all(runtime.versions().values())
+    for path in sorted(SHIPPED.glob(f"*{runtime.suffix}")):
+        session = runtime.load(str(path), [(1, 8, 8)])
+        outputs = session.run({session.inputs[0].name: np.zeros((1, 8, 8), np.float32)})
+        found = outputs[0] if isinstance(outputs, list) else outputs
+        assert np.sum(found) == pytest.approx(1, abs=1e-5)  # probabilities
+
+
+def test_a_model_computes_the_same_in_all_runtimes() -> None:
+    pytest.importorskip("ai_edge_litert")
+    image = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
+    answers = []
+    for name in runtime_names():
+        runtime = find_runtime(name)
+        runtime.start()
+        session = runtime.load(str(SHIPPED / f"even{runtime.suffix}"), [(1, 8, 8)])
+        outputs = session.run({session.inputs[0].name: image})
+        answers.append(outputs[0] if isinstance(outputs, list) else outputs)
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (1, 9, 8)])
+def test_litert_fixes_the_shape(shape: tuple[int, ...]) -> None:
+    pytest.importorskip("ai_edge_litert")
+    wanted = [ModelInput(name="x", shape=shape, dtype="float32")]
+    told = _refusal(lambda: check_runs(SHIPPED / "dense.tflite", find_runtime("litert"), wanted))
+    assert "cannot be run in litert: " in told
+
+
+def test_several_inputs_of_several_types_in_onnx(tmp_path: Path) -> None:
+    session = _onnx_session(
+        tmp_path / "model.onnx",
+        f"{OPSET} g (int64[batch, length] ids, float[batch, 4] image, bool[1] flag)"
+        " => (float[batch, 4] y) { y = Identity(image) }",
+    )
+    assert session.inputs == (
+        Input(name="ids", shape=("batch", "length"), dtype="int64"),
+        Input(name="image", shape=("batch", 4), dtype="float32"),
+        Input(name="flag", shape=(1,), dtype="bool"),
+    )
+
+
+def test_an_open_dimension_without_a_name_gets_one(tmp_path: Path) -> None:
+    session = _onnx_session(
+        tmp_path / "model.onnx", f"{OPSET} g (float[?, 3, ?] x) => (float[?, 3, ?] y) {{ y = Relu(x) }}"
+    )
+    assert session.inputs == (Input(name="x", shape=("x.0", 3, "x.2"), dtype="float32"),)
+
+
+@pytest.mark.parametrize(
+    ("onnx_type", "dtype"),
+    [("float", "float32"), ("double", "float64"), ("float16", "float16"), ("uint8", "uint8")],
+)
+def test_types_have_the_names_that_numpy_gives_them(
+    tmp_path: Path, onnx_type: str, dtype: str
+) -> None:
+    session = _onnx_session(
+        tmp_path / "model.onnx",
+        f"{OPSET} g ({onnx_type}[N] x) => ({onnx_type}[N] y) {{ y = Identity(x) }}",
+    )
+    assert session.inputs[0].dtype == dtype
+    assert session.run({"x": np.ones(2, dtype)})[0].dtype == np.dtype(dtype)
+
+
+def test_a_quantised_model_runs(tmp_path: Path) -> None:
+    session = _onnx_session(
+        tmp_path / "model.onnx",
+        f"""{OPSET} g (float[N, 2] x) => (float[N, 2] y)
+        <float scale = {{0.5}}, uint8 zero = {{10}}>
+        {{ q = QuantizeLinear(x, scale, zero)
+           y = DequantizeLinear(q, scale, zero) }}""",
+    )
+    inputs = [ModelInput(name="x", shape=(1, 2), dtype="float32")]
+    check_runs(tmp_path / "model.onnx", find_runtime("onnxruntime"), inputs)
+    (answer,) = session.run({"x": np.array([[1.1, -7.0]], np.float32)})
+    np.testing.assert_array_equal(answer, [[1.0, -5.0]])  # steps of 0.5, from -5 on
+
+
+def test_a_model_quantised_by_onnxruntime_runs(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    path = tmp_path / "quantised.onnx"
+    quantization.quantize_dynamic(SHIPPED / "dense.onnx", path)
+    (found,) = read_inputs(path)
+    assert found.shape == ("batch", 8, 8)
+    inputs = [ModelInput(name=found.name, shape=(3, 8, 8), dtype=found.dtype)]
+    check_runs(path, find_runtime("onnxruntime"), inputs)
+
+
+def test_keras_inputs_come_with_their_names_and_types(tmp_path: Path) -> None:
+    ids = keras.Input((5,), name="ids", dtype="int32")
+    image = keras.Input((None, 2), name="image")
+    joined = keras.layers.Concatenate()([keras.layers.Embedding(4, 2)(ids), image])
+    keras.Model([ids, image], joined).save(tmp_path / "model.keras")
+    session = find_runtime("keras").load(str(tmp_path / "model.keras"))
+    assert session.inputs == (
+        Input(name="ids", shape=("ids.0", 5), dtype="int32"),
+        Input(name="image", shape=("image.0", "image.1", 2), dtype="float32"),
+    )
+    feed = {"ids": np.zeros((3, 5), np.int32), "image": np.ones((3, 5, 2), np.float32)}
+    assert np.shape(session.run(feed)) == (3, 5, 4)
+
+
+@pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
+def test_keras_inputs_may_be_called_otherwise_by_their_model(tmp_path: Path) -> None:
+    one, other = keras.Input((2,), name="one"), keras.Input((3,), name="other")
+    joined = keras.layers.Concatenate()([one, other])
+    keras.Model({"left": one, "right": other}, joined).save(tmp_path / "model.keras")
+    session = find_runtime("keras").load(str(tmp_path / "model.keras"))
+    shapes = {tuple(one.shape[1:]) for one in session.inputs}
+    assert shapes == {(2,), (3,)}
+    feed = {one.name: np.ones((1, *one.shape[1:]), one.dtype) for one in session.inputs}  # type: ignore[arg-type]
+    assert np.shape(session.run(feed)) == (1, 5)
+
+
+def test_the_code_of_a_lambda_layer_is_not_run(tmp_path: Path) -> None:
+    executed = str(tmp_path / "executed")
+
+    def touching(inputs: object) -> object:
+        __import__("pathlib").Path(executed).touch()
+        return inputs
+
+    # Without a stated shape of its outputs Keras runs the function to know it.
+    path = _saved(tmp_path / "model.keras", keras.layers.Lambda(touching))
+    Path(executed).unlink()
+    assert _refusal(lambda: read_inputs(path)) == (
+        f"{path} holds code of its own (a Lambda layer), which is not run: "
+        "allow it with --allow-code Lambda if you trust the file"
+    )
+    assert not Path(executed).exists()
+    # The proof that the file would have done it.
+    (found,) = read_inputs(path, ["Lambda"])
+    assert found == Input(name="features", shape=("features.0", 3), dtype="float32")
+    assert Path(executed).exists()
+
+
+def test_allowing_other_code_does_not_allow_lambdas(tmp_path: Path, layers: ModuleType) -> None:
+    path = _saved(tmp_path / "model.keras", keras.layers.Lambda(lambda inputs: inputs * 2))
+    told = _refusal(lambda: read_inputs(path, ["layers_of_mine:Doubling"]))
+    assert "allow it with --allow-code Lambda" in told
+
+
+def test_a_layer_of_the_users_own_has_to_be_allowed_by_name(
+    tmp_path: Path, layers: ModuleType
+) -> None:
+    path = _saved(tmp_path / "model.keras", layers.Doubling())
+    told = _refusal(lambda: read_inputs(path))
+    assert told.startswith(f"{path} needs code that is not in the file")
+    assert "--allow-code module:Name" in told
+    assert "--allow-code module:Name" in _refusal(lambda: read_inputs(path, ["Lambda"]))
+    session = find_runtime("keras").load(str(path), None, ["layers_of_mine:Doubling"])
+    answer = session.run({"features": np.array([[1, 2, 3]], np.float32)})
+    np.testing.assert_array_equal(np.asarray(answer), [[2, 4, 6]])
+
+
+def test_the_code_that_is_needed_is_named(tmp_path: Path, layers: ModuleType) -> None:
+    path = _saved(tmp_path / "model.keras", layers.Doubling())
+    assert "Doubling" in _refusal(lambda: read_inputs(path))
+
+
+def test_a_layer_is_no_lambda_for_a_parameter_of_that_name(
+    tmp_path: Path, layers: ModuleType
+) -> None:
+    path = _saved(tmp_path / "model.keras", layers.Decaying())
+    assert "Lambda layer" not in _refusal(lambda: read_inputs(path))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        ("Doubling", "there is no module in it"),
+        ("nowhere_at_all:Doubling", "No module named 'nowhere_at_all'"),
+        ("layers_of_mine:Tripling", "has no attribute 'Tripling'"),
+        (":Doubling", "cannot be imported"),
+    ],
+)
+def test_allowed_code_that_cannot_be_imported(
+    tmp_path: Path, layers: ModuleType, allowed: str, told: str
+) -> None:
+    path = _saved(tmp_path / "model.keras", layers.Doubling())
+    message = _refusal(lambda: read_inputs(path, [allowed]))
+    assert f"the code allowed as {allowed!r} cannot be imported" in message
+    assert told in message
+    assert "write Lambda, or module:Name of an installed module" in message
