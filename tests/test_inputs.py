@@ -126,12 +126,16 @@ def test_a_batch_below_one_is_refused() -> None:
 
 @pytest.mark.parametrize("dtype", ["string", "seq(tensor(float))", "bfloat16", "complex64"])
 def test_types_that_cannot_be_given_are_refused(dtype: str) -> None:
-    with pytest.raises(ModelError, match="the input x is of type .*, which cannot be given") as raised:
+    with pytest.raises(
+        ModelError, match="the input x is of type .*, which cannot be given"
+    ) as raised:
         resolve_inputs([_open("N", 3, dtype=dtype)], None, {})
     assert dtype in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="--dim batch is taken for the batch where a later dimension has that name")
+@pytest.mark.xfail(
+    strict=True, reason="--dim batch is taken for the batch where a later dimension has that name"
+)
 def test_an_open_dimension_called_batch_that_is_not_the_first_gets_the_size_it_demands() -> None:
     with pytest.raises(UsageError, match="--dim batch=N"):
         resolve_inputs([_open(1, "batch")], None, {})
@@ -275,9 +279,7 @@ def test_the_test_images_are_what_a_dataset_gives() -> None:
     dataset = _dataset()
     taken = inputs_from_dataset([_fixed(2, 4, 3, 1)], 2, dataset)["x"]
     assert taken.shape == (2, 2, 4, 3, 1)
-    np.testing.assert_array_equal(
-        taken.reshape(4, 4, 3), dataset.inputs(dataset.test, scaled=True)
-    )
+    np.testing.assert_array_equal(taken.reshape(4, 4, 3), dataset.inputs(dataset.test, scaled=True))
 
 
 def test_a_dataset_does_not_feed_several_inputs() -> None:

@@ -124,15 +124,16 @@ def export_model(model: Any, path: Path, batch_size: int) -> None:
         def zeros(one: Any) -> NDArray[Any]:
             return np.zeros((batch_size, *(size or 1 for size in one.shape[1:])), one.dtype)
 
+        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         try:
             with _quietly():
                 # Layers that make their weights at their first call have none before it.
-                model.predict_on_batch(keras.tree.map_structure(zeros, model.input))
+                model.predict_on_batch(keras.tree.map_structure(zeros, inputs))
                 model.export(
                     str(path),
                     format=KERAS_FORMATS[path.suffix],
                     verbose=False,
-                    input_signature=[keras.tree.map_structure(described, model.input)],
+                    input_signature=[keras.tree.map_structure(described, inputs)],
                 )
         except Exception as error:  # exporters raise whatever they like
             path.unlink(missing_ok=True)

@@ -53,6 +53,11 @@ class Keras:
     ) -> Session:
         """Read a model, without its optimizer."""
         model = load_keras(path, allowed, compile_too=False)
+        if not model.inputs:
+            raise ModelError(
+                f"{path} does not say what inputs it takes: save it as a functional or "
+                "sequential model"
+            )
         inputs = tuple(_input(one) for one in model.inputs)
         if len(inputs) == 1:
             name = inputs[0].name
