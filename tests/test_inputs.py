@@ -127,22 +127,18 @@ def test_a_batch_below_one_is_refused() -> None:
 @pytest.mark.parametrize("dtype", ["string", "seq(tensor(float))", "bfloat16", "complex64"])
 def test_types_that_cannot_be_given_are_refused(dtype: str) -> None:
     with pytest.raises(
-        ModelError, match="the input x is of type .*, which cannot be given"
+        ModelError, match=r"the input x is of type .*, which cannot be given"
     ) as raised:
         resolve_inputs([_open("N", 3, dtype=dtype)], None, {})
     assert dtype in str(raised.value)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="--dim batch is taken for the batch where a later dimension has that name"
-)
 def test_an_open_dimension_called_batch_that_is_not_the_first_gets_the_size_it_demands() -> None:
     with pytest.raises(UsageError, match="--dim batch=N"):
         resolve_inputs([_open(1, "batch")], None, {})
     assert resolve_inputs([_open(1, "batch")], None, {"batch": 4}) == ((_fixed(1, 4),), 1)
 
 
-@pytest.mark.xfail(strict=True, reason="--inference-batch is overruled or the model is blamed")
 @pytest.mark.parametrize("name", ["batch", "N"])
 def test_two_different_batches_contradict_each_other(name: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -210,11 +206,14 @@ def test_arrays_are_cut_into_inferences_and_come_round_again() -> None:
 
 
 def test_arrays_take_the_type_of_the_input() -> None:
-    given = {"x": np.ones((1, 2)), "ids": np.ones((1, 2), np.int32)}
+    given: dict[str, NDArray[Any]] = {
+        "x": np.ones((1, 2)),
+        "ids": np.ones((1, 2), np.int32),
+    }
     cut = inputs_from_arrays(
         [_fixed(1, 2), _fixed(1, 2, name="ids", dtype="int64")], 1, given, "mine.npz"
     )
-    assert (cut["x"].dtype, cut["ids"].dtype) == (np.float32, np.int64)
+    assert [cut[name].dtype.name for name in ("x", "ids")] == ["float32", "int64"]
 
 
 def test_a_missing_array_is_named_with_what_it_has_to_be() -> None:
@@ -245,13 +244,11 @@ def test_one_channel_may_be_left_out_or_added(
     np.testing.assert_array_equal(cut.reshape(5, 4, 4), images.reshape(5, 4, 4))
 
 
-@pytest.mark.xfail(strict=True, reason="TypeError: len() of unsized object")
 def test_a_single_number_is_no_array_of_images() -> None:
     with pytest.raises(ModelError, match=r"shape \(\) for the input 'x'"):
         inputs_from_arrays([_fixed(2)], 1, {"x": np.array(3.0)}, "mine.npz")
 
 
-@pytest.mark.xfail(strict=True, reason="ValueError: could not convert string to float")
 def test_words_are_no_input() -> None:
     with pytest.raises(ModelError, match=r"mine\.npz .*'x'"):
         inputs_from_arrays([_fixed(2)], 1, {"x": np.array(["one", "two"])}, "mine.npz")

@@ -9,8 +9,9 @@ import contextlib
 import importlib.util
 import io
 import logging
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def export_model(model: Any, path: Path, batch_size: int) -> None:
             path.unlink(missing_ok=True)
             raise ExportError(
                 f"the model {model.name} cannot be exported to {path.suffix}: "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
 
 
@@ -172,21 +173,20 @@ def largest_difference(
     inputs
         Shape (images, ...).
     batch_size
-        Images that are run at once; the last ones are left out where they do not fill a batch.
+        Images that are run at once; the first come round again to fill the last batch.
     """
     runtime = require_runtime(runtime_name)
     runtime.start()
     session = runtime.load(str(exported), [(batch_size, *inputs.shape[1:])])
     name = session.inputs[0].name
-    batches: Sequence[NDArray[np.float32]] = [
-        inputs[start : start + batch_size]
-        for start in range(0, len(inputs) - batch_size + 1, batch_size)
-    ]
+    count = math.ceil(len(inputs) / batch_size)
+    filled = inputs[np.arange(count * batch_size) % len(inputs)]
     with keras_alone():
-        return max(
-            float(np.abs(_output(session.run({name: one})) - model.predict_on_batch(one)).max())
-            for one in batches
-        )
+        differences = [
+            np.abs(_output(session.run({name: one})) - model.predict_on_batch(one)).max()
+            for one in filled.reshape(count, batch_size, *inputs.shape[1:])
+        ]
+    return float(np.max(differences))  # not Python's: it would lose a NaN
 
 
 def export_checked(

@@ -55,16 +55,25 @@ def resolve_inputs(
     """
     first = {str(one.shape[0]) for one in inputs if one.shape and isinstance(one.shape[0], str)}
     open_ones = {size for one in inputs for size in one.shape if isinstance(size, str)}
+    # A dimension of that very name goes before.
+    batch_names = first | ({BATCH} if first and BATCH not in open_ones else set())
     for name, size in dimensions.items():
-        if name not in open_ones and not (name == BATCH and first):
+        if name not in open_ones | batch_names:
             raise UnknownNameError("open dimension", name, open_ones or {"none, all are fixed"})
         if size < 1:
             raise UsageError(f"the dimension {name} is {size}: give at least 1")
-    batch = dimensions.get(BATCH, batch_size)
-    if batch is not None and batch < 1:
-        raise UsageError(f"inference batch is {batch}: give at least 1")
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"inference batch is {batch_size}: give at least 1")
+    batch = batch_size
+    for name in sorted(batch_names & dimensions.keys()):
+        if batch not in (None, dimensions[name]):
+            raise UsageError(
+                f"the batch is given as {batch} and, by --dim {name}, as {dimensions[name]}: "
+                "give it once"
+            )
+        batch = dimensions[name]
     sizes = dict.fromkeys(first, DEFAULT_INFERENCE_BATCH if batch is None else batch)
-    sizes.update(dimensions)
+    sizes.update({name: size for name, size in dimensions.items() if name in open_ones})
     if missing := sorted(open_ones - sizes.keys()):
         wanted = " ".join(f"--dim {name}=N" for name in missing)
         raise UsageError(
@@ -177,6 +186,11 @@ def inputs_from_dataset(
 
 
 def _cut(one: ModelInput, inferences: int, array: NDArray[Any], source: str) -> NDArray[Any]:
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        raise ModelError(
+            f"{source} has {array.dtype} of shape {array.shape} for the input {one.name!r}: "
+            "give an array of numbers, its first dimension counting the images"
+        )
     batch, *rest = one.shape or (1,)
     # Images with or without a dimension for their one channel are the same images.
     if [n for n in array.shape[1:] if n != 1] != [n for n in rest if n != 1] or not len(array):

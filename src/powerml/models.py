@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,6 +51,11 @@ HEAD_BYTES = 8
 ZIP, HDF5, TFLITE, PICKLE = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"TFL3", b"\x80"
 PICKLE_PROTOCOLS = range(2, 6)
 PROBE_LIMIT_SECONDS = 600.0
+# What Keras 3.15 says of a class that it does not know, and of code in a file.
+UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
+UNSAFE_LAMBDA = re.compile(
+    r"deserializ\w+ (?:of )?a `?[Ll]ambda`?|`?[Ll]ambda`? (?:layer|object)s? "
+)
 
 
 def is_model_file(text: str) -> bool:
@@ -94,7 +101,7 @@ def _format_of(head: bytes) -> str | None:
         return "an HDF5 file (.h5)"
     if head[4:8] == TFLITE:
         return ".tflite"
-    if head.startswith(PICKLE) and head[1] in PICKLE_PROTOCOLS:
+    if head[:1] == PICKLE and head[1:2] and head[1] in PICKLE_PROTOCOLS:
         return "a pickle, which may hold code and is never loaded"
     return None
 
@@ -104,7 +111,8 @@ def _check_keras(path: Path, _head: bytes) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    # An encrypted member is a RuntimeError, an unknown method a NotImplementedError, which is one.
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
         raise ModelError(
             f"{path} is not a .keras file, or it is truncated ({error}): save it anew"
         ) from error
@@ -151,9 +159,7 @@ def external_files(path: Path) -> list[str]:
         return []
     from onnx.external_data_helper import uses_external_data
 
-    model = _onnx_model(path)
-    tensors = [*model.graph.initializer]
-    tensors += [one.t for node in model.graph.node for one in node.attribute if one.HasField("t")]
+    tensors = _tensors(_onnx_model(path).graph)
     names = sorted(
         {
             entry.value
@@ -170,6 +176,18 @@ def external_files(path: Path) -> list[str]:
         if not (path.parent / name).is_file():
             raise ModelError(f"{path} needs its weights in {path.parent / name}: put them there")
     return names
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All tensors of a graph, and of those inside its branches and loops."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+                yield from _tensors(inner)
 
 
 def file_digest(path: Path) -> str:
@@ -204,15 +222,15 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
         raise
     except Exception as error:  # Keras raises whatever it likes
         text = " ".join(str(error).split())
-        if "ambda" in text and LAMBDA not in allowed:
+        if unknown := UNKNOWN_OBJECT.search(text):
+            raise ModelError(
+                f"{path} needs code that is not in the file ({unknown[0]}): allow "
+                "it with --allow-code module:Name, of a module that is installed"
+            ) from error
+        if UNSAFE_LAMBDA.search(text) and LAMBDA not in allowed:
             raise ModelError(
                 f"{path} holds code of its own (a Lambda layer), which is not run: "
                 f"allow it with --allow-code {LAMBDA} if you trust the file"
-            ) from error
-        if "Could not locate" in text:
-            raise ModelError(
-                f"{path} needs code that is not in the file ({text.partition('. ')[0]}): allow "
-                "it with --allow-code module:Name, of a module that is installed"
             ) from error
         raise ModelError(f"{path} cannot be loaded by Keras: {text}") from error
 
@@ -223,13 +241,14 @@ def check_runs(path: Path, runtime: Runtime, inputs: Sequence[ModelInput]) -> No
 
 
 def _probe(runtime: Runtime, path: Path, shapes: list[list[int]] | None) -> list[Input]:
-    question = json.dumps({"runtime": runtime.name, "path": str(path.resolve()), "shapes": shapes})
+    question = json.dumps({"runtime": runtime.name, "path": str(path.absolute()), "shapes": shapes})
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-m", "powerml.runtimes.probe"],
             input=question,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=PROBE_LIMIT_SECONDS,
             check=False,
         )

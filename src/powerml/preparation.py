@@ -209,6 +209,7 @@ def _holds_inputs(path: Path, wanted: Wanted) -> bool:
 def _to_be_run(
     path: Path, wanted: Wanted, runtime: Runtime, backend: str | None
 ) -> tuple[ModelWorkload, ModelFile]:
+    digest = file_digest(path)
     found = read_inputs(path, wanted.allowed)
     arrays, dataset = _data_for(found, wanted)
     dimensions = {**open_dimensions_of(found, arrays or {}), **wanted.dimensions}
@@ -223,7 +224,7 @@ def _to_be_run(
         check_runs(path, runtime, inputs)
     workload = ModelWorkload(
         model=path.name,
-        model_digest=file_digest(path),
+        model_digest=digest,
         allowed=wanted.allowed,
         inputs=inputs,
         data=wanted.data,
@@ -265,7 +266,13 @@ def _digest_of(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | Non
 def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     dataset = load_dataset(str(wanted.data), wanted.validation)
-    inputs, _ = resolve_inputs(read_inputs(path, wanted.allowed), None, wanted.dimensions)
+    found = read_inputs(path, wanted.allowed)
+    inputs, fixed = resolve_inputs(found, None, wanted.dimensions)
+    if not isinstance(found[0].shape[0], str):
+        raise ModelError(
+            f"{path} has fixed its batch at {fixed}, so it cannot be trained in batches of other "
+            "sizes: save it with an open batch, or leave out --data"
+        )
     dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
     _check_outputs(path, wanted.allowed, dataset)
     deployment = _deployment(wanted, backend)

@@ -64,7 +64,7 @@ def test_a_machine_given_twice_is_refused(wanted: str | list[str | Machine]) -> 
 
 
 def test_no_machine_at_all_is_refused() -> None:
-    with pytest.raises(MachineError, match="no machine is given: name one of .*xeon-x5650"):
+    with pytest.raises(MachineError, match=r"no machine is given: name one of .*xeon-x5650"):
         load_machines([])
 
 
@@ -127,7 +127,7 @@ def test_a_machine_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
         path.mkdir()
     elif kind == "no text":
         path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(MachineError, match="machine file .*board.toml cannot be read"):
+    with pytest.raises(MachineError, match=r"machine file .*board\.toml cannot be read"):
         load_machine_file(path)
 
 

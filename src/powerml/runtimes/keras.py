@@ -53,7 +53,7 @@ class Keras:
     ) -> Session:
         """Read a model, without its optimizer."""
         model = load_keras(path, allowed, compile_too=False)
-        if not model.inputs:
+        if not getattr(model, "inputs", None):
             raise ModelError(
                 f"{path} does not say what inputs it takes: save it as a functional or "
                 "sequential model"
@@ -100,10 +100,10 @@ def load_keras(path: str, allowed: Sequence[str], *, compile_too: bool) -> Any:
 
 
 def _imported(name: str) -> tuple[str, Any]:
-    module, colon, attribute = name.partition(":")
+    module, _, attribute = name.partition(":")
     try:
-        if not colon:
-            raise ImportError("there is no module in it")
+        if not (module and attribute):
+            raise ImportError("it names no module and class")
         return attribute, getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ModelError(
