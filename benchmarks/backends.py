@@ -18,7 +18,7 @@ from powerml.backend import BACKENDS
 from powerml.measurement import Measurement
 
 ROOT = Path(__file__).parent.parent
-WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2", "--no-cache", "--json")
+WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2", "--runtime", "keras")
 RUNS = 2
 
 
@@ -52,7 +52,7 @@ def _install(backend: str, folder: Path) -> Path:
 
 def _measure(python: Path, backend: str) -> Measurement:
     ended = subprocess.run(
-        [str(python), "-m", "powerml.cli", "measure", *WORKLOAD],
+        [str(python), "-m", "powerml.cli", "measure", *WORKLOAD, "--no-cache", "--json"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -58,7 +58,7 @@ def _show(
 ) -> bool:
     print(f"\n{title}: {TOPOLOGY} batch {BATCH_SIZE}")
     good = True
-    for phase in ("training", "inference"):
+    for phase in ("training", "load", "inference"):
         print(f"  {phase:12}{'smallest':>16}{'largest':>16}{'spread':>12}")
         for event in EVENTS:
             values = [getattr(record.phase(phase).counts, event) for record in records]
