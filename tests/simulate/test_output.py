@@ -198,6 +198,13 @@ def test_marks_are_read_in_their_order() -> None:
     assert list(second.counts.model_dump().values()) == [90, 80, 70, 0, 0, 0, 0, 0, 0]
 
 
+def test_threads_are_summed_up_where_there_may_be_several() -> None:
+    text = marked(("over", "9 8 7")).replace("threads: 1", "threads: 1 2 3")
+    text += "events-2: 1 2\nevents-3: \n"
+    [mark] = parse_marks(text, "log", several_threads=True)
+    assert list(mark.counts.model_dump().values()) == [10, 10, 7, 0, 0, 0, 0, 0, 0]
+
+
 def test_a_log_without_marks_has_none() -> None:
     assert parse_marks("==7== nothing\n", "log") == []
 

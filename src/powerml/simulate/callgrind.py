@@ -169,7 +169,7 @@ class CallgrindMeter(ValgrindMeter):
 
         def finish() -> list[PhaseCounts]:
             log = self.folder / f"valgrind.{process.result().process}.log"
-            marks = read_marks(log)
+            marks = read_marks(log, several_threads=not self._forks(deployment.runtime))
             log.unlink()
             return compose_deployment(marks, deployment.inferences)
 

@@ -63,16 +63,17 @@ def read_callgrind_dump(path: Path, name: str) -> Counts:
     return parse_callgrind(text, str(path))
 
 
-def parse_marks(text: str, source: str) -> list[Mark]:
+def parse_marks(text: str, source: str, *, several_threads: bool = False) -> list[Mark]:
     """Read the marks that a region has left in Valgrind's log, in their order.
 
-    After the name come the events and, for the one thread there is, the counts so far, as the
-    monitor command ``status internal`` prints them.
+    After the name come the events and, for each thread, the counts so far, as the monitor command
+    ``status internal`` prints them. With `several_threads` they are summed up; else one thread
+    is all there may be.
 
     Raises
     ------
     OutputError
-        A mark has no counts, those of several threads, or is cut short.
+        A mark has no counts, those of more threads than there may be, or is cut short.
     """
     plain = LOG_PREFIX.sub("", text)
     _, *pieces = re.split(r"^mark (?=[^\n]*\n)", plain, flags=re.MULTILINE)
@@ -80,16 +81,23 @@ def parse_marks(text: str, source: str) -> list[Mark]:
     for piece in pieces:
         name, _, status = piece.partition("\n")
         where = f"mark {name!r} in {source}"
-        if _line("threads", status, where) != ["1"]:
+        threads = _line("threads", status, where)
+        if threads != ["1"] and not several_threads:
             raise OutputError(f"{where} counts several threads: measure again with one")
         events = _events(status, where)
-        marks.append(Mark(name, _counts(_values("events-1", status, events, where), where)))
+        of_each = [
+            _values(f"events-{thread}", status, events, where)
+            for thread in threads
+            if _line(f"events-{thread}", status, where)  # a thread that has done nothing: no number
+        ]
+        total = {event: sum(values[event] for values in of_each) for event in events}
+        marks.append(Mark(name, _counts(total, where)))
     return marks
 
 
-def read_marks(path: Path) -> list[Mark]:
+def read_marks(path: Path, *, several_threads: bool = False) -> list[Mark]:
     """Read the marks in the log of one measured process; raises ``OutputError``."""
-    return parse_marks(_read(path), str(path))
+    return parse_marks(_read(path), str(path), several_threads=several_threads)
 
 
 def parse_cachegrind(text: str, source: str) -> Counts:
