@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from powerml.errors import (
 )
 from powerml.listener import Listener
 from powerml.machines import Machine
+from powerml.ranking import objectives_by_machine
 from powerml.records import StudyRecord, TrialRecord
 from powerml.workload import AnyWorkload, Material, Workload
 from tests.doubles import FormulaMeter
@@ -379,3 +380,47 @@ def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
     assert record.trials[1].topology == uninterrupted.trials[0].topology
     # Neither the reference nor the one that was kept is measured again.
     assert len(rest.measured) == 3
+
+
+def test_a_study_is_priced_for_several_machines_and_optimized_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(_name: str, machines: Sequence[Machine], *_: object) -> FormulaMeter:
+        return FormulaMeter(machines[0])
+
+    monkeypatch.setattr(evaluation, "make_meter", make)
+    names = ["epyc-7601", "xeon-x5650"]
+    record = powerml.optimize(
+        "dffr", study="s", out=tmp_path, jobs=1, trials=3, machine=",".join(names)
+    )
+    assert (record.settings.machine, record.settings.other_machines) == (names[0], (names[1],))
+    for trial in record.trials:
+        assert trial.measurement is not None
+        assert trial.measurement.machines == names
+        assert [one.machines for one in trial.measurement.simulations] == [[names[1]]]
+    objectives = objectives_by_machine(record)
+    assert list(objectives) == names
+    assert objectives[names[0]] == {
+        trial.number: pytest.approx(trial.objective) for trial in record.trials
+    }
+
+
+def test_the_winner_is_exported_and_computes_the_same(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2)
+    assert record.exported == "best/model.onnx"
+    assert record.export_difference is not None
+    assert record.export_difference <= 1e-5
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(tmp_path / "s" / "best" / "model.onnx")
+    dataset = powerml.load_dataset("mnist_small")
+    images = dataset.inputs(dataset.test, scaled=True)
+    [outputs] = session.run(None, {session.get_inputs()[0].name: images})
+    score = (outputs.argmax(axis=1) == dataset.test.labels).mean()
+    assert score == pytest.approx(record.test_score)
+
+
+def test_with_keras_as_the_runtime_nothing_is_exported(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2, runtime="keras")
+    assert record.exported is None
+    assert record.export_difference is None
+    assert not (tmp_path / "s" / "best" / "model.onnx").exists()

@@ -7,15 +7,18 @@ from rich.console import Console, RenderableType
 
 from powerml.cost import Cost
 from powerml.machines import load_machine, machine_names
+from powerml.records import TrialRecord
 from powerml.report.tables import (
     best_lines,
     machine_table,
     machines_costs_table,
     machines_table,
     measurement_table,
+    ranking_table,
     trial_line,
     trials_table,
 )
+from powerml.workload import Deployment, ModelInput, ModelWorkload
 from tests.builders import (
     make_counts,
     make_failed_trial,
@@ -94,6 +97,66 @@ def test_every_machine_priced_has_its_row() -> None:
     text = _text(machines_costs_table(make_measurement(phases=phases)))
     assert _row(text, "xeon-x5650")[:2] == ["1.000", "1.000"]
     assert _row(text, "epyc-7601")[:2] == ["2.000", "2.000"]
+
+
+def test_one_image_has_its_cost_however_small() -> None:
+    cost = Cost(cycles=246_000, joules=1.23e-6)
+    inference = make_phase(
+        "inference",
+        costs={"xeon-x5650": Cost(cycles=8 * 246_000, joules=8 * 1.23e-6)},
+        images=8,
+        costs_per_image={"xeon-x5650": cost},
+    )
+    deployment = Deployment(runtime="onnxruntime", batch_size=4, inferences=2)
+    workload = make_workload_record(deployment=deployment)
+    phases = [make_phase("training"), make_phase("load"), inference]
+    text = _text(measurement_table(make_measurement(workload=workload, phases=phases)))
+    assert _row(text, "cost of one image (Mcycles)") == ["-", "-", "0.246"]
+    assert _row(text, "images") == ["-", "-", "8"]
+    assert _row(text, "energy (mJ, estimated)")[2] == "0.00984"
+    assert "inference: 2 x batch 4 in onnxruntime" in text
+
+
+def test_a_file_shows_its_inputs() -> None:
+    workload = ModelWorkload(
+        model="tokens.onnx",
+        model_digest="d" * 64,
+        inputs=(ModelInput(name="tokens", shape=(1, 128), dtype="int64"),),
+        data=None,
+        data_digest=None,
+        backend=None,
+        seed=0,
+        deployment=Deployment(runtime="onnxruntime", batch_size=1, inferences=1),
+    )
+    phases = [make_phase("load"), make_phase("inference")]
+    record = make_measurement(workload=workload, phases=phases, score=None, score_split=None)
+    text = _text(measurement_table(record))
+    assert "tokens.onnx" in text
+    assert "inputs drawn at random: tokens int64 1x128" in " ".join(text.split())
+
+
+def _on_two_machines(number: int, first: float, second: float) -> TrialRecord:
+    costs = {"xeon-x5650": Cost(cycles=first), "epyc-7601": Cost(cycles=second)}
+    phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
+    return make_trial(number=number, measurement=make_measurement(phases=phases))
+
+
+@pytest.mark.parametrize(
+    ("costs", "told"),
+    [
+        (((1e6, 1e6), (2e6, 2e6)), "the ranking of the topologies is the same on all machines"),
+        (((1e6, 2e6), (2e6, 1e6)), "differs from that of xeon-x5650 on epyc-7601; the best is"),
+    ],
+)
+def test_a_study_says_whether_its_ranking_changes_between_machines(
+    costs: tuple[tuple[float, float], ...], told: str
+) -> None:
+    trials = [_on_two_machines(number, *pair) for number, pair in enumerate(costs, 1)]
+    settings = make_settings(other_machines=("epyc-7601",))
+    text = _text(ranking_table(make_study(trials=trials, settings=settings, reference=None)))
+    assert told in text
+    assert "(1)" in text
+    assert "(2)" in text
 
 
 @pytest.mark.parametrize("data", ["[red]mine.npz", "a[/bold].npz", "[link=x]y[/link].npz"])
