@@ -19,6 +19,28 @@ import typer
 from typer._click.exceptions import ClickException
 
 from powerml.errors import PowerMLError, UsageError
+from powerml.options import (
+    DATA_HELP,
+    AccessesName,
+    Cache,
+    Data,
+    Epochs,
+    Error,
+    FidelityName,
+    InferenceBatch,
+    Inferences,
+    Jobs,
+    Json,
+    Levels,
+    LimitSeconds,
+    MachineFiles,
+    MachineNames,
+    MeterName,
+    ProtocolName,
+    RuntimeName,
+    Seed,
+    Validation,
+)
 
 if TYPE_CHECKING:
     from powerml.machines import Machine
@@ -44,70 +66,6 @@ cache_app = typer.Typer(
     invoke_without_command=True, help="Show the cache of counts. Example: powerml cache clear"
 )
 app.add_typer(cache_app, name="cache")
-
-DATA_HELP = "mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
-Data = Annotated[str, typer.Option(help=DATA_HELP)]
-Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
-MachineNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--machine",
-        help="Machines that price the counts, separated by commas; or all.",
-        show_default="xeon-x5650",
-    ),
-]
-MachineFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--machine-file", help="A machine of your own, as TOML; see machines show."),
-]
-Levels = Annotated[int, typer.Option(help="3 gives L2 its own price, by a second simulation.")]
-RuntimeName = Annotated[
-    str | None,
-    typer.Option(
-        help="What runs the inference: onnxruntime, litert or keras.",
-        show_default="onnxruntime, or what a file is made for; Keras's evaluate with "
-        "--protocol paper",
-    ),
-]
-InferenceBatch = Annotated[
-    int | None,
-    typer.Option(help="Images in a batch of the inference.", show_default="1"),
-]
-Inferences = Annotated[
-    int, typer.Option(help="Batches of the inference that are counted, after two that are not.")
-]
-AccessesName = Annotated[str, typer.Option(help="data, or all to price instruction fetches too.")]
-ProtocolName = Annotated[
-    str,
-    typer.Option(help="default, or paper: its pixels, kernels and score on the test split."),
-]
-Validation = Annotated[
-    float,
-    typer.Option(help="Part of the training data held out where there is no validation split."),
-]
-Seed = Annotated[int, typer.Option(help="Seed of the native training and of the search.")]
-MeterName = Annotated[
-    str,
-    typer.Option(help="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
-]
-FidelityName = Annotated[
-    str,
-    typer.Option(help="exact: every step is simulated; sampled: a few, and the rest extrapolated."),
-]
-Error = Annotated[
-    float, typer.Option(help="How large the stated bound of a sample's relative error may be.")
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(help="How many processes simulate at once.", show_default="the cores"),
-]
-Cache = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Look counts up that were simulated before.")
-]
-LimitSeconds = Annotated[
-    float, typer.Option(help="After how many seconds a simulated phase is given up.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
