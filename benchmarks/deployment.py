@@ -99,19 +99,7 @@ def _measure_file(
     meter: CallgrindMeter, path: Path, runtime: str, batch: int
 ) -> tuple[float, list[Any]]:
     """Seconds of a measurement, export included, and its phases: load and inference."""
-    wanted = Wanted(
-        data=None,
-        batch_size=32,
-        epochs=1,
-        protocol="default",
-        runtime=runtime,
-        inference_batch=batch,
-        inferences=1,
-        dimensions={},
-        allowed=(),
-        validation=0.1,
-        seed=0,
-    )
+    wanted = Wanted(runtime=runtime, inference_batch=batch)
     workload, material = prepare_file(path, wanted)
     started = time.monotonic()
     phases = meter.measure(workload, material)

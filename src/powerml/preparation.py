@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, select_backend
-from powerml.datasets import REQUIRED_ARRAYS, Dataset, array_names, load_dataset, read_arrays
+from powerml.datasets import (
+    DEFAULT_VALIDATION,
+    REQUIRED_ARRAYS,
+    Dataset,
+    array_names,
+    load_dataset,
+    read_arrays,
+)
 from powerml.errors import ModelError, UsageError
 from powerml.export import require_exporter
 from powerml.inputs import (
@@ -29,7 +36,10 @@ from powerml.models import RUNTIME_OF, check_format, check_runs, file_digest, re
 from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_runtime
 from powerml.topology import Topology
 from powerml.workload import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
     DEFAULT_INFERENCE_BATCH,
+    DEFAULT_INFERENCES,
     Deployment,
     Material,
     ModelFile,
@@ -54,17 +64,17 @@ class Wanted:
     counts whole processes, of topologies alone.
     """
 
-    data: str | None
-    batch_size: int
-    epochs: int
-    protocol: Protocol
-    runtime: str | None
-    inference_batch: int | None
-    inferences: int
-    dimensions: Mapping[str, int]
-    allowed: tuple[str, ...]
-    validation: float
-    seed: int
+    data: str | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    epochs: int = DEFAULT_EPOCHS
+    protocol: Protocol = "default"
+    runtime: str | None = None
+    inference_batch: int | None = None
+    inferences: int = DEFAULT_INFERENCES
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
+    validation: float = DEFAULT_VALIDATION
+    seed: int = 0
     evaluates: bool = False
     whole: bool = False
 

@@ -26,19 +26,6 @@ pytestmark = pytest.mark.simulator
 TOPOLOGY = "dffr:layers=1,width=3"
 MODELS = Path(__file__).parents[2] / "src" / "powerml" / "data" / "warm_up"
 IMAGE_LINES = 28 * 28 * 4 // 64
-WANTED = Wanted(
-    data=None,
-    batch_size=32,
-    epochs=1,
-    protocol="default",
-    runtime=None,
-    inference_batch=None,
-    inferences=1,
-    dimensions={},
-    allowed=(),
-    validation=0.1,
-    seed=0,
-)
 
 
 def _deployed(workload: Workload, batch_size: int = 1, inferences: int = 1) -> Workload:
@@ -47,7 +34,7 @@ def _deployed(workload: Workload, batch_size: int = 1, inferences: int = 1) -> W
 
 
 def _measure_file(meter: CallgrindMeter, path: Path, **wanted: object) -> list[PhaseCounts]:
-    workload, material = prepare_file(path, replace(WANTED, **wanted))  # type: ignore[arg-type]
+    workload, material = prepare_file(path, Wanted(**wanted))  # type: ignore[arg-type]
     return meter.measure(workload, material)
 
 
@@ -139,7 +126,7 @@ def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path:
 def test_a_model_that_fails_there_fails_its_measurement_alone(
     callgrind: CallgrindMeter,
 ) -> None:
-    workload, material = prepare_file(MODELS / "dense.onnx", WANTED)
+    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
     assert not isinstance(workload, Workload)
     assert isinstance(material, ModelFile)
     wrong = np.zeros((1, 1, 9, 9), np.float32)
