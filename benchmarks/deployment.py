@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -44,7 +44,6 @@ TOPOLOGIES = ("dffr:layers=2,width=16", "cnn:layers=3,filters=5,kernel=5")
 BATCHES = (1, 32)
 FAMILIES = ("dffr", "cnn")
 SIGNAL_TOPOLOGIES = 30
-SIGNAL_BATCH = 32
 ONNX_LIMIT_SECONDS = 3.0
 RESNET_LIMIT_SECONDS = 120.0
 RESNET_MACS = 0.56e9
@@ -118,21 +117,18 @@ def signal() -> bool:
         for family in FAMILIES:
             chosen = _random_topologies(family)
             macs = [_multiply_accumulates(topology) for topology in chosen]
-            ways: dict[str, Callable[[Topology], float]] = {
-                "Keras evaluate, batch 32": partial(_evaluate_cost, meter, dataset),
-                "ONNX Runtime, batch 1": partial(_runtime_cost, meter, dataset, Path(folder)),
-            }
             correlations = []
             print(
                 f"{family}: {len(chosen)} topologies of {min(macs):,} to {max(macs):,} "
                 "multiply-accumulates",
                 flush=True,
             )
-            for name, cost_of in ways.items():
+            for runtime in ("keras", "onnxruntime"):
+                cost_of = partial(_runtime_cost, meter, dataset, Path(folder), runtime)
                 costs = [cost_of(topology) for topology in chosen]
                 correlations.append(_spearman(costs, macs))
                 print(
-                    f"  {name:26} {min(costs):14,.0f} to {max(costs):14,.0f} cycles, spread "
+                    f"  {runtime:12} {min(costs):14,.0f} to {max(costs):14,.0f} cycles, spread "
                     f"{max(costs) / min(costs):7.2f}, rank correlation {correlations[-1]:.3f}",
                     flush=True,
                 )
@@ -165,17 +161,12 @@ def _multiply_accumulates(topology: Topology) -> int:
     return convolutions + pixels * of["filters"] * 128 + 128 * 2
 
 
-def _evaluate_cost(meter: CallgrindMeter, dataset: Dataset, topology: Topology) -> float:
-    """Cycles of Keras's evaluate over the test images."""
-    _, inference = meter.measure(workloads.make(topology, dataset, SIGNAL_BATCH, 1), dataset)
-    return powerml.price(inference.counts, meter.machine).cycles
-
-
 def _runtime_cost(
-    meter: CallgrindMeter, dataset: Dataset, folder: Path, topology: Topology
+    meter: CallgrindMeter, dataset: Dataset, folder: Path, runtime: str, topology: Topology
 ) -> float:
+    """Cycles of one image, batch 1."""
     path = _saved(str(topology), dataset, folder)
-    _, (_, inference) = _measure_file(meter, path, "onnxruntime", 1)
+    _, (_, inference) = _measure_file(meter, path, runtime, 1)
     return powerml.price(inference.counts, meter.machine).cycles
 
 
