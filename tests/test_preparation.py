@@ -151,7 +151,7 @@ def test_inputs_come_from_a_dataset_with_or_without_a_channel(tmp_path: Path) ->
     np.testing.assert_array_equal(inputs["image"].reshape(4, 4, 3), expected)
     assert workload.data_digest is not None
     told = _refusal(ModelError, lambda: _run(path, data="mnist_small"))
-    assert "mnist_small has arrays of shape" in told
+    assert "mnist_small has an array of shape" in told
 
 
 @pytest.mark.parametrize(
@@ -299,3 +299,15 @@ def test_a_file_is_measured(tmp_path: Path, machine: Machine) -> None:
     assert [phase.name for phase in record.phases] == ["load", "inference"]
     assert (record.score, record.score_split, record.phase("inference").images) == (None, None, 4)
     assert powerml.Measurement.model_validate_json(record.to_json()) == record
+
+
+def test_data_that_a_model_cannot_take_is_refused_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    path = _onnx(
+        tmp_path / "model.onnx",
+        f"{OPSET} g (int64[N] ids) => (float[N, 2] y) <float[3, 2] table = {{1, 2, 3, 4, 5, 6}}>"
+        " { y = Gather(table, ids) }",
+    )
+    data = save_arrays(tmp_path / "ids.npz", {"ids": np.array([7])})
+    assert "idx=7" in _refusal(ModelError, lambda: _run(path, data=data))

@@ -246,8 +246,11 @@ def _machines(names: list[str] | None, files: list[Path] | None) -> list[str | M
     """Machines by name and those of the user's own, which replace the default where they are."""
     from powerml.machines import DEFAULT_MACHINE, load_machine_file
 
-    found: list[str | Machine] = [*(names or [])]
-    found += [load_machine_file(path) for path in files or []]
+    own = {profile.name: profile for profile in map(load_machine_file, files or [])}
+    wanted = [name.strip() for text in names or [] for name in text.split(",")]
+    # A file's machine may be named among the others, to say in which order.
+    found: list[str | Machine] = [own.get(name, name) for name in wanted]
+    found += [profile for name, profile in own.items() if name not in wanted]
     return found or [DEFAULT_MACHINE]
 
 
@@ -257,7 +260,9 @@ def _dimensions(options: list[str]) -> dict[str, int]:
     for option in options:
         name, equals, size = option.rpartition("=")
         if not (equals and name and size.isascii() and size.isdigit()):
-            raise UsageError(f"cannot read --dim {option}: write it as --dim batch=1")
+            raise UsageError(
+                f"cannot read --dim {option}: write it as --dim {name or 'NAME'}=N, N at least 1"
+            )
         found[name] = int(size)
     return found
 

@@ -298,10 +298,20 @@ def start_counting(
     """Begin to count a workload, and return at once; `once` ends each meter when it has counted."""
     count = _count_once if once else _count
     phases = {
-        geometry: threads.submit(count, meter, workload, material, notify)
+        geometry: threads.submit(
+            count, meter, workload, material, _labelled(notify, geometry, len(meters))
+        )
         for geometry, meter in meters.items()
     }
     return Counting(workload, phases, time.monotonic())
+
+
+def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
+    """Say for which caches it is, where there are several."""
+    if several == 1:
+        return notify
+    label = f"last level of {geometry.ll.size_bytes / 2**20:g} MiB"
+    return lambda message: notify(f"{label}: {message}")
 
 
 def _count(

@@ -195,8 +195,8 @@ def _cut(one: ModelInput, inferences: int, array: NDArray[Any], source: str) -> 
     # Images with or without a dimension for their one channel are the same images.
     if [n for n in array.shape[1:] if n != 1] != [n for n in rest if n != 1] or not len(array):
         raise ModelError(
-            f"{source} has arrays of shape {array.shape} for the input {one.name!r}, "
-            f"which takes {one.shape}, the first counting the images"
+            f"{source} has an array of shape {array.shape} for the input {one.name!r}: it must be "
+            f"of shape ({', '.join(['any number', *map(str, rest)])})"
         )
     # Where there are fewer images than are asked for they come round again.
     rows = array[np.arange(inferences * batch) % len(array)]

@@ -13,16 +13,19 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from powerml.backend import import_keras
 from powerml.errors import ModelError
 from powerml.runtimes import Input, Runtime, find_runtime
-from powerml.workload import ModelInput
 
 __all__ = [
     "RUNTIME_OF",
@@ -50,6 +53,8 @@ UNREADABLE = {
 HEAD_BYTES = 8
 ZIP, HDF5, TFLITE, PICKLE = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"TFL3", b"\x80"
 PICKLE_PROTOCOLS = range(2, 6)
+# The first field of an ONNX model, as exporters write it: its version.
+ONNX_VERSION, ONNX_VERSIONS = b"\x08", range(3, 32)
 PROBE_LIMIT_SECONDS = 600.0
 # What Keras 3.15 says of a class that it does not know, and of code in a file.
 UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
@@ -101,6 +106,8 @@ def _format_of(head: bytes) -> str | None:
         return "an HDF5 file (.h5)"
     if head[4:8] == TFLITE:
         return ".tflite"
+    if head[:1] == ONNX_VERSION and head[1:2] and head[1] in ONNX_VERSIONS:
+        return ".onnx"
     if head[:1] == PICKLE and head[1:2] and head[1] in PICKLE_PROTOCOLS:
         return "a pickle, which may hold code and is never loaded"
     return None
@@ -235,13 +242,28 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
         raise ModelError(f"{path} cannot be loaded by Keras: {text}") from error
 
 
-def check_runs(path: Path, runtime: Runtime, inputs: Sequence[ModelInput]) -> None:
-    """Run a model once, natively, on zeros; raises ``ModelError`` with what the runtime says."""
-    _probe(runtime, path, [list(one.shape) for one in inputs])
+def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
+    """Run a model once, natively, on its first inputs; they are in the order of the model's.
+
+    Raises
+    ------
+    ModelError
+        It does not run; the message is what the runtime says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "inputs.npz"
+        np.savez(arrays, *[array[0] for array in inputs])
+        _probe(runtime, path, arrays)
 
 
-def _probe(runtime: Runtime, path: Path, shapes: list[list[int]] | None) -> list[Input]:
-    question = json.dumps({"runtime": runtime.name, "path": str(path.absolute()), "shapes": shapes})
+def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
+    question = json.dumps(
+        {
+            "runtime": runtime.name,
+            "path": str(path.absolute()),
+            "inputs": None if inputs is None else str(inputs),
+        }
+    )
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-m", "powerml.runtimes.probe"],

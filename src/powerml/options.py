@@ -43,7 +43,10 @@ MachineNames = Annotated[
 ]
 MachineFiles = Annotated[
     list[Path] | None,
-    typer.Option("--machine-file", help="A machine of your own, as TOML; see machines show."),
+    typer.Option(
+        "--machine-file",
+        help="A machine of your own, as TOML; alone, or beside those of --machine.",
+    ),
 ]
 Levels = Annotated[int, typer.Option(help="3 gives L2 its own price, by a second simulation.")]
 RuntimeName = Annotated[

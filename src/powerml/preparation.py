@@ -231,7 +231,7 @@ def _to_be_run(
     else:
         given = random_inputs(inputs, wanted.inferences, wanted.seed)
     if runtime.suffix == path.suffix.lower() and runtime.suffix != ".keras":
-        check_runs(path, runtime, inputs)
+        check_runs(path, runtime, [given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
         model_digest=digest,

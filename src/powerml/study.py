@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
@@ -74,7 +75,7 @@ class Study:
         if changed := [name for name in mine if mine[name] != theirs[name]]:
             raise StudyError(
                 f"the study in {self.folder} has other settings: "
-                + "; ".join(f"{name} is {theirs[name]}, not {mine[name]}" for name in changed)
+                + _differences(mine, theirs, changed)
                 + ": give the same, or another --study"
             )
 
@@ -178,6 +179,20 @@ class Study:
             return TrialRecord.model_validate_json(text)
         except (OSError, ValidationError):
             return None
+
+
+def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:
+    """Say in what settings differ, machines by their names."""
+    machines = ("machine", "other_machines", "profiles_digest")
+    said = [
+        f"{name} is {theirs[name]}, not {mine[name]}" for name in changed if name not in machines
+    ]
+    names = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
+    if names[0] != names[1]:
+        said.append(f"machine is {names[0]}, not {names[1]}")
+    elif "profiles_digest" in changed:
+        said.append("a machine's profile holds other numbers now")
+    return "; ".join(said)
 
 
 def _drop_unfinished_line(journal: Path) -> None:

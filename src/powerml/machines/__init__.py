@@ -213,7 +213,10 @@ def load_machine_file(path: Path) -> Machine:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MachineError(f"the machine file {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MachineError(
+            f"the machine file {path} cannot be read ({reason}): give the path of a TOML file"
+        ) from error
     return machine_from_toml(text, name)
 
 
@@ -301,7 +304,9 @@ def machine_from_toml(text: str, name: str) -> Machine:
     try:
         return Machine.model_validate({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
-        raise MachineError(f"the profile of machine {name} is not TOML: {error}") from error
+        raise MachineError(
+            f"the profile of machine {name} is not TOML ({error}): mend it"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

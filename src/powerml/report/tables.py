@@ -31,7 +31,7 @@ def measurement_table(measurement: Measurement) -> Table:
     table = Table(
         title=Text(_title(measurement.workload)),
         title_justify="left",
-        caption=Text(_inference_line(measurement.workload)),
+        caption=Text(f"{_inference_line(measurement.workload)}\n{_levels_line(measurement)}"),
         caption_justify="left",
     )
     table.add_column("")
@@ -82,6 +82,16 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
+def _levels_line(measurement: Measurement) -> str:
+    """What the cycles and the joules are prices of."""
+    if measurement.levels == 2:  # noqa: PLR2004
+        return "levels priced: L1, last level, memory; energies are estimated"
+    return (
+        "levels priced: L1, L2, last level, memory; energies are estimated, of two levels: "
+        "none is known for L2"
+    )
+
+
 def _origin(workload: ModelWorkload) -> str:
     return "drawn at random" if workload.data is None else f"from {workload.data}"
 
@@ -101,11 +111,10 @@ def _digits(value: float) -> str:
 
 def machines_costs_table(measurement: Measurement) -> Table:
     """The costs on each machine side by side."""
-    levels = "L1, L2, last level, memory" if measurement.levels == 3 else "L1, last level, memory"  # noqa: PLR2004
     table = Table(
         title=Text("costs in Mcycles by machine"),
         title_justify="left",
-        caption=f"levels priced: {levels}; energies are estimated",
+        caption=_levels_line(measurement),
         caption_justify="left",
     )
     table.add_column("machine")

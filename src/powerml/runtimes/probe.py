@@ -1,8 +1,8 @@
 """Look at a model in a process of its own: a damaged file may take the process down that reads it.
 
-Reads one JSON object from standard input, ``{"runtime": ..., "path": ..., "shapes": ...}``, and
-writes one to standard output: ``{"inputs": [...]}`` or ``{"error": ...}``. With shapes the model is
-run once, on zeros.
+Reads one JSON object from standard input, ``{"runtime": ..., "path": ..., "inputs": ...}``, and
+writes one to standard output: ``{"inputs": [...]}`` or ``{"error": ...}``. `inputs` is null, or an
+``.npz`` with the arrays on which the model is run once.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ def main() -> None:
     os.write(RESULT, json.dumps(answer).encode())
 
 
-def _look(runtime: str, path: str, shapes: list[list[int]] | None) -> dict[str, Any]:
+def _look(runtime: str, path: str, inputs: str | None) -> dict[str, Any]:
     chosen = find_runtime(runtime)
     chosen.start()
-    given = None if shapes is None else [tuple(shape) for shape in shapes]
-    session = chosen.load(path, given)
-    if given is not None:
-        pairs = zip(session.inputs, given, strict=True)
-        session.run({one.name: np.zeros(shape, one.dtype) for one, shape in pairs})
+    if inputs is None:
+        session = chosen.load(path)
+    else:
+        with np.load(inputs, allow_pickle=False) as archive:
+            arrays = list(archive.values())
+        session = chosen.load(path, [array.shape for array in arrays])
+        pairs = zip(session.inputs, arrays, strict=True)
+        session.run({one.name: array for one, array in pairs})
     return {"inputs": [one.model_dump() for one in session.inputs]}
 
 
