@@ -285,3 +285,24 @@ def test_how_to_measure_is_checked_first(run: Run, option: str, value: str, told
         code, _, err = run(*command, option, value)
         assert (code, len(err.splitlines())) == (2, 1)
         assert told in err
+
+
+def test_a_machine_of_ones_own_may_be_named_among_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    built_in = Path(powerml.__file__).parent / "machines" / "epyc-7601.toml"
+    path.write_text(built_in.read_text(encoding="utf-8"), encoding="utf-8")
+
+    def named(*names: str) -> list[str]:
+        found = cli._machines(list(names), [path])
+        return [one if isinstance(one, str) else one.name for one in found]
+
+    assert named() == ["mine"]
+    assert named("mine,xeon-x5650") == ["mine", "xeon-x5650"]
+    assert named("xeon-x5650") == ["xeon-x5650", "mine"]
+
+
+@pytest.mark.parametrize("option", ["batch", "batch=", "=2", "batch=-1", "batch=two"])
+def test_a_dimension_that_cannot_be_read_is_refused(run: Run, option: str) -> None:
+    code, _, err = run("measure", "model.onnx", "--dim", option)
+    assert code == 2
+    assert "N at least 1" in err

@@ -204,3 +204,28 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         assert content == "first"
         assert not list((tmp_path / "s").glob(".best-*"))
         do_trial(study)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"alpha": 0.2}, "alpha is 0.5, not 0.2"),
+        (
+            {"other_machines": ("epyc-7601",), "profiles_digest": "q" * 64},
+            "machine is xeon-x5650, not xeon-x5650,epyc-7601:",
+        ),
+        ({"profiles_digest": "q" * 64}, "a machine's profile holds other numbers now"),
+    ],
+)
+def test_a_study_with_other_settings_says_which(
+    tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
+        do_trial(study)
+    with (
+        pytest.raises(StudyError) as caught,
+        open_study(tmp_path / "s", make_settings(**change), resume=True),
+    ):
+        pass
+    assert told in str(caught.value)
+    assert "digest" not in str(caught.value)

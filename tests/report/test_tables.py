@@ -273,3 +273,12 @@ def test_a_sample_says_so_and_how_far_it_may_be_off() -> None:
     text = _text(measurement_table(make_measurement(phases=[phase])))
     assert _row(text, "simulated steps") == ["5 of 68"]
     assert _row(text, "fidelity") == ["sampled, cost within 0.9%"]
+
+
+def test_three_levels_can_be_told_from_two() -> None:
+    two, three = (
+        " ".join(_text(measurement_table(make_measurement(levels=levels))).split())
+        for levels in (2, 3)
+    )
+    assert "levels priced: L1, last level, memory" in two
+    assert "levels priced: L1, L2, last level, memory" in three
