@@ -5,6 +5,7 @@ Pure functions.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from powerml.runtimes import Input
 from powerml.workload import DEFAULT_INFERENCE_BATCH, ModelInput
 
 __all__ = [
+    "digest_of_arrays",
     "inputs_from_arrays",
     "inputs_from_dataset",
     "open_dimensions_of",
@@ -127,6 +129,15 @@ def random_inputs(
         else:
             drawn[one.name] = rng.integers(0, 2, shape).astype(dtype)
     return drawn
+
+
+def digest_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the content of arrays, whatever their order."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def open_dimensions_of(

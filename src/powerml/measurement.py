@@ -10,12 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from powerml.cost import Accesses, Cost, per_image, price
 from powerml.counts import PhaseCounts
 from powerml.fingerprint import Fingerprint
-from powerml.machines import Geometry, Machine, up_to_l2
+from powerml.machines import THREE_LEVELS, Geometry, Machine, up_to_l2
 from powerml.workload import ModelWorkload, Workload
 
 __all__ = ["Measurement", "Phase", "Simulation", "price_phases"]
-
-THREE_LEVELS = 3
 
 
 class Phase(PhaseCounts):

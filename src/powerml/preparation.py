@@ -5,13 +5,11 @@ Everything that can be refused is refused here, before anything is started.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, select_backend
@@ -26,6 +24,7 @@ from powerml.datasets import (
 from powerml.errors import ModelError, UsageError
 from powerml.export import require_exporter
 from powerml.inputs import (
+    digest_of_arrays,
     inputs_from_arrays,
     inputs_from_dataset,
     open_dimensions_of,
@@ -238,7 +237,7 @@ def _to_be_run(
         allowed=wanted.allowed,
         inputs=inputs,
         data=wanted.data,
-        data_digest=_digest_of(arrays, dataset),
+        data_digest=_data_digest(arrays, dataset),
         backend=backend,
         seed=wanted.seed,
         deployment=Deployment(
@@ -261,16 +260,10 @@ def _data_for(
     return None, load_dataset(wanted.data, wanted.validation)
 
 
-def _digest_of(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | None) -> str | None:
+def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | None) -> str | None:
     if dataset is not None:
         return dataset.digest
-    if arrays is None:
-        return None
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return None if arrays is None else digest_of_arrays(arrays)
 
 
 def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, ModelFile]:

@@ -123,6 +123,19 @@ def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path:
     assert long > short
 
 
+def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
+    callgrind: CallgrindMeter,
+) -> None:
+    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
+    assert not isinstance(workload, Workload)
+    assert isinstance(material, ModelFile)
+    given = np.asfortranarray(np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
+    columns = replace(material, inputs={workload.inputs[0].name: given})
+    request = callgrind.staging.deployment(workload, workload.deployment, columns)
+    stored = (callgrind.folder / f"{request.data}-0.npy").read_bytes()
+    assert stored.endswith(np.arange(64, dtype=np.float32).tobytes())
+
+
 def test_a_model_that_fails_there_fails_its_measurement_alone(
     callgrind: CallgrindMeter,
 ) -> None:

@@ -28,6 +28,7 @@ from powerml.errors import MachineError, UsageError
 
 __all__ = [
     "DEFAULT_MACHINE",
+    "THREE_LEVELS",
     "Cache",
     "Geometry",
     "Machine",
@@ -44,7 +45,8 @@ __all__ = [
 
 DEFAULT_MACHINE = "xeon-x5650"  # the paper's, section 2.2
 ALL = "all"
-LEVELS = (2, 3)
+THREE_LEVELS = 3
+LEVELS = (2, THREE_LEVELS)
 
 Source = Annotated[str, Field(min_length=3)]
 
@@ -286,7 +288,7 @@ def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple
     if levels not in LEVELS:
         raise UsageError(f"levels is {levels}: give 2, or 3 to give L2 a price of its own")
     seen: dict[Geometry, tuple[Machine, ...]] = {}
-    lower = [up_to_l2(machine) for machine in machines] if levels == LEVELS[1] else []
+    lower = [up_to_l2(machine) for machine in machines] if levels == THREE_LEVELS else []
     for machine in [*machines, *lower]:
         geometry = machine.simulated_geometry
         seen[geometry] = (*seen.get(geometry, ()), machine)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from powerml.cost import Cost
 from powerml.counts import PhaseCounts
-from powerml.machines import Machine, Number
+from powerml.machines import THREE_LEVELS, Machine, Number
 from powerml.measurement import Measurement
 from powerml.ranking import objectives_by_machine, ranking
 from powerml.records import StudyRecord, TrialRecord
@@ -84,7 +84,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _levels_line(measurement: Measurement) -> str:
     """What the cycles and the joules are prices of."""
-    if measurement.levels == 2:  # noqa: PLR2004
+    if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
     return (
         "levels priced: L1, L2, last level, memory; energies are estimated, of two levels: "

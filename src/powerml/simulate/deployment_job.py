@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,9 @@ class DeploymentJob:
         for _ in range(2):
             yield
             for model in models:
-                session = _load(self._runtime, str(model), None, [])
+                session = self._runtime.load(str(model))
                 shape = tuple(1 if isinstance(n, str) else n for n in session.inputs[0].shape)
-                session = _load(self._runtime, str(model), [shape], [])
+                session = self._runtime.load(str(model), [shape])
                 feeds = _feeds(session, [np.zeros((WARM_UP_INFERENCES, *shape), np.float32)])
                 _infer(session, feeds)
 
@@ -60,7 +60,7 @@ class DeploymentJob:
         moments["built"] = time.monotonic()
         settle()
         valgrind.zero_stats()
-        session = _load(self._runtime, request.model, shapes, request.allowed)
+        session = self._runtime.load(request.model, shapes, request.allowed)
         blank = _feeds(session, [np.zeros((1, *one.shape[1:]), one.dtype) for one in inputs])
         _infer(session, blank)
         valgrind.mark("load")
@@ -98,13 +98,6 @@ def _cold_array(path: str) -> NDArray[Any]:
         pages = memoryview(mmap.mmap(-1, UNSEEN_BYTES + size_bytes))[UNSEEN_BYTES:]
         file.readinto(pages)
     return np.frombuffer(pages, dtype).reshape(shape)
-
-
-def _load(
-    runtime: Runtime, path: str, shapes: list[tuple[int, ...]] | None, allowed: list[str]
-) -> Session:
-    load: Callable[..., Session] = runtime.load
-    return load(path, shapes, allowed)
 
 
 def _feeds(session: Session, inputs: Sequence[NDArray[Any]]) -> list[Feed]:

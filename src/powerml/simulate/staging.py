@@ -21,6 +21,7 @@ from powerml.backend import import_keras
 from powerml.datasets import Dataset
 from powerml.errors import UsageError
 from powerml.export import export_model, export_topology
+from powerml.inputs import digest_of_arrays
 from powerml.models import external_files, file_digest
 from powerml.runtimes import Runtime, find_runtime
 from powerml.simulate.request import DeploymentRequest, Request
@@ -83,15 +84,13 @@ class Staging:
         ExportError
             The model cannot be exported for the runtime.
         """
-        inputs = _inputs(workload, deployment, material)
-        digest = hashlib.sha256()
-        for array in inputs:
-            digest.update(f"{array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        stem = digest.hexdigest()[:NAME_LENGTH]
+        # The worker reads rows in the order of C, whatever order they were given in.
+        inputs = [np.ascontiguousarray(one) for one in _inputs(workload, deployment, material)]
+        numbered = {str(number): array for number, array in enumerate(inputs)}
+        stem = digest_of_arrays(numbered)[:NAME_LENGTH]
         runtime = find_runtime(deployment.runtime)
         with self._lock:
-            for number, array in enumerate(inputs):
+            for number, array in numbered.items():
                 path = self._folder / f"{stem}-{number}.npy"
                 if not path.exists():
                     np.save(path, array)
@@ -121,11 +120,12 @@ class Staging:
         return self._once(name, lambda path: export_topology(workload, path))
 
     def _copy(self, material: ModelFile) -> str:
-        name = _short_name(file_digest(material.path).encode(), material.path.suffix)
+        suffix = material.path.suffix.lower()
+        name = _short_name(file_digest(material.path).encode(), suffix)
         beside = external_files(material.path)
         if beside:
             # The weights that an .onnx file keeps beside itself go by the names it gives them.
-            name = f"{name.removesuffix(material.path.suffix)}/model{material.path.suffix}"
+            name = f"{name.removesuffix(suffix)}/model{suffix}"
 
         def copy(path: Path) -> None:
             for weights in beside:
@@ -139,7 +139,7 @@ class Staging:
     def _for_runtime(
         self, material: ModelFile, workload: AnyWorkload, deployment: Deployment, runtime: Runtime
     ) -> str:
-        if material.path.suffix == runtime.suffix:
+        if material.path.suffix.lower() == runtime.suffix:
             return self._copy(material)
         described = f"{file_digest(material.path)} {deployment.batch_size}"
         name = _short_name(described.encode(), runtime.suffix)
