@@ -39,7 +39,7 @@ from powerml.preparation import make_deployment
 from powerml.problem import BATCH_SIZE, FIRST, Problem, reference_name
 from powerml.ranking import cost_ratios
 from powerml.records import StudyRecord, StudySettings, TrialRecord
-from powerml.samplers import DEFAULT_STARTUP_TRIALS, tpe
+from powerml.samplers import DEFAULT_STARTUP_TRIALS, make_sampler
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import Study, open_study, study_folder
 from powerml.topology import find_family, topology_of
@@ -252,7 +252,7 @@ class _Run:
             self._reference_counting = None if workload is None else self._count(workload)
         settings = self._problem.settings
         earlier = len(self._ended) + len(self._under_way)
-        sampler = tpe(settings.startup_trials, settings.seed, earlier)
+        sampler = make_sampler("tpe", settings.startup_trials, settings.seed, earlier)
         proposal, parameters = self._study.ask(self._problem.space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._problem.family, parameters)

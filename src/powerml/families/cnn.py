@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from powerml.structure import Layer
 from powerml.topology import Bounds
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ class Cnn:
         if len(input_shape) in IMAGE_RANKS:
             return None
         return f"cnn needs images (height, width[, channels]), these inputs are {input_shape}"
+
+    def layers(
+        self, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
+    ) -> tuple[Layer, ...]:
+        """The layers that `build` makes, from the input to the output."""
+        height, width, *channels = input_shape
+        filters, area = parameters["filters"], parameters["kernel"] ** 2
+        depths = [channels[0] if channels else 1] + [filters] * parameters["layers"]
+        pixels = height * width  # 'same' padding keeps them
+        return (
+            *(Layer("convolution", depth * area, filters, pixels) for depth in depths[:-1]),
+            Layer("dense", pixels * filters, DENSE_UNITS),
+            Layer("dense", DENSE_UNITS, classes),
+        )
 
     def build(
         self,

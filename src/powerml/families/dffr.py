@@ -5,10 +5,12 @@ Search space, activations, output and optimizer: section 2.5 of the paper (2018)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from powerml.structure import Layer
 from powerml.topology import Bounds
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ class Dffr:
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
         """Any shape fits: inputs are flattened."""
         return None if input_shape else "dffr needs inputs with at least one dimension"
+
+    def layers(
+        self, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
+    ) -> tuple[Layer, ...]:
+        """The layers that `build` makes, from the input to the output."""
+        width = parameters["width"]
+        inputs = [math.prod(input_shape)] + [width] * parameters["layers"]
+        hidden = (Layer("dense", fan_in, width) for fan_in in inputs[:-1])
+        return (*hidden, Layer("dense", inputs[-1], classes))
 
     def build(
         self,
