@@ -12,7 +12,7 @@ from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
 from powerml.records import TrialRecord
-from powerml.samplers import tpe
+from powerml.samplers import make_sampler
 from powerml.study import BEST, JOURNAL, LOCK, Study, open_study
 from tests.builders import make_settings
 
@@ -21,7 +21,7 @@ SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)
 
 def do_trial(study: Study, objective: float | None = 0.5) -> dict[str, int]:
     number = len(study.trials) + 1
-    trial, parameters = study.ask(SPACE, tpe(3, 0, number - 1))
+    trial, parameters = study.ask(SPACE, make_sampler("tpe", 3, 0, number - 1))
     study.tell(trial, record(number, objective))
     return parameters
 
@@ -59,7 +59,7 @@ def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
 def test_a_trial_that_was_running_is_asked_again_with_the_same_parameters(tmp_path: Path) -> None:
     with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
-        _, interrupted = study.ask(SPACE, tpe(3, 0, 1))
+        _, interrupted = study.ask(SPACE, make_sampler("tpe", 3, 0, 1))
     with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert do_trial(study) == interrupted
         assert [trial.number for trial in study.trials] == [1, 2]
@@ -68,7 +68,7 @@ def test_a_trial_that_was_running_is_asked_again_with_the_same_parameters(tmp_pa
 def test_a_trial_that_was_measured_but_not_told_is_not_done_again(tmp_path: Path) -> None:
     with open_study(tmp_path / "s", make_settings(), resume=False) as study:
         do_trial(study)
-        trial, _ = study.ask(SPACE, tpe(3, 0, 1))
+        trial, _ = study.ask(SPACE, make_sampler("tpe", 3, 0, 1))
         trial.set_user_attr("record", record(2, -1.0).model_dump(mode="json"))
     with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert [trial.objective for trial in study.trials] == [0.5, -1.0]
@@ -79,7 +79,7 @@ def test_an_interrupted_study_proposes_what_it_would_have_proposed(tmp_path: Pat
         whole = [do_trial(study, number / 10) for number in range(8)]
     with open_study(tmp_path / "parts", make_settings(), resume=False) as study:
         parts = [do_trial(study, number / 10) for number in range(3)]
-        study.ask(SPACE, tpe(3, 0, 3))
+        study.ask(SPACE, make_sampler("tpe", 3, 0, 3))
     with open_study(tmp_path / "parts", make_settings(), resume=True) as study:
         parts += [do_trial(study, number / 10) for number in range(3, 8)]
     assert whole == parts
