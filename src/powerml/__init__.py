@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from powerml.measurement import Measurement, Phase, Simulation
     from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
-    from powerml.objective import Weights
+    from powerml.objective import Objective, Weights, make_objective
     from powerml.records import StudyRecord, TrialRecord
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search import optimize
@@ -66,7 +66,7 @@ _HOMES = {
     ),
     "powerml.measurement": ("Measurement", "Phase", "Simulation"),
     "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
-    "powerml.objective": ("Weights",),
+    "powerml.objective": ("Objective", "Weights", "make_objective"),
     "powerml.records": ("StudyRecord", "TrialRecord"),
     "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
     "powerml.search": ("optimize",),
@@ -96,6 +96,7 @@ __all__ = [
     "ModelError",
     "ModelFile",
     "ModelWorkload",
+    "Objective",
     "OutputError",
     "Phase",
     "PowerMLError",
@@ -123,6 +124,7 @@ __all__ = [
     "load_machines",
     "machine_names",
     "make_meter",
+    "make_objective",
     "measure",
     "optimize",
     "parse_topology",

@@ -273,6 +273,13 @@ def optimize(
     data: Data = "mnist_small",
     alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="squared: eq. 2.6; linear: without the squares; constrained: the least cost of "
+            "those that score at least 0.97."
+        ),
+    ] = "squared",
     trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
     epochs: Epochs = 2,
     machine: MachineNames = None,
@@ -320,6 +327,7 @@ def optimize(
             data=data,
             alpha=alpha,
             beta=beta,
+            objective=objective,
             trials=trials,
             epochs=epochs,
             machine=_machines(machine, machine_file),

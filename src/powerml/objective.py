@@ -1,5 +1,6 @@
-"""Objective: eq. 2.6 of the paper, a pure function of costs, reference costs, score and weights.
+"""Objectives: what a search makes small. Pure functions of costs, score and weights.
 
+The first is eq. 2.6 of the paper,
 ``objective = alpha x (training cost)^2 + beta x (inference cost)^2 - gamma x score``, with costs
 relative to a reference and ``gamma = 1 - alpha - beta``. Smaller is better.
 """
@@ -7,11 +8,39 @@ relative to a reference and ``gamma = 1 - alpha - beta``. Smaller is better.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Protocol, TypeVar
 
-from powerml.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Weights", "objective"]
+from powerml.errors import UnknownNameError, UsageError
+
+__all__ = [
+    "DEFAULT_LEAST_SCORE",
+    "DEFAULT_OBJECTIVE",
+    "SCORE_TOLERANCE",
+    "Constrained",
+    "Linear",
+    "Objective",
+    "Squared",
+    "Weights",
+    "make_objective",
+    "objective_names",
+]
+
+DEFAULT_OBJECTIVE = "squared"
+DEFAULT_LEAST_SCORE = 0.97
+# Keras computes an accuracy in single precision: 95 right of 100 are 0.949999988.
+SCORE_TOLERANCE = 1e-6
+# Costs are relative, and no member of a shipped family costs a hundred of its references: a
+# thousand of them are behind every network that is fit, and a hundredth of score, which is worth
+# ten, moves further among the unfit than most costs do.
+UNFIT = 1000.0
+
+Amount = TypeVar("Amount", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -43,12 +72,128 @@ class Weights:
         return max(0.0, 1 - self.alpha - self.beta)
 
 
-def objective(
-    training_cost_ratio: float, inference_cost_ratio: float, score: float, weights: Weights
-) -> float:
-    """Eq. 2.6. The costs are relative to the reference's; the score is from 0 to 1."""
-    return (
-        weights.alpha * training_cost_ratio**2
-        + weights.beta * inference_cost_ratio**2
-        - weights.gamma * score
-    )
+class Objective(Protocol):
+    """A function of both costs and the score: dearer is never better, a better score never worse.
+
+    Whoever knows the costs of a network therefore knows that it can be no better than `value` of
+    them and a score of 1.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+
+    @property
+    def weights(self) -> Weights:
+        """Weights of the training and the inference cost."""
+
+    def value(
+        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
+    ) -> Amount:
+        """Smaller is better. Costs are relative to the reference's; the score is from 0 to 1.
+
+        Arrays are evaluated element by element, and broadcast.
+        """
+
+
+@dataclass(frozen=True)
+class Squared:
+    """Eq. 2.6. Costs above the reference's weigh more than their share, those below it less."""
+
+    weights: Weights
+    name: ClassVar[str] = "squared"
+
+    def value(
+        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
+    ) -> Amount:
+        """Eq. 2.6."""
+        return (
+            self.weights.alpha * training_cost_ratio**2
+            + self.weights.beta * inference_cost_ratio**2
+            - self.weights.gamma * score
+        )
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Eq. 2.6 without the squares: half the cost is worth the same wherever it is saved."""
+
+    weights: Weights
+    name: ClassVar[str] = "linear"
+
+    def value(
+        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
+    ) -> Amount:
+        """Weighted costs less the weighted score."""
+        return (
+            self.weights.alpha * training_cost_ratio
+            + self.weights.beta * inference_cost_ratio
+            - self.weights.gamma * score
+        )
+
+
+@dataclass(frozen=True)
+class Constrained:
+    """The cheapest of those that score at least `least_score`: the score is no part of the trade.
+
+    The value of a fit network is its mean cost, weighed by alpha and beta. An unfit one's is the
+    same and a penalty, larger than any such mean, that grows with how far the score falls short.
+
+    Raises
+    ------
+    UsageError
+        There is no cost to make small, or the least score is none.
+    """
+
+    weights: Weights
+    least_score: float = DEFAULT_LEAST_SCORE
+    name: ClassVar[str] = "constrained"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_score <= 1:
+            raise UsageError(f"the least score is {self.least_score}: give one from 0 to 1")
+        if self.weights.alpha + self.weights.beta == 0:
+            raise UsageError(
+                "alpha and beta are 0, and the objective constrained makes nothing but costs "
+                "small: give --alpha or --beta"
+            )
+
+    def value(
+        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
+    ) -> Amount:
+        """Mean cost, and a penalty where the score falls short."""
+        alpha, beta = self.weights.alpha, self.weights.beta
+        mean = (alpha * training_cost_ratio + beta * inference_cost_ratio) / (alpha + beta)
+        falls_short = score < self.least_score - SCORE_TOLERANCE
+        return mean + falls_short * (UNFIT * (1 + self.least_score - score))
+
+
+_MAKERS: Mapping[str, Callable[[Weights, float], Objective]] = MappingProxyType(
+    {
+        Squared.name: lambda weights, _: Squared(weights),
+        Linear.name: lambda weights, _: Linear(weights),
+        Constrained.name: Constrained,
+    }
+)
+
+
+def objective_names() -> tuple[str, ...]:
+    """Names of all objectives."""
+    return tuple(_MAKERS)
+
+
+def make_objective(
+    name: str, weights: Weights, least_score: float = DEFAULT_LEAST_SCORE
+) -> Objective:
+    """Find an objective by name; `least_score` matters to ``constrained`` alone.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none of that name.
+    UsageError
+        It cannot be made of these weights.
+    """
+    if name not in _MAKERS:
+        raise UnknownNameError("objective", name, objective_names())
+    return _MAKERS[name](weights, least_score)

@@ -18,8 +18,9 @@ class StudySettings(BaseModel):
     """What a study is; two runs with the same settings do the same trials.
 
     `reference` is the topology by which costs are normalised, with its batch size as in
-    ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. The objective is that of
-    `machine`; `other_machines` are priced too. `profiles_digest` is the SHA-256 of their profiles.
+    ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
+    function that is made small; it is that of `machine`, and `other_machines` are priced too.
+    `profiles_digest` is the SHA-256 of their profiles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class StudySettings(BaseModel):
     validation: float
     alpha: float
     beta: float
+    objective: str = "squared"
     epochs: int
     protocol: Protocol
     machine: str

@@ -33,7 +33,7 @@ from powerml.listener import Listener
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter
-from powerml.objective import Weights, objective
+from powerml.objective import DEFAULT_OBJECTIVE, Weights, make_objective
 from powerml.outcome import report, save_models
 from powerml.preparation import make_deployment
 from powerml.problem import BATCH_SIZE, FIRST, Problem, reference_name
@@ -73,6 +73,7 @@ def optimize(
     data: str = "mnist_small",
     alpha: float = DEFAULT_ALPHA,
     beta: float = DEFAULT_BETA,
+    objective: str = DEFAULT_OBJECTIVE,
     trials: int = DEFAULT_TRIALS,
     epochs: int = DEFAULT_EPOCHS,
     machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
@@ -98,7 +99,7 @@ def optimize(
     resume: bool = False,
     listener: Listener | None = None,
 ) -> StudyRecord:
-    """Search a family for the topology of the smallest objective (eq. 2.6).
+    """Search a family for the topology of the smallest objective.
 
     Parameters
     ----------
@@ -115,6 +116,9 @@ def optimize(
         is proposed before the `jobs` - 1 trials before it have ended.
     alpha, beta
         Weights of the training and the inference cost; the score weighs 1 - alpha - beta.
+    objective
+        ``squared`` for eq. 2.6; ``linear`` for the same without the squares; ``constrained`` for
+        the cheapest of those that score at least 0.97.
     trials
         How many topologies to evaluate in all, those of earlier runs included.
     reference
@@ -141,7 +145,7 @@ def optimize(
         The reference could not be measured, or no trial succeeded.
     """
     check_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
-    Weights(alpha, beta)
+    make_objective(objective, Weights(alpha, beta))
     options = meter_options(fidelity, error, jobs, limit_seconds)
     family, profiles = find_family(space), load_machines(machine)
     groups = geometries(profiles, levels)
@@ -161,6 +165,7 @@ def optimize(
         validation=validation,
         alpha=alpha,
         beta=beta,
+        objective=objective,
         epochs=epochs,
         protocol=check_protocol(protocol),
         machine=profiles[0].name,
@@ -212,7 +217,9 @@ class _Run:
         meters: Mapping[Geometry, Meter],
         listener: Listener,
     ) -> None:
+        settings = problem.settings
         self._problem = problem
+        self._objective = make_objective(settings.objective, Weights(settings.alpha, settings.beta))
         self._study = study
         self._meters = meters
         self._listener = listener
@@ -263,7 +270,7 @@ class _Run:
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
-        """Wait for the oldest trial, weigh it by eq. 2.6, and tell the study."""
+        """Wait for the oldest trial, weigh it by the objective, and tell the study."""
         candidate = self._under_way[0]
         record = TrialRecord(
             number=len(self._ended) + 1,
@@ -339,7 +346,7 @@ class _Run:
     def _evaluate(
         self, candidate: _Candidate, record: TrialRecord, reference: Measurement | None
     ) -> TrialRecord:
-        """Weigh one trial by eq. 2.6. One that was met before keeps its measurement."""
+        """Weigh one trial by the objective. One that was met before keeps its measurement."""
         if candidate.counting is None:
             return self._repeat(record)
         if candidate.failure is not None:
@@ -356,9 +363,7 @@ class _Run:
             "score": score,
             "training_cost_ratio": training,
             "inference_cost_ratio": inference,
-            "objective": objective(
-                training, inference, score, Weights(settings.alpha, settings.beta)
-            ),
+            "objective": self._objective.value(training, inference, score),
         }
         return record.model_copy(update=found)
 
