@@ -13,7 +13,7 @@ from powerml.records import StudyRecord, TrialRecord
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "measurement-1": Measurement,
-    "study-1": StudyRecord,
+    "study-2": StudyRecord,
     "trial-1": TrialRecord,
 }
 

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 import powerml
-from powerml import cli
+from powerml import cli, evaluation
 from powerml.counts import PhaseCounts
 from powerml.machines import Machine
 from tests.doubles import FormulaMeter
@@ -113,6 +113,8 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (["measure"], "Missing argument"),
         (["machines", "show", "pdp11"], "unknown machine 'pdp11'"),
         (["optimize", "--alpha", "0.8", "--beta", "0.3"], "alpha + beta is 1.1"),
+        (["optimize", "--objective", "cubic"], "unknown objective 'cubic'"),
+        (["optimize", "--max-inference-cost", "0.8y"], "max inference cost is 0.8y"),
         (["optimize", "--resume", "--study", "none"], "no study in"),
         (["optimise"], "No such command"),
     ],
@@ -306,3 +308,22 @@ def test_a_dimension_that_cannot_be_read_is_refused(run: Run, option: str) -> No
     code, _, err = run("measure", "model.onnx", "--dim", option)
     assert code == 2
     assert "N at least 1" in err
+
+
+def test_a_study_in_which_nothing_obeys_the_limits_ends_with_3(
+    run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "make_meter", lambda *_: FormulaMeter(machine))
+    command = ["optimize", "--trials", "2", "--jobs", "1", "--out", str(tmp_path)]
+    code, out, err = run(*command, "--max-training-cost", "1e3")
+    assert code == 3
+    assert "is above" in out
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        "powerml: error: none of 2 trials obeys the limits: the nearest is trial"
+    )
+    code, out, err = run(*command, "--min-score", "0", "--max-parameters", "1", "--json")
+    assert code == 3
+    study = powerml.StudyRecord.model_validate_json(out)
+    assert study.best is None
+    assert study.nearest is not None

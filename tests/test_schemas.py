@@ -98,8 +98,8 @@ def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
 
 def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
-    _validate(json.loads(make_study(trials=trials).to_json()), "study-1")
-    _validate(json.loads(make_study(reference=None).to_json()), "study-1")
+    _validate(json.loads(make_study(trials=trials).to_json()), "study-2")
+    _validate(json.loads(make_study(reference=None).to_json()), "study-2")
 
 
 @pytest.mark.parametrize(

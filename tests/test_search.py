@@ -13,7 +13,7 @@ import pytest
 
 import powerml
 from powerml import evaluation
-from powerml import search as search_module
+from powerml import run as run_module
 from powerml.counts import PhaseCounts
 from powerml.errors import (
     MeasurementError,
@@ -43,6 +43,11 @@ def search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
     return powerml.optimize("dffr", **{**arguments, **options})  # type: ignore[arg-type]
 
 
+def best_of(record: StudyRecord) -> TrialRecord:
+    assert record.best is not None
+    return record.best
+
+
 @pytest.fixture
 def meter(machine: Machine) -> FormulaMeter:
     return FormulaMeter(machine)
@@ -69,7 +74,7 @@ def test_objectives_are_eq_2_6_of_what_is_recorded(meter: FormulaMeter, tmp_path
             - 0.3 * trial.score
         )
     objectives = [trial.objective for trial in record.trials if trial.objective is not None]
-    assert record.best.objective == min(objectives)
+    assert best_of(record).objective == min(objectives)
 
 
 def test_costs_are_relative_to_the_first_trial_where_it_is_asked_for(
@@ -94,7 +99,7 @@ def test_the_saved_model_is_the_one_that_was_evaluated(meter: FormulaMeter, tmp_
     model = keras.saving.load_model(best / "model.keras", safe_mode=True)
     dataset = powerml.load_dataset("mnist_small")
     for split, score in (
-        (dataset.validation, record.best.score),
+        (dataset.validation, best_of(record).score),
         (dataset.test, record.test_score),
     ):
         inputs = dataset.inputs(split, scaled=True)
@@ -221,9 +226,10 @@ def test_the_score_is_averaged_over_seeds(meter: FormulaMeter, tmp_path: Path) -
 
 def test_the_papers_protocol_scores_on_the_test_split(meter: FormulaMeter, tmp_path: Path) -> None:
     record = search(meter, tmp_path, trials=2, protocol="paper")
-    assert record.best.measurement is not None
-    assert record.best.measurement.score_split == "test"
-    assert record.best.score == pytest.approx(record.test_score)
+    best = best_of(record)
+    assert best.measurement is not None
+    assert best.measurement.score_split == "test"
+    assert best.score == pytest.approx(record.test_score)
 
 
 def test_a_listener_hears_of_every_trial(meter: FormulaMeter, tmp_path: Path) -> None:
@@ -268,6 +274,10 @@ def test_studies_without_a_name_get_folders_of_their_own(
         ({"score_seeds": -1}, "score seeds is -1"),
         ({"alpha": -0.1}, "alpha is -0.1"),
         ({"alpha": 0.9, "beta": 0.2}, "alpha \\+ beta is 1.1"),
+        ({"objective": "cubed"}, "unknown objective 'cubed'"),
+        ({"objective": "constrained", "alpha": 0, "beta": 0}, "alpha and beta are 0"),
+        ({"max_training_cost": "cheap"}, "max training cost is cheap: give processor cycles"),
+        ({"min_score": 97}, "min score is 97"),
         ({"epochs": 0}, "epochs is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"machine": "xeon"}, "unknown machine 'xeon': did you mean 'xeon-8180'"),
@@ -356,10 +366,10 @@ class Told(BaseException):
 def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
-    end_trial = search_module._Run.end_trial
+    end_trial = run_module.Run.end_trial
     calls: list[int] = []
 
-    def interrupted(run: search_module._Run) -> None:
+    def interrupted(run: run_module.Run) -> None:
         calls.append(1)
         if len(calls) == 1:
             counting = run._under_way[1].counting
@@ -368,7 +378,7 @@ def test_a_trial_that_is_done_when_another_is_interrupted_is_kept(
             raise stop
         end_trial(run)
 
-    monkeypatch.setattr(search_module._Run, "end_trial", interrupted)
+    monkeypatch.setattr(run_module.Run, "end_trial", interrupted)
     monkeypatch.setattr(evaluation, "make_meter", lambda *_: StuckMeter(machine))
     with pytest.raises(stop):
         powerml.optimize("dffr", study="s", out=tmp_path, jobs=2, trials=4)
@@ -424,3 +434,44 @@ def test_with_keras_as_the_runtime_nothing_is_exported(meter: FormulaMeter, tmp_
     assert record.exported is None
     assert record.export_difference is None
     assert not (tmp_path / "s" / "best" / "model.onnx").exists()
+
+
+def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
+    # With alpha and beta at 0 the most accurate wins, whatever it costs.
+    free = search(meter, tmp_path, study="free", trials=6, alpha=0, beta=0)
+    limited = search(
+        meter, tmp_path, study="limited", trials=6, alpha=0, beta=0, max_training_cost="1x"
+    )
+    assert best_of(free).training_cost_ratio > 1  # type: ignore[operator]
+    assert best_of(limited).training_cost_ratio <= 1  # type: ignore[operator]
+    saved = TrialRecord.model_validate_json(
+        (tmp_path / "limited" / "best" / "trial.json").read_text()
+    )
+    assert saved == limited.best
+
+
+def test_where_nothing_obeys_the_limits_the_nearest_is_named_and_no_model_kept(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    record = search(meter, tmp_path, max_training_cost="1e3")
+    assert record.best is None
+    assert record.nearest is not None
+    costs = [trial.training_cost_ratio for trial in record.trials]
+    assert record.nearest.training_cost_ratio == min(cost for cost in costs if cost is not None)
+    assert not (tmp_path / "s" / "best").exists()
+    again = search(meter, tmp_path, max_training_cost="1e3", resume=True)
+    assert (again.best, again.nearest) == (None, record.nearest)
+
+
+def test_a_study_is_not_gone_on_with_under_other_limits(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    search(meter, tmp_path, trials=2)
+    with pytest.raises(StudyError, match="limits"):
+        search(meter, tmp_path, trials=3, min_score=0.5, resume=True)
+
+
+def test_trials_know_their_number_of_parameters(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2)
+    model = keras.saving.load_model(tmp_path / "s" / "best" / "model.keras", safe_mode=True)
+    assert best_of(record).parameters == model.count_params()

@@ -11,6 +11,7 @@ from filelock import FileLock
 from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
+from powerml.limits import make_limits
 from powerml.records import TrialRecord
 from powerml.samplers import make_sampler
 from powerml.study import BEST, JOURNAL, LOCK, Study, open_study
@@ -45,15 +46,6 @@ def test_trials_are_there_again_when_the_study_is_opened_again(tmp_path: Path) -
     with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert [trial.objective for trial in study.trials] == [0.5, None, -0.5]
         assert study.trials[1].failure == "crashed"
-        assert study.best == study.trials[2]
-
-
-def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
-    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
-        do_trial(study, 0.5)
-        do_trial(study, 0.5)
-        assert study.best is not None
-        assert study.best.number == 1
 
 
 def test_a_trial_that_was_running_is_asked_again_with_the_same_parameters(tmp_path: Path) -> None:
@@ -215,6 +207,7 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
             "machine is xeon-x5650, not xeon-x5650,epyc-7601:",
         ),
         ({"profiles_digest": "q" * 64}, "a machine's profile holds other numbers now"),
+        ({"limits": make_limits("0.8x")}, "max_training_cost is none, not 0.8 x"),
     ],
 )
 def test_a_study_with_other_settings_says_which(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer._click.exceptions import ClickException
 
-from powerml.errors import PowerMLError, UsageError
+from powerml.errors import LimitError, PowerMLError, UsageError
 from powerml.options import (
     DATA_HELP,
     AccessesName,
@@ -44,6 +44,7 @@ from powerml.options import (
 
 if TYPE_CHECKING:
     from powerml.machines import Machine
+    from powerml.records import StudyRecord
     from powerml.report.progress import StudyProgress
 
 __all__ = ["main"]
@@ -277,9 +278,20 @@ def optimize(
         str,
         typer.Option(
             help="squared: eq. 2.6; linear: without the squares; constrained: the least cost of "
-            "those that score at least 0.97."
+            "those that score at least --min-score, which is then 0.97 unless given."
         ),
     ] = "squared",
+    max_training_cost: Annotated[
+        str | None,
+        typer.Option(metavar="COST", help="Cycles, as in 1.5e9, or 0.8x for 0.8 references."),
+    ] = None,
+    max_inference_cost: Annotated[
+        str | None, typer.Option(metavar="COST", help="The same for the inference.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="The least score of the best, from 0 to 1.")
+    ] = None,
+    max_parameters: Annotated[int | None, typer.Option(help="The most weights and biases.")] = None,
     trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
     epochs: Epochs = 2,
     machine: MachineNames = None,
@@ -328,6 +340,10 @@ def optimize(
             alpha=alpha,
             beta=beta,
             objective=objective,
+            max_training_cost=max_training_cost,
+            max_inference_cost=max_inference_cost,
+            min_score=min_score,
+            max_parameters=max_parameters,
             trials=trials,
             epochs=epochs,
             machine=_machines(machine, machine_file),
@@ -353,15 +369,22 @@ def optimize(
             resume=resume,
             listener=listener,
         )
+    _show_study(record, json=json)
+
+
+def _show_study(record: StudyRecord, *, json: bool) -> None:
+    """Print what a study has found; raises ``LimitError`` where that is nothing."""
+    from powerml.report import studies
+
     if json:
         typer.echo(record.to_json())
-        return
-    from powerml.report.tables import best_lines, ranking_table, trials_table
-
-    _print(trials_table(record))
-    if record.settings.other_machines:
-        _print(ranking_table(record))
-    _print(*best_lines(record))
+    else:
+        _print(studies.trials_table(record))
+        if record.settings.other_machines:
+            _print(studies.ranking_table(record))
+        _print(*studies.best_lines(record))
+    if record.best is None:
+        raise LimitError(studies.no_best_line(record))
 
 
 def _print(*renderables: object) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from powerml.backend import import_keras
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, StudyError
 from powerml.export import CHECKED_IMAGES, export_checked
+from powerml.goal import make_goal, nearest, unit_of
 from powerml.listener import Listener
 from powerml.problem import Problem
-from powerml.records import StudyRecord
+from powerml.records import StudyRecord, TrialRecord
 from powerml.study import BEST, JOURNAL, Study
 from powerml.workload import Workload
 
@@ -49,10 +50,27 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     StudyError
         The folder does not hold the winner any more.
     """
-    best = study.best
-    if best is None or best.measurement is None:
-        reasons = sorted({trial.failure or "" for trial in study.trials})
+    trials, reference = study.trials, study.reference
+    if all(trial.failure is not None for trial in trials):
+        reasons = sorted({trial.failure or "" for trial in trials})
         raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
+    goal = make_goal(problem.settings, unit_of(reference, trials))
+    found = {
+        "folder": str(study.folder),
+        "settings": problem.settings,
+        "reference": reference,
+        "trials": trials,
+        "best": None,
+        "seconds": round(seconds, 3),
+    }
+    winners = goal.winners(trials)
+    if not winners:
+        return StudyRecord(**found, nearest=nearest(trials, goal.limits))
+    return StudyRecord(**{**found, **_prove(winners[0], problem, study, listener)})
+
+
+def _prove(best: TrialRecord, problem: Problem, study: Study, listener: Listener) -> dict[str, Any]:
+    """Score the winner's saved models on the test split and export the first."""
     saved = study.saved_best()
     if saved is None or (saved.topology, saved.batch_size) != (best.topology, best.batch_size):
         raise StudyError(
@@ -63,26 +81,20 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     import_keras()
     from powerml.training import score_saved
 
-    workload = best.measurement.workload
+    workload = None if best.measurement is None else best.measurement.workload
     if not isinstance(workload, Workload):
         raise TypeError(workload)
     paths = [study.folder / BEST / name for name in _model_names(problem.settings.score_seeds)]
-    test_score = fmean(score_saved(path, workload, problem.dataset) for path in paths)
-    exported = difference = None
+    found: dict[str, Any] = {
+        "best": best,
+        "test_score": fmean(score_saved(path, workload, problem.dataset) for path in paths),
+    }
     if workload.deployment is not None and workload.deployment.runtime != KERAS:
         listener.stage(f"exporting the best topology for {workload.deployment.runtime}")
         exported, difference = _export(paths[0], workload, problem.dataset)
-    return StudyRecord(
-        folder=str(study.folder),
-        settings=problem.settings,
-        reference=study.reference,
-        trials=study.trials,
-        best=best,
-        test_score=test_score,
-        exported=None if exported is None else str(exported.relative_to(study.folder)),
-        export_difference=difference,
-        seconds=round(seconds, 3),
-    )
+        found["exported"] = str(exported.relative_to(study.folder))
+        found["export_difference"] = difference
+    return found
 
 
 def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, float]:

@@ -11,6 +11,7 @@ from powerml.datasets import Dataset
 from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.records import StudySettings
+from powerml.structure import layers_of, parameter_count
 from powerml.topology import Family, Topology, parse_topology, topology_of
 from powerml.workload import Workload, make_workload
 
@@ -60,6 +61,13 @@ class Problem:
             seed=self.settings.seed,
             deployment=self.settings.deployment,
         )
+
+    def parameters(self, topology: Topology) -> int | None:
+        """Number of weights and biases, or None where the family does not tell its layers."""
+        layers = layers_of(
+            self.family, topology.parameters, self.dataset.input_shape, self.dataset.classes
+        )
+        return None if layers is None else parameter_count(layers)
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
         """Whether two trials do the same: batches larger than the data are all the data."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from powerml.goal import objective_of, unit_of
 from powerml.measurement import Measurement
-from powerml.objective import Weights, make_objective
 from powerml.records import StudyRecord
 
 __all__ = ["cost_ratios", "objectives_by_machine", "ranking"]
@@ -21,16 +21,15 @@ def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tu
 def objectives_by_machine(study: StudyRecord) -> dict[str, dict[int, float]]:
     """The objective of each trial that succeeded, by its number, on each machine of the study."""
     settings = study.settings
-    objective = make_objective(settings.objective, Weights(settings.alpha, settings.beta))
-    measured = [trial for trial in study.trials if trial.measurement is not None]
-    unit = study.reference or measured[0].measurement
+    objective = objective_of(settings)
+    unit = unit_of(study.reference, study.trials)
     found: dict[str, dict[int, float]] = {}
     for machine in (settings.machine, *settings.other_machines):
         found[machine] = {
             trial.number: objective.value(
                 *cost_ratios(trial.measurement, unit, machine), trial.score
             )
-            for trial in measured
+            for trial in study.trials
             if trial.measurement is not None and unit is not None and trial.score is not None
         }
     return found

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from powerml.cost import Accesses
 from powerml.counts import Fidelity
+from powerml.limits import Limits
 from powerml.measurement import Measurement
 from powerml.workload import Deployment, Protocol
 
@@ -20,7 +21,8 @@ class StudySettings(BaseModel):
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
     function that is made small; it is that of `machine`, and `other_machines` are priced too.
-    `profiles_digest` is the SHA-256 of their profiles.
+    `profiles_digest` is the SHA-256 of their profiles. What is reported as the best obeys the
+    `limits`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +34,7 @@ class StudySettings(BaseModel):
     alpha: float
     beta: float
     objective: str = "squared"
+    limits: Limits = Limits()
     epochs: int
     protocol: Protocol
     machine: str
@@ -54,7 +57,8 @@ class StudySettings(BaseModel):
 class TrialRecord(BaseModel):
     """One evaluated topology.
 
-    The costs are relative to the reference's. `repeats` is the number of the trial that met the
+    `parameters` is the number of weights and biases. The costs are relative to the reference's.
+    `repeats` is the number of the trial that met the
     topology first, where this one was not measured again. `failure` says why a trial has no
     measurement; everything that it lacks is None.
     """
@@ -64,6 +68,7 @@ class TrialRecord(BaseModel):
     number: int = Field(ge=1)
     topology: str
     batch_size: int
+    parameters: int | None = Field(default=None, ge=1)
     objective: float | None = None
     score: float | None = None
     training_cost_ratio: NonNegativeFloat | None = None
@@ -74,8 +79,9 @@ class TrialRecord(BaseModel):
 
 
 class StudyRecord(BaseModel):
-    """A finished study. JSON: ``powerml.study/1``.
+    """A finished study. JSON: ``powerml.study/2``.
 
+    `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
     `test_score` is the accuracy of the best topology on the test split, from 0 to 1, averaged
     over the `score_seeds` trainings. `reference` is None where the first trial is the reference.
     `exported` is the deployed model in the study's folder, and `export_difference` the largest
@@ -85,13 +91,14 @@ class StudyRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.study/1"] = Field(default="powerml.study/1", alias="schema")
+    schema_: Literal["powerml.study/2"] = Field(default="powerml.study/2", alias="schema")
     folder: str
     settings: StudySettings
     reference: Measurement | None
     trials: list[TrialRecord]
-    best: TrialRecord
-    test_score: float = Field(ge=0, le=1)
+    best: TrialRecord | None
+    nearest: TrialRecord | None = None
+    test_score: float | None = Field(default=None, ge=0, le=1)
     exported: str | None = None
     export_difference: NonNegativeFloat | None = None
     seconds: NonNegativeFloat

@@ -71,7 +71,7 @@ class Study:
         if stored is None:
             self._optuna.set_user_attr(SETTINGS, settings.model_dump(mode="json"))
             return
-        mine, theirs = settings.model_dump(), StudySettings.model_validate(stored).model_dump()
+        mine, theirs = _flat(settings), _flat(StudySettings.model_validate(stored))
         if changed := [name for name in mine if mine[name] != theirs[name]]:
             raise StudyError(
                 f"the study in {self.folder} has other settings: "
@@ -99,12 +99,6 @@ class Study:
         )
         records = [TrialRecord.model_validate(record) for record in stored if record is not None]
         return sorted(records, key=lambda record: record.number)
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The trial of the smallest objective, the first of equals; None before any succeeded."""
-        done = [(trial.objective, trial) for trial in self.trials if trial.objective is not None]
-        return min(done, key=lambda pair: pair[0])[1] if done else None
 
     @property
     def reference(self) -> Measurement | None:
@@ -179,6 +173,12 @@ class Study:
             return TrialRecord.model_validate_json(text)
         except (OSError, ValidationError):
             return None
+
+
+def _flat(settings: StudySettings) -> dict[str, Any]:
+    """Settings by name, the limits among them, each as it is written."""
+    limits = {name: "none" if one is None else str(one) for name, one in settings.limits}
+    return {**settings.model_dump(exclude={"limits"}), **limits}
 
 
 def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:

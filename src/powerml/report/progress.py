@@ -20,7 +20,7 @@ from rich.progress import (
 
 from powerml.listener import Listener
 from powerml.records import TrialRecord
-from powerml.report.tables import trial_line
+from powerml.report.studies import trial_line
 
 __all__ = ["StudyProgress", "stages"]
 

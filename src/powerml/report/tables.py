@@ -1,4 +1,4 @@
-"""Records as Rich tables. Pure: nothing is printed here."""
+"""Measurements and machines as Rich tables. Pure: nothing is printed here."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from powerml.cost import Cost
 from powerml.counts import PhaseCounts
 from powerml.machines import THREE_LEVELS, Machine, Number
 from powerml.measurement import Measurement
-from powerml.ranking import objectives_by_machine, ranking
-from powerml.records import StudyRecord, TrialRecord
 from powerml.workload import ModelWorkload, Workload
 
 __all__ = [
-    "best_lines",
     "machine_table",
     "machines_costs_table",
     "machines_table",
     "measurement_table",
-    "ranking_table",
-    "trial_line",
-    "trials_table",
 ]
 
 
@@ -146,134 +140,6 @@ def _fidelity(phase: PhaseCounts) -> str:
     if phase.fidelity == "exact":
         return "exact"
     return f"sampled, cost within {phase.error_bound:.1%}"
-
-
-def trials_table(study: StudyRecord) -> Table:
-    """All trials in order, the best in bold."""
-    table = Table(
-        title=Text(
-            f"{study.settings.family} on {study.settings.data}, "
-            f"alpha {study.settings.alpha:g}, beta {study.settings.beta:g}"
-        ),
-        title_justify="left",
-        caption="costs relative to "
-        + ("the first trial" if study.reference is None else study.reference.workload.title)
-        + f" on {study.settings.machine}; a smaller objective is better",
-        caption_justify="left",
-    )
-    table.add_column("trial", justify="right")
-    table.add_column("topology")
-    for heading in ("batch", "score", "training cost", "inference cost", "objective"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for trial in study.trials:
-        is_best = trial.number == study.best.number
-        table.add_row(*_cells(trial), _remark(trial, is_best), style="bold" if is_best else "")
-    return table
-
-
-def _cells(trial: TrialRecord) -> list[str]:
-    return [
-        str(trial.number),
-        trial.topology,
-        str(trial.batch_size),
-        _number(trial.score),
-        _number(trial.training_cost_ratio),
-        _number(trial.inference_cost_ratio),
-        _number(trial.objective),
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _remark(trial: TrialRecord, is_best: bool) -> Text:
-    if trial.failure is not None:
-        return Text("failed", style="red")
-    if is_best:
-        return Text("best")
-    return Text("" if trial.repeats is None else f"as trial {trial.repeats}")
-
-
-def trial_line(trial: TrialRecord) -> Text:
-    """One trial as one line, for while the study runs."""
-    head = f"trial {trial.number}: {trial.topology} batch {trial.batch_size}: "
-    if trial.failure is not None:
-        return Text(f"{head}failed: {trial.failure}")
-    return Text(
-        f"{head}score {_number(trial.score)}, training {_number(trial.training_cost_ratio)}, "
-        f"inference {_number(trial.inference_cost_ratio)}, objective {_number(trial.objective)}"
-        + ("" if trial.repeats is None else f" (as trial {trial.repeats})")
-    )
-
-
-def ranking_table(study: StudyRecord) -> Table:
-    """The objective of each trial on each machine, with its rank there."""
-    objectives = objectives_by_machine(study)
-    rankings = {machine: ranking(found) for machine, found in objectives.items()}
-    first = rankings[study.settings.machine]
-    differing = [machine for machine, order in rankings.items() if order != first]
-    best = {machine: order[0] for machine, order in rankings.items()}
-    if not differing:
-        said = "the ranking of the topologies is the same on all machines"
-    else:
-        said = f"the ranking differs from that of {study.settings.machine} on " + ", ".join(
-            differing
-        )
-        winners = len(set(best.values()))
-        said += "; the best is " + ("the same on all" if winners == 1 else "another")
-    table = Table(
-        title=Text("objective (rank) on each machine"),
-        title_justify="left",
-        caption=said,
-        caption_justify="left",
-    )
-    table.add_column("trial", justify="right")
-    table.add_column("topology")
-    for machine in rankings:
-        table.add_column(machine, justify="right")
-    for trial in study.trials:
-        if trial.number in objectives[study.settings.machine]:
-            table.add_row(
-                str(trial.number),
-                f"{trial.topology} batch {trial.batch_size}",
-                *[
-                    f"{objectives[machine][trial.number]:.4f} ({order.index(trial.number) + 1})"
-                    for machine, order in rankings.items()
-                ],
-            )
-    return table
-
-
-def best_lines(study: StudyRecord) -> list[Text]:
-    """The result of a study in words."""
-    best = study.best
-    split = "test" if study.settings.protocol == "paper" else "validation"
-    files = ["best/model.keras", *([study.exported] if study.exported else [])]
-    lines = [
-        Text(f"Best: {best.topology} batch {best.batch_size}", style="bold"),
-        Text(f"score {_number(best.score)} ({split}), {study.test_score:.3f} (test)"),
-        Text(
-            f"training cost {_relative(best.training_cost_ratio)}, "
-            f"inference cost {_relative(best.inference_cost_ratio)} the reference's"
-        ),
-        Text(f"results in {study.folder}: {', '.join(files)}, study.journal"),
-    ]
-    if study.export_difference is not None:
-        lines.append(
-            Text(
-                f"{study.exported} gives the outputs of best/model.keras to within "
-                f"{study.export_difference:.1g}, on test images"
-            )
-        )
-    failed = [trial for trial in study.trials if trial.failure is not None]
-    lines += [trial_line(trial) for trial in failed]
-    return lines
-
-
-def _relative(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.3f} x"
 
 
 def machines_table(machines: list[Machine]) -> Table:

@@ -1,0 +1,88 @@
+"""Goal: what a study looks for, and which of its trials that is. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from powerml.limits import RatioLimits
+from powerml.measurement import Measurement
+from powerml.objective import DEFAULT_LEAST_SCORE, Objective, Weights, make_objective
+from powerml.records import StudyRecord, StudySettings, TrialRecord
+
+__all__ = [
+    "SmallestObjective",
+    "goal_of",
+    "limits_of",
+    "make_goal",
+    "nearest",
+    "objective_of",
+    "unit_of",
+]
+
+
+@dataclass(frozen=True)
+class SmallestObjective:
+    """The trial of the smallest objective among those that obey the limits."""
+
+    objective: Objective
+    limits: RatioLimits
+
+    def winners(self, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """The best, the first of equals; nothing where no trial obeys the limits."""
+        worth = [
+            (trial.objective, trial.number, trial)
+            for trial in trials
+            if trial.objective is not None and self.limits.obeyed(trial)
+        ]
+        return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+
+
+def objective_of(settings: StudySettings) -> Objective:
+    """What a study makes small."""
+    least = settings.limits.min_score
+    return make_objective(
+        settings.objective,
+        Weights(settings.alpha, settings.beta),
+        DEFAULT_LEAST_SCORE if least is None else least,
+    )
+
+
+def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Measurement | None:
+    """What costs are relative to: the reference, or the first trial that was measured."""
+    if reference is not None:
+        return reference
+    return next((trial.measurement for trial in trials if trial.measurement is not None), None)
+
+
+def limits_of(settings: StudySettings, unit: Measurement | None) -> RatioLimits:
+    """A study's limits, with costs relative to its unit; without a unit nothing has a cost."""
+    limits = settings.limits
+    if unit is None:
+        return RatioLimits(min_score=limits.min_score, max_parameters=limits.max_parameters)
+    return limits.in_ratios(
+        unit.cost_cycles("training", settings.machine),
+        unit.cost_cycles("inference", settings.machine),
+    )
+
+
+def make_goal(settings: StudySettings, unit: Measurement | None) -> SmallestObjective:
+    """What a study with these settings looks for."""
+    return SmallestObjective(objective_of(settings), limits_of(settings, unit))
+
+
+def goal_of(study: StudyRecord) -> SmallestObjective:
+    """What a study that has ended was looking for."""
+    return make_goal(study.settings, unit_of(study.reference, study.trials))
+
+
+def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:
+    """The trial that is nearest to obeying the limits, the first of equals.
+
+    That is the one by which the limits are exceeded least, as `RatioLimits.excess` adds it up.
+    Trials that failed are not near anything.
+    """
+    distances = [
+        (limits.excess(trial), trial.number, trial) for trial in trials if trial.failure is None
+    ]
+    return min(distances, key=lambda one: one[:2])[2] if distances else None

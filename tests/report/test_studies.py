@@ -1,0 +1,131 @@
+"""A study as tables and lines: what was tried, what is best, and why something is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from powerml.cost import Cost
+from powerml.limits import make_limits
+from powerml.records import TrialRecord
+from powerml.report.studies import best_lines, no_best_line, ranking_table, trial_line, trials_table
+from powerml.report.tables import (
+    measurement_table,
+)
+from tests.builders import (
+    make_failed_trial,
+    make_measurement,
+    make_phase,
+    make_settings,
+    make_study,
+    make_trial,
+    make_workload_record,
+)
+from tests.report.rendered import row, shown
+
+
+def _on_two_machines(number: int, first: float, second: float) -> TrialRecord:
+    costs = {"xeon-x5650": Cost(cycles=first), "epyc-7601": Cost(cycles=second)}
+    phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
+    return make_trial(number=number, measurement=make_measurement(phases=phases))
+
+
+@pytest.mark.parametrize(
+    ("costs", "told"),
+    [
+        (((1e6, 1e6), (2e6, 2e6)), "the ranking of the topologies is the same on all machines"),
+        (((1e6, 2e6), (2e6, 1e6)), "differs from that of xeon-x5650 on epyc-7601; the best is"),
+    ],
+)
+def test_a_study_says_whether_its_ranking_changes_between_machines(
+    costs: tuple[tuple[float, float], ...], told: str
+) -> None:
+    trials = [_on_two_machines(number, *pair) for number, pair in enumerate(costs, 1)]
+    settings = make_settings(other_machines=("epyc-7601",))
+    text = shown(ranking_table(make_study(trials=trials, settings=settings, reference=None)))
+    assert told in text
+    assert "(1)" in text
+    assert "(2)" in text
+
+
+@pytest.mark.parametrize("data", ["[red]mine.npz", "a[/bold].npz", "[link=x]y[/link].npz"])
+def test_names_of_datasets_are_shown_as_they_are(data: str) -> None:
+    measurement = make_measurement(workload=make_workload_record(data=data))
+    assert data in shown(measurement_table(measurement))
+    study = make_study(settings=make_settings(data=data))
+    assert f"dffr on {data}," in shown(trials_table(study))
+
+
+def test_trials_with_scores_costs_and_the_best() -> None:
+    first = make_trial(objective=0.5, score=0.9)
+    best = make_trial(number=2, topology="dffr:layers=1,width=5", batch_size=99)
+    text = shown(trials_table(make_study(trials=[first, best], best=best)))
+    assert "dffr on mnist_small, alpha 0.5, beta 0.05" in text
+    assert "costs relative to dffr:layers=5,width=10 batch 64 on xeon-x5650" in text
+    assert "a smaller objective is better" in text
+    expected = ["dffr:layers=1,width=5", "99", "0.980", "0.750", "1.250", "-0.125", "best"]
+    assert row(text, "2") == expected
+    assert row(text, "1")[-1] == ""
+
+
+def test_without_a_reference_the_first_trial_is_it() -> None:
+    assert "costs relative to the first trial" in shown(trials_table(make_study(reference=None)))
+
+
+def test_failed_and_repeated_trials_show() -> None:
+    trials = [
+        make_trial(),
+        make_failed_trial("training crashed (SIGSEGV)", number=2),
+        make_trial(number=3, repeats=1),
+    ]
+    study = make_study(trials=trials)
+    text = shown(trials_table(study))
+    assert row(text, "2") == ["dffr:layers=2,width=16", "32", "-", "-", "-", "-", "failed"]
+    assert row(text, "3")[-1] == "as trial 1"
+    said = shown(*best_lines(study))
+    assert "trial 2: dffr:layers=2,width=16 batch 32: failed: training crashed (SIGSEGV)" in said
+
+
+def test_a_failed_trial_shows_no_zero() -> None:
+    text = shown(trials_table(make_study(trials=[make_trial(), make_failed_trial("x", number=2)])))
+    assert "0.000" not in text
+
+
+def test_a_trial_in_one_line() -> None:
+    assert trial_line(make_trial()).plain == (
+        "trial 1: dffr:layers=2,width=16 batch 32: "
+        "score 0.980, training 0.750, inference 1.250, objective -0.125"
+    )
+    assert trial_line(make_trial(number=4, repeats=1)).plain.endswith(" (as trial 1)")
+    failed = make_failed_trial("[red]killed[/red]", number=5)
+    assert trial_line(failed).plain.endswith("failed: [red]killed[/red]")
+
+
+@pytest.mark.parametrize(("protocol", "split"), [("default", "validation"), ("paper", "test")])
+def test_the_result_says_on_what_it_was_scored(protocol: str, split: str) -> None:
+    study = make_study(settings=make_settings(protocol=protocol), folder="out/[x]")
+    said = shown(*best_lines(study))
+    assert "Best: dffr:layers=2,width=16 batch 32" in said
+    assert f"score 0.980 ({split}), 0.970 (test)" in said
+    assert "training cost 0.750 x, inference cost 1.250 x the reference's" in said
+    assert "results in out/[x]:" in said
+
+
+def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks() -> None:
+    limits = make_limits(max_training_cost="0.7x", min_score=0.99)
+    trials = [make_trial(score=0.5), make_trial(number=2, score=0.98)]
+    study = make_study(
+        trials=trials, best=None, nearest=trials[1], settings=make_settings(limits=limits)
+    )
+    assert no_best_line(study) == (
+        "none of 2 trials obeys the limits: the nearest is trial 2, dffr:layers=2,width=16 "
+        "batch 32 (training cost 0.75 x is above 0.7 x, score 0.98 is below 0.99); "
+        "loosen the limits, or search on with more --trials and --resume"
+    )
+    text = shown(trials_table(study))
+    assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; score 0.5 is below 0.99"
+    assert "best" not in shown(*best_lines(study))
+
+
+def test_another_objective_is_named() -> None:
+    study = make_study(settings=make_settings(objective="linear"))
+    assert "alpha 0.5, beta 0.05, linear" in shown(trials_table(study))

@@ -1,0 +1,105 @@
+"""Goal: which trial of a study is the best, and which is nearest where none may be."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from powerml.cost import Cost
+from powerml.goal import SmallestObjective, limits_of, make_goal, nearest, objective_of, unit_of
+from powerml.limits import RatioLimits, make_limits
+from powerml.measurement import Measurement
+from powerml.objective import Constrained, Linear, Squared, Weights
+from powerml.records import TrialRecord
+from tests.builders import (
+    make_failed_trial,
+    make_measurement,
+    make_phase,
+    make_settings,
+    make_trial,
+)
+
+GOAL = SmallestObjective(Squared(Weights(0.5, 0.05)), RatioLimits(min_score=0.9))
+
+
+def _measured(training: float, inference: float) -> Measurement:
+    phases = [
+        make_phase(name, costs={"xeon-x5650": Cost(cycles=cycles)})
+        for name, cycles in (("training", training), ("inference", inference))
+    ]
+    return make_measurement(phases=phases)
+
+
+def test_the_best_obeys_the_limits_whatever_is_better() -> None:
+    trials = [
+        make_trial(number=1, objective=-0.5, score=0.6),
+        make_trial(number=2, objective=-0.1, score=0.95),
+        make_trial(number=3, objective=0.3, score=1.0),
+        make_failed_trial("crashed", number=4),
+    ]
+    assert GOAL.winners(trials) == [trials[1]]
+    assert GOAL.winners(trials[:1]) == []
+    assert GOAL.winners([]) == []
+
+
+def test_the_first_of_equals_is_the_best() -> None:
+    trials = [make_trial(number=number, objective=0.5) for number in (2, 3, 1)]
+    assert [trial.number for trial in GOAL.winners(trials)] == [1]
+
+
+def test_a_trial_without_a_score_is_never_the_best() -> None:
+    unlimited = SmallestObjective(GOAL.objective, RatioLimits())
+    assert unlimited.winners([make_trial(score=None, objective=None)]) == []
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            make_trial, objective=st.floats(-1, 1), score=st.floats(0, 1), measurement=st.none()
+        ),
+        max_size=6,
+    )
+)
+def test_no_trial_that_obeys_the_limits_is_better_than_the_best(trials: list[TrialRecord]) -> None:
+    obeying = [one.objective for one in trials if GOAL.limits.obeyed(one) and one.objective]
+    for winner in GOAL.winners(trials):
+        assert GOAL.limits.obeyed(winner)
+        assert winner.objective is not None
+        assert all(winner.objective <= objective for objective in obeying)
+    assert bool(GOAL.winners(trials)) or not obeying
+
+
+def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
+    wanted = RatioLimits(max_training_ratio=0.5, min_score=0.8)
+    trials = [
+        make_failed_trial("crashed", number=1),
+        make_trial(number=2, training_cost_ratio=0.5, score=0.4),  # 0.5 short
+        make_trial(number=3, training_cost_ratio=0.7, score=0.8),  # 0.4 too dear
+        make_trial(number=4, training_cost_ratio=0.7, score=0.9),
+        make_trial(number=5, training_cost_ratio=0.6, score=None),  # 0.2, and no score
+    ]
+    assert nearest(trials, wanted) == trials[2]
+    assert nearest(trials[:1], wanted) is None
+
+
+def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
+    chosen = make_settings(limits=make_limits("50", "0.5x", 0.9, 100))
+    reference = _measured(100, 10)
+    assert limits_of(chosen, reference) == RatioLimits(0.5, 0.5, 0.9, 100)
+    trials = [
+        make_failed_trial("crashed", number=1),
+        make_trial(number=2, measurement=_measured(200, 10)),
+    ]
+    assert unit_of(reference, trials) == reference
+    assert limits_of(chosen, unit_of(None, trials)) == RatioLimits(0.25, 0.5, 0.9, 100)
+    # Where nothing was measured no cost is known that could be limited.
+    assert limits_of(chosen, unit_of(None, trials[:1])) == RatioLimits(None, None, 0.9, 100)
+
+
+def test_a_study_has_the_objective_that_its_settings_name() -> None:
+    weights = Weights(0.5, 0.05)
+    assert objective_of(make_settings()) == Squared(weights)
+    assert objective_of(make_settings(objective="linear")) == Linear(weights)
+    constrained = make_settings(objective="constrained", limits=make_limits(min_score=0.5))
+    assert make_goal(constrained, None).objective == Constrained(weights, 0.5)
