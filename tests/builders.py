@@ -120,6 +120,13 @@ def make_failed_trial(failure: str, **fields: Any) -> TrialRecord:
     return make_trial(**{**nothing, "failure": failure, **fields})
 
 
+def make_pruned_trial(pruned: str, **fields: Any) -> TrialRecord:
+    """A trial that was counted but not trained."""
+    measurement = make_measurement(score=None, score_split=None, scores=[])
+    nothing = {"objective": None, "score": None, "measurement": measurement}
+    return make_trial(**{**nothing, "pruned": pruned, **fields})
+
+
 def make_settings(**fields: Any) -> StudySettings:
     ordinary = {
         "family": "dffr",

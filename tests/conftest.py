@@ -15,7 +15,7 @@ from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import MeterOptions
 from powerml.topology import parse_topology
 from powerml.workload import Workload, make_workload
-from tests.doubles import WorkloadMaker
+from tests.doubles import FormulaMeter, WorkloadMaker
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
 
@@ -29,6 +29,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     return load_machine(DEFAULT_MACHINE)
+
+
+@pytest.fixture
+def meter(machine: Machine) -> FormulaMeter:
+    return FormulaMeter(machine)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,36 @@ def test_the_first_of_equals_is_the_best() -> None:
     assert [trial.number for trial in GOAL.winners(trials)] == [1]
 
 
+def test_a_trial_is_ruled_out_by_a_limit_or_by_an_objective_out_of_reach() -> None:
+    best = make_trial(number=4, objective=-0.2, score=0.95)
+    unfit = make_trial(number=3, objective=-0.4, score=0.5)
+    # 0.5 x 0.6^2 + 0.05 - 0.45 = -0.22 with a score of 1
+    near = make_trial(training_cost_ratio=0.6, inference_cost_ratio=1, score=None)
+    # 0.5 x 0.7^2 + 0.05 - 0.45 = -0.155
+    far = make_trial(training_cost_ratio=0.7, inference_cost_ratio=1, score=None)
+    assert GOAL.ruled_out(near, [unfit, best]) is None
+    assert GOAL.ruled_out(far, [unfit, best]) == "cannot beat trial 4"
+    assert GOAL.ruled_out(far, [unfit]) is None
+    assert GOAL.ruled_out(far, []) is None
+    limited = SmallestObjective(GOAL.objective, RatioLimits(max_training_ratio=0.65))
+    assert limited.ruled_out(far, []) == "training cost 0.7 x is above 0.65 x"
+
+
+@settings(deadline=None)
+@given(st.floats(0, 3), st.floats(0, 3), st.floats(0, 1), st.floats(-1, 5))
+def test_what_is_ruled_out_could_not_have_become_the_best(
+    training: float, inference: float, score: float, best: float
+) -> None:
+    goal = SmallestObjective(GOAL.objective, RatioLimits())
+    earlier = [make_trial(objective=best, measurement=None)]
+    costs = {"training_cost_ratio": training, "inference_cost_ratio": inference}
+    trial = make_trial(number=2, **costs, score=None, objective=None, measurement=None)
+    if goal.ruled_out(trial, earlier):
+        trained = trial.model_copy(update={"score": score})
+        trained = trained.model_copy(update={"objective": goal.worth(trained)})
+        assert goal.winners([*earlier, trained]) == earlier
+
+
 def test_a_trial_without_a_score_is_never_the_best() -> None:
     unlimited = SmallestObjective(GOAL.objective, RatioLimits())
     assert unlimited.winners([make_trial(score=None, objective=None)]) == []

@@ -14,6 +14,7 @@ from powerml.counts import EVENTS
 from tests.builders import (
     make_failed_trial,
     make_measurement,
+    make_pruned_trial,
     make_study,
     make_trial,
 )
@@ -89,8 +90,9 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
         make_trial(),
         make_trial(number=2, repeats=1),
         make_failed_trial("training crashed (SIGSEGV)"),
+        make_pruned_trial("cannot beat trial 1"),
     ],
-    ids=["measured", "repeated", "failed"],
+    ids=["measured", "repeated", "failed", "pruned"],
 )
 def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
     _validate(_json(record), "trial-1")
@@ -100,6 +102,8 @@ def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
     _validate(json.loads(make_study(trials=trials).to_json()), "study-2")
     _validate(json.loads(make_study(reference=None).to_json()), "study-2")
+    none = make_study(best=None, nearest=make_trial(), test_score=None)
+    _validate(json.loads(none.to_json()), "study-2")
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Counting",
+    "count_parameters",
     "counting_threads",
     "measure",
     "meter_options",
     "open_meters",
+    "scored",
     "start_counting",
     "train_natively",
 ]
@@ -178,7 +180,8 @@ def measure(
         scores = []
         if isinstance(workload, Workload):
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
-        return counting.measurement(profiles, levels, wanted_accesses, scores)
+        measurement = counting.measurement(profiles, levels, wanted_accesses)
+        return scored(measurement, scores) if scores else measurement
 
 
 @contextlib.contextmanager
@@ -252,7 +255,6 @@ class Counting:
         machines: Sequence[Machine],
         levels: int,
         accesses: Accesses,
-        scores: Sequence[float],
     ) -> Measurement:
         """Wait for the counts and price them; raises ``MeasurementError``."""
         simulated = {geometry: future.result() for geometry, future in self.phases.items()}
@@ -264,9 +266,8 @@ class Counting:
             accesses=accesses,
             levels=cast(Literal[2, 3], levels),
             phases=price_phases(counted, machines, accesses, levels, self._images()),
-            score=fmean(scores) if scores else None,
-            score_split=_score_split(self.workload) if scores else None,
-            scores=list(scores),
+            score=None,
+            score_split=None,
             fingerprint=simulated[shown][1],
             simulations=[
                 Simulation(
@@ -345,6 +346,26 @@ def train_natively(
     return [train(workload, material, seed) for seed in seeds]
 
 
+def count_parameters(workload: Workload) -> int:
+    """Weights and biases of a topology whose family does not tell; raises ``TrainingError``."""
+    import_keras()
+    from powerml import training
+
+    return training.count_parameters(workload)
+
+
+def scored(measurement: Measurement, scores: Sequence[float]) -> Measurement:
+    """Add the scores of the natively trained models to the measurement of their workload."""
+    workload = measurement.workload
+    is_papers = isinstance(workload, Workload) and workload.protocol == "paper"
+    found = {
+        "score": fmean(scores),
+        "score_split": "test" if is_papers else "validation",
+        "scores": list(scores),
+    }
+    return measurement.model_copy(update=found)
+
+
 @contextlib.contextmanager
 def counting_threads(jobs: int) -> Iterator[Executor]:
     """Threads to count on. When something fails they are not waited for: the meter ends them."""
@@ -355,8 +376,3 @@ def counting_threads(jobs: int) -> Iterator[Executor]:
         threads.shutdown(wait=False, cancel_futures=True)
         raise
     threads.shutdown()
-
-
-def _score_split(workload: AnyWorkload) -> Literal["validation", "test"]:
-    is_papers = isinstance(workload, Workload) and workload.protocol == "paper"
-    return "test" if is_papers else "validation"

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import ExportError, SetupError
 from powerml.runtimes import Runtime, find_runtime, require_runtime
-from powerml.topology import find_family, parse_topology
 from powerml.workload import Workload
 
 __all__ = [
@@ -84,16 +83,9 @@ def export_topology(workload: Workload, path: Path) -> None:
     import_keras()
     from powerml import training
 
-    topology = parse_topology(workload.topology)
     with keras_alone():
         training.seed_everything(SEED)
-        model = training.build_model(
-            find_family(topology.family),
-            topology.parameters,
-            workload.input_shape,
-            workload.classes,
-            workload.protocol,
-        )
+        model = training.build_topology(workload)
     export_model(model, path, _batch_size(workload))
 
 

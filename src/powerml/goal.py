@@ -28,6 +28,26 @@ class SmallestObjective:
     objective: Objective
     limits: RatioLimits
 
+    def worth(self, trial: TrialRecord) -> float | None:
+        """The objective of a trial, or None where it was not trained."""
+        return None if trial.score is None else self._value(trial, trial.score)
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot become the best whatever its score, or None."""
+        if broken := self.limits.broken(trial):
+            return "; ".join(broken)
+        possible = self._value(trial, 1.0)
+        for best in self.winners(earlier):
+            if possible is not None and best.objective is not None and possible >= best.objective:
+                return f"cannot beat trial {best.number}"
+        return None
+
+    def _value(self, trial: TrialRecord, score: float) -> float | None:
+        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+        if training is None or inference is None:
+            return None
+        return self.objective.value(training, inference, score)
+
     def winners(self, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
         """The best, the first of equals; nothing where no trial obeys the limits."""
         worth = [

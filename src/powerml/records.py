@@ -55,12 +55,13 @@ class StudySettings(BaseModel):
 
 
 class TrialRecord(BaseModel):
-    """One evaluated topology.
+    """One proposed topology, and what became of it.
 
     `parameters` is the number of weights and biases. The costs are relative to the reference's.
-    `repeats` is the number of the trial that met the
-    topology first, where this one was not measured again. `failure` says why a trial has no
-    measurement; everything that it lacks is None.
+    `pruned` says why a trial was not trained: its size or its costs ruled it out. It has no score
+    and no objective, and where its size did, no measurement. `repeats` is the number of the trial
+    that met the topology first, where this one was not measured again. `failure` says why a trial
+    has no measurement. Everything that a trial lacks is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +75,7 @@ class TrialRecord(BaseModel):
     training_cost_ratio: NonNegativeFloat | None = None
     inference_cost_ratio: NonNegativeFloat | None = None
     measurement: Measurement | None = None
+    pruned: str | None = None
     repeats: int | None = None
     failure: str | None = None
 

@@ -1,4 +1,7 @@
-"""A run of a study: ask -> count -> train -> tell, trial after trial."""
+"""A run of a study: ask -> count -> train -> tell, trial after trial.
+
+A trial is counted first. Its costs may already rule it out, and then it is not trained.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,21 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
+from powerml.backend import import_keras
 from powerml.errors import MeasurementError, TrainingError
-from powerml.evaluation import Counting, counting_threads, start_counting, train_natively
-from powerml.goal import make_goal, objective_of, unit_of
+from powerml.evaluation import (
+    Counting,
+    count_parameters,
+    counting_threads,
+    scored,
+    start_counting,
+    train_natively,
+)
+from powerml.goal import SmallestObjective, make_goal, unit_of
+from powerml.limits import too_many_parameters
 from powerml.listener import Listener
 from powerml.machines import Geometry
 from powerml.measurement import Measurement
@@ -25,7 +38,7 @@ from powerml.ranking import cost_ratios
 from powerml.records import StudyRecord, TrialRecord
 from powerml.samplers import make_sampler
 from powerml.study import Study
-from powerml.topology import topology_of
+from powerml.topology import Topology, topology_of
 from powerml.workload import Workload
 
 if TYPE_CHECKING:
@@ -36,18 +49,27 @@ __all__ = ["Run"]
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A trial under way: proposed, natively trained, and being counted.
+    """A trial under way: proposed, and being counted.
 
-    `counting` is None where the topology was met before. `failure` says why it was not trained.
+    `counting` is None where the topology was met before, or where `pruned` says why it is not
+    even counted.
     """
 
     proposal: Trial
-    topology: str
-    batch_size: int
+    workload: Workload
     parameters: int | None
     counting: Counting | None = None
-    trained: Sequence[Trained] = ()
-    failure: str | None = None
+    pruned: str | None = None
+
+    @property
+    def topology(self) -> str:
+        """As in ``dffr:layers=2,width=16``."""
+        return self.workload.topology
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch."""
+        return self.workload.batch_size
 
 
 class Run:
@@ -61,7 +83,6 @@ class Run:
         listener: Listener,
     ) -> None:
         self._problem = problem
-        self._objective = objective_of(problem.settings)
         self._study = study
         self._meters = meters
         self._listener = listener
@@ -84,6 +105,8 @@ class Run:
                 while len(self._ended) < trials:
                     while len(self._under_way) < min(jobs, trials - len(self._ended)):
                         self.begin_trial()
+                    # It takes seconds, during which the simulator starts.
+                    import_keras()
                     self.end_trial()
             except BaseException as stop:
                 if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
@@ -92,28 +115,27 @@ class Run:
         return report(self._problem, self._study, time.monotonic() - started, self._listener)
 
     def begin_trial(self) -> None:
-        """Propose a topology, have it counted, and train it natively meanwhile.
+        """Propose a topology and have it counted.
 
         The reference is counted before the first trial; it needs no score.
         """
         if self._reference is None and self._reference_counting is None:
             workload = self._problem.reference_workload()
             self._reference_counting = None if workload is None else self._count(workload)
-        settings = self._problem.settings
-        earlier = len(self._ended) + len(self._under_way)
-        sampler = make_sampler("tpe", settings.startup_trials, settings.seed, earlier)
-        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        proposal, parameters = self._study.ask(self._problem.space, self._sampler())
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._problem.family, parameters)
-        size = self._problem.parameters(topology)
-        candidate = _Candidate(proposal, str(topology), batch_size, size)
+        workload = self._problem.workload(topology, batch_size)
+        candidate = _Candidate(proposal, workload, self._parameters(topology, workload))
         if not self._was_met(candidate):
-            workload = self._problem.workload(topology, batch_size)
-            candidate = self._train(replace(candidate, counting=self._count(workload)), workload)
+            most = self._problem.settings.limits.max_parameters
+            too_many = too_many_parameters(candidate.parameters, most)
+            counting = None if too_many else self._count(workload)
+            candidate = replace(candidate, counting=counting, pruned=too_many)
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
-        """Wait for the oldest trial, weigh it by the objective, and tell the study."""
+        """Wait for the oldest trial's costs, train it unless they rule it out, tell the study."""
         candidate = self._under_way[0]
         record = TrialRecord(
             number=len(self._ended) + 1,
@@ -121,22 +143,24 @@ class Run:
             batch_size=candidate.batch_size,
             parameters=candidate.parameters,
         )
-        reference = self._wait_for_reference()
+        trained: Sequence[Trained] = ()
+        self._wait_for_reference()
         try:
-            record = self._evaluate(candidate, record, reference)
+            counted = self._cost(candidate, record)
+            if counted.repeats is None and counted.pruned is None:
+                trained = self._train(candidate.workload)
+            record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
             record = record.model_copy(update={"failure": _one_line(error)})
-        if record.measurement is not None:
-            self._study.require_comparable(record.measurement)
-        if candidate.trained and record.number in self._winners(record):
-            self._study.save_best(record, partial(save_models, candidate.trained))
+        if trained and record in self._goal(record).winners([*self._ended, record]):
+            self._study.save_best(record, partial(save_models, trained))
         self._study.tell(candidate.proposal, record)
         self._under_way.popleft()
         self._ended.append(record)
         self._listener.trial_ended(record)
 
     def end_trials_that_are_done(self) -> None:
-        """Keep what was measured when the run is interrupted.
+        """Keep what was measured when the run is interrupted: train what is counted already.
 
         Without a reference of its own a study's first trial has to end first.
         """
@@ -151,73 +175,82 @@ class Run:
             elif in_order:
                 return
 
+    def _sampler(self) -> BaseSampler:
+        settings = self._problem.settings
+        earlier = len(self._ended) + len(self._under_way)
+        return make_sampler("tpe", settings.startup_trials, settings.seed, earlier)
+
     def _count(self, workload: Workload) -> Counting:
         return start_counting(
             self._threads, workload, self._problem.dataset, self._meters, self._listener.stage
         )
 
-    def _train(self, candidate: _Candidate, workload: Workload) -> _Candidate:
+    def _train(self, workload: Workload) -> Sequence[Trained]:
         settings = self._problem.settings
         seeds = range(settings.seed, settings.seed + settings.score_seeds)
+        return train_natively(workload, self._problem.dataset, seeds, self._listener.stage)
+
+    def _parameters(self, topology: Topology, workload: Workload) -> int | None:
+        """Number of weights and biases, or None where the network cannot be built."""
+        told = self._problem.parameters(topology)
+        if told is not None:
+            return told
         try:
-            trained = train_natively(workload, self._problem.dataset, seeds, self._listener.stage)
-        except TrainingError as error:
-            return replace(candidate, failure=_one_line(error))
-        return replace(candidate, trained=trained)
+            return count_parameters(workload)
+        except TrainingError:
+            return None
 
-    def _wait_for_reference(self) -> Measurement | None:
-        """Return what costs are relative to; None where that is the first trial, not yet ended."""
+    def _wait_for_reference(self) -> None:
         if self._reference is None and self._reference_counting is not None:
-            self._reference = self._study.reference = self._price(self._reference_counting, [])
-        return unit_of(self._reference, self._ended)
+            self._reference = self._study.reference = self._price(self._reference_counting)
 
-    def _price(self, counting: Counting, scores: Sequence[float]) -> Measurement:
+    def _price(self, counting: Counting) -> Measurement:
         settings = self._problem.settings
-        return counting.measurement(
-            self._problem.machines, settings.levels, settings.accesses, scores
-        )
+        return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
 
     def _was_met(self, candidate: _Candidate) -> bool:
-        """Whether another trial does the same: it has succeeded, or is under way."""
-        measured = [trial for trial in self._ended if trial.measurement is not None]
+        """Whether another trial does the same: it was measured, or is under way."""
         same = self._problem.are_the_same
         return any(same(one, candidate) for one in self._under_way) or any(
-            same(one, candidate) for one in measured
+            same(one, candidate) for one in self._ended if one.failure is None
         )
 
-    def _evaluate(
-        self, candidate: _Candidate, record: TrialRecord, reference: Measurement | None
-    ) -> TrialRecord:
-        """Weigh one trial by the objective. One that was met before keeps its measurement."""
+    def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
+        """Add what one trial costs. One that was met before keeps all that is known of it."""
+        if candidate.pruned is not None:
+            return record.model_copy(update={"pruned": candidate.pruned})
         if candidate.counting is None:
             return self._repeat(record)
-        if candidate.failure is not None:
-            raise TrainingError(candidate.failure)
-        settings = self._problem.settings
-        scores = [one.score for one in candidate.trained]
-        measurement = self._price(candidate.counting, scores)
+        measurement = self._price(candidate.counting)
+        self._study.require_comparable(measurement)
         # The first trial's costs are 1, as in the paper.
-        unit = reference or measurement
-        training, inference = cost_ratios(measurement, unit, settings.machine)
-        score = fmean(scores)
+        unit = unit_of(self._reference, self._ended) or measurement
+        training, inference = cost_ratios(measurement, unit, self._problem.settings.machine)
         found = {
             "measurement": measurement,
-            "score": score,
             "training_cost_ratio": training,
             "inference_cost_ratio": inference,
-            "objective": self._objective.value(training, inference, score),
         }
-        return record.model_copy(update=found)
+        record = record.model_copy(update=found)
+        pruned = self._goal(record).ruled_out(record, self._ended)
+        return record.model_copy(update={"pruned": pruned})
 
-    def _winners(self, record: TrialRecord) -> list[int]:
-        """Numbers of the trials that are what the study looks for, once `record` has ended."""
-        trials = [*self._ended, record]
-        goal = make_goal(self._problem.settings, unit_of(self._reference, trials))
-        return [trial.number for trial in goal.winners(trials)]
+    def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
+        """Add a trial's score and what it is worth, where it was trained."""
+        if record.measurement is None or not scores:
+            return record
+        found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}
+        record = record.model_copy(update=found)
+        return record.model_copy(update={"objective": self._goal(record).worth(record)})
+
+    def _goal(self, record: TrialRecord) -> SmallestObjective:
+        """What the study looks for, once a trial has ended."""
+        unit = unit_of(self._reference, [*self._ended, record])
+        return make_goal(self._problem.settings, unit)
 
     def _repeat(self, record: TrialRecord) -> TrialRecord:
         for earlier in self._ended:
-            if earlier.measurement is not None and self._problem.are_the_same(earlier, record):
+            if earlier.failure is None and self._problem.are_the_same(earlier, record):
                 mine = {
                     "number": record.number,
                     "batch_size": record.batch_size,

@@ -28,13 +28,15 @@ from powerml.fingerprint import require_comparable
 from powerml.measurement import Measurement
 from powerml.records import StudySettings, TrialRecord
 
-__all__ = ["BEST", "JOURNAL", "Study", "open_study", "study_folder"]
+__all__ = ["BEST", "JOURNAL", "QUANTITIES", "Study", "open_study", "study_folder"]
 
 JOURNAL = "study.journal"
 BEST = "best"
 RECORD = "trial.json"
 LOCK = ".lock"
 STUDY_NAME = "powerml"
+# What a sampler may read of a trial, whatever the study makes small.
+QUANTITIES = "powerml:quantities"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 PROBE_BYTES = 4096
 
@@ -142,15 +144,25 @@ class Study:
         return trial, dict(trial.params)
 
     def tell(self, trial: Trial, record: TrialRecord) -> None:
-        """Record a trial: first the whole record, then its value."""
+        """Record a trial: first what samplers read and the whole record, then its value."""
+        training, inference = record.training_cost_ratio, record.inference_cost_ratio
+        if training is not None and inference is not None:
+            known = {
+                "training_cost": training,
+                "inference_cost": inference,
+                "score": record.score,
+            }
+            trial.set_user_attr(QUANTITIES, known)
         trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
         self._tell(trial.number, record)
 
     def _tell(self, number: int, record: TrialRecord) -> None:
-        if record.objective is None:
-            self._optuna.tell(number, state=TrialState.FAIL)
-        else:
+        if record.objective is not None:
             self._optuna.tell(number, record.objective)
+        elif record.pruned is not None:
+            self._optuna.tell(number, state=TrialState.PRUNED)
+        else:
+            self._optuna.tell(number, state=TrialState.FAIL)
 
     def save_best(self, record: TrialRecord, save_models: Callable[[Path], None]) -> None:
         """Replace ``best/`` by a trial and its models, whole or not at all."""

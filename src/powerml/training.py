@@ -28,6 +28,8 @@ __all__ = [
     "SynchronousCallbacks",
     "Trained",
     "build_model",
+    "build_topology",
+    "count_parameters",
     "evaluate",
     "fit",
     "load_trainable",
@@ -169,6 +171,35 @@ def evaluate(
     return float(accuracy)
 
 
+def build_topology(workload: Workload) -> keras.Model:
+    """Build the network of a workload that is a topology."""
+    topology = parse_topology(workload.topology)
+    return build_model(
+        find_family(topology.family),
+        topology.parameters,
+        workload.input_shape,
+        workload.classes,
+        workload.protocol,
+    )
+
+
+def count_parameters(workload: Workload) -> int:
+    """Weights and biases of a topology's network, which is built for it.
+
+    Raises
+    ------
+    TrainingError
+        The framework failed.
+    """
+    try:
+        with keras_alone():
+            return int(build_topology(workload).count_params())
+    except Exception as error:  # frameworks raise whatever they like
+        raise TrainingError(
+            f"building {workload.topology} failed: {type(error).__name__}: {error}"
+        ) from error
+
+
 def train(workload: Workload, material: Material, seed: int) -> Trained:
     """Train a workload's model natively and score it.
 
@@ -190,14 +221,7 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
             if isinstance(material, ModelFile):
                 model = load_trainable(material.path, workload.allowed)
             else:
-                topology = parse_topology(workload.topology)
-                model = build_model(
-                    find_family(topology.family),
-                    topology.parameters,
-                    workload.input_shape,
-                    workload.classes,
-                    workload.protocol,
-                )
+                model = build_topology(workload)
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
             fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
             return Trained(model, _score(model, dataset, split, workload))

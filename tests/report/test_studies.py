@@ -15,6 +15,7 @@ from tests.builders import (
     make_failed_trial,
     make_measurement,
     make_phase,
+    make_pruned_trial,
     make_settings,
     make_study,
     make_trial,
@@ -129,3 +130,27 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks
 def test_another_objective_is_named() -> None:
     study = make_study(settings=make_settings(objective="linear"))
     assert "alpha 0.5, beta 0.05, linear" in shown(trials_table(study))
+
+
+def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None:
+    pruned = make_pruned_trial("cannot beat trial 1", number=2)
+    study = make_study(trials=[make_trial(), pruned])
+    topology = "dffr:layers=2,width=16"
+    told = "pruned: cannot beat trial 1"
+    assert row(shown(trials_table(study)), "2") == [
+        topology, "32", "-", "0.750", "1.250", "-", told,
+    ]  # fmt: skip
+    assert trial_line(pruned).plain == (
+        f"trial 2: {topology} batch 32: training 0.750, inference 1.250, {told}"
+    )
+    again = pruned.model_copy(update={"number": 3, "repeats": 2})
+    assert trial_line(again).plain.endswith(f"{told} (as trial 2)")
+
+
+def test_only_trials_that_were_trained_are_ranked() -> None:
+    trials = [make_trial(), make_pruned_trial("cannot beat trial 1", number=2)]
+    text = shown(ranking_table(make_study(trials=trials, reference=None)))
+    assert "│     1 │" in text
+    assert "│     2 │" not in text
+    empty = make_study(trials=trials[1:], best=None, nearest=trials[1], reference=None)
+    assert "│     2 │" not in shown(ranking_table(empty))

@@ -66,6 +66,8 @@ def _remark(trial: TrialRecord, limits: RatioLimits, *, is_best: bool) -> Text:
         return Text("failed", style="red")
     if is_best:
         return Text("best")
+    if trial.pruned is not None:
+        return Text(f"pruned: {trial.pruned}", style="dim")
     repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
     return Text("; ".join(repeated + limits.broken(trial)))
 
@@ -75,10 +77,16 @@ def trial_line(trial: TrialRecord) -> Text:
     head = f"trial {trial.number}: {trial.topology} batch {trial.batch_size}: "
     if trial.failure is not None:
         return Text(f"{head}failed: {trial.failure}")
+    costs = (
+        f"training {_number(trial.training_cost_ratio)}, "
+        f"inference {_number(trial.inference_cost_ratio)}"
+    )
+    repeated = "" if trial.repeats is None else f" (as trial {trial.repeats})"
+    if trial.pruned is not None:
+        return Text(f"{head}{costs}, pruned: {trial.pruned}{repeated}")
     return Text(
-        f"{head}score {_number(trial.score)}, training {_number(trial.training_cost_ratio)}, "
-        f"inference {_number(trial.inference_cost_ratio)}, objective {_number(trial.objective)}"
-        + ("" if trial.repeats is None else f" (as trial {trial.repeats})")
+        f"{head}score {_number(trial.score)}, {costs}, objective {_number(trial.objective)}"
+        f"{repeated}"
     )
 
 
