@@ -26,6 +26,7 @@ from powerml.listener import Listener
 from powerml.machines import Machine
 from powerml.ranking import objectives_by_machine
 from powerml.records import StudyRecord, TrialRecord
+from powerml.samplers import sampler_names
 from powerml.workload import AnyWorkload, Material, Workload
 from tests.doubles import FormulaMeter
 from tests.searches import REFERENCE, best_of, search
@@ -254,6 +255,7 @@ def test_studies_without_a_name_get_folders_of_their_own(
         ({"score_seeds": -1}, "score seeds is -1"),
         ({"alpha": -0.1}, "alpha is -0.1"),
         ({"alpha": 0.9, "beta": 0.2}, "alpha \\+ beta is 1.1"),
+        ({"sampler": "tpa"}, "unknown sampler 'tpa': did you mean 'tpe'"),
         ({"objective": "cubed"}, "unknown objective 'cubed'"),
         ({"objective": "constrained", "alpha": 0, "beta": 0}, "alpha and beta are 0"),
         ({"max_training_cost": "cheap"}, "max training cost is cheap: give processor cycles"),
@@ -416,3 +418,14 @@ def test_with_keras_as_the_runtime_nothing_is_exported(meter: FormulaMeter, tmp_
     assert record.exported is None
     assert record.export_difference is None
     assert not (tmp_path / "s" / "best" / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("sampler", [name for name in sampler_names() if name != "tpe"])
+def test_every_sampler_searches_and_says_that_it_did(
+    meter: FormulaMeter, tmp_path: Path, sampler: str
+) -> None:
+    one, other = (search(meter, tmp_path, study=name, sampler=sampler) for name in ("a", "b"))
+    assert one.settings.sampler == sampler
+    assert _results(one) == _results(other)
+    with pytest.raises(StudyError, match=f"sampler is {sampler}, not tpe"):
+        search(meter, tmp_path, study="a", sampler="tpe", resume=True)

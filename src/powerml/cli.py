@@ -310,6 +310,9 @@ def optimize(
             show_default="the family's own",
         ),
     ] = None,
+    sampler: Annotated[
+        str, typer.Option(help="What proposes topologies: tpe, gp, random or nsga2.")
+    ] = "tpe",
     startup_trials: Annotated[int, typer.Option(help="Trials drawn at random first.")] = 3,
     score_seeds: Annotated[int, typer.Option(help="Trainings that a score is averaged over.")] = 1,
     seed: Seed = 0,
@@ -355,6 +358,7 @@ def optimize(
             inferences=inferences,
             validation=validation,
             reference=reference,
+            sampler=sampler,
             startup_trials=startup_trials,
             score_seeds=score_seeds,
             seed=seed,

@@ -44,7 +44,7 @@ class StudySettings(BaseModel):
     accesses: Accesses
     deployment: Deployment | None = None
     reference: str
-    sampler: Literal["tpe"] = "tpe"
+    sampler: str = "tpe"
     startup_trials: int
     score_seeds: int
     seed: int

@@ -178,7 +178,7 @@ class Run:
     def _sampler(self) -> BaseSampler:
         settings = self._problem.settings
         earlier = len(self._ended) + len(self._under_way)
-        return make_sampler("tpe", settings.startup_trials, settings.seed, earlier)
+        return make_sampler(settings.sampler, settings.startup_trials, settings.seed, earlier)
 
     def _count(self, workload: Workload) -> Counting:
         return start_counting(

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from powerml.backend import select_backend
 from powerml.cost import check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.errors import UnknownNameError
 from powerml.evaluation import (
     meter_options,
     open_meters,
@@ -32,7 +33,7 @@ from powerml.preparation import make_deployment
 from powerml.problem import Problem, reference_name
 from powerml.records import StudyRecord, StudySettings
 from powerml.run import Run
-from powerml.samplers import DEFAULT_STARTUP_TRIALS
+from powerml.samplers import DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import open_study, study_folder
 from powerml.topology import find_family, topology_of
@@ -47,12 +48,14 @@ __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_BETA",
     "DEFAULT_OUT",
+    "DEFAULT_SAMPLER",
     "DEFAULT_TRIALS",
     "optimize",
 ]
 
 DEFAULT_TRIALS = 10  # the paper, section 3
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
+DEFAULT_SAMPLER = "tpe"
 DEFAULT_OUT = "powerml-studies"
 
 
@@ -78,6 +81,7 @@ def optimize(
     inferences: int = DEFAULT_INFERENCES,
     validation: float = DEFAULT_VALIDATION,
     reference: str | None = None,
+    sampler: str = DEFAULT_SAMPLER,
     startup_trials: int = DEFAULT_STARTUP_TRIALS,
     score_seeds: int = 1,
     seed: int = 0,
@@ -122,6 +126,8 @@ def optimize(
     reference
         What costs are relative to: a topology, measured with its family's reference batch size;
         ``first`` for the first trial, as in the paper; None for the family's own.
+    sampler
+        What proposes topologies: ``tpe``, ``gp``, ``random`` or ``nsga2``.
     startup_trials
         How many trials are drawn at random before the sampler learns from them.
     score_seeds
@@ -149,6 +155,8 @@ def optimize(
     """
     check_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
     make_objective(objective, Weights(alpha, beta))
+    if sampler not in sampler_names():
+        raise UnknownNameError("sampler", sampler, sampler_names())
     if objective == Constrained.name and min_score is None:
         min_score = DEFAULT_LEAST_SCORE
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
@@ -182,6 +190,7 @@ def optimize(
         accesses=check_accesses(accesses),
         deployment=deployment,
         reference=reference_name(family, reference),
+        sampler=sampler,
         startup_trials=startup_trials,
         score_seeds=score_seeds,
         seed=seed,
