@@ -16,6 +16,8 @@ import typer
 
 import powerml
 from powerml import cli, evaluation
+from powerml.commands.choices import machines_of
+from powerml.commands.console import command_to_resume
 from powerml.counts import PhaseCounts
 from powerml.machines import Machine
 from tests.doubles import FormulaMeter
@@ -190,7 +192,7 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "argv", ["powerml", "optimize", "--trials", "5"])
     progress = StudyProgress(Console(stderr=True))
     progress.folder = Path("powerml-studies/my study")
-    assert cli._command_to_resume(progress) == (
+    assert command_to_resume(progress) == (
         "powerml optimize --trials 5 --study 'my study' --resume"
     )
 
@@ -204,7 +206,7 @@ def test_defaults_are_those_of_the_api(command: str) -> None:
         if name in api and api[name].default is not inspect.Parameter.empty and name != "machine":
             given, default = parameter.default, api[name].default
             assert str(given) == str(default) or (not given and not default), name
-    assert cli._machines(None, None) == [api["machine"].default]
+    assert machines_of(None, None) == [api["machine"].default]
 
 
 def test_every_command_has_an_example() -> None:
@@ -295,7 +297,7 @@ def test_a_machine_of_ones_own_may_be_named_among_the_others(tmp_path: Path) -> 
     path.write_text(built_in.read_text(encoding="utf-8"), encoding="utf-8")
 
     def named(*names: str) -> list[str]:
-        found = cli._machines(list(names), [path])
+        found = machines_of(list(names), [path])
         return [one if isinstance(one, str) else one.name for one in found]
 
     assert named() == ["mine"]

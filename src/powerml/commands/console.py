@@ -1,0 +1,79 @@
+"""Results on standard output, progress on standard error, and what is said when one is stopped."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from powerml.report.progress import StudyProgress
+
+__all__ = ["Terminated", "command_to_resume", "print_result", "stages_shown", "study_progress"]
+
+
+class Terminated(BaseException):
+    """SIGTERM came: clean up as after Ctrl-C."""
+
+
+def print_result(*renderables: object) -> None:
+    """Print tables and lines."""
+    from rich.console import Console
+
+    # A table in a file or a pipe must not be folded to 80 columns.
+    width = None if sys.stdout.isatty() else 160
+    console = Console(width=width, markup=False, emoji=False)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+@contextmanager
+def stages_shown() -> Iterator[Callable[[str], None]]:
+    """Show one stage after the other."""
+    from rich.console import Console
+
+    from powerml.report.progress import stages
+
+    with stages(Console(stderr=True)) as show:
+        yield show
+
+
+@contextmanager
+def study_progress() -> Iterator[StudyProgress]:
+    """Show the progress of a study; when it is interrupted, say how to go on."""
+    from rich.console import Console
+
+    from powerml.report.progress import StudyProgress
+
+    progress = StudyProgress(Console(stderr=True))
+    try:
+        with progress:
+            yield progress
+    except (KeyboardInterrupt, Terminated):
+        if progress.folder is not None:
+            _tell_how_to_resume(progress)
+        raise
+
+
+def _tell_how_to_resume(progress: StudyProgress) -> None:
+    if progress.finished_trials == 0:
+        message = "stopped before the first trial ended"
+    else:
+        message = (
+            f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
+            f"{progress.folder}. Go on with: {command_to_resume(progress)}"
+        )
+    typer.echo(f"powerml: {message}", err=True)
+
+
+def command_to_resume(progress: StudyProgress) -> str:
+    """The command that goes on with a study that was stopped."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    named = any(argument.split("=")[0] == "--study" for argument in arguments)
+    folder = progress.folder
+    study = [] if named or folder is None else ["--study", folder.name]
+    return shlex.join(["powerml", *arguments, *study, "--resume"])

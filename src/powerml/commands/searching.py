@@ -1,0 +1,160 @@
+"""``powerml optimize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powerml.commands.choices import machines_of
+from powerml.commands.console import print_result, study_progress
+from powerml.errors import LimitError
+from powerml.options import (
+    AccessesName,
+    Cache,
+    Data,
+    Epochs,
+    Error,
+    FidelityName,
+    InferenceBatch,
+    Inferences,
+    Jobs,
+    Json,
+    Levels,
+    LimitSeconds,
+    MachineFiles,
+    MachineNames,
+    MeterName,
+    ProtocolName,
+    RuntimeName,
+    Seed,
+    Validation,
+)
+
+if TYPE_CHECKING:
+    from powerml.records import StudyRecord
+
+__all__ = ["optimize"]
+
+
+def optimize(
+    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "dffr",
+    data: Data = "mnist_small",
+    alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="squared: eq. 2.6; linear: without the squares; constrained: the least cost of "
+            "those that score at least --min-score, which is then 0.97 unless given."
+        ),
+    ] = "squared",
+    max_training_cost: Annotated[
+        str | None,
+        typer.Option(metavar="COST", help="Cycles, as in 1.5e9, or 0.8x for 0.8 references."),
+    ] = None,
+    max_inference_cost: Annotated[
+        str | None, typer.Option(metavar="COST", help="The same for the inference.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="The least score of the best, from 0 to 1.")
+    ] = None,
+    max_parameters: Annotated[int | None, typer.Option(help="The most weights and biases.")] = None,
+    trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
+    epochs: Epochs = 2,
+    machine: MachineNames = None,
+    machine_file: MachineFiles = None,
+    levels: Levels = 2,
+    accesses: AccessesName = "data",
+    protocol: ProtocolName = "default",
+    runtime: RuntimeName = None,
+    inference_batch: InferenceBatch = None,
+    inferences: Inferences = 1,
+    validation: Validation = 0.1,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Topology that costs are relative to, or first.",
+            show_default="the family's own",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str, typer.Option(help="What proposes topologies: tpe, gp, random or nsga2.")
+    ] = "tpe",
+    startup_trials: Annotated[int, typer.Option(help="Trials drawn at random first.")] = 3,
+    score_seeds: Annotated[int, typer.Option(help="Trainings that a score is averaged over.")] = 1,
+    seed: Seed = 0,
+    meter: MeterName = "callgrind",
+    fidelity: FidelityName = "sampled",
+    error: Error = 0.01,
+    jobs: Jobs = None,
+    cache: Cache = True,
+    limit_seconds: LimitSeconds = 3600.0,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Name of the study's folder.", show_default="the next free one"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where study folders lie.")] = Path("powerml-studies"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a study stopped.")] = False,
+    json: Json = False,
+) -> None:
+    """Search a family for the best trade of accuracy, training cost and inference cost.
+
+    Example: powerml optimize --space dffr --alpha 0.5 --beta 0.05 --trials 10
+    """
+    import powerml
+
+    with study_progress() as listener:
+        record = powerml.optimize(
+            space,
+            data=data,
+            alpha=alpha,
+            beta=beta,
+            objective=objective,
+            max_training_cost=max_training_cost,
+            max_inference_cost=max_inference_cost,
+            min_score=min_score,
+            max_parameters=max_parameters,
+            trials=trials,
+            epochs=epochs,
+            machine=machines_of(machine, machine_file),
+            levels=levels,
+            accesses=accesses,
+            protocol=protocol,
+            runtime=runtime,
+            inference_batch=inference_batch,
+            inferences=inferences,
+            validation=validation,
+            reference=reference,
+            sampler=sampler,
+            startup_trials=startup_trials,
+            score_seeds=score_seeds,
+            seed=seed,
+            meter=meter,
+            fidelity=fidelity,
+            error=error,
+            jobs=jobs,
+            cache=cache,
+            limit_seconds=limit_seconds,
+            study=study,
+            out=out,
+            resume=resume,
+            listener=listener,
+        )
+    _show_study(record, json=json)
+
+
+def _show_study(record: StudyRecord, *, json: bool) -> None:
+    """Print what a study has found; raises ``LimitError`` where that is nothing."""
+    from powerml.report import studies
+
+    if json:
+        typer.echo(record.to_json())
+    else:
+        print_result(studies.trials_table(record))
+        if record.settings.other_machines:
+            print_result(studies.ranking_table(record))
+        print_result(*studies.best_lines(record))
+    if record.best is None:
+        raise LimitError(studies.no_best_line(record))
