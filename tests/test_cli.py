@@ -329,3 +329,16 @@ def test_a_study_in_which_nothing_obeys_the_limits_ends_with_3(
     study = powerml.StudyRecord.model_validate_json(out)
     assert study.best is None
     assert study.nearest is not None
+
+
+def test_a_front_is_printed_and_ends_with_0(
+    run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "make_meter", lambda *_: FormulaMeter(machine))
+    command = ["optimize", "--pareto", "--trials", "2", "--jobs", "1", "--out", str(tmp_path)]
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "Front: " in out
+    study = powerml.StudyRecord.model_validate_json(run(*command, "--json")[1])
+    assert study.front
+    assert study.best is None

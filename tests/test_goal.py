@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml.cost import Cost
-from powerml.goal import SmallestObjective, limits_of, make_goal, nearest, objective_of, unit_of
+from powerml.goal import (
+    ParetoFront,
+    SmallestObjective,
+    limits_of,
+    make_goal,
+    nearest,
+    objective_of,
+    unit_of,
+)
 from powerml.limits import RatioLimits, make_limits
 from powerml.measurement import Measurement
 from powerml.objective import Constrained, Linear, Squared, Weights
@@ -15,6 +23,7 @@ from tests.builders import (
     make_failed_trial,
     make_measurement,
     make_phase,
+    make_pruned_trial,
     make_settings,
     make_trial,
 )
@@ -132,4 +141,40 @@ def test_a_study_has_the_objective_that_its_settings_name() -> None:
     assert objective_of(make_settings()) == Squared(weights)
     assert objective_of(make_settings(objective="linear")) == Linear(weights)
     constrained = make_settings(objective="constrained", limits=make_limits(min_score=0.5))
-    assert make_goal(constrained, None).objective == Constrained(weights, 0.5)
+    assert objective_of(constrained) == Constrained(weights, 0.5)
+
+
+def test_a_study_of_the_front_weighs_nothing() -> None:
+    goal = make_goal(make_settings(pareto=True, limits=make_limits(min_score=0.5)), None)
+    assert goal == ParetoFront(RatioLimits(min_score=0.5))
+    assert goal.worth(make_trial()) is None
+
+
+def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
+    trials = [
+        make_trial(number=1, score=1.0, training_cost_ratio=3, inference_cost_ratio=1),
+        make_trial(number=2, score=0.9, training_cost_ratio=1, inference_cost_ratio=1),
+        make_trial(number=3, score=0.9, training_cost_ratio=1, inference_cost_ratio=1, repeats=2),
+        make_trial(number=4, score=0.9, training_cost_ratio=2, inference_cost_ratio=1),
+        make_trial(number=5, score=0.4, training_cost_ratio=0.1, inference_cost_ratio=0.1),
+        make_pruned_trial("x", number=6, training_cost_ratio=0.1),
+        make_failed_trial("crashed", number=7),
+    ]
+    goal = ParetoFront(RatioLimits(min_score=0.5))
+    assert [trial.number for trial in goal.winners(trials)] == [1, 2]
+    assert [trial.number for trial in ParetoFront(RatioLimits()).winners(trials)] == [1, 2, 5]
+
+
+def test_only_a_perfect_member_of_the_front_rules_a_trial_out() -> None:
+    perfect = make_trial(number=1, score=1.0, training_cost_ratio=2, inference_cost_ratio=1)
+    good = make_trial(number=2, score=0.99, training_cost_ratio=1, inference_cost_ratio=1)
+    goal = ParetoFront(RatioLimits(max_training_ratio=5))
+    dear, dearer = (
+        make_trial(training_cost_ratio=cost, inference_cost_ratio=1, score=None)
+        for cost in (1.5, 2.5)
+    )
+    assert goal.ruled_out(dear, [perfect, good]) is None
+    assert goal.ruled_out(dearer, [good]) is None
+    assert goal.ruled_out(dearer, [perfect, good]) == "cannot beat trial 1 in anything"
+    far = make_trial(training_cost_ratio=6, inference_cost_ratio=1, score=None)
+    assert goal.ruled_out(far, []) == "training cost 6 x is above 5 x"

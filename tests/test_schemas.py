@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from powerml.counts import EVENTS
+from powerml.records import Winner
 from tests.builders import (
     make_failed_trial,
     make_measurement,
@@ -104,6 +105,8 @@ def test_a_study_is_as_its_schema_says() -> None:
     _validate(json.loads(make_study(reference=None).to_json()), "study-2")
     none = make_study(best=None, nearest=make_trial(), test_score=None)
     _validate(json.loads(none.to_json()), "study-2")
+    front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
+    _validate(json.loads(front.to_json()), "study-2")
 
 
 @pytest.mark.parametrize(

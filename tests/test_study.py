@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -187,14 +188,43 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "model.keras").write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
+    first, second = record(1, 0.5), record(2, 0.1)
     with open_study(tmp_path / "s", make_settings(), resume=False) as study:
-        study.save_best(record(1, 0.5), save)
+        study.save_best([first], first, save)
         with pytest.raises(OSError, match="disk full"):
-            study.save_best(record(2, 0.1), fail)
-        assert study.saved_best() == record(1, 0.5)
+            study.save_best([second], second, fail)
+        assert study.holds(first)
         content = (tmp_path / "s" / BEST / "model.keras").read_text(encoding="utf-8")
         assert content == "first"
         assert not list((tmp_path / "s").glob(".best-*"))
+        do_trial(study)
+
+
+def test_a_front_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    def saving(text: str) -> Callable[[Path], None]:
+        def save(folder: Path) -> None:
+            (folder / "model.keras").write_text(text, encoding="utf-8")
+
+        return save
+
+    def fail(folder: Path) -> None:
+        raise OSError("disk full")
+
+    def found() -> dict[str, str]:
+        models = (tmp_path / "s" / BEST).glob("*/model.keras")
+        return {model.parent.name: model.read_text(encoding="utf-8") for model in models}
+
+    one, two, three = (record(number, None) for number in (1, 2, 3))
+    with open_study(tmp_path / "s", make_settings(pareto=True), resume=False) as study:
+        study.save_best([one], one, saving("one"))
+        study.save_best([one, two], two, saving("two"))
+        assert found() == {"trial-1": "one", "trial-2": "two"}
+        with pytest.raises(OSError, match="disk full"):
+            study.save_best([three], three, fail)
+        assert found() == {"trial-1": "one", "trial-2": "two"}
+        study.save_best([two, three], three, saving("three"))
+        assert found() == {"trial-2": "two", "trial-3": "three"}
+        assert [study.holds(trial) for trial in (one, two, three)] == [False, True, True]
         do_trial(study)
 
 
@@ -207,6 +237,7 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
             "machine is xeon-x5650, not xeon-x5650,epyc-7601:",
         ),
         ({"profiles_digest": "q" * 64}, "a machine's profile holds other numbers now"),
+        ({"pareto": True}, "pareto is False, not True"),
         ({"limits": make_limits("0.8x")}, "max_training_cost is none, not 0.8 x"),
     ],
 )

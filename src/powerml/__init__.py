@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from powerml.measurement import Measurement, Phase, Simulation
     from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
     from powerml.objective import Objective, Weights, make_objective
-    from powerml.records import StudyRecord, TrialRecord
+    from powerml.records import StudyRecord, TrialRecord, Winner
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search import optimize
     from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
@@ -68,7 +68,7 @@ _HOMES = {
     "powerml.measurement": ("Measurement", "Phase", "Simulation"),
     "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
     "powerml.objective": ("Objective", "Weights", "make_objective"),
-    "powerml.records": ("StudyRecord", "TrialRecord"),
+    "powerml.records": ("StudyRecord", "TrialRecord", "Winner"),
     "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
     "powerml.search": ("optimize",),
     "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
@@ -116,6 +116,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "Weights",
+    "Winner",
     "WorkerError",
     "Workload",
     "family_names",

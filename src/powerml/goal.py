@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from powerml.front import Point, covers, front
 from powerml.limits import RatioLimits
 from powerml.measurement import Measurement
 from powerml.objective import DEFAULT_LEAST_SCORE, Objective, Weights, make_objective
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 
 __all__ = [
+    "Goal",
+    "ParetoFront",
     "SmallestObjective",
     "goal_of",
     "limits_of",
@@ -19,6 +23,23 @@ __all__ = [
     "objective_of",
     "unit_of",
 ]
+
+
+class Goal(Protocol):
+    """What a study looks for."""
+
+    @property
+    def limits(self) -> RatioLimits:
+        """What it has to obey."""
+
+    def worth(self, trial: TrialRecord) -> float | None:
+        """The objective of a trial; None where there is none, or where it was not trained."""
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot win whatever its score, or None."""
+
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials that are looked for; none where no trial obeys the limits."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +63,7 @@ class SmallestObjective:
                 return f"cannot beat trial {best.number}"
         return None
 
-    def _value(self, trial: TrialRecord, score: float) -> float | None:
-        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
-        if training is None or inference is None:
-            return None
-        return self.objective.value(training, inference, score)
-
-    def winners(self, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best, the first of equals; nothing where no trial obeys the limits."""
         worth = [
             (trial.objective, trial.number, trial)
@@ -56,6 +71,48 @@ class SmallestObjective:
             if trial.objective is not None and self.limits.obeyed(trial)
         ]
         return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+
+    def _value(self, trial: TrialRecord, score: float) -> float | None:
+        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+        if training is None or inference is None:
+            return None
+        return self.objective.value(training, inference, score)
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """The trials that obey the limits and that no other is as good as in score and both costs."""
+
+    limits: RatioLimits
+
+    def worth(self, _trial: TrialRecord) -> float | None:
+        """Return None: the front weighs no quantity against another."""
+        return None
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot be on the front whatever its score, or None."""
+        if broken := self.limits.broken(trial):
+            return "; ".join(broken)
+        possible = _point(trial, score=1.0)
+        for member in self.winners(earlier):
+            point = _point(member, member.score)
+            if point is not None and possible is not None and covers(point, possible):
+                return f"cannot beat trial {member.number} in anything"
+        return None
+
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The front, in the order of the trials; of equals, the first."""
+        obeying = [trial for trial in trials if self.limits.obeyed(trial)]
+        found = [(_point(trial, trial.score), trial) for trial in obeying]
+        placed = [(point, trial) for point, trial in found if point is not None]
+        return [placed[place][1] for place in front([point for point, _ in placed])]
+
+
+def _point(trial: TrialRecord, score: float | None) -> Point | None:
+    training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+    if training is None or inference is None or score is None:
+        return None
+    return Point(score, training, inference)
 
 
 def objective_of(settings: StudySettings) -> Objective:
@@ -86,12 +143,15 @@ def limits_of(settings: StudySettings, unit: Measurement | None) -> RatioLimits:
     )
 
 
-def make_goal(settings: StudySettings, unit: Measurement | None) -> SmallestObjective:
+def make_goal(settings: StudySettings, unit: Measurement | None) -> Goal:
     """What a study with these settings looks for."""
-    return SmallestObjective(objective_of(settings), limits_of(settings, unit))
+    limits = limits_of(settings, unit)
+    if settings.pareto:
+        return ParetoFront(limits)
+    return SmallestObjective(objective_of(settings), limits)
 
 
-def goal_of(study: StudyRecord) -> SmallestObjective:
+def goal_of(study: StudyRecord) -> Goal:
     """What a study that has ended was looking for."""
     return make_goal(study.settings, unit_of(study.reference, study.trials))
 

@@ -1,11 +1,11 @@
-"""Outcome of a study: the winner's models, its score on the test split, and what is deployed."""
+"""Outcome of a study: the winners' models, their scores on the test split, what is deployed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from powerml.backend import import_keras
 from powerml.datasets import Dataset
@@ -14,8 +14,8 @@ from powerml.export import CHECKED_IMAGES, export_checked
 from powerml.goal import make_goal, nearest, unit_of
 from powerml.listener import Listener
 from powerml.problem import Problem
-from powerml.records import StudyRecord, TrialRecord
-from powerml.study import BEST, JOURNAL, Study
+from powerml.records import StudyRecord, TrialRecord, Winner
+from powerml.study import JOURNAL, Study
 from powerml.workload import Workload
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _model_names(count: int) -> list[str]:
 
 
 def report(problem: Problem, study: Study, seconds: float, listener: Listener) -> StudyRecord:
-    """Score the winner on the test split, once, with the very models that were evaluated.
+    """Score the winners on the test split, once, with the very models that were evaluated.
 
     Raises
     ------
@@ -48,53 +48,59 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     MeasurementError
         No trial succeeded.
     StudyError
-        The folder does not hold the winner any more.
+        The folder does not hold a winner any more.
     """
     trials, reference = study.trials, study.reference
     if all(trial.failure is not None for trial in trials):
         reasons = sorted({trial.failure or "" for trial in trials})
         raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
     goal = make_goal(problem.settings, unit_of(reference, trials))
-    found = {
-        "folder": str(study.folder),
-        "settings": problem.settings,
-        "reference": reference,
-        "trials": trials,
-        "best": None,
-        "seconds": round(seconds, 3),
-    }
     winners = goal.winners(trials)
-    if not winners:
-        return StudyRecord(**found, nearest=nearest(trials, goal.limits))
-    return StudyRecord(**{**found, **_prove(winners[0], problem, study, listener)})
+    proved = [_prove(winner, problem, study, listener) for winner in winners]
+    best = None if problem.settings.pareto or not proved else proved[0]
+    return StudyRecord(
+        folder=str(study.folder),
+        settings=problem.settings,
+        reference=reference,
+        trials=trials,
+        best=None if best is None else best.trial,
+        nearest=None if winners else nearest(trials, goal.limits),
+        test_score=None if best is None else best.test_score,
+        exported=None if best is None else best.exported,
+        export_difference=None if best is None else best.export_difference,
+        front=proved if problem.settings.pareto else [],
+        seconds=round(seconds, 3),
+    )
 
 
-def _prove(best: TrialRecord, problem: Problem, study: Study, listener: Listener) -> dict[str, Any]:
-    """Score the winner's saved models on the test split and export the first."""
-    saved = study.saved_best()
-    if saved is None or (saved.topology, saved.batch_size) != (best.topology, best.batch_size):
+def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listener) -> Winner:
+    """Score a winner's saved models on the test split and export the first."""
+    place = study.place_of(winner)
+    if not study.holds(winner):
         raise StudyError(
-            f"{study.folder / BEST} does not hold the best trial any more: the trials are all in "
-            f"{study.folder / JOURNAL}, but search anew in another --study for the model"
+            f"{place} does not hold the models of trial {winner.number} any more: the trials are "
+            f"all in {study.folder / JOURNAL}, but search anew in another --study for the models"
         )
-    listener.stage("scoring the best topology on the test split")
+    title = f"{winner.topology} batch {winner.batch_size}"
+    listener.stage(f"scoring {title} on the test split")
     import_keras()
     from powerml.training import score_saved
 
-    workload = None if best.measurement is None else best.measurement.workload
+    workload = None if winner.measurement is None else winner.measurement.workload
     if not isinstance(workload, Workload):
         raise TypeError(workload)
-    paths = [study.folder / BEST / name for name in _model_names(problem.settings.score_seeds)]
-    found: dict[str, Any] = {
-        "best": best,
-        "test_score": fmean(score_saved(path, workload, problem.dataset) for path in paths),
-    }
-    if workload.deployment is not None and workload.deployment.runtime != KERAS:
-        listener.stage(f"exporting the best topology for {workload.deployment.runtime}")
-        exported, difference = _export(paths[0], workload, problem.dataset)
-        found["exported"] = str(exported.relative_to(study.folder))
-        found["export_difference"] = difference
-    return found
+    paths = [place / name for name in _model_names(problem.settings.score_seeds)]
+    test_score = fmean(score_saved(path, workload, problem.dataset) for path in paths)
+    if workload.deployment is None or workload.deployment.runtime == KERAS:
+        return Winner(trial=winner, test_score=test_score)
+    listener.stage(f"exporting {title} for {workload.deployment.runtime}")
+    exported, difference = _export(paths[0], workload, problem.dataset)
+    return Winner(
+        trial=winner,
+        test_score=test_score,
+        exported=str(exported.relative_to(study.folder)),
+        export_difference=difference,
+    )
 
 
 def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, float]:

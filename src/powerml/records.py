@@ -12,7 +12,7 @@ from powerml.limits import Limits
 from powerml.measurement import Measurement
 from powerml.workload import Deployment, Protocol
 
-__all__ = ["StudyRecord", "StudySettings", "TrialRecord"]
+__all__ = ["StudyRecord", "StudySettings", "TrialRecord", "Winner"]
 
 
 class StudySettings(BaseModel):
@@ -22,7 +22,8 @@ class StudySettings(BaseModel):
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
     function that is made small; it is that of `machine`, and `other_machines` are priced too.
     `profiles_digest` is the SHA-256 of their profiles. What is reported as the best obeys the
-    `limits`.
+    `limits`. With `pareto` the front of score and costs is searched, and the weights only stand
+    by for ``powerml best``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +36,7 @@ class StudySettings(BaseModel):
     beta: float
     objective: str = "squared"
     limits: Limits = Limits()
+    pareto: bool = False
     epochs: int
     protocol: Protocol
     machine: str
@@ -80,15 +82,30 @@ class TrialRecord(BaseModel):
     failure: str | None = None
 
 
+class Winner(BaseModel):
+    """A trial that a study was looking for, with what became of its models.
+
+    `test_score` is the accuracy on the test split, from 0 to 1, averaged over the `score_seeds`
+    trainings. `exported` is the deployed model in the study's folder, and `export_difference` the
+    largest absolute difference of its outputs from the Keras model's on test images; both are
+    None where Keras is what runs the inference.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trial: TrialRecord
+    test_score: float = Field(ge=0, le=1)
+    exported: str | None = None
+    export_difference: NonNegativeFloat | None = None
+
+
 class StudyRecord(BaseModel):
     """A finished study. JSON: ``powerml.study/2``.
 
     `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
-    `test_score` is the accuracy of the best topology on the test split, from 0 to 1, averaged
-    over the `score_seeds` trainings. `reference` is None where the first trial is the reference.
-    `exported` is the deployed model in the study's folder, and `export_difference` the largest
-    absolute difference of its outputs from the Keras model's on test images; both are None where
-    Keras is what runs the inference.
+    `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
+    of the front has no best: `front` holds its members. `reference` is None where the first trial
+    is the reference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -103,6 +120,7 @@ class StudyRecord(BaseModel):
     test_score: float | None = Field(default=None, ge=0, le=1)
     exported: str | None = None
     export_difference: NonNegativeFloat | None = None
+    front: list[Winner] = Field(default_factory=list)
     seconds: NonNegativeFloat
 
     def to_json(self) -> str:

@@ -26,7 +26,7 @@ from powerml.evaluation import (
     start_counting,
     train_natively,
 )
-from powerml.goal import SmallestObjective, make_goal, unit_of
+from powerml.goal import Goal, make_goal, unit_of
 from powerml.limits import too_many_parameters
 from powerml.listener import Listener
 from powerml.machines import Geometry
@@ -152,8 +152,9 @@ class Run:
             record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
             record = record.model_copy(update={"failure": _one_line(error)})
-        if trained and record in self._goal(record).winners([*self._ended, record]):
-            self._study.save_best(record, partial(save_models, trained))
+        winners = self._goal(record).winners([*self._ended, record])
+        if trained and record in winners:
+            self._study.save_best(winners, record, partial(save_models, trained))
         self._study.tell(candidate.proposal, record)
         self._under_way.popleft()
         self._ended.append(record)
@@ -243,7 +244,7 @@ class Run:
         record = record.model_copy(update=found)
         return record.model_copy(update={"objective": self._goal(record).worth(record)})
 
-    def _goal(self, record: TrialRecord) -> SmallestObjective:
+    def _goal(self, record: TrialRecord) -> Goal:
         """What the study looks for, once a trial has ended."""
         unit = unit_of(self._reference, [*self._ended, record])
         return make_goal(self._problem.settings, unit)

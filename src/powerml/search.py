@@ -70,6 +70,7 @@ def optimize(
     max_inference_cost: str | float | None = None,
     min_score: float | None = None,
     max_parameters: int | None = None,
+    pareto: bool = False,
     trials: int = DEFAULT_TRIALS,
     epochs: int = DEFAULT_EPOCHS,
     machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
@@ -121,6 +122,9 @@ def optimize(
         reference's cost, as in ``"0.8x"``.
     min_score, max_parameters
         The least score of the best, from 0 to 1; the most weights and biases.
+    pareto
+        Search the front of score, training cost and inference cost, and no weighted sum of them.
+        The weights and the objective can be chosen afterwards: `powerml.best`.
     trials
         How many topologies to evaluate in all, those of earlier runs included.
     reference
@@ -142,7 +146,8 @@ def optimize(
     Returns
     -------
     StudyRecord
-        Its `best` obeys the limits; where no trial does, it is None, and `nearest` is given.
+        Its `best`, or with `pareto` its `front`, obeys the limits; where no trial does, there is
+        none, and `nearest` is given.
 
     Raises
     ------
@@ -157,7 +162,7 @@ def optimize(
     make_objective(objective, Weights(alpha, beta))
     if sampler not in sampler_names():
         raise UnknownNameError("sampler", sampler, sampler_names())
-    if objective == Constrained.name and min_score is None:
+    if objective == Constrained.name and min_score is None and not pareto:
         min_score = DEFAULT_LEAST_SCORE
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     options = meter_options(fidelity, error, jobs, limit_seconds)
@@ -181,6 +186,7 @@ def optimize(
         beta=beta,
         objective=objective,
         limits=limits,
+        pareto=pareto,
         epochs=epochs,
         protocol=check_protocol(protocol),
         machine=profiles[0].name,

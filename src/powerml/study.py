@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 from pydantic import ValidationError
 
@@ -39,6 +40,8 @@ STUDY_NAME = "powerml"
 QUANTITIES = "powerml:quantities"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 PROBE_BYTES = 4096
+# Score, training cost and inference cost.
+FRONT = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
 
 
 class Study:
@@ -49,6 +52,7 @@ class Study:
 
     def __init__(self, folder: Path, settings: StudySettings) -> None:
         self.folder = folder
+        self._seeks_front = settings.pareto
         self._journal = folder / JOURNAL
         _drop_unfinished_line(self._journal)
         # Whoever held this lock has ended: the folder is ours alone.
@@ -59,7 +63,10 @@ class Study:
         )
         try:
             self._optuna = optuna.create_study(
-                storage=JournalStorage(backend), study_name=STUDY_NAME, load_if_exists=True
+                storage=JournalStorage(backend),
+                study_name=STUDY_NAME,
+                directions=FRONT if settings.pareto else (StudyDirection.MINIMIZE,),
+                load_if_exists=True,
             )
             self._adopt(settings)
             self._recover()
@@ -157,34 +164,59 @@ class Study:
         self._tell(trial.number, record)
 
     def _tell(self, number: int, record: TrialRecord) -> None:
-        if record.objective is not None:
-            self._optuna.tell(number, record.objective)
+        values: list[float | None] = [record.objective]
+        if self._seeks_front:
+            values = [record.score, record.training_cost_ratio, record.inference_cost_ratio]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            self._optuna.tell(number, known)
         elif record.pruned is not None:
             self._optuna.tell(number, state=TrialState.PRUNED)
         else:
             self._optuna.tell(number, state=TrialState.FAIL)
 
-    def save_best(self, record: TrialRecord, save_models: Callable[[Path], None]) -> None:
-        """Replace ``best/`` by a trial and its models, whole or not at all."""
+    def save_best(
+        self,
+        winners: Sequence[TrialRecord],
+        fresh: TrialRecord,
+        save_models: Callable[[Path], None],
+    ) -> None:
+        """Bring ``best/`` to the winners, of which `fresh` is new, whole or not at all.
+
+        Members of a front have a folder each, ``best/trial-4``; the one best has ``best/`` itself.
+        """
         best = self.folder / BEST
         with tempfile.TemporaryDirectory(prefix=".best-", dir=self.folder) as temporary:
-            fresh = Path(temporary) / BEST
-            fresh.mkdir()
-            save_models(fresh)
-            (fresh / RECORD).write_text(
-                record.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
-            )
+            renewed = Path(temporary) / BEST
+            renewed.mkdir()
+            for winner in winners:
+                place = self.place_of(winner)
+                target = renewed / place.relative_to(best)
+                if winner.number == fresh.number:
+                    target.mkdir(exist_ok=True)
+                    save_models(target)
+                    (target / RECORD).write_text(
+                        winner.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
+                    )
+                elif place.exists():
+                    shutil.copytree(place, target)
             if best.exists():
                 best.rename(Path(temporary) / "previous")
-            fresh.rename(best)
+            renewed.rename(best)
 
-    def saved_best(self) -> TrialRecord | None:
-        """Return the trial whose models lie in ``best/``, or None where there is none."""
+    def place_of(self, winner: TrialRecord) -> Path:
+        """Folder of a winner's models."""
+        best = self.folder / BEST
+        return best / f"trial-{winner.number}" if self._seeks_front else best
+
+    def holds(self, winner: TrialRecord) -> bool:
+        """Whether the models of a winner lie in their place."""
         try:
-            text = (self.folder / BEST / RECORD).read_text(encoding="utf-8")
-            return TrialRecord.model_validate_json(text)
+            text = (self.place_of(winner) / RECORD).read_text(encoding="utf-8")
+            saved = TrialRecord.model_validate_json(text)
         except (OSError, ValidationError):
-            return None
+            return False
+        return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
 
 
 def _flat(settings: StudySettings) -> dict[str, Any]:
@@ -230,7 +262,8 @@ def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume
             raise UsageError(f"the study's name {name!r} is a path: give the folder with --out")
         return out / name
     data = Path(settings.data).stem
-    stem = f"{settings.family}-{data}-a{settings.alpha:g}-b{settings.beta:g}-s{settings.seed}"
+    sought = "pareto" if settings.pareto else f"a{settings.alpha:g}-b{settings.beta:g}"
+    stem = f"{settings.family}-{data}-{sought}-s{settings.seed}"
     free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
     return out / f"{stem}-{max(1, free - 1) if resume else free}"
 

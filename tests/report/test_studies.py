@@ -6,7 +6,7 @@ import pytest
 
 from powerml.cost import Cost
 from powerml.limits import make_limits
-from powerml.records import TrialRecord
+from powerml.records import TrialRecord, Winner
 from powerml.report.studies import best_lines, no_best_line, ranking_table, trial_line, trials_table
 from powerml.report.tables import (
     measurement_table,
@@ -154,3 +154,28 @@ def test_only_trials_that_were_trained_are_ranked() -> None:
     assert "│     2 │" not in text
     empty = make_study(trials=trials[1:], best=None, nearest=trials[1], reference=None)
     assert "│     2 │" not in shown(ranking_table(empty))
+
+
+def test_a_front_shows_its_members_and_no_objective() -> None:
+    first = make_trial(objective=None)
+    beaten = make_trial(number=2, objective=None, training_cost_ratio=2)
+    winner = Winner(trial=first, test_score=0.9, exported="best/trial-1/model.onnx")
+    study = make_study(
+        trials=[first, beaten],
+        settings=make_settings(pareto=True),
+        front=[winner],
+        best=None,
+        test_score=None,
+        folder="out/my study",
+    )
+    text = shown(trials_table(study))
+    assert "the front of score, training cost and inference cost" in text
+    assert "objective" not in text
+    topology = "dffr:layers=2,width=16"
+    assert row(text, "1") == [topology, "32", "0.980", "0.750", "1.250", "front"]
+    assert row(text, "2")[-1] == ""
+    said = shown(*best_lines(study))
+    assert "Front: 1 trial of 2" in said
+    assert f"trial 1: {topology} batch 32: score 0.980 (validation), 0.900 (test)" in said
+    assert "powerml best 'out/my study' --alpha A --beta B" in said
+    assert "objective" not in trial_line(first).plain

@@ -61,6 +61,13 @@ def optimize(
         float | None, typer.Option(help="The least score of the best, from 0 to 1.")
     ] = None,
     max_parameters: Annotated[int | None, typer.Option(help="The most weights and biases.")] = None,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto",
+            help="Search the front of score and both costs; weights come after, in powerml best.",
+        ),
+    ] = False,
     trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
     epochs: Epochs = 2,
     machine: MachineNames = None,
@@ -102,6 +109,8 @@ def optimize(
     """Search a family for the best trade of accuracy, training cost and inference cost.
 
     Example: powerml optimize --space dffr --alpha 0.5 --beta 0.05 --trials 10
+
+    Example: powerml optimize --pareto --trials 20
     """
     import powerml
 
@@ -116,6 +125,7 @@ def optimize(
             max_inference_cost=max_inference_cost,
             min_score=min_score,
             max_parameters=max_parameters,
+            pareto=pareto,
             trials=trials,
             epochs=epochs,
             machine=machines_of(machine, machine_file),
@@ -153,8 +163,8 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
         typer.echo(record.to_json())
     else:
         print_result(studies.trials_table(record))
-        if record.settings.other_machines:
+        if record.settings.other_machines and not record.settings.pareto:
             print_result(studies.ranking_table(record))
         print_result(*studies.best_lines(record))
-    if record.best is None:
+    if record.best is None and not record.front:
         raise LimitError(studies.no_best_line(record))

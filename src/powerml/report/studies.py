@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from rich.table import Table
 from rich.text import Text
 
@@ -16,33 +18,40 @@ __all__ = ["best_lines", "no_best_line", "ranking_table", "trial_line", "trials_
 
 
 def trials_table(study: StudyRecord) -> Table:
-    """All trials in order, the best in bold."""
-    limits = goal_of(study).limits
+    """All trials in order, the best or the front in bold."""
+    limits, pareto = goal_of(study).limits, study.settings.pareto
+    winners = {one.trial.number for one in study.front}
+    winners |= set() if study.best is None else {study.best.number}
+    unit = "the first trial" if study.reference is None else study.reference.workload.title
+    caption = f"costs relative to {unit} on {study.settings.machine}"
     table = Table(
         title=Text(_title(study.settings)),
         title_justify="left",
-        caption="costs relative to "
-        + ("the first trial" if study.reference is None else study.reference.workload.title)
-        + f" on {study.settings.machine}; a smaller objective is better",
+        caption=caption if pareto else f"{caption}; a smaller objective is better",
         caption_justify="left",
     )
     table.add_column("trial", justify="right")
     table.add_column("topology")
-    for heading in ("batch", "score", "training cost", "inference cost", "objective"):
+    for heading in ("batch", "score", "training cost", "inference cost"):
         table.add_column(heading, justify="right")
+    if not pareto:
+        table.add_column("objective", justify="right")
     table.add_column("")
     for trial in study.trials:
-        is_best = study.best is not None and trial.number == study.best.number
-        remark = _remark(trial, limits, is_best=is_best)
-        table.add_row(*_cells(trial), remark, style="bold" if is_best else "")
+        won = trial.number in winners
+        worth = [] if pareto else [_number(trial.objective)]
+        remark = Text("front" if pareto else "best") if won else _remark(trial, limits)
+        table.add_row(*_cells(trial), *worth, remark, style="bold" if won else "")
     return table
 
 
 def _title(settings: StudySettings) -> str:
-    title = (
-        f"{settings.family} on {settings.data}, alpha {settings.alpha:g}, beta {settings.beta:g}"
-    )
-    return title if settings.objective == Squared.name else f"{title}, {settings.objective}"
+    title = f"{settings.family} on {settings.data}"
+    if settings.pareto:
+        return f"{title}, the front of score, training cost and inference cost"
+    weights = f"alpha {settings.alpha:g}, beta {settings.beta:g}"
+    named = "" if settings.objective == Squared.name else f", {settings.objective}"
+    return f"{title}, {weights}{named}"
 
 
 def _cells(trial: TrialRecord) -> list[str]:
@@ -53,7 +62,6 @@ def _cells(trial: TrialRecord) -> list[str]:
         _number(trial.score),
         _number(trial.training_cost_ratio),
         _number(trial.inference_cost_ratio),
-        _number(trial.objective),
     ]
 
 
@@ -61,11 +69,9 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _remark(trial: TrialRecord, limits: RatioLimits, *, is_best: bool) -> Text:
+def _remark(trial: TrialRecord, limits: RatioLimits) -> Text:
     if trial.failure is not None:
         return Text("failed", style="red")
-    if is_best:
-        return Text("best")
     if trial.pruned is not None:
         return Text(f"pruned: {trial.pruned}", style="dim")
     repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
@@ -84,10 +90,8 @@ def trial_line(trial: TrialRecord) -> Text:
     repeated = "" if trial.repeats is None else f" (as trial {trial.repeats})"
     if trial.pruned is not None:
         return Text(f"{head}{costs}, pruned: {trial.pruned}{repeated}")
-    return Text(
-        f"{head}score {_number(trial.score)}, {costs}, objective {_number(trial.objective)}"
-        f"{repeated}"
-    )
+    worth = "" if trial.objective is None else f", objective {_number(trial.objective)}"
+    return Text(f"{head}score {_number(trial.score)}, {costs}{worth}{repeated}")
 
 
 def ranking_table(study: StudyRecord) -> Table:
@@ -129,15 +133,16 @@ def ranking_table(study: StudyRecord) -> Table:
 
 def best_lines(study: StudyRecord) -> list[Text]:
     """The result of a study in words."""
-    failed = [trial_line(trial) for trial in study.trials if trial.failure is not None]
+    lines = [trial_line(trial) for trial in study.trials if trial.failure is not None]
+    if study.front:
+        return _front_lines(study) + lines
     best = study.best
     if best is None:
-        return [Text(f"results in {study.folder}: {JOURNAL}"), *failed]
-    split = "test" if study.settings.protocol == "paper" else "validation"
+        return [Text(f"results in {study.folder}: {JOURNAL}"), *lines]
     files = ["best/model.keras", *([study.exported] if study.exported else [])]
-    lines = [
+    found = [
         Text(f"Best: {best.topology} batch {best.batch_size}", style="bold"),
-        Text(f"score {_number(best.score)} ({split}), {_number(study.test_score)} (test)"),
+        Text(f"score {_scores(study, best, study.test_score)}"),
         Text(
             f"training cost {_relative(best.training_cost_ratio)}, "
             f"inference cost {_relative(best.inference_cost_ratio)} the reference's"
@@ -145,13 +150,37 @@ def best_lines(study: StudyRecord) -> list[Text]:
         Text(f"results in {study.folder}: {', '.join(files)}, {JOURNAL}"),
     ]
     if study.export_difference is not None:
-        lines.append(
+        found.append(
             Text(
                 f"{study.exported} gives the outputs of best/model.keras to within "
                 f"{study.export_difference:.1g}, on test images"
             )
         )
-    return lines + failed
+    return found + lines
+
+
+def _front_lines(study: StudyRecord) -> list[Text]:
+    noun = "trial" if len(study.front) == 1 else "trials"
+    lines = [Text(f"Front: {len(study.front)} {noun} of {len(study.trials)}", style="bold")]
+    lines += [
+        Text(
+            f"trial {one.trial.number}: {one.trial.topology} batch {one.trial.batch_size}: "
+            f"score {_scores(study, one.trial, one.test_score)}, "
+            f"training cost {_relative(one.trial.training_cost_ratio)}, "
+            f"inference cost {_relative(one.trial.inference_cost_ratio)}"
+        )
+        for one in study.front
+    ]
+    return [
+        *lines,
+        Text(f"results in {study.folder}: best/trial-N, {JOURNAL}"),
+        Text(f"for the best by weights: powerml best {quote(study.folder)} --alpha A --beta B"),
+    ]
+
+
+def _scores(study: StudyRecord, trial: TrialRecord, test_score: float | None) -> str:
+    split = "test" if study.settings.protocol == "paper" else "validation"
+    return f"{_number(trial.score)} ({split}), {_number(test_score)} (test)"
 
 
 def no_best_line(study: StudyRecord) -> str:
@@ -159,10 +188,11 @@ def no_best_line(study: StudyRecord) -> str:
     near = study.nearest
     if near is None:
         return "no trial succeeded"
-    limits = goal_of(study).limits
+    broken = goal_of(study).limits.broken(near)
+    said = broken if near.score is not None else [*broken, "not trained"]
     return (
         f"none of {len(study.trials)} trials obeys the limits: the nearest is trial {near.number}, "
-        f"{near.topology} batch {near.batch_size} ({', '.join(limits.broken(near))}); "
+        f"{near.topology} batch {near.batch_size} ({', '.join(said)}); "
         "loosen the limits, or search on with more --trials and --resume"
     )
 
