@@ -33,6 +33,7 @@ from powerml.export import TOLERANCE, export_model, export_topology, require_exp
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.preparation import Wanted, prepare_file
 from powerml.ranking import objectives_by_machine, ranking
+from powerml.records import StudyRecord, TrialRecord
 from powerml.runtimes import find_runtime
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import MeterOptions
@@ -195,10 +196,16 @@ def winner() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         for family in FAMILIES:
             record = powerml.optimize(family, trials=3, out=folder, study=family)
-            difference = record.export_difference
-            print(f"{record.best.topology}: {record.exported} differs by {difference:.2g} at most")
+            best, difference = _best(record), record.export_difference
+            print(f"{best.topology}: {record.exported} differs by {difference:.2g} at most")
             good &= difference is not None and difference <= TOLERANCE
     return good
+
+
+def _best(record: StudyRecord) -> TrialRecord:
+    if record.best is None:
+        raise SystemExit("the study has no best trial")
+    return record.best
 
 
 def resnet() -> bool:
@@ -266,7 +273,7 @@ def machines() -> bool:
             )
     best = {}
     for first, record in records.items():
-        found = record.best
+        found = _best(record)
         best[first] = (found.topology, found.batch_size)
         print(
             f"{first}: {found.topology} batch {found.batch_size}, objective "

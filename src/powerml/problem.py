@@ -12,7 +12,7 @@ from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.records import StudySettings
 from powerml.structure import layers_of, parameter_count
-from powerml.topology import Family, Topology, parse_topology, topology_of
+from powerml.topology import Bounds, Family, Topology, parse_topology, topology_of
 from powerml.workload import Workload, make_workload
 
 __all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
@@ -44,8 +44,16 @@ class Problem:
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
-        """The family's parameters and the batch size, uniform over integers (section 2.5)."""
-        bounds = {**self.family.bounds, BATCH_SIZE: self.family.batch_size_bounds}
+        """The family's parameters and the batch size, uniform over integers (section 2.5).
+
+        Batches larger than the data are left out, except where the paper has them: they are all
+        the same.
+        """
+        batch_sizes = self.family.batch_size_bounds
+        if self.settings.protocol != "paper":
+            most = max(batch_sizes.low, min(batch_sizes.high, self._most_images))
+            batch_sizes = Bounds(batch_sizes.low, most)
+        bounds = {**self.family.bounds, BATCH_SIZE: batch_sizes}
         return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
 
     def workload(self, topology: Topology, batch_size: int) -> Workload:
@@ -71,9 +79,13 @@ class Problem:
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
         """Whether two trials do the same: batches larger than the data are all the data."""
-        most = max(len(split) for split in (self.dataset.train, self.dataset.test))
-        sizes = {min(trial.batch_size, most) for trial in (one, other)}
+        sizes = {min(trial.batch_size, self._most_images) for trial in (one, other)}
         return one.topology == other.topology and len(sizes) == 1
+
+    @property
+    def _most_images(self) -> int:
+        """Images in the largest batch that there can be."""
+        return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
     def reference_workload(self) -> Workload | None:
         """What costs are relative to, or None where the first trial is."""

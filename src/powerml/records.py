@@ -12,7 +12,20 @@ from powerml.limits import Limits
 from powerml.measurement import Measurement
 from powerml.workload import Deployment, Protocol
 
-__all__ = ["StudyRecord", "StudySettings", "TrialRecord", "Winner"]
+__all__ = [
+    "BestRecord",
+    "Comparison",
+    "Importance",
+    "Neighbour",
+    "Prediction",
+    "Quantity",
+    "StudyRecord",
+    "StudySettings",
+    "TrialRecord",
+    "Winner",
+]
+
+Quantity = Literal["score", "training_cost", "inference_cost"]
 
 
 class StudySettings(BaseModel):
@@ -56,6 +69,23 @@ class StudySettings(BaseModel):
     backend: str
 
 
+class Prediction(BaseModel):
+    """What a topology is expected to cost and to score before it is tried.
+
+    The costs are relative to the reference's, and their errors relative too; that of the score is
+    absolute. Nine in ten predictions are no further off. The score may be None: not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training_cost_ratio: NonNegativeFloat
+    training_error: NonNegativeFloat
+    inference_cost_ratio: NonNegativeFloat
+    inference_error: NonNegativeFloat
+    score: float | None = Field(default=None, ge=0, le=1)
+    score_error: NonNegativeFloat | None = None
+
+
 class TrialRecord(BaseModel):
     """One proposed topology, and what became of it.
 
@@ -63,7 +93,8 @@ class TrialRecord(BaseModel):
     `pruned` says why a trial was not trained: its size or its costs ruled it out. It has no score
     and no objective, and where its size did, no measurement. `repeats` is the number of the trial
     that met the topology first, where this one was not measured again. `failure` says why a trial
-    has no measurement. Everything that a trial lacks is None.
+    has no measurement. `predicted` is what the cost model expected. Everything that a trial lacks
+    is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +111,7 @@ class TrialRecord(BaseModel):
     pruned: str | None = None
     repeats: int | None = None
     failure: str | None = None
+    predicted: Prediction | None = None
 
 
 class Winner(BaseModel):
@@ -104,8 +136,8 @@ class StudyRecord(BaseModel):
 
     `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
-    of the front has no best: `front` holds its members. `reference` is None where the first trial
-    is the reference.
+    of the front has no best: `front` holds its members. `remark` says so where the weights prefer
+    an inaccurate network. `reference` is None where the first trial is the reference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -121,7 +153,97 @@ class StudyRecord(BaseModel):
     exported: str | None = None
     export_difference: NonNegativeFloat | None = None
     front: list[Winner] = Field(default_factory=list)
+    remark: str | None = None
     seconds: NonNegativeFloat
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=2)
+
+
+class Neighbour(BaseModel):
+    """A topology one step from another in one parameter, the batch size among them.
+
+    `trial` is the number of the trial that tried it; else `prediction` is what is expected of it.
+    `objective` follows from either, where both costs and the score are there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameter: str
+    step: Literal[-1, 1]
+    topology: str
+    batch_size: int
+    trial: int | None = None
+    training_cost_ratio: NonNegativeFloat | None = None
+    inference_cost_ratio: NonNegativeFloat | None = None
+    score: float | None = None
+    prediction: Prediction | None = None
+    objective: float | None = None
+
+
+class Importance(BaseModel):
+    """How much each parameter mattered to one quantity, in shares that sum to 1.
+
+    The shares are those of each parameter alone in the quantity's variance, by fANOVA over
+    `trials` different topologies. They are None where `missing` says why there are none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: Quantity
+    trials: int
+    shares: dict[str, float] | None = None
+    missing: str | None = None
+
+
+class Comparison(BaseModel):
+    """The best against the trial that is best in one quantity alone.
+
+    The differences are the best's: its score less the other's, its costs by the other's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: Quantity
+    trial: int
+    topology: str
+    batch_size: int
+    score_difference: float
+    training_cost_factor: NonNegativeFloat
+    inference_cost_factor: NonNegativeFloat
+
+
+class BestRecord(BaseModel):
+    """The best of a study by weights and limits that may be chosen afterwards.
+
+    JSON: ``powerml.best/1``. The trial's objective is the one asked for. `models` is where its
+    models lie in the study's folder, or None where they were not kept. Where no trial obeys the
+    limits, `best` is None and `nearest` the one that comes nearest, of which `broken` says what
+    it breaks. `undecided` are the trials that were not trained and might be better. `remark`
+    says so where the weights prefer an inaccurate network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal["powerml.best/1"] = Field(default="powerml.best/1", alias="schema")
+    folder: str
+    objective: str
+    alpha: float
+    beta: float
+    limits: Limits
+    machine: str
+    reference: str | None
+    trials: int
+    best: TrialRecord | None
+    models: str | None = None
+    nearest: TrialRecord | None = None
+    broken: list[str] = Field(default_factory=list)
+    undecided: list[int] = Field(default_factory=list)
+    remark: str | None = None
+    comparisons: list[Comparison] = Field(default_factory=list)
+    neighbours: list[Neighbour] = Field(default_factory=list)
+    importances: list[Importance] = Field(default_factory=list)
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

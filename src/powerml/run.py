@@ -13,7 +13,6 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from powerml.backend import import_keras
@@ -26,7 +25,7 @@ from powerml.evaluation import (
     start_counting,
     train_natively,
 )
-from powerml.goal import Goal, make_goal, unit_of
+from powerml.goal import Goal, limits_of, make_goal, unit_of
 from powerml.limits import too_many_parameters
 from powerml.listener import Listener
 from powerml.machines import Geometry
@@ -34,9 +33,9 @@ from powerml.measurement import Measurement
 from powerml.meters import Meter
 from powerml.outcome import report, save_models
 from powerml.problem import BATCH_SIZE, FIRST, Problem
+from powerml.proposal import Proposals
 from powerml.ranking import cost_ratios
-from powerml.records import StudyRecord, TrialRecord
-from powerml.samplers import make_sampler
+from powerml.records import Prediction, StudyRecord, TrialRecord
 from powerml.study import Study
 from powerml.topology import Topology, topology_of
 from powerml.workload import Workload
@@ -60,6 +59,7 @@ class _Candidate:
     parameters: int | None
     counting: Counting | None = None
     pruned: str | None = None
+    predicted: Prediction | None = None
 
     @property
     def topology(self) -> str:
@@ -87,6 +87,9 @@ class Run:
         self._meters = meters
         self._listener = listener
         self._ended = study.trials
+        self._proposals = Proposals(problem)
+        for trial in self._ended:
+            self._proposals.learn(trial)
         self._under_way: deque[_Candidate] = deque()
         self._reference = study.reference
         self._reference_counting: Counting | None = None
@@ -122,14 +125,21 @@ class Run:
         if self._reference is None and self._reference_counting is None:
             workload = self._problem.reference_workload()
             self._reference_counting = None if workload is None else self._count(workload)
-        proposal, parameters = self._study.ask(self._problem.space, self._sampler())
+        settings, earlier = self._problem.settings, len(self._ended) + len(self._under_way)
+        limits = limits_of(settings, unit_of(self._reference, self._ended))
+        sampler = self._proposals.sampler(earlier, limits)
+        proposal, parameters = self._study.ask(self._problem.space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._problem.family, parameters)
         workload = self._problem.workload(topology, batch_size)
-        candidate = _Candidate(proposal, workload, self._parameters(topology, workload))
+        candidate = _Candidate(
+            proposal,
+            workload,
+            self._parameters(topology, workload),
+            predicted=self._proposals.predict(topology, batch_size),
+        )
         if not self._was_met(candidate):
-            most = self._problem.settings.limits.max_parameters
-            too_many = too_many_parameters(candidate.parameters, most)
+            too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
             counting = None if too_many else self._count(workload)
             candidate = replace(candidate, counting=counting, pruned=too_many)
         self._under_way.append(candidate)
@@ -142,6 +152,7 @@ class Run:
             topology=candidate.topology,
             batch_size=candidate.batch_size,
             parameters=candidate.parameters,
+            predicted=candidate.predicted,
         )
         trained: Sequence[Trained] = ()
         self._wait_for_reference()
@@ -158,6 +169,7 @@ class Run:
         self._study.tell(candidate.proposal, record)
         self._under_way.popleft()
         self._ended.append(record)
+        self._proposals.learn(record)
         self._listener.trial_ended(record)
 
     def end_trials_that_are_done(self) -> None:
@@ -175,11 +187,6 @@ class Run:
                 self.end_trial()
             elif in_order:
                 return
-
-    def _sampler(self) -> BaseSampler:
-        settings = self._problem.settings
-        earlier = len(self._ended) + len(self._under_way)
-        return make_sampler(settings.sampler, settings.startup_trials, settings.seed, earlier)
 
     def _count(self, workload: Workload) -> Counting:
         return start_counting(

@@ -32,12 +32,20 @@ class Layer:
         Outputs at one position: neurons, or filters.
     positions
         Places at which they are computed: 1 in a dense layer, pixels in a convolution.
+    area
+        Of these inputs, how many are of one channel: the pixels of a filter.
     """
 
     kind: Kind
     fan_in: int
     units: int
     positions: int = 1
+    area: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return self.fan_in // self.area
 
     @property
     def parameters(self) -> int:

@@ -47,7 +47,7 @@ class Cnn:
         depths = [channels[0] if channels else 1] + [filters] * parameters["layers"]
         pixels = height * width  # 'same' padding keeps them
         return (
-            *(Layer("convolution", depth * area, filters, pixels) for depth in depths[:-1]),
+            *(Layer("convolution", depth * area, filters, pixels, area) for depth in depths[:-1]),
             Layer("dense", pixels * filters, DENSE_UNITS),
             Layer("dense", DENSE_UNITS, classes),
         )

@@ -1,0 +1,146 @@
+"""The samplers that are compared, each searching a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from powerml.objective import Objective
+from powerml.samplers.composite import CompositeSampler
+from powerml.samplers.trials import QUANTITIES, quantities
+from tables import LearnedCosts, Table
+
+__all__ = ["LABELS", "NAMES", "search", "search_front"]
+
+Array = NDArray[np.float64]
+
+LABELS = {
+    "random": "random",
+    "hyperopt": "hyperopt TPE (start of 20)",
+    "hyperopt-3": "hyperopt TPE, start of 3",
+    "tpe": "Optuna TPE (start of 10)",
+    "tpe-3": "Optuna TPE, start of 3",
+    "gp": "Optuna GP (start of 10)",
+    "gp-3": "Optuna GP, start of 3",
+    "composite": "composite, as the product runs it",
+    "composite-exact": "composite, costs known exactly",
+}
+NAMES = tuple(LABELS)
+_OPTUNA: dict[str, Callable[[int], BaseSampler]] = {
+    "random": lambda seed: RandomSampler(seed=seed),
+    "tpe": lambda seed: TPESampler(seed=seed),
+    "tpe-3": lambda seed: TPESampler(seed=seed, n_startup_trials=3),
+    "gp": lambda seed: GPSampler(seed=seed),
+    "gp-3": lambda seed: GPSampler(seed=seed, n_startup_trials=3),
+    "nsga2": lambda seed: NSGAIISampler(seed=seed),
+}
+
+
+def search(table: Table, sampler: str, objective: Objective, seed: int, trials: int) -> Array:
+    """Objectives of the trials of one search."""
+    if sampler.startswith("hyperopt"):
+        startup = 3 if sampler.endswith("-3") else 20  # 20 is hyperopt's own default
+        return _hyperopt(table, objective, seed, trials, startup)
+    learned = LearnedCosts(table).fresh() if sampler == "composite" else None
+    if sampler.startswith("composite"):
+        costs = learned or table.exact_costs
+        chosen: BaseSampler = CompositeSampler(
+            objective, space=table.space.distributions, costs=costs, seed=seed
+        )
+    else:
+        chosen = _OPTUNA[sampler](seed)
+    study = _study(chosen)
+    found = []
+    for _ in range(trials):
+        trial = study.ask(table.space.distributions)
+        number = table.number(trial.params)
+        costs_and_score = table.training[number], table.inference[number], table.score[number]
+        trial.set_user_attr(QUANTITIES, quantities(*map(float, costs_and_score)))
+        found.append(float(objective.value(*costs_and_score)))
+        study.tell(trial, found[-1])
+        if learned is not None:
+            learned.learn(number)
+    return np.array(found)
+
+
+def search_front(table: Table, sampler: str, seed: int, trials: int) -> NDArray[np.int64]:
+    """Rows of the table that a search of the front of the three quantities tries."""
+    learned = LearnedCosts(table).fresh() if sampler == "composite" else None
+    if learned is not None:
+        chosen: BaseSampler = CompositeSampler(
+            space=table.space.distributions, costs=learned, seed=seed
+        )
+    else:
+        chosen = _OPTUNA[sampler](seed)
+    study = _study(chosen, directions=["maximize", "minimize", "minimize"])
+    found = []
+    for _ in range(trials):
+        trial = study.ask(table.space.distributions)
+        number = table.number(trial.params)
+        study.tell(
+            trial,
+            [
+                float(table.score[number]),
+                float(table.training[number]),
+                float(table.inference[number]),
+            ],
+        )
+        if learned is not None:
+            learned.learn(number)
+        found.append(number)
+    return np.array(found)
+
+
+def _study(sampler: BaseSampler, **options: Any) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return optuna.create_study(sampler=sampler, **options)
+
+
+def _hyperopt(table: Table, objective: Objective, seed: int, trials: int, startup: int) -> Array:
+    import hyperopt
+
+    space = {name: _in_hyperopt(name, one) for name, one in table.space.distributions.items()}
+    found: list[float] = []
+
+    def evaluate(parameters: dict[str, Any]) -> float:
+        number = table.number({name: _plain(value) for name, value in parameters.items()})
+        quantities_of_it = table.training[number], table.inference[number], table.score[number]
+        found.append(float(objective.value(*quantities_of_it)))
+        return found[-1]
+
+    hyperopt.fmin(
+        evaluate,
+        space,
+        algo=partial(hyperopt.tpe.suggest, n_startup_jobs=startup),
+        max_evals=trials,
+        rstate=np.random.default_rng(seed),
+        show_progressbar=False,
+        verbose=False,
+    )
+    return np.array(found)
+
+
+def _in_hyperopt(name: str, distribution: BaseDistribution) -> Any:
+    """The same parameter; steps as the original program had them, by rounding a uniform one."""
+    from hyperopt import hp
+
+    if isinstance(distribution, IntDistribution):
+        count = (distribution.high - distribution.low) // distribution.step
+        steps = hp.quniform(name, -0.5, count + 0.5, 1)
+        return distribution.low + distribution.step * steps
+    if isinstance(distribution, CategoricalDistribution):
+        return hp.choice(name, list(distribution.choices))
+    raise TypeError(distribution)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else round(float(value))

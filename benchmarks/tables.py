@@ -1,0 +1,96 @@
+"""A table of topologies, to be searched without training or simulating anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import spaces
+from powerml.costmodel import CostModel, Demand
+from powerml.prediction import structure_sums
+from powerml.samplers.acquisition import CostRatios
+from tabular import DATA, read
+
+__all__ = ["Table"]
+
+Array = NDArray[np.float64]
+
+
+class Table:
+    """Scores and costs of all members of a space, as `tabular.py` made them.
+
+    `score`, `training` and `inference` have the shape (members,); the costs are relative to the
+    space's reference.
+    """
+
+    def __init__(self, space: spaces.Space) -> None:
+        self.space = space
+        rows = list(read(DATA / f"{space.name}.csv"))
+        self.score = np.array([float(row["validation_score"]) for row in rows])
+        self.test_score = np.array([float(row["test_score"]) for row in rows])
+        self.training = np.array([float(row["training"]) for row in rows])
+        self.inference = np.array([float(row["inference"]) for row in rows])
+        self.members = list(space.members())
+        self._number = {
+            tuple(value for _, value in member.values): number
+            for number, member in enumerate(self.members)
+        }
+
+    def number(self, parameters: Mapping[str, Any]) -> int:
+        """Which row of the table a proposal is."""
+        return self._number[tuple(parameters[name] for name in self.space.distributions)]
+
+    def numbers(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """Rows of many proposals."""
+        rows = zip(*(columns[name].tolist() for name in self.space.distributions), strict=True)
+        return np.array([self._number[row] for row in rows])
+
+    def exact_costs(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+        """Costs as they stand in the table: perfect knowledge."""
+        chosen = self.numbers(columns)
+        nothing = np.zeros(len(chosen))
+        return CostRatios(self.training[chosen], self.inference[chosen], nothing, nothing)
+
+
+class LearnedCosts:
+    """Costs as a study knows them: by a cost model that learns from each trial.
+
+    Its first measurement is the reference's, as in a study.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        space = table.space
+        self._layers = [space.layers(member) for member in table.members]
+        self._sums = np.array([structure_sums(layers) for layers in self._layers])
+        self._batch_sizes = np.array(
+            [space.batch_size(member) for member in table.members], dtype=float
+        )
+        self._demand = Demand(len(space.dataset.train), space.epochs, 0, (1, 1))
+        self._reference = space.layers(space.reference), space.batch_size(space.reference)
+
+    def fresh(self) -> LearnedCosts:
+        """Forget everything but the reference."""
+        self.model = CostModel(self._demand)
+        self.model.learn(*self._reference, {"training": 1.0, "inference": 1.0})
+        return self
+
+    def learn(self, number: int) -> None:
+        """A trial was measured."""
+        costs = {
+            "training": float(self._table.training[number]),
+            "inference": float(self._table.inference[number]),
+        }
+        self.model.learn(self._layers[number], int(self._batch_sizes[number]), costs)
+
+    def __call__(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+        """Predict."""
+        chosen = self._table.numbers(columns)
+        training, inference = (
+            self.model.predict(phase, self._sums[chosen], self._batch_sizes[chosen])
+            for phase in ("training", "inference")
+        )
+        return CostRatios(training.cycles, inference.cycles, training.error, inference.error)

@@ -1,0 +1,277 @@
+"""The composite sampler: it models training cost, inference cost and score apart.
+
+The objective is a known function of three quantities. Two of them, the costs, can be computed
+before anything is trained, or are learned from a few trials, because they are smooth; only the
+score is uncertain. So the sampler asks what each candidate would be worth with each score that it
+may have (Astudillo and Frazier, *Bayesian optimization of composite functions*, ICML 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from powerml.samplers.acquisition import (
+    CostRatios,
+    ScoreBelief,
+    expected_improvement,
+    expected_volume,
+)
+from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
+from powerml.samplers.costs import CostsOf, learned_costs
+from powerml.samplers.plain import plain_improvement
+from powerml.samplers.scores import ScoreModel, expected_scores
+from powerml.samplers.trials import FRONT, Known, known_trials
+
+if TYPE_CHECKING:
+    from powerml.objective import Objective
+
+__all__ = ["Admits", "CompositeSampler", "Requirements"]
+
+Array = NDArray[np.float64]
+Space = Mapping[str, BaseDistribution]
+Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
+
+DRAWN = 8192
+STARTUP_TRIALS = 3
+# Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
+WORST_RATIO = 2.0
+NEAR = 3
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a topology must fulfil to be wanted at all. The costs are relative to the reference's.
+
+    `admits` tells, from the values of each parameter by name, which candidates may be tried.
+    """
+
+    max_training_cost: float = float("inf")
+    max_inference_cost: float = float("inf")
+    min_score: float = 0.0
+    admits: Admits | None = None
+
+    def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
+        """Which candidates may fulfil them, as far as their costs tell."""
+        training, inference = costs.at(-1.0)
+        admitted = (training <= self.max_training_cost) & (inference <= self.max_inference_cost)
+        if self.admits is not None:
+            admitted &= self.admits(candidates.columns)
+        return np.asarray(admitted)
+
+
+class CompositeSampler(BaseSampler):
+    """An Optuna sampler for objectives of training cost, inference cost and score.
+
+    It reads the three quantities of a trial from its user attribute `QUANTITIES` (set it before
+    the trial ends, as `quantities` gives it), or, in a study that maximises the score and
+    minimises both costs, from its values. Trials that have neither are taken for a function of
+    which nothing is known; a study with several values of another kind is sampled at random.
+
+    Parameters
+    ----------
+    objective
+        What is minimised; None in a study of the three quantities, whose front is sought.
+    space
+        The parameters, so that the first trial can be chosen too; None to learn them from it.
+    costs
+        Computes the costs of candidates; None to learn them from the trials.
+    requirements
+        What a topology must fulfil.
+    startup_trials
+        Trials at random before anything is learned; none where `costs` knows from the start.
+    seed
+        With one trial after the other, proposals depend on it and on the trials before alone.
+    """
+
+    def __init__(
+        self,
+        objective: Objective | None = None,
+        *,
+        space: Space | None = None,
+        costs: CostsOf | None = None,
+        requirements: Requirements | None = None,
+        startup_trials: int = STARTUP_TRIALS,
+        seed: int = 0,
+    ) -> None:
+        self._startup_trials = max(1, startup_trials)
+        self._objective = objective
+        self._space = None if space is None else dict(space)
+        self._costs = costs
+        self._requirements = requirements or Requirements()
+        self._seed = seed
+        self._intersection = IntersectionSearchSpace()
+        self._independent = RandomSampler(seed=seed)
+        self._enumerated: tuple[Space, Candidates | None] | None = None
+
+    def reseed_rng(self) -> None:
+        """Draw from another sequence, as Optuna asks of samplers in several processes."""
+        self._seed = int(np.random.default_rng().integers(2**32))
+        self._independent.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, _trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The space that was given, or what all trials so far have in common."""
+        if self._space is not None:
+            return dict(self._space)
+        return self._intersection.calculate(study)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw a parameter that is not of the common space at random."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Propose what can be expected to win most; never twice the same while there is other."""
+        if not search_space:
+            return {}
+        generator = np.random.default_rng([self._seed, trial.number])
+        known = known_trials(study, trial, search_space)
+        candidates = self._candidates(search_space, known, generator)
+        gain = self._gain(study, candidates, known)
+        if gain is None:
+            gain = np.zeros(len(candidates))
+        proposed = {tuple(row.values()) for row in known.proposed}
+        fresh = np.array([key not in proposed for key in candidates.identities()])
+        if fresh.any():
+            gain = np.where(fresh, gain, -np.inf)
+        best = np.flatnonzero(gain >= gain.max())
+        return candidates.parameters(int(generator.choice(best)))
+
+    def _candidates(self, space: Space, known: Known, generator: np.random.Generator) -> Candidates:
+        if self._enumerated is None or self._enumerated[0] != space:
+            self._enumerated = (dict(space), enumerate_all(space))
+        enumerated = self._enumerated[1]
+        if enumerated is not None:
+            return enumerated
+        return draw(space, DRAWN, generator, self._most_promising(known))
+
+    def _most_promising(self, known: Known) -> list[dict[str, Any]]:
+        """Parameters of the best trials so far, to look around them."""
+        if self._objective is not None and known.measured:
+            value = self._objective.value
+            ranked = [
+                (float(value(one.training_cost, one.inference_cost, one.score)), parameters)
+                for parameters, one in known.measured
+                if one.score is not None
+            ]
+        else:
+            ranked = [(loss, parameters) for parameters, loss in known.valued]
+        ranked.sort(key=lambda pair: pair[0])
+        near = [parameters for _, parameters in ranked[:NEAR]]
+        return near or [parameters for parameters, _ in known.measured]
+
+    def _gain(self, study: Study, candidates: Candidates, known: Known) -> Array | None:
+        """What each candidate can be expected to win, or None where nothing is known yet."""
+        seeks_front = tuple(study.directions) == FRONT
+        if self._objective is None and not seeks_front:
+            return self._gain_in_value(study, candidates, known)
+        costs = self._cost_ratios(candidates, known)
+        if costs is None:
+            return None
+        belief = _belief(candidates, costs, known)
+        if seeks_front:
+            gain = self._gain_of_front(costs, belief, known)
+        else:
+            gain = self._gain_in_objective(costs, belief, known)
+        return np.where(self._requirements.admit(candidates, costs), gain, -1e9)
+
+    def _cost_ratios(self, candidates: Candidates, known: Known) -> CostRatios | None:
+        computed = None if self._costs is None else self._costs(candidates.columns)
+        if computed is not None:
+            return computed
+        if len(known.measured) < self._startup_trials:
+            return None
+        parameters, found = zip(*known.measured, strict=True)
+        return learned_costs(
+            of_parameters(candidates.space, parameters).points,
+            [one.training_cost for one in found],
+            [one.inference_cost for one in found],
+            candidates.points,
+        )
+
+    def _gain_in_objective(self, costs: CostRatios, belief: ScoreBelief, known: Known) -> Array:
+        if self._objective is None:
+            raise TypeError(self._objective)
+        value, needed = self._objective.value, self._requirements
+        fit = [
+            float(value(one.training_cost, one.inference_cost, one.score))
+            for _, one in known.measured
+            if one.score is not None
+            and one.score >= needed.min_score
+            and one.training_cost <= needed.max_training_cost
+            and one.inference_cost <= needed.max_inference_cost
+        ]
+        if fit:
+            best = min(fit)
+        else:  # whatever fulfils the requirements is better than the worst that may
+            lowest = np.full(len(costs.training), needed.min_score)
+            best = float(value(costs.training, costs.inference, lowest).max())
+        gain = expected_improvement(value, costs, belief, best, needed.min_score)
+        if gain.max() > 0:
+            return gain
+        expected = np.clip(belief.mean, 0.0, 1.0)
+        return -1.0 - np.asarray(value(costs.training, costs.inference, expected))
+
+    def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: Known) -> Array:
+        found = [
+            (one.training_cost, one.inference_cost, one.score)
+            for _, one in known.measured
+            if one.score is not None
+        ]
+        worst = (
+            float(min(WORST_RATIO, self._requirements.max_training_cost)),
+            float(min(WORST_RATIO, self._requirements.max_inference_cost)),
+        )
+        if not ((costs.training < worst[0]) & (costs.inference < worst[1])).any():
+            worst = (float(costs.training.max()), float(costs.inference.max()))
+        return expected_volume(costs, belief, found, worst, self._requirements.min_score)
+
+    def _gain_in_value(self, study: Study, candidates: Candidates, known: Known) -> Array | None:
+        if len(study.directions) != 1 or len(known.valued) < self._startup_trials:
+            return None
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        parameters, values = zip(*known.valued, strict=True)
+        points = of_parameters(candidates.space, parameters).points
+        return plain_improvement(points, [sign * value for value in values], candidates.points)
+
+
+def _belief(candidates: Candidates, costs: CostRatios, known: Known) -> ScoreBelief:
+    """What is believed of scores. Trials under way are believed to score as expected."""
+    dearest = float(costs.training.max())
+    expected = expected_scores(costs.training, dearest)
+    scored = [(row, one.training_cost, one.score) for row, one in known.measured]
+    rows = [row for row, _, score in scored if score is not None]
+    scores = np.array([score for *_, score in scored if score is not None])
+    paid = np.array([cost for _, cost, score in scored if score is not None])
+    points = of_parameters(candidates.space, rows).points
+    expectations = expected_scores(paid, dearest)
+    model = ScoreModel(points, scores, expectations)
+    if known.running:
+        running = of_parameters(candidates.space, known.running).points
+        unknown = np.full(len(running), float(expected.mean()))
+        believed = model.predict(running, unknown).mean.clip(0.0, 1.0)
+        model = ScoreModel(
+            np.vstack([points, running]),
+            np.concatenate([scores, believed]),
+            np.concatenate([expectations, unknown]),
+        )
+    return model.predict(candidates.points, expected)

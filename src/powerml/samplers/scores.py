@@ -1,0 +1,56 @@
+"""The model of scores: the one of the three quantities that is uncertain before it is paid for.
+
+Scores of small networks jump: one that was initialised badly answers with the majority class,
+whatever its neighbours do. So the process is rough, varies within a sixth of a parameter's range,
+and expects all to be well where nothing is known. Its hyperparameters are fixed, since ten scores
+are too few to fit them; `benchmarks/regret.py` shows what they are worth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from powerml.samplers.acquisition import ScoreBelief
+
+__all__ = ["ScoreModel", "expected_scores"]
+
+Array = NDArray[np.float64]
+
+DEVIATION = 0.25
+LENGTH = 0.15  # of a parameter's range
+NOISE = 0.02  # between two trainings of one topology
+# What costs e times as much to train is expected to score so much better. It decides only where
+# nothing else does: for instance where costs have no weight.
+LOSS_PER_E_FOLD = 0.03
+
+
+def expected_scores(training_cost: Array, dearest: float) -> Array:
+    """Scores that are expected where nothing is known: 1 for what is dearest to train."""
+    expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(dearest / training_cost)
+    return expected.clip(0.0, 1.0)
+
+
+class ScoreModel:
+    """A Gaussian process over points between 0 and 1 (Matern 3/2), fitted to scores.
+
+    Parameters
+    ----------
+    points
+        Of shape (trials, dimensions).
+    scores, expected
+        Of shape (trials,): the scores, and what was expected of them.
+    """
+
+    def __init__(self, points: Array, scores: Array, expected: Array) -> None:
+        kernel = ConstantKernel(DEVIATION**2) * Matern(LENGTH, nu=1.5)
+        self._process = GaussianProcessRegressor(kernel, alpha=NOISE**2, optimizer=None)
+        if len(scores):
+            self._process.fit(points, scores - expected)
+
+    def predict(self, points: Array, expected: Array) -> ScoreBelief:
+        """What is believed of the scores at other points, of which so much is expected."""
+        mean, deviation = self._process.predict(points, return_std=True)
+        return ScoreBelief(mean + expected, np.maximum(deviation, 1e-6))
