@@ -14,11 +14,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from powerml.objective import Objective
-from powerml.samplers.composite import CompositeSampler
+from powerml.samplers.composite import CompositeSampler, Requirements
 from powerml.samplers.trials import QUANTITIES, quantities
 from tables import LearnedCosts, Table
 
-__all__ = ["LABELS", "NAMES", "search", "search_front"]
+__all__ = ["LABELS", "NAMES", "search", "search_front", "winner"]
 
 Array = NDArray[np.float64]
 
@@ -49,26 +49,54 @@ def search(table: Table, sampler: str, objective: Objective, seed: int, trials: 
     if sampler.startswith("hyperopt"):
         startup = 3 if sampler.endswith("-3") else 20  # 20 is hyperopt's own default
         return _hyperopt(table, objective, seed, trials, startup)
+    tried = _tried(table, sampler, objective, seed, trials)
+    found: Array = np.asarray(
+        objective.value(table.training[tried], table.inference[tried], table.score[tried])
+    )
+    return found
+
+
+def winner(table: Table, objective: Objective, seed: int, trials: int, least_score: float) -> int:
+    """The row of the table that a search by the composite sampler reports as its best."""
+    needed = Requirements(min_score=least_score)
+    tried = _tried(table, "composite", objective, seed, trials, requirements=needed)
+    values = objective.value(table.training[tried], table.inference[tried], table.score[tried])
+    return int(tried[int(np.argmin(values))])
+
+
+def _tried(
+    table: Table,
+    sampler: str,
+    objective: Objective,
+    seed: int,
+    trials: int,
+    *,
+    requirements: Requirements | None = None,
+) -> NDArray[np.int64]:
+    """Rows of the table in the order in which an Optuna sampler tries them."""
     learned = LearnedCosts(table).fresh() if sampler == "composite" else None
     if sampler.startswith("composite"):
-        costs = learned or table.exact_costs
         chosen: BaseSampler = CompositeSampler(
-            objective, space=table.space.distributions, costs=costs, seed=seed
+            objective,
+            space=table.space.distributions,
+            costs=learned or table.exact_costs,
+            requirements=requirements,
+            seed=seed,
         )
     else:
         chosen = _OPTUNA[sampler](seed)
     study = _study(chosen)
-    found = []
+    tried = []
     for _ in range(trials):
         trial = study.ask(table.space.distributions)
         number = table.number(trial.params)
-        costs_and_score = table.training[number], table.inference[number], table.score[number]
-        trial.set_user_attr(QUANTITIES, quantities(*map(float, costs_and_score)))
-        found.append(float(objective.value(*costs_and_score)))
-        study.tell(trial, found[-1])
+        found = table.training[number], table.inference[number], table.score[number]
+        trial.set_user_attr(QUANTITIES, quantities(*map(float, found)))
+        study.tell(trial, float(objective.value(*found)))
         if learned is not None:
             learned.learn(number)
-    return np.array(found)
+        tried.append(number)
+    return np.array(tried)
 
 
 def search_front(table: Table, sampler: str, seed: int, trials: int) -> NDArray[np.int64]:

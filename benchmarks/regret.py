@@ -14,12 +14,14 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import charts
 import competitors
 import spaces
 from powerml.objective import Weights, make_objective
@@ -29,16 +31,9 @@ SETTINGS = ((0.0, 0.0), (0.5, 0.2), (0.5, 0.05), (0.5, 0.0), (0.7, 0.05), (0.05,
 SEEDS = range(30)
 BUDGETS = (10, 20, 50)
 SMALL_REGRET = 0.01
+DEVELOPED_ON = ("dffr", "cnn")
 DATA = Path(__file__).parent / "data"
-COLUMNS = (
-    "space",
-    "alpha",
-    "beta",
-    "sampler",
-    "seed",
-    "seconds_a_trial",
-    "regret_after_each_trial",
-)
+DRAWN = Path(__file__).parent / "charts"
 
 Array = NDArray[np.float64]
 
@@ -90,16 +85,66 @@ def regrets(table: Table, weights: Weights, objectives: Array) -> Array:
     return found
 
 
+def report(names: list[str]) -> None:
+    """Print figures 1, 2 and 5 and draw the charts, of all spaces that were searched."""
+    DRAWN.mkdir(exist_ok=True)
+    wanted = names or [name for name in spaces.names() if _samplers_of(name)]
+    found = {name: {one: load(name, one) for one in _samplers_of(name)} for name in wanted}
+    for name, runs in found.items():
+        print(f"\n{name}: {Table(spaces.find(name)).score.size} topologies")
+        _print_table(runs)
+        charts.draw_regret(runs, name, DRAWN / f"regret-{name}.svg")
+    both = [name for name in DEVELOPED_ON if name in found]
+    print(f"\nall runs of {' and '.join(both)}")
+    shared = [one for one in competitors.NAMES if all(one in found[name] for name in both)]
+    _print_table(
+        {
+            one: Runs(
+                np.concatenate([found[name][one].regret for name in both]),
+                np.concatenate([found[name][one].seconds for name in both]),
+            )
+            for one in shared
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Searches of one sampler: regret of shape (searches, trials), and seconds a trial."""
+
+    regret: Array
+    seconds: Array
+
+
+def load(space: str, sampler: str) -> Runs:
+    """Read the searches of a sampler."""
+    rows = list(_rows(DATA / "regret" / f"{space}-{sampler}.csv"))
+    regret = np.array([[float(value) for value in row[6].split()] for row in rows])
+    return Runs(regret, np.array([float(row[5]) for row in rows]))
+
+
+def _print_table(runs: Mapping[str, Runs]) -> None:
+    heads = [f"median after {budget}" for budget in BUDGETS]
+    heads += [f"at most {SMALL_REGRET} after {budget}" for budget in BUDGETS]
+    print("| sampler | searches | " + " | ".join([*heads, "s a trial"]) + " |")
+    print("| --- " * (len(heads) + 3) + "|")
+    for sampler, found in runs.items():
+        after = [found.regret[:, budget - 1] for budget in BUDGETS]
+        cells = [f"{np.median(one):.4f}" for one in after]
+        cells += [f"{np.mean(one <= SMALL_REGRET):.0%}" for one in after]
+        label = competitors.LABELS[sampler]
+        seconds = np.mean(found.seconds)
+        print(f"| {label} | {len(found.regret)} | {' | '.join(cells)} | {seconds:.3f} |")
+
+
+def _samplers_of(space: str) -> list[str]:
+    return [one for one in competitors.NAMES if (DATA / "regret" / f"{space}-{one}.csv").exists()]
+
+
 def _rows(path: Path) -> Iterator[list[str]]:
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             yield from csv.reader(file)
-
-
-def report(names: list[str]) -> None:
-    """Print the figures."""
-    for name in names or spaces.names():
-        print(name)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,14 +74,10 @@ class CountsCache:
 
     def get(self, determined_by: Mapping[str, Any]) -> Entry | None:
         """Return what was kept, or None where there is nothing, or nothing that can be trusted."""
-        try:
-            checksum, _, text = self._path(determined_by).read_text("utf-8").partition("\n")
-            if checksum != _sha256(text):
-                return None
-            entry = Entry.model_validate_json(text)
-        except (OSError, UnicodeDecodeError, ValidationError):
+        entry = self._read(self._path(determined_by))
+        if entry is None or entry.determined_by != _plain(determined_by):
             return None
-        return entry if entry.determined_by == _plain(determined_by) else None
+        return entry
 
     def put(
         self, determined_by: Mapping[str, Any], phases: list[PhaseCounts], fingerprint: Fingerprint
@@ -104,6 +100,13 @@ class CountsCache:
                 unfinished.unlink(missing_ok=True)
                 raise
 
+    def entries(self) -> Iterator[Entry]:
+        """All that is kept and can be trusted, in the order of the names."""
+        for path in sorted(self.folder.glob(ENTRY_PATTERN)):
+            entry = self._read(path)
+            if entry is not None:
+                yield entry
+
     def size(self) -> tuple[int, int]:
         """How many entries there are, and how many bytes they take."""
         sizes = []
@@ -125,6 +128,14 @@ class CountsCache:
         for folder in [*self.folder.glob("[0-9a-f]" * 2), self.folder]:
             with contextlib.suppress(OSError):  # it is not empty, or not there
                 folder.rmdir()
+
+    @staticmethod
+    def _read(path: Path) -> Entry | None:
+        try:
+            checksum, _, text = path.read_text("utf-8").partition("\n")
+            return Entry.model_validate_json(text) if checksum == _sha256(text) else None
+        except (OSError, UnicodeDecodeError, ValidationError):
+            return None
 
     def _path(self, determined_by: Mapping[str, Any]) -> Path:
         name = _sha256(json.dumps(determined_by, sort_keys=True))

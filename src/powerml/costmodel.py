@@ -119,7 +119,7 @@ class Demand:
 
     def prior(self, phase: str) -> Mapping[str, float]:
         """What each thing of a phase costs elsewhere. Keras runs both phases alike."""
-        return PRIOR["training" if self.inference is None else phase]
+        return PRIOR.get("training" if self.inference is None else phase, {})
 
 
 @dataclass(frozen=True)

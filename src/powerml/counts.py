@@ -10,7 +10,7 @@ from powerml.errors import UnknownNameError
 
 __all__ = ["EVENTS", "Counts", "Fidelity", "PhaseCounts", "check_fidelity"]
 
-Fidelity = Literal["exact", "sampled"]
+Fidelity = Literal["exact", "sampled", "predicted"]
 
 
 class Counts(BaseModel):
@@ -64,7 +64,8 @@ class PhaseCounts(BaseModel):
     """What a meter returns for one phase.
 
     ``exact``: every step was simulated. ``sampled``: `steps_simulated` of `steps_total` were, and
-    the rest extrapolated. `parts` sum up to `counts`.
+    the rest extrapolated. ``predicted``: none was, and the counts are what the cost model makes of
+    other topologies'. `parts` sum up to `counts`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +74,9 @@ class PhaseCounts(BaseModel):
     counts: Counts
     fidelity: Fidelity = "exact"
     error_bound: NonNegativeFloat = Field(
-        default=0.0, description="largest relative error of the cost against exact simulation"
+        default=0.0,
+        description="largest relative error of the cost against exact simulation; of a predicted "
+        "cost at a confidence of nine in ten",
     )
     steps_simulated: NonNegativeInt
     steps_total: NonNegativeInt
@@ -86,4 +89,6 @@ def check_fidelity(name: str) -> Fidelity:
         return "exact"
     if name == "sampled":
         return "sampled"
+    if name == "predicted":
+        return "predicted"
     raise UnknownNameError("fidelity", name, get_args(Fidelity))

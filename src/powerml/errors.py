@@ -19,7 +19,8 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
         ├── OutputError           1  the simulator's output is incomplete
         ├── WorkerError           1  the measured process crashed, hung or was killed
         ├── ServerError           1  the warm process cannot be started or died twice
-        └── ComparisonError       1  two measurements that must not be compared
+        ├── ComparisonError       1  two measurements that must not be compared
+        └── PredictionError       1  counts that cannot be predicted well enough
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PowerMLError",
+    "PredictionError",
     "ServerError",
     "SetupError",
     "StudyError",
@@ -126,3 +128,7 @@ class ServerError(MeasurementError):
 
 class ComparisonError(MeasurementError):
     """Two measurements that must not be compared."""
+
+
+class PredictionError(MeasurementError):
+    """Counts that cannot be predicted, or not as well as they were asked for."""

@@ -23,6 +23,7 @@ from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, loa
 from powerml.measurement import Measurement, Simulation, price_phases
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
 from powerml.models import is_model_file
+from powerml.predicted import DEFAULT_PREDICTED_ERROR, PREDICTED
 from powerml.preparation import Wanted, prepare_file, prepare_topology
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions
 from powerml.topology import Topology, parse_topology
@@ -73,7 +74,7 @@ def measure(
     seed: int = 0,
     meter: str | Meter = DEFAULT_METER,
     fidelity: str = "exact",
-    error: float = DEFAULT_ERROR,
+    error: float | None = None,
     jobs: int | None = None,
     cache: bool = True,
     limit_seconds: float = DEFAULT_LIMIT_SECONDS,
@@ -121,10 +122,12 @@ def measure(
     meter
         Name of the meter, or one that is already running and stays open.
     fidelity
-        ``exact``, or ``sampled``: a few steps are simulated, the rest extrapolated. Inference in
-        a runtime is always exact.
+        ``exact``; ``sampled``: a few steps are simulated, the rest extrapolated, and inference in
+        a runtime is exact; ``predicted``: nothing is simulated or trained, and the counts of a
+        topology are predicted from those in the cache.
     error
-        How large the stated bound of a sample's relative error may be.
+        How large the stated bound of the relative error may be; None for 0.01, or for 0.05 where
+        it is predicted.
     jobs
         How many processes simulate at once; None for as many as there are cores.
     cache
@@ -150,6 +153,8 @@ def measure(
     """
     wanted_accesses = check_accesses(accesses)
     options = meter_options(fidelity, error, jobs, limit_seconds)
+    if options.fidelity == PREDICTED and not cache:
+        raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
     profiles = load_machines(machine)
     groups = geometries(profiles, levels)
     wanted = Wanted(
@@ -178,7 +183,7 @@ def measure(
         once = isinstance(meter, str)
         counting = start_counting(threads, workload, material, running, notify, once=once)
         scores = []
-        if isinstance(workload, Workload):
+        if isinstance(workload, Workload) and options.fidelity != PREDICTED:
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
         measurement = counting.measurement(profiles, levels, wanted_accesses)
         return scored(measurement, scores) if scores else measurement
@@ -219,9 +224,11 @@ def open_meters(
 
 
 def meter_options(
-    fidelity: str, error: float, jobs: int | None, limit_seconds: float
+    fidelity: str, error: float | None, jobs: int | None, limit_seconds: float
 ) -> MeterOptions:
     """Check how a meter is to work; without `jobs`, as many as this process may use cores.
+
+    Without `error` it is 0.01, or 0.05 where counts are predicted.
 
     Raises
     ------
@@ -229,6 +236,8 @@ def meter_options(
         A value is out of range.
     """
     cores = len(os.sched_getaffinity(0))
+    if error is None:
+        error = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
     return MeterOptions(
         fidelity=check_fidelity(fidelity),
         error=error,

@@ -1,28 +1,34 @@
-"""What a study knows of topologies it has not tried: their costs and parameters, from structure."""
+"""What a study knows of topologies that it has not tried: from their structure, and its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import IntDistribution
+from scipy.stats import norm
 
-from powerml.costmodel import CostModel, Demand
+from powerml.costmodel import PHASES, CostModel, Demand
 from powerml.prediction import structure_sums
-from powerml.problem import BATCH_SIZE, FIRST, Problem
+from powerml.problem import BATCH_SIZE, FIRST
 from powerml.records import Prediction, TrialRecord
 from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.candidates import of_parameters
+from powerml.samplers.scores import ScoreModel, expected_scores
 from powerml.structure import Layer, layers_of, parameter_count
-from powerml.topology import parse_topology, topology_of
+from powerml.topology import Bounds, Family, parse_topology
+from powerml.workload import Workload
 
-__all__ = ["StudyKnowledge"]
+__all__ = ["CONFIDENCE", "CostKnowledge", "Expectation"]
 
 Columns = Mapping[str, NDArray[Any]]
 
+CONFIDENCE = 0.9  # of every error that is stated
 
-class StudyKnowledge:
+
+class CostKnowledge:
     """Costs of a study's topologies relative to its reference, by all its trials so far.
 
     The reference's costs are 1 whatever they are, so something is known before anything is
@@ -31,33 +37,30 @@ class StudyKnowledge:
 
     Parameters
     ----------
-    problem
-        What is searched. Its family must tell its layers: see `knows`.
+    family
+        What is searched. It must tell its layers: see `tells`.
+    workload
+        What any topology of the study has to do.
+    reference
+        The topology that costs are relative to, or ``first``.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        workload = problem.workload(
-            topology_of(problem.family, problem.family.reference),
-            problem.family.reference_batch_size,
-        )
+    def __init__(self, family: Family, workload: Workload, reference: str) -> None:
+        self._family = family
+        self._shape, self._classes = workload.input_shape, workload.classes
+        self._names: Sequence[str] = list(family.bounds)
         self._model = CostModel(Demand.of(workload))
         self._known: dict[tuple[int, ...], tuple[Layer, ...]] = {}
         self._sums: dict[tuple[int, ...], NDArray[np.float64]] = {}
-        if problem.settings.reference != FIRST:
-            reference = parse_topology(problem.settings.reference).parameters
-            self._learn(reference, problem.family.reference_batch_size, 1.0, 1.0)
+        if reference != FIRST:
+            parameters = parse_topology(reference).parameters
+            self._learn(parameters, family.reference_batch_size, 1.0, 1.0)
 
     @staticmethod
-    def knows(problem: Problem) -> bool:
-        """Whether the costs of a problem's topologies can be told from their structure."""
-        family, data = problem.family, problem.dataset
-        return layers_of(family, family.reference, data.input_shape, data.classes) is not None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing can be predicted yet."""
-        return len(self._model) == 0
+    def tells(family: Family, workload: Workload) -> bool:
+        """Whether the costs of a family's topologies can be told from their structure."""
+        shape, classes = workload.input_shape, workload.classes
+        return layers_of(family, family.reference, shape, classes) is not None
 
     def learn(self, trial: TrialRecord) -> None:
         """Learn from a trial that was measured; others teach nothing."""
@@ -69,13 +72,11 @@ class StudyKnowledge:
 
     def costs(self, columns: Columns) -> CostRatios | None:
         """Costs of many topologies, from the values of each parameter by name; None if unknown."""
-        if self.is_empty:
+        if len(self._model) == 0:
             return None
-        keys = self._keys(columns)
-        sums = np.array([self._sums_of(key) for key in keys])
+        sums = np.array([self._sums_of(key) for key in self._keys(columns)])
         batch_sizes = np.asarray(columns[BATCH_SIZE], dtype=float)
-        training = self._model.predict("training", sums, batch_sizes)
-        inference = self._model.predict("inference", sums, batch_sizes)
+        training, inference = (self._model.predict(phase, sums, batch_sizes) for phase in PHASES)
         return CostRatios(training.cycles, inference.cycles, training.error, inference.error)
 
     def parameter_counts(self, columns: Columns) -> NDArray[np.int64]:
@@ -83,24 +84,17 @@ class StudyKnowledge:
         return np.array([parameter_count(self._layers(key)) for key in self._keys(columns)])
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What one topology is expected to cost, with how far off that may be; None where unknown.
-
-        The errors are relative, at a confidence of nine in ten.
-        """
-        if self.is_empty:
+        """What one topology is expected to cost; None where nothing is known."""
+        if len(self._model) == 0:
             return None
         sums = self._sums_of(self._key(parameters))[None]
         found: dict[str, float] = {}
-        for phase in ("training", "inference"):
+        for phase in PHASES:
             predicted = self._model.predict(phase, sums, np.array([float(batch_size)]))
-            bound = self._model.fit(phase).bound(predicted.error)
+            bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
             found[f"{phase}_cost_ratio"] = float(predicted.cycles[0])
             found[f"{phase}_error"] = float(bound[0])
         return Prediction(**found)
-
-    @cached_property
-    def _names(self) -> Sequence[str]:
-        return list(self._problem.family.bounds)
 
     def _learn(
         self, parameters: Mapping[str, int], batch_size: int, training: float, inference: float
@@ -116,11 +110,10 @@ class StudyKnowledge:
 
     def _layers(self, key: tuple[int, ...]) -> tuple[Layer, ...]:
         if key not in self._known:
-            data = self._problem.dataset
             parameters = dict(zip(self._names, key, strict=True))
-            found = layers_of(self._problem.family, parameters, data.input_shape, data.classes)
+            found = layers_of(self._family, parameters, self._shape, self._classes)
             if found is None:
-                raise TypeError(self._problem.family.name)
+                raise TypeError(f"the family {self._family.name} does not tell its layers")
             self._known[key] = found
         return self._known[key]
 
@@ -128,3 +121,51 @@ class StudyKnowledge:
         if key not in self._sums:
             self._sums[key] = structure_sums(self._layers(key))
         return self._sums[key]
+
+
+class Expectation:
+    """What the trials of a study that has run make expect of a topology that it has not tried.
+
+    Parameters
+    ----------
+    costs
+        What is known of costs; it must have learned from the trials.
+    trials
+        The trials.
+    bounds
+        What each parameter may be, the batch size among them.
+    """
+
+    def __init__(
+        self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
+    ) -> None:
+        self._costs = costs
+        self._space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
+        scored = [
+            (trial, trial.training_cost_ratio, trial.score)
+            for trial in trials
+            if trial.score is not None and trial.training_cost_ratio is not None
+        ]
+        rows = [
+            {**parse_topology(trial.topology).parameters, BATCH_SIZE: trial.batch_size}
+            for trial, *_ in scored
+        ]
+        paid = np.array([cost for _, cost, _ in scored])
+        self._dearest = float(paid.max(initial=1.0))
+        self._scores = ScoreModel(
+            of_parameters(self._space, rows).points,
+            np.array([score for *_, score in scored]),
+            expected_scores(paid, self._dearest),
+        )
+
+    def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
+        """What a topology is expected to cost and to score; None where nothing is known."""
+        found = self._costs.predict(parameters, batch_size)
+        if found is None:
+            return None
+        point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
+        cost = np.array([found.training_cost_ratio])
+        belief = self._scores.predict(point, expected_scores(cost, self._dearest))
+        error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
+        score = float(belief.mean.clip(0.0, 1.0)[0])
+        return found.model_copy(update={"score": score, "score_error": error})

@@ -19,6 +19,7 @@ from powerml.errors import MeasurementError, UnknownNameError, UsageError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Geometry, Machine
 from powerml.measurement import Measurement, Simulation
+from powerml.predicted import PREDICTED, PredictingMeter
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, Machines, MeterOptions
 from powerml.workload import AnyWorkload, Material, Workload
@@ -277,7 +278,8 @@ def make_meter(
     """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
 
     It serves one machine, or several that are simulated alike. Those that simulate look their
-    counts up in the cache where one is given.
+    counts up in the cache where one is given; with the fidelity ``predicted`` nothing is simulated,
+    and counts are predicted from those in the cache.
 
     Raises
     ------
@@ -294,6 +296,8 @@ def make_meter(
         )
     if name in BUILT_IN:
         meter = BUILT_IN[name](machines, backend, chosen)
+        if chosen.fidelity == PREDICTED:
+            return PredictingMeter(meter, cache or CountsCache(), meter.machines, chosen.error)
         return meter if cache is None else CachingMeter(meter, cache)
     try:
         made = registry.find("meter", "meters", name, list)

@@ -6,12 +6,12 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from powerml.goal import objective_of
-from powerml.knowledge import StudyKnowledge
+from powerml.knowledge import CostKnowledge
 from powerml.limits import RatioLimits
 from powerml.problem import Problem
 from powerml.records import Prediction, TrialRecord
 from powerml.samplers import Admits, Known, Requirements, make_sampler
-from powerml.topology import Topology
+from powerml.topology import Topology, topology_of
 
 __all__ = ["Proposals"]
 
@@ -27,7 +27,15 @@ class Proposals:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._knowledge = StudyKnowledge(problem) if StudyKnowledge.knows(problem) else None
+        family = problem.family
+        workload = problem.workload(
+            topology_of(family, family.reference), family.reference_batch_size
+        )
+        self._knowledge = (
+            CostKnowledge(family, workload, problem.settings.reference)
+            if CostKnowledge.tells(family, workload)
+            else None
+        )
 
     def learn(self, trial: TrialRecord) -> None:
         """Learn from a trial that has ended."""

@@ -12,7 +12,7 @@ from typing import Literal, cast
 from powerml.backend import select_backend
 from powerml.cost import check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, load_dataset
-from powerml.errors import UnknownNameError
+from powerml.errors import UnknownNameError, UsageError
 from powerml.evaluation import (
     meter_options,
     open_meters,
@@ -29,11 +29,12 @@ from powerml.objective import (
     Weights,
     make_objective,
 )
+from powerml.predicted import PREDICTED
 from powerml.preparation import make_deployment
 from powerml.problem import Problem, reference_name
 from powerml.records import StudyRecord, StudySettings
 from powerml.run import Run
-from powerml.samplers import DEFAULT_STARTUP_TRIALS, sampler_names
+from powerml.samplers import COMPOSITE, DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import open_study, study_folder
 from powerml.topology import find_family, topology_of
@@ -48,14 +49,12 @@ __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_BETA",
     "DEFAULT_OUT",
-    "DEFAULT_SAMPLER",
     "DEFAULT_TRIALS",
     "optimize",
 ]
 
 DEFAULT_TRIALS = 10  # the paper, section 3
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
-DEFAULT_SAMPLER = "tpe"
 DEFAULT_OUT = "powerml-studies"
 
 
@@ -82,7 +81,7 @@ def optimize(
     inferences: int = DEFAULT_INFERENCES,
     validation: float = DEFAULT_VALIDATION,
     reference: str | None = None,
-    sampler: str = DEFAULT_SAMPLER,
+    sampler: str | None = None,
     startup_trials: int = DEFAULT_STARTUP_TRIALS,
     score_seeds: int = 1,
     seed: int = 0,
@@ -131,9 +130,12 @@ def optimize(
         What costs are relative to: a topology, measured with its family's reference batch size;
         ``first`` for the first trial, as in the paper; None for the family's own.
     sampler
-        What proposes topologies: ``tpe``, ``gp``, ``random`` or ``nsga2``.
+        What proposes topologies: ``composite``, ``tpe``, ``gp``, ``random`` or ``nsga2``. None for
+        the first, which knows what topologies cost, or for ``tpe`` under the paper's protocol, as
+        the paper has it.
     startup_trials
-        How many trials are drawn at random before the sampler learns from them.
+        How many trials are drawn at random before the sampler learns from them; ``composite``
+        draws none where it can tell costs from the structure of topologies.
     score_seeds
         How many trainings, with seeds from `seed` on, a score is averaged over.
     study, out
@@ -160,12 +162,18 @@ def optimize(
     """
     check_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
     make_objective(objective, Weights(alpha, beta))
+    sampler = sampler or ("tpe" if protocol == "paper" else COMPOSITE)
     if sampler not in sampler_names():
         raise UnknownNameError("sampler", sampler, sampler_names())
     if objective == Constrained.name and min_score is None and not pareto:
         min_score = DEFAULT_LEAST_SCORE
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     options = meter_options(fidelity, error, jobs, limit_seconds)
+    if options.fidelity == PREDICTED:
+        raise UsageError(
+            "what is reported as best has been simulated: give optimize --fidelity sampled or "
+            "exact; its sampler predicts costs in any case"
+        )
     family, profiles = find_family(space), load_machines(machine)
     groups = geometries(profiles, levels)
     backend = select_backend()

@@ -64,9 +64,11 @@ class MeterOptions:
     Parameters
     ----------
     fidelity
-        ``exact``, or ``sampled``: a few steps are simulated and the rest extrapolated.
+        ``exact``; ``sampled``: a few steps are simulated and the rest extrapolated; ``predicted``:
+        nothing is simulated.
     error
-        How large the bound of a sample's relative error may be; more is simulated until it is met.
+        How large the bound of the relative error may be: more is simulated until it is met, and a
+        prediction that does not meet it is refused.
     jobs
         How many processes simulate at once.
     limit_seconds

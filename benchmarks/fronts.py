@@ -1,0 +1,78 @@
+"""How much of the three quantities' trade-off each sampler finds: figure 3.
+
+    python benchmarks/fronts.py        # 10 minutes a space
+
+Volume is what a front dominates, of scores from 0 to 1 and of costs from 0 to twice the
+reference's, relative to the volume of the whole table's front.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+import competitors
+import spaces
+from powerml.front import Point, front
+from tables import Table
+
+SAMPLERS = ("random", "nsga2", "tpe", "gp", "composite")
+SEEDS = range(10)
+BUDGETS = (20, 50)
+WORST = 2.0  # costs above it are worth nothing
+
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    """Print the volumes of every sampler on every space that is asked for."""
+    heads = " | ".join(f"median after {budget} (lowest)" for budget in BUDGETS)
+    print(f"| space | sampler | seeds | {heads} |\n| --- | --- | --- |{' --- |' * len(BUDGETS)}")
+    for name in sys.argv[1:] or ("dffr", "cnn"):
+        table = Table(spaces.find(name))
+        whole = volume(table, np.arange(len(table.score)))
+        for sampler in SAMPLERS:
+            found = np.array([_volumes(table, sampler, seed) / whole for seed in SEEDS])
+            cells = " | ".join(
+                f"{np.median(one):.3f} ({one.min():.3f})" for one in found.transpose()
+            )
+            print(f"| {name} | {sampler} | {len(SEEDS)} | {cells} |", flush=True)
+
+
+def _volumes(table: Table, sampler: str, seed: int) -> Array:
+    tried = competitors.search_front(table, sampler, seed, max(BUDGETS))
+    return np.array([volume(table, tried[:budget]) for budget in BUDGETS])
+
+
+def volume(table: Table, members: NDArray[np.int64]) -> float:
+    """Volume that some members of a table dominate."""
+    points = [
+        Point(float(table.score[one]), float(table.training[one]), float(table.inference[one]))
+        for one in members
+        if table.training[one] < WORST and table.inference[one] < WORST
+    ]
+    kept = sorted((points[place] for place in front(points)), key=lambda one: -one.score)
+    total = 0.0
+    for number, point in enumerate(kept):
+        lower = kept[number + 1].score if number + 1 < len(kept) else 0.0
+        if point.score > lower:
+            total += (point.score - lower) * _area(kept[: number + 1])
+    return total
+
+
+def _area(points: list[Point]) -> float:
+    """Area of costs beyond those of the points."""
+    area, lowest = 0.0, WORST
+    for point in sorted(
+        points, key=lambda one: (one.training_cost_ratio, one.inference_cost_ratio)
+    ):
+        if point.inference_cost_ratio < lowest:
+            area += (WORST - point.training_cost_ratio) * (lowest - point.inference_cost_ratio)
+            lowest = point.inference_cost_ratio
+    return area
+
+
+if __name__ == "__main__":
+    main()
