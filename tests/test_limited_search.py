@@ -19,7 +19,7 @@ from powerml.families.dffr import Dffr
 from powerml.machines import Machine
 from powerml.objective import Squared, Weights
 from powerml.records import StudyRecord, TrialRecord
-from powerml.study import QUANTITIES
+from powerml.samplers import QUANTITIES
 from powerml.topology import Bounds
 from tests.doubles import FormulaMeter
 from tests.searches import best_of, search
@@ -56,16 +56,12 @@ def told(record: StudyRecord) -> Iterator[tuple[TrialRecord, optuna.trial.Frozen
 
 def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
     # With alpha and beta at 0 the most accurate wins, whatever it costs.
-    free = search(meter, tmp_path, study="free", trials=6, alpha=0, beta=0)
-    limited = search(
-        meter, tmp_path, study="limited", trials=6, alpha=0, beta=0, max_training_cost="1x"
-    )
-    assert best_of(free).training_cost_ratio > 1  # type: ignore[operator]
-    assert best_of(limited).training_cost_ratio <= 1  # type: ignore[operator]
-    saved = TrialRecord.model_validate_json(
-        (tmp_path / "limited" / "best" / "trial.json").read_text()
-    )
-    assert saved == limited.best
+    limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
+    record = search(meter, tmp_path, trials=6, sampler="random", **limit)
+    assert any((trial.inference_cost_ratio or 0) > 1.005 for trial in record.trials)
+    assert (best_of(record).inference_cost_ratio or 9) <= 1.005
+    saved = TrialRecord.model_validate_json((tmp_path / "s" / "best" / "trial.json").read_text())
+    assert saved == record.best
 
 
 def test_where_nothing_obeys_the_limits_the_nearest_is_named_and_no_model_kept(
@@ -98,7 +94,7 @@ def test_trials_know_their_number_of_parameters(meter: FormulaMeter, tmp_path: P
 def test_what_cannot_beat_the_best_with_a_perfect_score_is_not_trained(
     meter: FormulaMeter, tmp_path: Path, trained: list[str]
 ) -> None:
-    record = search(meter, tmp_path, trials=8)
+    record = search(meter, tmp_path, trials=8, sampler="random")
     objective = Squared(Weights(0.5, 0.05))
     best = float("inf")
     for trial in record.trials:
@@ -120,18 +116,19 @@ def test_what_cannot_beat_the_best_with_a_perfect_score_is_not_trained(
 def test_what_breaks_a_limit_is_not_trained(
     meter: FormulaMeter, tmp_path: Path, trained: list[str]
 ) -> None:
-    record = search(meter, tmp_path, trials=5, alpha=0, beta=0, max_training_cost="0.9x")
-    pruned = [trial for trial in record.trials if (trial.training_cost_ratio or 0) > 0.9]
+    limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
+    record = search(meter, tmp_path, trials=5, sampler="random", **limit)
+    pruned = [trial for trial in record.trials if (trial.inference_cost_ratio or 0) > 1.005]
     assert 0 < len(pruned) < 5
     assert len(trained) == 5 - len(pruned)
     for trial in pruned:
-        assert trial.pruned == f"training cost {trial.training_cost_ratio:.4g} x is above 0.9 x"
+        assert trial.pruned == f"inference cost {trial.inference_cost_ratio:.4g} x is above 1.005 x"
 
 
 def test_what_has_too_many_parameters_is_not_even_counted(
     meter: FormulaMeter, tmp_path: Path, trained: list[str]
 ) -> None:
-    record = search(meter, tmp_path, trials=5, max_parameters=8000)
+    record = search(meter, tmp_path, trials=5, sampler="random", max_parameters=8000)
     pruned = [trial for trial in record.trials if (trial.parameters or 0) > 8000]
     assert 0 < len(pruned) < 5
     for trial in pruned:
@@ -169,7 +166,7 @@ def test_a_topology_that_was_pruned_is_not_measured_again(
 def test_samplers_are_told_what_is_known_of_every_trial(machine: Machine, tmp_path: Path) -> None:
     outcomes = iter([False, True, *[False] * 8])
     meter = FormulaMeter(machine, failing=lambda _workload: next(outcomes))
-    record = search(meter, tmp_path, trials=6, max_parameters=14000)
+    record = search(meter, tmp_path, trials=6, sampler="random", max_parameters=14000)
     seen = set()
     for trial, frozen in told(record):
         seen.add(frozen.state)

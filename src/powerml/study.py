@@ -28,20 +28,30 @@ from powerml.errors import ComparisonError, StudyError, UsageError
 from powerml.fingerprint import require_comparable
 from powerml.measurement import Measurement
 from powerml.records import StudySettings, TrialRecord
+from powerml.samplers.trials import FRONT, QUANTITIES, quantities
 
-__all__ = ["BEST", "JOURNAL", "QUANTITIES", "Study", "open_study", "study_folder"]
+__all__ = [
+    "BEST",
+    "JOURNAL",
+    "SETTINGS",
+    "STUDY_NAME",
+    "Study",
+    "drop_unfinished_line",
+    "holds",
+    "open_study",
+    "place_of",
+    "reference_of",
+    "study_folder",
+    "trials_of",
+]
 
 JOURNAL = "study.journal"
 BEST = "best"
 RECORD = "trial.json"
 LOCK = ".lock"
 STUDY_NAME = "powerml"
-# What a sampler may read of a trial, whatever the study makes small.
-QUANTITIES = "powerml:quantities"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 PROBE_BYTES = 4096
-# Score, training cost and inference cost.
-FRONT = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
 
 
 class Study:
@@ -54,7 +64,7 @@ class Study:
         self.folder = folder
         self._seeks_front = settings.pareto
         self._journal = folder / JOURNAL
-        _drop_unfinished_line(self._journal)
+        drop_unfinished_line(self._journal)
         # Whoever held this lock has ended: the folder is ours alone.
         (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,19 +111,12 @@ class Study:
     @property
     def trials(self) -> list[TrialRecord]:
         """Trials that have ended, failed ones too."""
-        stored = (
-            trial.user_attrs.get(TRIAL)
-            for trial in self._optuna.get_trials(deepcopy=False)
-            if trial.state.is_finished()
-        )
-        records = [TrialRecord.model_validate(record) for record in stored if record is not None]
-        return sorted(records, key=lambda record: record.number)
+        return trials_of(self._optuna)
 
     @property
     def reference(self) -> Measurement | None:
         """Measurement of the reference topology."""
-        stored = self._optuna.user_attrs.get(REFERENCE)
-        return None if stored is None else Measurement.model_validate(stored)
+        return reference_of(self._optuna)
 
     @reference.setter
     def reference(self, measurement: Measurement) -> None:
@@ -154,11 +157,7 @@ class Study:
         """Record a trial: first what samplers read and the whole record, then its value."""
         training, inference = record.training_cost_ratio, record.inference_cost_ratio
         if training is not None and inference is not None:
-            known = {
-                "training_cost": training,
-                "inference_cost": inference,
-                "score": record.score,
-            }
+            known = quantities(training, inference, record.score)
             trial.set_user_attr(QUANTITIES, known)
         trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
         self._tell(trial.number, record)
@@ -206,17 +205,39 @@ class Study:
 
     def place_of(self, winner: TrialRecord) -> Path:
         """Folder of a winner's models."""
-        best = self.folder / BEST
-        return best / f"trial-{winner.number}" if self._seeks_front else best
+        return place_of(self.folder, winner, pareto=self._seeks_front)
 
     def holds(self, winner: TrialRecord) -> bool:
         """Whether the models of a winner lie in their place."""
-        try:
-            text = (self.place_of(winner) / RECORD).read_text(encoding="utf-8")
-            saved = TrialRecord.model_validate_json(text)
-        except (OSError, ValidationError):
-            return False
-        return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
+        return holds(self.place_of(winner), winner)
+
+
+def trials_of(study: optuna.Study) -> list[TrialRecord]:
+    """Trials whose record is there, told or not, in the order in which they ended."""
+    stored = (trial.user_attrs.get(TRIAL) for trial in study.get_trials(deepcopy=False))
+    records = [TrialRecord.model_validate(record) for record in stored if record is not None]
+    return sorted(records, key=lambda record: record.number)
+
+
+def reference_of(study: optuna.Study) -> Measurement | None:
+    """Measurement of the reference topology, where it is there."""
+    stored = study.user_attrs.get(REFERENCE)
+    return None if stored is None else Measurement.model_validate(stored)
+
+
+def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
+    """Folder of a winner's models in a study's folder."""
+    best = folder / BEST
+    return best / f"trial-{winner.number}" if pareto else best
+
+
+def holds(place: Path, winner: TrialRecord) -> bool:
+    """Whether a folder holds the models of a trial."""
+    try:
+        saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return False
+    return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
 
 
 def _flat(settings: StudySettings) -> dict[str, Any]:
@@ -239,7 +260,7 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str
     return "; ".join(said)
 
 
-def _drop_unfinished_line(journal: Path) -> None:
+def drop_unfinished_line(journal: Path) -> None:
     """Cut off a last line that a killed process did not finish writing."""
     if not journal.exists():
         return

@@ -1,0 +1,90 @@
+"""A study's folder, read without changing or locking it: the study may be running."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from powerml.errors import StudyError
+from powerml.goal import unit_of
+from powerml.measurement import Measurement
+from powerml.records import StudySettings, TrialRecord
+from powerml.structure import layers_of, parameter_count
+from powerml.study import (
+    JOURNAL,
+    SETTINGS,
+    STUDY_NAME,
+    drop_unfinished_line,
+    reference_of,
+    trials_of,
+)
+from powerml.topology import find_family, parse_topology
+from powerml.workload import Workload
+
+__all__ = ["StoredStudy", "read_study"]
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What a study's folder holds."""
+
+    folder: Path
+    settings: StudySettings
+    reference: Measurement | None
+    trials: list[TrialRecord]
+
+    @property
+    def unit(self) -> Measurement | None:
+        """What its costs are relative to."""
+        return unit_of(self.reference, self.trials)
+
+
+def read_study(folder: Path) -> StoredStudy:
+    """Read a study's folder.
+
+    Raises
+    ------
+    StudyError
+        There is no study in it, or none that this version can read.
+    """
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        raise StudyError(f"there is no study in {folder}: give the folder that holds {JOURNAL}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
+            copy = Path(temporary) / JOURNAL
+            shutil.copyfile(journal, copy)
+            drop_unfinished_line(copy)
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            storage = JournalStorage(JournalFileBackend(str(copy)))
+            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+            settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
+            trials = [_sized(trial) for trial in trials_of(study)]
+            return StoredStudy(folder, settings, reference_of(study), trials)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"{journal} was not written by this version of powerML: give another study"
+        ) from error
+    except OSError as error:
+        raise StudyError(
+            f"{journal} cannot be read ({error.strerror}): give another study"
+        ) from error
+
+
+def _sized(trial: TrialRecord) -> TrialRecord:
+    """Count the parameters of a trial that was recorded without them, where its family tells."""
+    workload = None if trial.measurement is None else trial.measurement.workload
+    if trial.parameters is not None or not isinstance(workload, Workload):
+        return trial
+    topology = parse_topology(trial.topology)
+    layers = layers_of(
+        find_family(topology.family), topology.parameters, workload.input_shape, workload.classes
+    )
+    found = None if layers is None else parameter_count(layers)
+    return trial.model_copy(update={"parameters": found})
