@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from powerml.measurement import Measurement
-from powerml.records import StudyRecord, TrialRecord
+from powerml.records import BestRecord, StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
+    "best-1": BestRecord,
     "measurement-1": Measurement,
     "study-2": StudyRecord,
     "trial-1": TrialRecord,

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from powerml.cost import Cost
 from powerml.counts import Counts
 from powerml.fingerprint import Fingerprint
+from powerml.limits import Limits
 from powerml.machines import Cache, Geometry, Machine
 from powerml.measurement import Measurement, Phase
-from powerml.records import StudyRecord, StudySettings, TrialRecord
+from powerml.records import BestRecord, StudyRecord, StudySettings, TrialRecord
 from powerml.workload import Workload
 
 
@@ -170,6 +171,23 @@ def make_study(**fields: Any) -> StudyRecord:
         "seconds": 60.0,
     }
     return StudyRecord.model_validate({**ordinary, **fields})
+
+
+def make_best(**fields: Any) -> BestRecord:
+    """What a study answers afterwards."""
+    ordinary = {
+        "folder": "out/[x]",
+        "objective": "squared",
+        "alpha": 0.5,
+        "beta": 0.05,
+        "limits": Limits(),
+        "machine": "xeon-x5650",
+        "reference": "dffr:layers=5,width=10 batch 64",
+        "trials": 12,
+        "best": make_trial(number=4, parameters=12866),
+        "models": "best",
+    }
+    return BestRecord.model_validate({**ordinary, **fields})
 
 
 def make_machine(**fields: Any) -> Machine:

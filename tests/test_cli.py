@@ -119,6 +119,7 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (["optimize", "--max-inference-cost", "0.8y"], "max inference cost is 0.8y"),
         (["optimize", "--resume", "--study", "none"], "no study in"),
         (["optimise"], "No such command"),
+        (["best", "nowhere"], "there is no study in nowhere"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
@@ -197,7 +198,7 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-@pytest.mark.parametrize("command", ["measure", "optimize"])
+@pytest.mark.parametrize("command", ["best", "measure", "optimize"])
 def test_defaults_are_those_of_the_api(command: str) -> None:
     api = inspect.signature(getattr(powerml, command)).parameters
     shown = inspect.signature(getattr(cli, command)).parameters
@@ -206,13 +207,14 @@ def test_defaults_are_those_of_the_api(command: str) -> None:
         if name in api and api[name].default is not inspect.Parameter.empty and name != "machine":
             given, default = parameter.default, api[name].default
             assert str(given) == str(default) or (not given and not default), name
-    assert machines_of(None, None) == [api["machine"].default]
+    if "machine" in api:
+        assert machines_of(None, None) == [api["machine"].default]
 
 
 def test_every_command_has_an_example() -> None:
     group = typer.main.get_command(cli.app)
     commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
-    assert set(commands) == {"cache", "doctor", "machines", "measure", "optimize"}
+    assert set(commands) == {"best", "cache", "doctor", "machines", "measure", "optimize"}
     for command in commands.values():
         assert "Example:" in command.help
 
@@ -342,3 +344,22 @@ def test_a_front_is_printed_and_ends_with_0(
     study = powerml.StudyRecord.model_validate_json(run(*command, "--json")[1])
     assert study.front
     assert study.best is None
+
+
+def test_the_best_of_a_study_is_printed_by_other_weights(
+    run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "make_meter", lambda *_: FormulaMeter(machine))
+    run("optimize", "--trials", "3", "--jobs", "1", "--out", str(tmp_path), "--study", "s")
+    folder = str(tmp_path / "s")
+    code, out, err = run("best", folder, "--alpha", "0", "--beta", "0")
+    assert (code, err) == (0, "")
+    assert "Best of 3 trials by alpha 0, beta 0, squared" in out
+    assert "one step from the best" in out
+    assert "too few trials: " in out
+    code, out, _ = run("best", folder, "--json")
+    assert json.loads(out)["schema"] == "powerml.best/1"
+    code, out, err = run("best", folder, "--max-inference-cost", "1", "--json")
+    assert code == 3
+    assert json.loads(out)["best"] is None
+    assert "none of 3 trials obeys the limits: the nearest is trial" in err

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from powerml.counts import EVENTS
 from powerml.records import Winner
 from tests.builders import (
+    make_best,
     make_failed_trial,
     make_measurement,
     make_pruned_trial,
@@ -107,6 +108,11 @@ def test_a_study_is_as_its_schema_says() -> None:
     _validate(json.loads(none.to_json()), "study-2")
     front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
     _validate(json.loads(front.to_json()), "study-2")
+
+
+def test_an_answer_is_as_its_schema_says() -> None:
+    for best in (make_best(), make_best(best=None, nearest=make_trial())):
+        _validate(json.loads(best.to_json()), "best-1")
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     )
     from powerml.measurement import Measurement, Phase, Simulation
     from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
+    from powerml.neighbours import Predictor
     from powerml.objective import Objective, Weights, make_objective
-    from powerml.records import StudyRecord, TrialRecord, Winner
+    from powerml.records import BestRecord, Prediction, StudyRecord, TrialRecord, Winner
+    from powerml.retrospect import best
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search import optimize
     from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
@@ -68,7 +70,9 @@ _HOMES = {
     "powerml.measurement": ("Measurement", "Phase", "Simulation"),
     "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
     "powerml.objective": ("Objective", "Weights", "make_objective"),
-    "powerml.records": ("StudyRecord", "TrialRecord", "Winner"),
+    "powerml.neighbours": ("Predictor",),
+    "powerml.records": ("BestRecord", "Prediction", "StudyRecord", "TrialRecord", "Winner"),
+    "powerml.retrospect": ("best",),
     "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
     "powerml.search": ("optimize",),
     "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
@@ -77,6 +81,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BestRecord",
     "Bounds",
     "ComparisonError",
     "Cost",
@@ -102,6 +107,8 @@ __all__ = [
     "OutputError",
     "Phase",
     "PowerMLError",
+    "Prediction",
+    "Predictor",
     "ReplayMeter",
     "Runtime",
     "ServerError",
@@ -119,6 +126,7 @@ __all__ = [
     "Winner",
     "WorkerError",
     "Workload",
+    "best",
     "family_names",
     "find_runtime",
     "load_dataset",

@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "DATA_HELP",
+    "OBJECTIVE_HELP",
     "AccessesName",
     "Cache",
     "Data",
@@ -23,7 +24,11 @@ __all__ = [
     "LimitSeconds",
     "MachineFiles",
     "MachineNames",
+    "MaxInferenceCost",
+    "MaxParameters",
+    "MaxTrainingCost",
     "MeterName",
+    "MinScore",
     "ProtocolName",
     "RuntimeName",
     "Seed",
@@ -95,4 +100,17 @@ Cache = Annotated[
 LimitSeconds = Annotated[
     float, typer.Option(help="After how many seconds a simulated phase is given up.")
 ]
+MaxTrainingCost = Annotated[
+    str | None,
+    typer.Option(metavar="COST", help="Cycles, as in 1.5e9, or 0.8x for 0.8 references."),
+]
+MaxInferenceCost = Annotated[
+    str | None, typer.Option(metavar="COST", help="The same for the inference.")
+]
+MinScore = Annotated[float | None, typer.Option(help="The least score of the best, from 0 to 1.")]
+MaxParameters = Annotated[int | None, typer.Option(help="The most weights and biases.")]
+OBJECTIVE_HELP = (
+    "squared: eq. 2.6; linear: without the squares; constrained: the least cost of those that "
+    "score at least --min-score, which is then 0.97 unless given."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -16,6 +16,7 @@ from powerml.listener import Listener
 from powerml.problem import Problem
 from powerml.records import StudyRecord, TrialRecord, Winner
 from powerml.study import JOURNAL, Study
+from powerml.tradeoff import remark
 from powerml.workload import Workload
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
         exported=None if best is None else best.exported,
         export_difference=None if best is None else best.export_difference,
         front=proved if problem.settings.pareto else [],
+        remark=None if best is None else remark(best.trial, trials, goal),
         seconds=round(seconds, 3),
     )
 

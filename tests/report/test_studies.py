@@ -179,3 +179,7 @@ def test_a_front_shows_its_members_and_no_objective() -> None:
     assert f"trial 1: {topology} batch 32: score 0.980 (validation), 0.900 (test)" in said
     assert "powerml best 'out/my study' --alpha A --beta B" in said
     assert "objective" not in trial_line(first).plain
+
+
+def test_weights_that_prefer_an_inaccurate_network_are_named_beside_the_best() -> None:
+    assert "prefers [bad]" in shown(*best_lines(make_study(remark="prefers [bad]")))

@@ -11,6 +11,7 @@ from powerml.commands.choices import machines_of
 from powerml.commands.console import print_result, study_progress
 from powerml.errors import LimitError
 from powerml.options import (
+    OBJECTIVE_HELP,
     AccessesName,
     Cache,
     Data,
@@ -25,7 +26,11 @@ from powerml.options import (
     LimitSeconds,
     MachineFiles,
     MachineNames,
+    MaxInferenceCost,
+    MaxParameters,
+    MaxTrainingCost,
     MeterName,
+    MinScore,
     ProtocolName,
     RuntimeName,
     Seed,
@@ -43,24 +48,11 @@ def optimize(
     data: Data = "mnist_small",
     alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
-    objective: Annotated[
-        str,
-        typer.Option(
-            help="squared: eq. 2.6; linear: without the squares; constrained: the least cost of "
-            "those that score at least --min-score, which is then 0.97 unless given."
-        ),
-    ] = "squared",
-    max_training_cost: Annotated[
-        str | None,
-        typer.Option(metavar="COST", help="Cycles, as in 1.5e9, or 0.8x for 0.8 references."),
-    ] = None,
-    max_inference_cost: Annotated[
-        str | None, typer.Option(metavar="COST", help="The same for the inference.")
-    ] = None,
-    min_score: Annotated[
-        float | None, typer.Option(help="The least score of the best, from 0 to 1.")
-    ] = None,
-    max_parameters: Annotated[int | None, typer.Option(help="The most weights and biases.")] = None,
+    objective: Annotated[str, typer.Option(help=OBJECTIVE_HELP)] = "squared",
+    max_training_cost: MaxTrainingCost = None,
+    max_inference_cost: MaxInferenceCost = None,
+    min_score: MinScore = None,
+    max_parameters: MaxParameters = None,
     pareto: Annotated[
         bool,
         typer.Option(

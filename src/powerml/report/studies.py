@@ -156,6 +156,8 @@ def best_lines(study: StudyRecord) -> list[Text]:
                 f"{study.export_difference:.1g}, on test images"
             )
         )
+    if study.remark is not None:
+        found.append(Text(study.remark, style="yellow"))
     return found + lines
 
 
