@@ -182,6 +182,7 @@ class Run:
         in_order = self._problem.settings.reference == FIRST and not self._ended
         for candidate in list(self._under_way):
             if candidate.counting is not None and candidate.counting.has_succeeded:
+                self._listener.stage("stopping: what is counted is trained first, or stop again")
                 self._under_way.remove(candidate)
                 self._under_way.appendleft(candidate)
                 self.end_trial()

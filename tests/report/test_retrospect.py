@@ -8,7 +8,8 @@ import pytest
 
 from powerml.records import Comparison, Importance, Neighbour, Prediction
 from powerml.report.retrospect import (
-    comparison_line,
+    comparison_lines,
+    importance_lines,
     importance_table,
     neighbours_table,
     no_best_line,
@@ -67,11 +68,13 @@ def test_what_was_given_up_for_what_is_told_in_words(
         training_cost_factor=training,
         inference_cost_factor=inference,
     )
-    assert comparison_line(comparison, make_trial(number=4)).plain == (
+    [line] = comparison_lines([comparison], make_trial(number=4))
+    assert line.plain == (
         f"against the most accurate (trial 5, dffr:layers=1,width=17 batch 3): {told}"
     )
-    itself = comparison_line(comparison, make_trial(number=5)).plain
-    assert itself == "it is itself the most accurate that was tried"
+    again = comparison.model_copy(update={"quantity": "inference_cost"})
+    [line] = comparison_lines([comparison, again], make_trial(number=5))
+    assert line.plain == "it is itself the most accurate and the cheapest to run that was tried"
 
 
 def test_neighbours_are_tried_predicted_or_not_known() -> None:
@@ -109,24 +112,18 @@ def test_neighbours_are_tried_predicted_or_not_known() -> None:
 
 
 def test_importances_are_shares_or_it_is_said_why_not() -> None:
-    text = shown(
-        importance_table(
-            [
-                Importance(quantity="score", trials=4, missing="too few trials: 4 have it"),
-                Importance(
-                    quantity="training_cost", trials=12, shares={"layers": 0.03, "width": 0.97}
-                ),
-                Importance(
-                    quantity="inference_cost", trials=30, shares={"layers": 0.4, "width": 0.6}
-                ),
-            ]
-        )
-    )
+    importances = [
+        Importance(quantity="score", trials=4, missing="too few trials: 4 have it"),
+        Importance(quantity="training_cost", trials=12, shares={"layers": 0.03, "width": 0.97}),
+        Importance(quantity="inference_cost", trials=30, shares={"layers": 0.4, "width": 0.6}),
+    ]
+    text = shown(importance_table(importances))
     assert row(text, "layers") == ["-", "3%", "40%"]
     assert row(text, "width") == ["-", "97%", "60%"]
-    assert "score: too few trials: 4 have it" in text
-    assert "training cost: a rough figure, from 12 trials" in text
-    assert "inference cost: a rough" not in text
+    assert [line.plain for line in importance_lines(importances)] == [
+        "how much each parameter mattered to the training cost (12) is rough: few trials",
+        "how much each parameter mattered to the score: too few trials: 4 have it",
+    ]
 
 
 def test_where_nothing_obeys_the_limits_the_nearest_is_named() -> None:

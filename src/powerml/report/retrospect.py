@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +18,14 @@ from powerml.records import (
     TrialRecord,
 )
 
-__all__ = ["comparison_line", "importance_table", "neighbours_table", "no_best_line", "parts"]
+__all__ = [
+    "comparison_lines",
+    "importance_lines",
+    "importance_table",
+    "neighbours_table",
+    "no_best_line",
+    "parts",
+]
 
 LEADERS: dict[Quantity, str] = {
     "score": "the most accurate",
@@ -39,7 +48,7 @@ def parts(record: BestRecord) -> list[RenderableType]:
         found += _best_lines(record, record.best)
         if record.remark is not None:
             found.append(Text(record.remark, style="yellow"))
-        found += [comparison_line(one, record.best) for one in record.comparisons]
+        found += comparison_lines(record.comparisons, record.best)
     if record.undecided:
         numbers = ", ".join(map(str, record.undecided))
         found.append(
@@ -50,7 +59,9 @@ def parts(record: BestRecord) -> list[RenderableType]:
         )
     if record.neighbours:
         found.append(neighbours_table(record))
-    return [*found, importance_table(record.importances)]
+    if any(one.shares is not None for one in record.importances):
+        found.append(importance_table(record.importances))
+    return [*found, *importance_lines(record.importances)]
 
 
 def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
@@ -74,9 +85,16 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
     ]
 
 
-def comparison_line(comparison: Comparison, best: TrialRecord) -> Text:
-    """What the best gives up, and for what, against a trial that leads in one quantity."""
-    leader = LEADERS[comparison.quantity]
+def comparison_lines(comparisons: Sequence[Comparison], best: TrialRecord) -> list[Text]:
+    """What the best gives up, and for what, against the trials that lead in one quantity."""
+    by_trial: dict[int, list[Comparison]] = {}
+    for one in comparisons:
+        by_trial.setdefault(one.trial, []).append(one)
+    return [_comparison_line(same, best) for same in by_trial.values()]
+
+
+def _comparison_line(same: Sequence[Comparison], best: TrialRecord) -> Text:
+    comparison, leader = same[0], " and ".join(LEADERS[one.quantity] for one in same)
     if comparison.trial == best.number:
         return Text(f"it is itself {leader} that was tried")
     said = (
@@ -146,13 +164,11 @@ def _origin(one: Neighbour) -> str:
     return "not tried" if one.prediction is None else "predicted"
 
 
-def importance_table(importances: list[Importance]) -> Table:
+def importance_table(importances: Sequence[Importance]) -> Table:
     """How much each parameter mattered to each quantity."""
     table = Table(
         title=Text("how much each parameter mattered"),
         title_justify="left",
-        caption=Text("\n".join(_remarks(importances))),
-        caption_justify="left",
     )
     table.add_column("parameter")
     for one in importances:
@@ -164,13 +180,19 @@ def importance_table(importances: list[Importance]) -> Table:
     return table
 
 
-def _remarks(importances: list[Importance]) -> list[str]:
-    said = [
-        f"{TITLES[one.quantity]}: {one.missing}" for one in importances if one.missing is not None
-    ]
+def importance_lines(importances: Sequence[Importance]) -> list[Text]:
+    """Where shares are rough, or missing, and why."""
+    missing = [one for one in importances if one.shares is None]
     few = [one for one in importances if one.shares is not None and one.trials < FEW_TRIALS]
-    said += [f"{TITLES[one.quantity]}: a rough figure, from {one.trials} trials" for one in few]
-    return said
+    said = [f"how much each parameter mattered to the {_listed(few)} is rough: few trials"]
+    return [Text(line) for line in (said if few else [])] + [
+        Text(f"how much each parameter mattered to the {TITLES[one.quantity]}: {one.missing}")
+        for one in missing
+    ]
+
+
+def _listed(importances: Sequence[Importance]) -> str:
+    return " and the ".join(f"{TITLES[one.quantity]} ({one.trials})" for one in importances)
 
 
 def no_best_line(record: BestRecord) -> str:
