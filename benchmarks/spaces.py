@@ -108,6 +108,11 @@ class Space:
         return int(member.parameters[BATCH_SIZE])
 
     @property
+    def training_images(self) -> int:
+        """Images in the training split."""
+        return IMAGES
+
+    @property
     def epochs(self) -> int:
         """Passes over the training images."""
         return DEFAULT_EPOCHS
@@ -164,7 +169,9 @@ class FamilySpace(Space):
 class TaperSpace(Space):
     """Dense networks that narrow from layer to layer, on 1,000 images of all ten digits."""
 
-    IMAGES = 1_000
+    # As constants, so that its table can be searched where MNIST is not.
+    training_images = 1_000
+    input_shape, classes = (28, 28), 10
     epochs = 3
     LEAST_WIDTH = 4
     NARROWING: Mapping[str, float] = {"none": 1.0, "quarter": 0.75, "half": 0.5}
@@ -193,7 +200,7 @@ class TaperSpace(Space):
     def dataset(self) -> Dataset:
         """The first 1,000 images of each split of MNIST."""
         return workloads.subset(
-            load_dataset("mnist", DEFAULT_VALIDATION), self.IMAGES, self._folder
+            load_dataset("mnist", DEFAULT_VALIDATION), self.training_images, self._folder
         )
 
     def build(self, member: Member) -> Any:
@@ -204,9 +211,9 @@ class TaperSpace(Space):
         hidden = [
             keras.layers.Dense(width, activation=activation) for width in self._widths(member)
         ]
-        output = keras.layers.Dense(self.dataset.classes, activation="softmax")
+        output = keras.layers.Dense(self.classes, activation="softmax")
         model = keras.Sequential(
-            [keras.Input(self.dataset.input_shape), keras.layers.Flatten(), *hidden, output]
+            [keras.Input(self.input_shape), keras.layers.Flatten(), *hidden, output]
         )
         model.compile(
             optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
@@ -235,7 +242,7 @@ class TaperSpace(Space):
         path = self._folder / f"{member}.keras"
         self.build(member).save(path)
         wanted = Wanted(
-            data=str(self._folder / f"{self.IMAGES}.npz"),
+            data=str(self._folder / f"{self.training_images}.npz"),
             batch_size=self.batch_size(member),
             epochs=self.epochs,
         )
@@ -249,8 +256,8 @@ class TaperSpace(Space):
     def layers(self, member: Member) -> tuple[Layer, ...]:
         """All of them are dense."""
         widths = self._widths(member)
-        inputs = [math.prod(self.dataset.input_shape), *widths]
-        units = [*widths, self.dataset.classes]
+        inputs = [math.prod(self.input_shape), *widths]
+        units = [*widths, self.classes]
         return tuple(Layer("dense", *pair) for pair in zip(inputs, units, strict=True))
 
     def _widths(self, member: Member) -> list[int]:

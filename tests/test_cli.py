@@ -280,7 +280,7 @@ def test_the_cache_shows_its_size_and_is_cleared(
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--fidelity", "roughly", "unknown fidelity 'roughly': known: exact, sampled"),
+        ("--fidelity", "roughly", "unknown fidelity 'roughly': known: exact, predicted, sampled"),
         ("--error", "0", "the error is 0: give one between 0 and 1"),
         ("--error", "nan", "the error is nan"),
         ("--jobs", "0", "jobs is 0: give at least 1"),

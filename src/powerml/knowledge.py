@@ -1,4 +1,4 @@
-"""What a study knows of topologies that it has not tried: from their structure, and its trials."""
+"""What a study knows of the costs of topologies that it has not tried."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import IntDistribution
-from scipy.stats import norm
 
 from powerml.costmodel import PHASES, CostModel, Demand
 from powerml.prediction import structure_sums
 from powerml.problem import BATCH_SIZE, FIRST
 from powerml.records import Prediction, TrialRecord
 from powerml.samplers.acquisition import CostRatios
-from powerml.samplers.candidates import of_parameters
-from powerml.samplers.scores import ScoreModel, expected_scores
 from powerml.structure import Layer, layers_of, parameter_count
-from powerml.topology import Bounds, Family, parse_topology
+from powerml.topology import Family, parse_topology
 from powerml.workload import Workload
 
-__all__ = ["CONFIDENCE", "CostKnowledge", "Expectation"]
+__all__ = ["CONFIDENCE", "CostKnowledge"]
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -121,51 +117,3 @@ class CostKnowledge:
         if key not in self._sums:
             self._sums[key] = structure_sums(self._layers(key))
         return self._sums[key]
-
-
-class Expectation:
-    """What the trials of a study that has run make expect of a topology that it has not tried.
-
-    Parameters
-    ----------
-    costs
-        What is known of costs; it must have learned from the trials.
-    trials
-        The trials.
-    bounds
-        What each parameter may be, the batch size among them.
-    """
-
-    def __init__(
-        self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
-    ) -> None:
-        self._costs = costs
-        self._space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
-        scored = [
-            (trial, trial.training_cost_ratio, trial.score)
-            for trial in trials
-            if trial.score is not None and trial.training_cost_ratio is not None
-        ]
-        rows = [
-            {**parse_topology(trial.topology).parameters, BATCH_SIZE: trial.batch_size}
-            for trial, *_ in scored
-        ]
-        paid = np.array([cost for _, cost, _ in scored])
-        self._dearest = float(paid.max(initial=1.0))
-        self._scores = ScoreModel(
-            of_parameters(self._space, rows).points,
-            np.array([score for *_, score in scored]),
-            expected_scores(paid, self._dearest),
-        )
-
-    def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What a topology is expected to cost and to score; None where nothing is known."""
-        found = self._costs.predict(parameters, batch_size)
-        if found is None:
-            return None
-        point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
-        cost = np.array([found.training_cost_ratio])
-        belief = self._scores.predict(point, expected_scores(cost, self._dearest))
-        error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
-        score = float(belief.mean.clip(0.0, 1.0)[0])
-        return found.model_copy(update={"score": score, "score_error": error})

@@ -14,7 +14,6 @@ __all__ = [
     "Cache",
     "Data",
     "Epochs",
-    "Error",
     "FidelityName",
     "InferenceBatch",
     "Inferences",
@@ -31,6 +30,7 @@ __all__ = [
     "MinScore",
     "ProtocolName",
     "RuntimeName",
+    "SampleError",
     "Seed",
     "Validation",
 ]
@@ -87,7 +87,7 @@ FidelityName = Annotated[
     str,
     typer.Option(help="exact: every step is simulated; sampled: a few, and the rest extrapolated."),
 ]
-Error = Annotated[
+SampleError = Annotated[
     float, typer.Option(help="How large the stated bound of a sample's relative error may be.")
 ]
 Jobs = Annotated[

@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
+from powerml.expectation import expectation
 from powerml.goal import SmallestObjective, limits_of, nearest, objective_of
 from powerml.importance import importances
 from powerml.limits import Limits, make_limits
@@ -49,7 +50,8 @@ def best(
     alpha, beta, objective, max_training_cost, max_inference_cost, min_score, max_parameters
         As for `powerml.optimize`; None for what the study was searched with.
     predictor
-        Tells what the neighbours of the best that were not tried would cost and score.
+        Tells what the neighbours of the best that were not tried would cost and score; None for
+        the cost model and the scores of the study's own trials.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def best(
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     settings = _chosen(stored.settings, alpha, beta, objective, limits)
-    return _Retrospect(stored, settings).record(predictor)
+    return _Retrospect(stored, settings).record(predictor or expectation(stored))
 
 
 def _chosen(

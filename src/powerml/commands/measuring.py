@@ -14,8 +14,6 @@ from powerml.options import (
     AccessesName,
     Cache,
     Epochs,
-    Error,
-    FidelityName,
     InferenceBatch,
     Inferences,
     Jobs,
@@ -70,8 +68,20 @@ def measure(
     validation: Validation = 0.1,
     seed: Seed = 0,
     meter: MeterName = "callgrind",
-    fidelity: FidelityName = "exact",
-    error: Error = 0.01,
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            help="exact: every step is simulated; sampled: a few, and the rest extrapolated; "
+            "predicted: none, at once, from what is in the cache of counts."
+        ),
+    ] = "exact",
+    error: Annotated[
+        float | None,
+        typer.Option(
+            help="How large the stated bound of the relative error may be.",
+            show_default="0.01; 0.05 for a prediction",
+        ),
+    ] = None,
     jobs: Jobs = None,
     cache: Cache = True,
     limit_seconds: LimitSeconds = 3600.0,

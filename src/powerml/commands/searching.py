@@ -16,7 +16,6 @@ from powerml.options import (
     Cache,
     Data,
     Epochs,
-    Error,
     FidelityName,
     InferenceBatch,
     Inferences,
@@ -33,6 +32,7 @@ from powerml.options import (
     MinScore,
     ProtocolName,
     RuntimeName,
+    SampleError,
     Seed,
     Validation,
 )
@@ -79,14 +79,20 @@ def optimize(
         ),
     ] = None,
     sampler: Annotated[
-        str, typer.Option(help="What proposes topologies: tpe, gp, random or nsga2.")
-    ] = "tpe",
-    startup_trials: Annotated[int, typer.Option(help="Trials drawn at random first.")] = 3,
+        str | None,
+        typer.Option(
+            help="What proposes topologies: composite, tpe, gp, random or nsga2.",
+            show_default="composite; tpe under the paper's protocol",
+        ),
+    ] = None,
+    startup_trials: Annotated[
+        int, typer.Option(help="Trials drawn at random first; composite needs none.")
+    ] = 3,
     score_seeds: Annotated[int, typer.Option(help="Trainings that a score is averaged over.")] = 1,
     seed: Seed = 0,
     meter: MeterName = "callgrind",
     fidelity: FidelityName = "sampled",
-    error: Error = 0.01,
+    error: SampleError = 0.01,
     jobs: Jobs = None,
     cache: Cache = True,
     limit_seconds: LimitSeconds = 3600.0,

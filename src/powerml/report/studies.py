@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerml.goal import goal_of
+from powerml.hindsight import hindsight
 from powerml.limits import RatioLimits
 from powerml.objective import Squared
 from powerml.ranking import objectives_by_machine, ranking
@@ -156,6 +157,7 @@ def best_lines(study: StudyRecord) -> list[Text]:
                 f"{study.export_difference:.1g}, on test images"
             )
         )
+    found += _hindsight_lines(study)
     if study.remark is not None:
         found.append(Text(study.remark, style="yellow"))
     return found + lines
@@ -175,9 +177,22 @@ def _front_lines(study: StudyRecord) -> list[Text]:
     ]
     return [
         *lines,
+        *_hindsight_lines(study),
         Text(f"results in {study.folder}: best/trial-N, {JOURNAL}"),
         Text(f"for the best by weights: powerml best {quote(study.folder)} --alpha A --beta B"),
     ]
+
+
+def _hindsight_lines(study: StudyRecord) -> list[Text]:
+    """How far off the cost model was."""
+    found = [hindsight(study.trials, phase) for phase in ("training", "inference")]
+    said = [
+        f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
+        "within the stated error)"
+        for one in found
+        if one is not None
+    ]
+    return [Text(f"costs as predicted beforehand: {', '.join(said)}")] if said else []
 
 
 def _scores(study: StudyRecord, trial: TrialRecord, test_score: float | None) -> str:
