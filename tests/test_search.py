@@ -265,7 +265,9 @@ def test_trials_drawn_at_random_do_not_depend_on_the_number_of_jobs(
     machine: Machine, tmp_path: Path
 ) -> None:
     one, three = (
-        search(FormulaMeter(machine), tmp_path, study=f"j{jobs}", trials=3, jobs=jobs)
+        search(
+            FormulaMeter(machine), tmp_path, study=f"j{jobs}", trials=3, jobs=jobs, sampler="tpe"
+        )
         for jobs in (1, 3)
     )
     # The first three are drawn at random: no result can have a say in them.
