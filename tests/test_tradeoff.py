@@ -75,9 +75,20 @@ def test_the_least_score_that_is_proposed_was_exceeded(score: float, proposed: f
     assert f"--min-score {proposed:g}, or" in (remark(best, [best, accurate], GOAL) or "")
 
 
+def test_a_low_score_that_suffices_is_remarked_upon_though_no_better_one_was_tried() -> None:
+    close = _trial(7, 0.74, 9, 9)
+    said = remark(BEST, [BEST, close], GOAL)
+    assert said is not None
+    assert "a perfect one would be worth 0.075 of the objective more" in said
+    assert "--min-score 0.95" in said
+
+
 def test_nothing_is_said_where_the_weights_are_not_to_blame() -> None:
     close = _trial(7, 0.74, 9, 9)
-    assert remark(BEST, [BEST, close], GOAL) is None
+    mostly_score = SmallestObjective(Squared(Weights(0.2, 0.1)), RatioLimits())
+    assert remark(BEST, [BEST, close], mostly_score) is None
+    good = BEST.model_copy(update={"score": 0.95})
+    assert remark(good, [good], GOAL) is None
     assert remark(None, ALL, GOAL) is None
     # The accurate one is too dear, or accuracy was asked for and got.
     assert remark(BEST, ALL, SmallestObjective(GOAL.objective, RatioLimits(2.0))) is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from powerml.goal import Goal, SmallestObjective
-from powerml.objective import Constrained
+from powerml.objective import Constrained, Weights
 from powerml.records import Comparison, Quantity, TrialRecord
 
 __all__ = ["comparisons", "leader", "remark"]
@@ -66,21 +66,33 @@ def _factor(mine: float | None, theirs: float | None) -> float:
 def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) -> str | None:
     """Say so where the weights prefer an inaccurate network, and what to use instead.
 
-    Whoever asked for a least score has got it.
+    Either a more accurate one was tried, or none was, because even a perfect score would not make
+    up for what it may cost. Whoever asked for a least score has got it.
     """
     if not isinstance(goal, SmallestObjective) or goal.limits.min_score is not None:
         return None
-    obeying = [trial for trial in trials if goal.limits.obeyed(trial)]
-    accurate = leader(obeying, "score")
-    if best is None or best.score is None or accurate is None or accurate.score is None:
+    if best is None or best.score is None:
         return None
-    if accurate.score - best.score < MARKEDLY:
-        return None
+    accurate = leader([trial for trial in trials if goal.limits.obeyed(trial)], "score")
+    highest = max((trial.score for trial in trials if trial.score is not None), default=0.0)
     weights = goal.objective.weights
-    wanted = (math.ceil(accurate.score * TWENTIETHS) - 1) / TWENTIETHS
+    if accurate is not None and (accurate.score or 0) - best.score >= MARKEDLY:
+        most = accurate.score or 0
+        why = f"is preferred to the {most:.3f} of trial {accurate.number}"
+    elif highest - best.score < MARKEDLY and _suffices(best.score, weights):
+        most = 1.0
+        worth = weights.gamma * (1 - best.score)
+        why = f"suffices, and a perfect one would be worth {worth:.3f} of the objective more"
+    else:
+        return None
+    wanted = (math.ceil(most * TWENTIETHS) - 1) / TWENTIETHS
     return (
         f"alpha {weights.alpha:g} and beta {weights.beta:g} leave the score a weight of "
-        f"{weights.gamma:g}, so little that a score of {best.score:.3f} is preferred to the "
-        f"{accurate.score:.3f} of trial {accurate.number}: for an accurate network use "
-        f"--min-score {wanted:g}, or --objective {Constrained.name}"
+        f"{weights.gamma:g}, so little that a score of {best.score:.3f} {why}: for an accurate "
+        f"network use --min-score {wanted:g}, or --objective {Constrained.name}"
     )
+
+
+def _suffices(score: float, weights: Weights) -> bool:
+    """Whether a score is low, and costs weigh at least as much."""
+    return 1 - score >= 2 * MARKEDLY and weights.gamma <= weights.alpha + weights.beta
