@@ -110,9 +110,8 @@ def test_the_neighbours_and_the_leaders_are_told(front: powerml.StudyRecord) -> 
         "inference_cost",
     ]
     assert [one.trials >= 10 for one in found.importances] == [True] * 3
-    shares = {one.quantity: one.shares for one in found.importances}
-    assert shares["training_cost"] is not None
-    assert max(shares["training_cost"], key=shares["training_cost"].__getitem__) == "batch_size"
+    shares = {one.quantity: one.shares or {} for one in found.importances}["training_cost"]
+    assert max(shares, key=lambda name: shares[name] or 0.0) == "batch_size"
 
 
 def test_a_batch_larger_than_the_data_is_no_neighbour(

@@ -69,6 +69,7 @@ def _importance(
         return Importance(
             quantity=quantity, trials=len(known), missing="it is the same in all trials"
         )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     study.add_trials(
         [
@@ -79,5 +80,6 @@ def _importance(
         ]
     )
     found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))
-    shares = {name: float(found[name]) for name in space}
+    varied = {name for name in space if len({parameters[number][name] for number in known}) > 1}
+    shares = {name: float(found[name]) if name in varied else None for name in space}
     return Importance(quantity=quantity, trials=len(known), shares=shares)

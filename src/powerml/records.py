@@ -186,14 +186,15 @@ class Importance(BaseModel):
     """How much each parameter mattered to one quantity, in shares that sum to 1.
 
     The shares are those of each parameter alone in the quantity's variance, by fANOVA over
-    `trials` different topologies. They are None where `missing` says why there are none.
+    `trials` different topologies; that of a parameter that was the same in all of them is None,
+    for nothing is known of it. There are no shares where `missing` says why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     quantity: Quantity
     trials: int
-    shares: dict[str, float] | None = None
+    shares: dict[str, float | None] | None = None
     missing: str | None = None
 
 
