@@ -24,12 +24,26 @@ class Table:
 
     `score`, `training` and `inference` have the shape (members,); the costs are relative to the
     space's reference.
+
+    Parameters
+    ----------
+    space
+        What is searched.
+    training
+        The seed of the only training that scores come from; None for the mean of all.
     """
 
-    def __init__(self, space: spaces.Space) -> None:
+    def __init__(self, space: spaces.Space, training: int | None = None) -> None:
         self.space = space
         rows = list(read(DATA / f"{space.name}.csv"))
-        self.score = np.array([float(row["validation_score"]) for row in rows])
+        scores = {row["member"]: row["validation_score"] for row in rows}
+        if training is not None:
+            scores = {
+                row["member"]: row["validation_score"]
+                for row in read(DATA / f"{space.name}-scores.csv")
+                if int(row["seed"]) == training
+            }
+        self.score = np.array([float(scores[row["member"]]) for row in rows])
         self.test_score = np.array([float(row["test_score"]) for row in rows])
         self.training = np.array([float(row["training"]) for row in rows])
         self.inference = np.array([float(row["inference"]) for row in rows])
