@@ -1,6 +1,9 @@
 """How much of the three quantities' trade-off each sampler finds: figure 3.
 
-    python benchmarks/fronts.py        # 10 minutes a space
+    python benchmarks/fronts.py composite tpe nsga2 random    # 5 minutes
+    python benchmarks/fronts.py gp                            # more than half an hour
+
+Set OMP_NUM_THREADS=1: torch's threads get in each other's way.
 
 Volume is what a front dominates, of scores from 0 to 1 and of costs from 0 to twice the
 reference's, relative to the volume of the whole table's front.
@@ -19,6 +22,7 @@ from powerml.front import Point, front
 from tables import Table
 
 SAMPLERS = ("random", "nsga2", "tpe", "gp", "composite")
+SPACES = ("dffr", "cnn")
 SEEDS = range(10)
 BUDGETS = (20, 50)
 WORST = 2.0  # costs above it are worth nothing
@@ -30,10 +34,10 @@ def main() -> None:
     """Print the volumes of every sampler on every space that is asked for."""
     heads = " | ".join(f"median after {budget} (lowest)" for budget in BUDGETS)
     print(f"| space | sampler | seeds | {heads} |\n| --- | --- | --- |{' --- |' * len(BUDGETS)}")
-    for name in sys.argv[1:] or ("dffr", "cnn"):
+    for name in SPACES:
         table = Table(spaces.find(name))
         whole = volume(table, np.arange(len(table.score)))
-        for sampler in SAMPLERS:
+        for sampler in sys.argv[1:] or SAMPLERS:
             found = np.array([_volumes(table, sampler, seed) / whole for seed in SEEDS])
             cells = " | ".join(
                 f"{np.median(one):.3f} ({one.min():.3f})" for one in found.transpose()

@@ -118,6 +118,8 @@ def report(names: list[str]) -> None:
         _print_table(runs)
         charts.draw_regret(runs, name, DRAWN / f"regret-{name}.svg")
     both = [name for name in DEVELOPED_ON if name in found]
+    if len(both) < len(DEVELOPED_ON):
+        return
     print(f"\nall runs of {' and '.join(both)}")
     shared = [one for one in competitors.NAMES if all(one in found[name] for name in both)]
     _print_table(

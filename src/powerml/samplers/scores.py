@@ -2,8 +2,9 @@
 
 Scores of small networks jump: one that was initialised badly answers with the majority class,
 whatever its neighbours do. So the process is rough, varies within a sixth of a parameter's range,
-and expects all to be well where nothing is known. Its hyperparameters are fixed, since ten scores
-are too few to fit them; `benchmarks/regret.py` shows what they are worth.
+and expects all to be well where nothing is known; unless the scores say clearly that they vary
+more slowly, by their marginal likelihood. More is not fitted, for ten scores are too few;
+`benchmarks/regret.py` shows what this is worth.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ __all__ = ["ScoreModel", "expected_scores"]
 Array = NDArray[np.float64]
 
 DEVIATION = 0.25
-LENGTH = 0.15  # of a parameter's range
+# Lengths in a parameter's range, and how likely each is before there are scores.
+LENGTHS = ((0.15, 0.97), (0.3, 0.01), (0.6, 0.01), (1.2, 0.01))
 NOISE = 0.02  # between two trainings of one topology
 # What costs e times as much to train is expected to score so much better. It decides only where
 # nothing else does: for instance where costs have no weight.
@@ -45,12 +47,21 @@ class ScoreModel:
     """
 
     def __init__(self, points: Array, scores: Array, expected: Array) -> None:
-        kernel = ConstantKernel(DEVIATION**2) * Matern(LENGTH, nu=1.5)
-        self._process = GaussianProcessRegressor(kernel, alpha=NOISE**2, optimizer=None)
+        processes = [_process(length) for length, _ in LENGTHS]
+        self._process = processes[0]
         if len(scores):
-            self._process.fit(points, scores - expected)
+            likelihoods = [
+                one.fit(points, scores - expected).log_marginal_likelihood_value_ + np.log(prior)
+                for one, (_, prior) in zip(processes, LENGTHS, strict=True)
+            ]
+            self._process = processes[int(np.argmax(likelihoods))]
 
     def predict(self, points: Array, expected: Array) -> ScoreBelief:
         """What is believed of the scores at other points, of which so much is expected."""
         mean, deviation = self._process.predict(points, return_std=True)
         return ScoreBelief(mean + expected, np.maximum(deviation, 1e-6))
+
+
+def _process(length: float) -> GaussianProcessRegressor:
+    kernel = ConstantKernel(DEVIATION**2) * Matern(length, nu=1.5)
+    return GaussianProcessRegressor(kernel, alpha=NOISE**2, optimizer=None)
