@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 DEVIATION = 0.25
 # Lengths in a parameter's range, and how likely each is before there are scores.
-LENGTHS = ((0.15, 0.97), (0.3, 0.01), (0.6, 0.01), (1.2, 0.01))
+LENGTHS = ((0.15, 0.99), (0.3, 1 / 300), (0.6, 1 / 300), (1.2, 1 / 300))
 NOISE = 0.02  # between two trainings of one topology
 # What costs e times as much to train is expected to score so much better. It decides only where
 # nothing else does: for instance where costs have no weight.
