@@ -1,6 +1,7 @@
 """Figure 6: `powerml optimize` as it runs, with its own sampler and with TPE (20 minutes).
 
-    python benchmarks/end_to_end.py
+    python benchmarks/end_to_end.py        # seeds 0 to 4
+    python benchmarks/end_to_end.py 0 1    # these seeds
 
 Ten trials of dffr on `mnist_small`, alpha 0.5, beta 0.05, five seeds, without the cache of counts.
 """
@@ -8,6 +9,7 @@ Ten trials of dffr on `mnist_small`, alpha 0.5, beta 0.05, five seeds, without t
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -25,7 +27,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     found: dict[str, list[tuple[float, float]]] = {sampler: [] for sampler in SAMPLERS}
     with tempfile.TemporaryDirectory() as folder:
-        for seed in SEEDS:
+        for seed in map(int, sys.argv[1:] or SEEDS):
             for sampler in SAMPLERS:
                 found[sampler].append(_search(sampler, seed, Path(folder)))
     for sampler, runs in found.items():
