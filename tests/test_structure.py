@@ -40,7 +40,6 @@ def test_a_family_tells_the_layers_that_it_builds(
 
 def test_a_convolution_is_a_product_at_each_position() -> None:
     layer = Layer("convolution", fan_in=3 * 25, units=4, positions=784, area=25)
-    assert layer.channels == 3
     assert layer.parameters == (75 + 1) * 4
     assert layer.multiply_accumulates == 75 * 4 * 784
 

@@ -43,11 +43,6 @@ class Layer:
     area: int = 1
 
     @property
-    def channels(self) -> int:
-        """Channels of the input."""
-        return self.fan_in // self.area
-
-    @property
     def parameters(self) -> int:
         """Weights and biases."""
         return (self.fan_in + 1) * self.units
