@@ -287,4 +287,4 @@ def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
         ) from error
     if "error" in answer:
         raise ModelError(f"{path} cannot be run in {runtime.name}: {answer['error']}")
-    return [Input.model_validate(one) for one in answer["inputs"]]
+    return [Input(**{**one, "shape": tuple(one["shape"])}) for one in answer["inputs"]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -275,3 +277,16 @@ def test_allowed_code_that_cannot_be_imported(
     assert f"the code allowed as {allowed!r} cannot be imported" in message
     assert told in message
     assert "write Lambda, or module:Name of an installed module" in message
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
+def test_what_is_measured_holds_no_tables_seeded_at_random(runtime: str) -> None:
+    """pydantic's are: built within `load`, they moved its counts from one start to the next."""
+    pytest.importorskip(find_runtime(runtime).package)
+    code = (
+        "import sys\n"
+        "from powerml.simulate.deployment_job import DeploymentJob\n"
+        f"DeploymentJob({runtime!r}).start()\n"
+        "sys.exit('pydantic_core' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from powerml import registry
 from powerml.errors import SetupError
@@ -38,10 +37,9 @@ Feed = Mapping[str, NDArray[Any]]
 Shapes = Sequence[tuple[int, ...]]
 
 
-class Input(BaseModel):
+@dataclass(frozen=True)
+class Input:
     """One input of a model. A dimension that the model leaves open is its name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     shape: tuple[int | str, ...]

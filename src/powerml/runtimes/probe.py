@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def _look(runtime: str, path: str, inputs: str | None) -> dict[str, Any]:
         session = chosen.load(path, [array.shape for array in arrays])
         pairs = zip(session.inputs, arrays, strict=True)
         session.run({one.name: array for one, array in pairs})
-    return {"inputs": [one.model_dump() for one in session.inputs]}
+    return {"inputs": [asdict(one) for one in session.inputs]}
 
 
 if __name__ == "__main__":
