@@ -16,7 +16,7 @@ run: $(INSTALLED)
 	$(BIN)/powerml optimize --space dffr --data mnist_small --alpha 0.5 --beta 0.05 --trials 10
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: lint test
 

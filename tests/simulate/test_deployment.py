@@ -21,7 +21,8 @@ from powerml.workload import Deployment, ModelFile, Workload
 from tests.doubles import WorkloadMaker
 from tests.simulate.processes import is_running, wait_for
 
-pytestmark = pytest.mark.simulator
+# All on one warm process: on one worker.
+pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("warm")]
 
 TOPOLOGY = "dffr:layers=1,width=3"
 MODELS = Path(__file__).parents[2] / "src" / "powerml" / "data" / "warm_up"

@@ -25,7 +25,8 @@ from powerml.workload import Workload
 from tests.doubles import WorkloadMaker
 from tests.simulate.processes import children, is_running, wait_for
 
-pytestmark = pytest.mark.simulator
+# All on one warm process: on one worker.
+pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("warm")]
 
 TOPOLOGY = "dffr:layers=1,width=3"
 # Long enough that a test can reach into it before it ends.
