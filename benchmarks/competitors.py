@@ -60,8 +60,11 @@ def winner(table: Table, objective: Objective, seed: int, trials: int, least_sco
     """The row of the table that a search by the composite sampler reports as its best."""
     needed = Requirements(min_score=least_score)
     tried = _tried(table, "composite", objective, seed, trials, requirements=needed)
-    values = objective.value(table.training[tried], table.inference[tried], table.score[tried])
-    return int(tried[int(np.argmin(values))])
+    values = np.asarray(
+        objective.value(table.training[tried], table.inference[tried], table.score[tried])
+    )
+    admitted = table.score[tried] >= least_score
+    return int(tried[int(np.argmin(np.where(admitted | ~admitted.any(), values, np.inf)))])
 
 
 def _tried(

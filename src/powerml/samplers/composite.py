@@ -8,7 +8,7 @@ may have (Astudillo and Frazier, *Bayesian optimization of composite functions*,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from powerml.samplers.acquisition import (
 from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
 from powerml.samplers.costs import CostsOf, learned_costs
 from powerml.samplers.plain import plain_improvement
-from powerml.samplers.scores import ScoreModel, expected_scores
+from powerml.samplers.scores import ANY, SHORT, ScoreModel, expected_scores
 from powerml.samplers.trials import FRONT, Known, known_trials
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ class CompositeSampler(BaseSampler):
         costs = self._cost_ratios(candidates, known)
         if costs is None:
             return None
-        belief = _belief(candidates, costs, known)
+        lengths = ANY if self._requirements.min_score > 0 else SHORT
+        belief = _belief(candidates, costs, known, lengths)
         if seeks_front:
             gain = self._gain_of_front(costs, belief, known)
         else:
@@ -254,7 +255,9 @@ class CompositeSampler(BaseSampler):
         return plain_improvement(points, [sign * value for value in values], candidates.points)
 
 
-def _belief(candidates: Candidates, costs: CostRatios, known: Known) -> ScoreBelief:
+def _belief(
+    candidates: Candidates, costs: CostRatios, known: Known, lengths: Sequence[float]
+) -> ScoreBelief:
     """What is believed of scores. Trials under way are believed to score as expected."""
     dearest = float(costs.training.max())
     expected = expected_scores(costs.training, dearest)
@@ -264,7 +267,7 @@ def _belief(candidates: Candidates, costs: CostRatios, known: Known) -> ScoreBel
     paid = np.array([cost for _, cost, score in scored if score is not None])
     points = of_parameters(candidates.space, rows).points
     expectations = expected_scores(paid, dearest)
-    model = ScoreModel(points, scores, expectations)
+    model = ScoreModel(points, scores, expectations, lengths)
     if known.running:
         running = of_parameters(candidates.space, known.running).points
         unknown = np.full(len(running), float(expected.mean()))
@@ -273,5 +276,6 @@ def _belief(candidates: Candidates, costs: CostRatios, known: Known) -> ScoreBel
             np.vstack([points, running]),
             np.concatenate([scores, believed]),
             np.concatenate([expectations, unknown]),
+            lengths,
         )
     return model.predict(candidates.points, expected)

@@ -3,11 +3,15 @@
 Scores of small networks jump: one that was initialised badly answers with the majority class,
 whatever its neighbours do. So the process is rough, varies within a sixth of a parameter's range,
 and expects all to be well where nothing is known; unless the scores say clearly that they vary
-more slowly, by their marginal likelihood. More is not fitted, for ten scores are too few;
-`benchmarks/regret.py` shows what this is worth.
+more slowly, by their marginal likelihood. Where a least score is required no length is preferred:
+the first scores fall short of it, and what they tell of networks further off shows where to look.
+More is not fitted, for ten scores are too few; `benchmarks/regret.py` and `objectives.py` show
+what this is worth.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +20,15 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from powerml.samplers.acquisition import ScoreBelief
 
-__all__ = ["ScoreModel", "expected_scores"]
+__all__ = ["ANY", "SHORT", "ScoreModel", "expected_scores"]
 
 Array = NDArray[np.float64]
 
 DEVIATION = 0.25
 # Lengths in a parameter's range, and how likely each is before there are scores.
-LENGTHS = ((0.15, 0.99), (0.3, 1 / 300), (0.6, 1 / 300), (1.2, 1 / 300))
+LENGTHS = (0.15, 0.3, 0.6, 1.2)
+SHORT = (0.99, 1 / 300, 1 / 300, 1 / 300)
+ANY = (0.25, 0.25, 0.25, 0.25)
 NOISE = 0.02  # between two trainings of one topology
 # What costs e times as much to train is expected to score so much better. It decides only where
 # nothing else does: for instance where costs have no weight.
@@ -44,15 +50,19 @@ class ScoreModel:
         Of shape (trials, dimensions).
     scores, expected
         Of shape (trials,): the scores, and what was expected of them.
+    lengths
+        How likely each of `LENGTHS` is before there are scores.
     """
 
-    def __init__(self, points: Array, scores: Array, expected: Array) -> None:
-        processes = [_process(length) for length, _ in LENGTHS]
+    def __init__(
+        self, points: Array, scores: Array, expected: Array, lengths: Sequence[float] = SHORT
+    ) -> None:
+        processes = [_process(length) for length in LENGTHS]
         self._process = processes[0]
         if len(scores):
             likelihoods = [
                 one.fit(points, scores - expected).log_marginal_likelihood_value_ + np.log(prior)
-                for one, (_, prior) in zip(processes, LENGTHS, strict=True)
+                for one, prior in zip(processes, lengths, strict=True)
             ]
             self._process = processes[int(np.argmax(likelihoods))]
 
