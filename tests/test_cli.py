@@ -198,7 +198,7 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-@pytest.mark.parametrize("command", ["best", "measure", "optimize"])
+@pytest.mark.parametrize("command", ["best", "measure", "optimize", "reproduce"])
 def test_defaults_are_those_of_the_api(command: str) -> None:
     api = inspect.signature(getattr(powerml, command)).parameters
     shown = inspect.signature(getattr(cli, command)).parameters
@@ -214,7 +214,15 @@ def test_defaults_are_those_of_the_api(command: str) -> None:
 def test_every_command_has_an_example() -> None:
     group = typer.main.get_command(cli.app)
     commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
-    assert set(commands) == {"best", "cache", "doctor", "machines", "measure", "optimize"}
+    assert set(commands) == {
+        "best",
+        "cache",
+        "doctor",
+        "machines",
+        "measure",
+        "optimize",
+        "reproduce",
+    }
     for command in commands.values():
         assert "Example:" in command.help
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
     from powerml.neighbours import Predictor
     from powerml.objective import Objective, Weights, make_objective
+    from powerml.paper.reproduction import Reproduction
+    from powerml.paper.studies import reproduce
     from powerml.records import BestRecord, Prediction, StudyRecord, TrialRecord, Winner
     from powerml.retrospect import best
     from powerml.runtimes import Runtime, find_runtime, runtime_names
@@ -72,6 +74,8 @@ _HOMES = {
     "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
     "powerml.objective": ("Objective", "Weights", "make_objective"),
     "powerml.neighbours": ("Predictor",),
+    "powerml.paper.reproduction": ("Reproduction",),
+    "powerml.paper.studies": ("reproduce",),
     "powerml.records": ("BestRecord", "Prediction", "StudyRecord", "TrialRecord", "Winner"),
     "powerml.retrospect": ("best",),
     "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
@@ -112,6 +116,7 @@ __all__ = [
     "PredictionError",
     "Predictor",
     "ReplayMeter",
+    "Reproduction",
     "Runtime",
     "ServerError",
     "SetupError",
@@ -142,6 +147,7 @@ __all__ = [
     "optimize",
     "parse_topology",
     "price",
+    "reproduce",
     "require_comparable",
     "runtime_names",
 ]

@@ -1,0 +1,86 @@
+"""Write what is known of the families into the package: `powerml.paper.known`.
+
+    .venv/bin/python scripts/write_known_topologies.py
+
+From the tables in ``benchmarks/data``; a test keeps the file true to them.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from statistics import median
+
+from powerml.objective import SCORE_TOLERANCE, Squared
+from powerml.paper.known import (
+    ACCURATE_SCORE,
+    FILE,
+    KnownFamily,
+    KnownTopologies,
+    KnownTopology,
+    Preferred,
+)
+from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Setting
+
+ROOT = Path(__file__).parent.parent
+TABLES = ROOT / "benchmarks" / "data"
+TARGET = ROOT.joinpath("src", "powerml", *FILE)
+
+Row = dict[str, str]
+
+
+def known_text() -> str:
+    """Return what the tables say as JSON."""
+    found = KnownTopologies(
+        source="benchmarks/data/dffr.csv and cnn.csv",
+        families={family: _family(family) for family in FAMILIES},
+    )
+    return found.model_dump_json(indent=1) + "\n"
+
+
+def _family(family: str) -> KnownFamily:
+    with (TABLES / f"{family}.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    accurate = [
+        row for row in rows if float(row["test_score"]) >= CONVERGED_SCORE - SCORE_TOLERANCE
+    ]
+    return KnownFamily(
+        topologies=len(rows),
+        accurate=len(accurate),
+        median={
+            "training": median(float(row["training"]) for row in accurate),
+            "inference": median(float(row["inference"]) for row in accurate),
+        },
+        least={
+            "training": min(float(row["training"]) for row in accurate),
+            "inference": min(float(row["inference"]) for row in accurate),
+        },
+        preferred=[_preferred(family, rows, setting) for setting in SETTINGS],
+    )
+
+
+def _preferred(family: str, rows: list[Row], setting: Setting) -> Preferred:
+    members = [_member(family, row, setting) for row in rows]
+    accurate = [one for one in members if one.validation_score >= ACCURATE_SCORE - SCORE_TOLERANCE]
+    best, best_accurate = (min(some, key=lambda one: one.objective) for some in (members, accurate))
+    return Preferred(setting=setting.number, best=best, best_accurate=best_accurate)
+
+
+def _member(family: str, row: Row, setting: Setting) -> KnownTopology:
+    parameters, _, batch_size = row["member"].rpartition(",batch_size=")
+    score, test = float(row["validation_score"]), float(row["test_score"])
+    training, inference = float(row["training"]), float(row["inference"])
+    objective = Squared(setting.weights).value(training, inference, score)
+    return KnownTopology(
+        topology=f"{family}:{parameters}",
+        batch_size=int(batch_size),
+        validation_score=score,
+        test_score=test,
+        training_cost_ratio=training,
+        inference_cost_ratio=inference,
+        objective=round(objective, 6),
+    )
+
+
+if __name__ == "__main__":
+    TARGET.write_text(known_text(), encoding="utf-8")

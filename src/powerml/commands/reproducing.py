@@ -1,0 +1,99 @@
+"""``powerml reproduce``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powerml.commands.console import Terminated, print_result
+from powerml.options import Json, MeterName
+
+if TYPE_CHECKING:
+    from powerml.report.paper.progress import ReproductionProgress
+
+__all__ = ["reproduce"]
+
+
+def reproduce(
+    setting: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="One of the paper's six (alpha, beta).", show_default="all"),
+    ] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="dffr or cnn.", show_default="both")
+    ] = None,
+    figure: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="2, 3, 4 or 5 of the paper.", show_default="all"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Studies of each kind: median and spread.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the reproduction.")] = Path("powerml-paper"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="How many processes simulate at once; results do not depend on it.",
+            show_default="the cores",
+        ),
+    ] = None,
+    meter: MeterName = "callgrind",
+    json: Json = False,
+) -> None:
+    """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
+
+    Interrupted, it goes on with the same command. --setting, --family and --figure may be repeated.
+
+    Example: powerml reproduce --seeds 5
+
+    Example: powerml reproduce --family dffr --setting 1 --setting 3
+    """
+    import powerml
+
+    with _progress() as listener:
+        found = powerml.reproduce(
+            setting=setting or (),
+            family=family or (),
+            figure=figure or (),
+            seeds=seeds,
+            out=out,
+            jobs=jobs,
+            meter=meter,
+            listener=listener,
+        )
+    from powerml.report.paper.files import write_files
+    from powerml.report.paper.tables import parts
+
+    written = write_files(found, out, shlex.join(["powerml", *sys.argv[1:]]))
+    if json:
+        typer.echo(found.to_json())
+    else:
+        print_result(*parts(found))
+        typer.echo(f"page: {written.page}")
+        typer.echo(f"beside it: {', '.join(path.name for path in written.others)}")
+
+
+@contextmanager
+def _progress() -> Iterator[ReproductionProgress]:
+    """Show the progress of a reproduction; when it is interrupted, say how to go on."""
+    from rich.console import Console
+
+    from powerml.report.paper.progress import ReproductionProgress
+
+    progress = ReproductionProgress(Console(stderr=True))
+    try:
+        with progress:
+            yield progress
+    except (KeyboardInterrupt, Terminated):
+        if progress.out is not None:
+            typer.echo(
+                f"powerml: stopped; {progress.finished} of {progress.studies} studies are "
+                f"finished, and every trial that ended is kept in {progress.out}. "
+                f"Go on with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
+                err=True,
+            )
+        raise

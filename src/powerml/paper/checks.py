@@ -1,0 +1,117 @@
+"""What the search is to come to, put right: accurate networks, and what they save. Pure.
+
+Costs are held against the median of the topologies of the same family that are known to score at
+least 0.98 on the test split (`powerml.paper.known`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from powerml.objective import SCORE_TOLERANCE
+from powerml.paper.figures import Group, groups
+from powerml.paper.known import known
+from powerml.paper.outcomes import Outcome
+from powerml.paper.printed import printed_result
+from powerml.paper.settings import BASELINE, CONVERGED_SCORE, Phase
+from powerml.paper.spread import Spread, spread
+from powerml.paper.ways import RIGHT
+
+__all__ = ["Check", "Convergence", "Saving", "checks", "convergences", "savings"]
+
+TRAINING_SAVING, INFERENCE_SAVING = 0.25, 0.5
+LEAST_ALPHA, LEAST_BETA = 0.5, 0.05
+
+
+class Check(BaseModel):
+    """Something that was to be reached at one setting of one family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    setting: int
+    required: float
+    met: bool
+
+
+class Convergence(Check):
+    """The winners' score on the test split; `printed` is Figure 2's, as printed."""
+
+    score: Spread
+    printed: str
+
+
+class Saving(Check):
+    """How much less than the median the winners cost in one phase, as a part of it.
+
+    `possible` is what the cheapest of the known accurate topologies would save.
+    `over_setting_1` is the paper's own comparison, and `printed` what it printed of that.
+    """
+
+    phase: Literal["training", "inference"]
+    saving: Spread
+    possible: float
+    over_setting_1: Spread
+    printed: float
+
+
+def convergences(outcomes: Sequence[Outcome]) -> list[Convergence]:
+    """Whether the studies that were put right converge."""
+    found = []
+    for group in _put_right(outcomes):
+        score = spread([one.test_score for one in group.outcomes], "high")
+        met = score.median is not None and score.median >= CONVERGED_SCORE - SCORE_TOLERANCE
+        found.append(
+            Convergence(
+                family=group.family,
+                setting=group.setting_number,
+                required=CONVERGED_SCORE,
+                met=met,
+                score=score,
+                printed=printed_result(group.family, group.setting_number).score,
+            )
+        )
+    return found
+
+
+def savings(outcomes: Sequence[Outcome]) -> list[Saving]:
+    """What they save, wherever alpha or beta asks for it."""
+    found = []
+    for group in _put_right(outcomes):
+        if group.setting.alpha >= LEAST_ALPHA:
+            found.append(_saving(group, "training", TRAINING_SAVING))
+        if group.setting.beta >= LEAST_BETA:
+            found.append(_saving(group, "inference", INFERENCE_SAVING))
+    return sorted(found, key=lambda one: one.phase, reverse=True)
+
+
+def checks(outcomes: Sequence[Outcome]) -> list[Check]:
+    """All that was to be reached."""
+    return [*convergences(outcomes), *savings(outcomes)]
+
+
+def _put_right(outcomes: Sequence[Outcome]) -> list[Group]:
+    return [group for group in groups(outcomes) if group.way == RIGHT.name]
+
+
+def _saving(group: Group, phase: Phase, required: float) -> Saving:
+    family = known().families[group.family]
+    saved = [
+        None if ratio is None else 1 - ratio / family.median[phase] for ratio in group.ratios(phase)
+    ]
+    saving = spread(saved, "high")
+    over = group.over_baseline(phase) if group.setting_number != BASELINE else []
+    return Saving(
+        family=group.family,
+        setting=group.setting_number,
+        phase=phase,
+        required=required,
+        met=saving.median is not None and saving.median >= required,
+        saving=saving,
+        possible=1 - family.least[phase] / family.median[phase],
+        over_setting_1=spread([None if one is None else 1 - one for one in over], "high"),
+        printed=1 - printed_result(group.family, group.setting_number).cost(phase),
+    )

@@ -1,0 +1,236 @@
+"""Figures 2 to 5 from the outcomes of studies, with what the paper printed beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from powerml.paper.outcomes import EvaluatedTrial, Outcome
+from powerml.paper.printed import printed_architecture, printed_deviation, printed_result
+from powerml.paper.settings import BASELINE, Phase, Setting
+from powerml.paper.spread import Spread, spread
+from powerml.paper.ways import WAYS
+from powerml.topology import parse_topology
+
+__all__ = [
+    "Architecture",
+    "Deviation",
+    "Group",
+    "Result",
+    "architectures",
+    "baseline_of",
+    "deviations",
+    "groups",
+    "results",
+]
+
+
+class Row(BaseModel):
+    """Which studies a row is of: they differ in their seed alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    way: str
+    family: str
+    setting: int
+    alpha: float
+    beta: float
+
+
+class Result(Row):
+    """A cell of Figure 2: score on the test split and costs of the winners.
+
+    Costs are relative to those of setting 1's winner of the same way, family and seed, as in the
+    paper, and to those of the study's own reference. `printed_score` is as printed.
+    """
+
+    score: Spread
+    training_cost: Spread
+    inference_cost: Spread
+    training_cost_of_reference: Spread
+    inference_cost_of_reference: Spread
+    printed_score: str
+    printed_training_cost: float
+    printed_inference_cost: float
+
+
+class Deviation(Row):
+    """A cell of Figure 3: standard deviations of the costs of all trials, relative as recorded."""
+
+    training_cost: Spread
+    inference_cost: Spread
+    printed_training_cost: float | None
+    printed_inference_cost: float | None
+
+
+class Architecture(Row):
+    """A row of Figure 4 or 5: the winner's parameters, the batch size last.
+
+    `parameters` is None where no trial obeys the limits.
+    """
+
+    seed: int
+    parameters: dict[str, int] | None
+    printed: dict[str, int]
+
+
+class Group(BaseModel):
+    """Studies that differ in their seed alone, and those of setting 1 that go with them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    way: str
+    family: str
+    setting_number: int
+    outcomes: tuple[Outcome, ...]
+    baselines: tuple[Outcome | None, ...]
+
+    @property
+    def setting(self) -> Setting:
+        """Their weights."""
+        return self.outcomes[0].setting
+
+    def over_baseline(self, phase: Phase) -> list[float | None]:
+        """Cost of each winner, of that of setting 1's winner."""
+        return [
+            _over(outcome.winner, None if baseline is None else baseline.winner, phase)
+            for outcome, baseline in zip(self.outcomes, self.baselines, strict=True)
+        ]
+
+    def of_winners(self, get: Callable[[EvaluatedTrial], float | None]) -> list[float | None]:
+        """A quantity of each winner."""
+        winners = [outcome.winner for outcome in self.outcomes]
+        return [None if winner is None else get(winner) for winner in winners]
+
+    def ratios(self, phase: Phase) -> list[float | None]:
+        """Cost of each winner, of that of its study's reference."""
+        return self.of_winners(
+            lambda winner: None if winner.cost_ratio is None else winner.cost_ratio[phase]
+        )
+
+    @property
+    def row(self) -> dict[str, object]:
+        """What says which studies these are."""
+        return {
+            "way": self.way,
+            "family": self.family,
+            "setting": self.setting_number,
+            "alpha": self.setting.alpha,
+            "beta": self.setting.beta,
+        }
+
+
+def _over(
+    winner: EvaluatedTrial | None, baseline: EvaluatedTrial | None, phase: Phase
+) -> float | None:
+    if winner is None or baseline is None:
+        return None
+    if winner.cost_cycles is None or baseline.cost_cycles is None:
+        return None
+    return winner.cost_cycles[phase] / baseline.cost_cycles[phase]
+
+
+def groups(outcomes: Sequence[Outcome]) -> Iterator[Group]:
+    """Put together what differs in its seed alone; in the order of settings, families and ways."""
+    order = [way.name for way in WAYS]
+    found: dict[tuple[int, str, str], list[Outcome]] = {}
+    for one in sorted(outcomes, key=lambda one: one.seed):
+        found.setdefault((one.setting_number, one.family, one.way), []).append(one)
+    for (setting, family, way), members in sorted(
+        found.items(), key=lambda pair: (pair[0][1] != "dffr", order.index(pair[0][2]), pair[0][0])
+    ):
+        yield Group(
+            way=way,
+            family=family,
+            setting_number=setting,
+            outcomes=tuple(members),
+            baselines=tuple(baseline_of(one, outcomes) for one in members),
+        )
+
+
+def baseline_of(outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome | None:
+    """The study of setting 1 of the same way, family and seed, where there is one."""
+    key = (outcome.way, outcome.family, outcome.seed)
+    return next(
+        (
+            one
+            for one in outcomes
+            if one.setting_number == BASELINE and (one.way, one.family, one.seed) == key
+        ),
+        None,
+    )
+
+
+def results(outcomes: Sequence[Outcome]) -> list[Result]:
+    """Figure 2."""
+    return [_result(group) for group in groups(outcomes)]
+
+
+def _result(group: Group) -> Result:
+    printed = printed_result(group.family, group.setting_number)
+    return Result.model_validate(
+        {
+            **group.row,
+            "score": spread([one.test_score for one in group.outcomes], "high"),
+            "training_cost": spread(group.over_baseline("training"), "low"),
+            "inference_cost": spread(group.over_baseline("inference"), "low"),
+            "training_cost_of_reference": spread(group.ratios("training"), "low"),
+            "inference_cost_of_reference": spread(group.ratios("inference"), "low"),
+            "printed_score": printed.score,
+            "printed_training_cost": printed.training_cost,
+            "printed_inference_cost": printed.inference_cost,
+        }
+    )
+
+
+def deviations(outcomes: Sequence[Outcome]) -> list[Deviation]:
+    """Figure 3, of every setting."""
+    return [
+        Deviation.model_validate(
+            {
+                **group.row,
+                **{
+                    f"{phase}_cost": spread(
+                        [_deviation(one, phase) for one in group.outcomes], "low"
+                    )
+                    for phase in ("training", "inference")
+                },
+                **{
+                    f"printed_{phase}_cost": printed_deviation(
+                        group.family, group.setting_number, phase
+                    )
+                    for phase in ("training", "inference")
+                },
+            }
+        )
+        for group in groups(outcomes)
+    ]
+
+
+def _deviation(outcome: Outcome, phase: Phase) -> float | None:
+    known = [trial.cost_ratio[phase] for trial in outcome.trials if trial.cost_ratio is not None]
+    return stdev(known) if len(known) > 1 else None
+
+
+def architectures(outcomes: Sequence[Outcome]) -> list[Architecture]:
+    """Figures 4 and 5, a row for each study."""
+    return [
+        Architecture.model_validate(
+            {
+                **group.row,
+                "seed": outcome.seed,
+                "parameters": _parameters(outcome.winner),
+                "printed": printed_architecture(group.family, group.setting_number),
+            }
+        )
+        for group in groups(outcomes)
+        for outcome in group.outcomes
+    ]
+
+
+def _parameters(winner: EvaluatedTrial | None) -> dict[str, int] | None:
+    if winner is None:
+        return None
+    return {**parse_topology(winner.topology).parameters, "batch_size": winner.batch_size}

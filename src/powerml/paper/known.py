@@ -1,0 +1,81 @@
+"""What is known of the families beforehand: scores and costs of thousands of their topologies.
+
+`benchmarks/data` has a table of 3,000 dffr and 800 cnn on ``mnist_small``: scores are the means of
+three native trainings, costs those of the default protocol relative to the fixed reference, some
+simulated and the others predicted. `scripts/write_known_topologies.py` keeps of it what is here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict
+
+from powerml.paper.settings import Phase
+
+__all__ = ["ACCURATE_SCORE", "FILE", "KnownFamily", "KnownTopologies", "KnownTopology", "known"]
+
+FILE = ("data", "paper", "known.json")
+# What a winner's score on the validation split has to be where eq. 2.6 has a limit.
+ACCURATE_SCORE = 0.97
+
+
+class KnownTopology(BaseModel):
+    """A member of the table. Costs are relative to the reference's, scores from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topology: str
+    batch_size: int
+    validation_score: float
+    test_score: float
+    training_cost_ratio: float
+    inference_cost_ratio: float
+    objective: float
+
+
+class Preferred(BaseModel):
+    """What eq. 2.6 prefers at one setting: of all, and of those that score at least 0.97."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    setting: int
+    best: KnownTopology
+    best_accurate: KnownTopology
+
+
+class KnownFamily(BaseModel):
+    """What the table holds of one family.
+
+    `accurate` of its `topologies` score at least 0.98 on the test split; `median` and `least` are
+    of their costs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topologies: int
+    accurate: int
+    median: dict[Phase, float]
+    least: dict[Phase, float]
+    preferred: list[Preferred]
+
+    def at(self, setting: int) -> Preferred:
+        """What eq. 2.6 prefers at a setting."""
+        return next(one for one in self.preferred if one.setting == setting)
+
+
+class KnownTopologies(BaseModel):
+    """All that is known, by family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    families: dict[str, KnownFamily]
+
+
+@cache
+def known() -> KnownTopologies:
+    """Read what ships with the package."""
+    text = resources.files("powerml").joinpath(*FILE).read_text(encoding="utf-8")
+    return KnownTopologies.model_validate_json(text)

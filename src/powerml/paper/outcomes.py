@@ -1,0 +1,139 @@
+"""What became of each study: the little of it that tables and figures are made from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+
+from powerml.fingerprint import Fingerprint
+from powerml.paper.settings import SETTINGS, Phase, Setting
+from powerml.paper.ways import PlannedStudy
+from powerml.records import StudyRecord, TrialRecord
+
+__all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome", "write_whole"]
+
+PHASES: tuple[Phase, ...] = ("training", "inference")
+
+
+class EvaluatedTrial(BaseModel):
+    """One trial. Costs are in processor cycles, ratios of the study's reference.
+
+    What a trial lacks is None: a score where it was pruned, costs where it failed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    topology: str
+    batch_size: int
+    objective: float | None
+    score: float | None
+    cost_cycles: dict[Phase, NonNegativeFloat] | None
+    cost_ratio: dict[Phase, NonNegativeFloat] | None
+    pruned: str | None
+
+
+class Outcome(BaseModel):
+    """A study of the reproduction that has ended. JSON: ``powerml.outcome/1``.
+
+    `options` are what it was made with. `best` is the number of its best trial, None where no
+    trial obeys the limits; `test_score` is the best's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal["powerml.outcome/1"] = Field(default="powerml.outcome/1", alias="schema")
+    way: str
+    family: str
+    setting_number: int
+    seed: int
+    options: dict[str, Any]
+    machine: str
+    reference: str
+    fingerprint: Fingerprint
+    trials: list[EvaluatedTrial]
+    best: int | None
+    test_score: float | None
+    remark: str | None
+    seconds: NonNegativeFloat
+
+    @property
+    def setting(self) -> Setting:
+        """Its weights."""
+        return SETTINGS[self.setting_number - 1]
+
+    @property
+    def winner(self) -> EvaluatedTrial | None:
+        """Its best trial."""
+        return next((trial for trial in self.trials if trial.number == self.best), None)
+
+
+def outcome_of(planned: PlannedStudy, study: StudyRecord) -> Outcome:
+    """Keep of a study what is needed."""
+    measured = [trial.measurement for trial in study.trials if trial.measurement is not None]
+    return Outcome(
+        way=planned.way.name,
+        family=planned.family,
+        setting_number=planned.setting.number,
+        seed=planned.seed,
+        options=planned.options,
+        machine=study.settings.machine,
+        reference=study.settings.reference,
+        fingerprint=measured[0].fingerprint,
+        trials=[_evaluated(trial, study.settings.machine) for trial in study.trials],
+        best=None if study.best is None else study.best.number,
+        test_score=study.test_score,
+        remark=study.remark,
+        seconds=study.seconds,
+    )
+
+
+def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
+    measured = trial.measurement
+    ratios = (trial.training_cost_ratio, trial.inference_cost_ratio)
+    known = [ratio for ratio in ratios if ratio is not None]
+    return EvaluatedTrial(
+        number=trial.number,
+        topology=trial.topology,
+        batch_size=trial.batch_size,
+        objective=trial.objective,
+        score=trial.score,
+        cost_cycles=None
+        if measured is None
+        else {phase: measured.cost_cycles(phase, machine) for phase in PHASES},
+        cost_ratio=dict(zip(PHASES, known, strict=True)) if len(known) == len(PHASES) else None,
+        pruned=trial.pruned,
+    )
+
+
+def read_outcome(path: Path, planned: PlannedStudy) -> Outcome | None:
+    """Read what became of a study; None where that is not known, or it was another study."""
+    try:
+        found = Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+    key = (found.way, found.family, found.setting_number, found.seed, found.options)
+    wanted = (planned.way.name, planned.family, planned.setting.number, planned.seed)
+    return found if key == (*wanted, planned.options) else None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="", dir=path.parent, prefix=".unfinished-", delete=False
+    ) as file:
+        unfinished = Path(file.name)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.chmod(0o644)
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,69 @@
+"""Where eq. 2.6 asks for an inaccurate network: the objective, and not the search. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from powerml.objective import SCORE_TOLERANCE
+from powerml.paper.figures import Group, groups
+from powerml.paper.known import ACCURATE_SCORE, KnownTopology, known
+from powerml.paper.outcomes import EvaluatedTrial, Outcome
+from powerml.paper.ways import BARE
+
+__all__ = ["Preference", "preferences"]
+
+
+class Preference(BaseModel):
+    """What eq. 2.6 thinks of an inaccurate winner and of the best accurate topology known.
+
+    Objectives are eq. 2.6 with costs relative to the fixed reference: smaller is better. `found`
+    is the winner of the study of the middle objective, `inaccurate` of whose `seeds` have an
+    inaccurate one. `best` is the smallest objective of all topologies known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    setting: int
+    alpha: float
+    beta: float
+    seeds: int
+    inaccurate: int
+    found: EvaluatedTrial
+    best: KnownTopology
+    accurate: KnownTopology
+
+    @property
+    def is_the_objectives(self) -> bool:
+        """Whether no accurate topology that is known would have been better."""
+        return self.found.objective is not None and self.found.objective < self.accurate.objective
+
+
+def preferences(outcomes: Sequence[Outcome]) -> list[Preference]:
+    """Where at least half of the winners under bare eq. 2.6 score below 0.97 in the search."""
+    found = [_preference(group) for group in groups(outcomes) if group.way == BARE.name]
+    return [one for one in found if one is not None and 2 * one.inaccurate >= one.seeds]
+
+
+def _preference(group: Group) -> Preference | None:
+    winners = [one.winner for one in group.outcomes if one.winner is not None]
+    if not winners:
+        return None
+    inaccurate = [one for one in winners if (one.score or 0) < ACCURATE_SCORE - SCORE_TOLERANCE]
+    ordered = sorted(inaccurate, key=lambda one: one.objective or 0)
+    if not ordered:
+        return None
+    preferred = known().families[group.family].at(group.setting_number)
+    return Preference(
+        family=group.family,
+        setting=group.setting_number,
+        alpha=group.setting.alpha,
+        beta=group.setting.beta,
+        seeds=len(winners),
+        inaccurate=len(inaccurate),
+        found=ordered[len(ordered) // 2],
+        best=preferred.best,
+        accurate=preferred.best_accurate,
+    )

@@ -1,0 +1,1 @@
+"""The reproduction of the paper as a page, figures, tables, and progress."""
