@@ -1,0 +1,127 @@
+"""What the paper's records say under eq. 2.6, and what is known of the families beforehand.
+
+    python benchmarks/reproduction.py records    # at once
+    python benchmarks/reproduction.py known      # at once
+    python benchmarks/reproduction.py checks OUT # what `powerml reproduce --out OUT` has come to
+
+The studies themselves are made by `powerml reproduce`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from powerml.paper.checks import Check, Convergence, Saving
+from powerml.paper.known import ACCURATE_SCORE, known
+from powerml.paper.records import RecordedStudy, RecordedTrial, recorded_studies
+from powerml.paper.reproduction import Reproduction
+from powerml.paper.settings import FAMILIES, SETTINGS
+from powerml.paper.spread import Spread
+from powerml.report.paper.page import recorded_rows
+
+
+def main() -> None:
+    """Print what was asked for."""
+    verb, *arguments = sys.argv[1:]
+    if verb == "records":
+        print_records()
+    elif verb == "known":
+        print_known()
+    else:
+        print_checks(Path(arguments[0]))
+
+
+def print_records() -> None:
+    """The winner of each study as recorded and under eq. 2.6, and Figure 3 of all settings."""
+    print(
+        "| study | printed score | winner as recorded: iteration, score, training, inference "
+        "| of setting 1's: training, inference | under eq. 2.6 "
+        "| standard deviation of training, inference |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for row in recorded_rows(FAMILIES, [setting.number for setting in SETTINGS]):
+        study = row.study
+        deviations = (study.deviation("training"), study.deviation("inference"))
+        print(
+            f"| {study.family} {study.setting.number} | {row.printed_score} "
+            f"| {_said(study, study.recorded_winner)} | {_numbers(row.over_baseline)} "
+            f"| {_said(study, study.winner) if row.differs else 'the same'} "
+            f"| {_numbers(deviations)} |"
+        )
+    differing = sum(
+        study.recorded_objective(trial) != trial.objective_as_recorded
+        for study in recorded_studies()
+        for trial in study.trials
+    )
+    trials = sum(len(study.trials) for study in recorded_studies())
+    print(f"{trials - differing} of {trials} objectives are computed to the last digit")
+
+
+def _said(study: RecordedStudy, trial: RecordedTrial) -> str:
+    costs = (study.ratio(trial, "training"), study.ratio(trial, "inference"))
+    return f"{trial.iteration}, {trial.score:.2f}, {_numbers(costs)}"
+
+
+def _numbers(values: tuple[float, float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def print_known() -> None:
+    """What accurate topologies cost, and what eq. 2.6 prefers at each setting."""
+    for family, one in known().families.items():
+        print(
+            f"{family}: {one.accurate} of {one.topologies} score at least 0.98 (test); costs of "
+            "these, relative to the reference: "
+            + "; ".join(
+                f"{phase} median {one.median[phase]:.3f}, least {one.least[phase]:.3f} "
+                f"({1 - one.least[phase] / one.median[phase]:.1%} below it)"
+                for phase in ("training", "inference")
+            )
+        )
+    print(
+        f"\n| family | setting | best under eq. 2.6 | score | objective "
+        f"| best that scores {ACCURATE_SCORE:g} | score | objective |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for family, one in known().families.items():
+        for preferred in one.preferred:
+            cells = [
+                f"{some.topology} batch {some.batch_size} | {some.validation_score:.2f} "
+                f"| {some.objective:.3f}"
+                for some in (preferred.best, preferred.best_accurate)
+            ]
+            print(f"| {family} | {preferred.setting} | {' | '.join(cells)} |")
+
+
+def print_checks(out: Path) -> None:
+    """What was to be reached, put right."""
+    found = Reproduction.model_validate_json(
+        (out / "reproduction.json").read_text(encoding="utf-8")
+    )
+    print("| family | setting | | measured: median (lowest to highest) | required | possible | |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    checks: list[Check] = [*found.convergences, *found.savings]
+    for one in checks:
+        what, measured, possible = _of(one)
+        print(
+            f"| {one.family} | {one.setting} | {what} | {_range(measured)} | {one.required:g} "
+            f"| {possible} | {'met' if one.met else 'not met'} |"
+        )
+
+
+def _of(one: Check) -> tuple[str, Spread, str]:
+    if isinstance(one, Saving):
+        return f"{one.phase} cost saved of the median", one.saving, f"{one.possible:.3f}"
+    if isinstance(one, Convergence):
+        return "test score", one.score, ""
+    raise TypeError(one)
+
+
+def _range(value: Spread) -> str:
+    if value.median is None or value.low is None or value.high is None:
+        return "none"
+    return f"{value.median:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+if __name__ == "__main__":
+    main()
