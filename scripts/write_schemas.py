@@ -8,12 +8,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from powerml.measurement import Measurement
+from powerml.paper.reproduction import Reproduction
 from powerml.records import BestRecord, StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-1": BestRecord,
     "measurement-1": Measurement,
+    "reproduction-1": Reproduction,
     "study-2": StudyRecord,
     "trial-1": TrialRecord,
 }

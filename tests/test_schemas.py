@@ -20,6 +20,7 @@ from tests.builders import (
     make_study,
     make_trial,
 )
+from tests.paper.outcomes import make_reproduction
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "schemas"
@@ -113,6 +114,11 @@ def test_a_study_is_as_its_schema_says() -> None:
 def test_an_answer_is_as_its_schema_says() -> None:
     for best in (make_best(), make_best(best=None, nearest=make_trial())):
         _validate(json.loads(best.to_json()), "best-1")
+
+
+def test_a_reproduction_is_as_its_schema_says() -> None:
+    for found in (make_reproduction(), make_reproduction(best=None, test_score=None)):
+        _validate(json.loads(found.to_json()), "reproduction-1")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from powerml.commands.console import Terminated, print_result
-from powerml.options import Json, MeterName
+from powerml.options import Json
 
 if TYPE_CHECKING:
     from powerml.report.paper.progress import ReproductionProgress
@@ -41,7 +41,6 @@ def reproduce(
             show_default="the cores",
         ),
     ] = None,
-    meter: MeterName = "callgrind",
     json: Json = False,
 ) -> None:
     """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
@@ -62,7 +61,6 @@ def reproduce(
             seeds=seeds,
             out=out,
             jobs=jobs,
-            meter=meter,
             listener=listener,
         )
     from powerml.report.paper.files import write_files
