@@ -43,7 +43,7 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "powerml",
 }
-PANEL_INCHES = (2.9, 2.35)
+PANEL_INCHES = (2.9, 2.5)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ LEGEND = (
     Source("right", "put right, ours", "#0072b2", "D"),
     Source("bare", "eq. 2.6 bare, ours", "#d55e00", "^"),
 )
-DODGE = 0.14
+DODGE = 0.18
 FAR_APART = 4
 
 
@@ -250,9 +250,7 @@ def _draw(rows: Sequence[Sequence[Panel]], settings: Sequence[int]) -> str:
         for axes, panel in zip(grid.flat, [panel for row in rows for panel in row], strict=True):
             named |= _draw_panel(axes, panel, settings)
         shown = [(named[one.name], one.title) for one in LEGEND if one.name in named]
-        figure.legend(
-            *zip(*shown, strict=True), loc="outside lower center", ncols=min(len(shown), 5)
-        )
+        figure.legend(*zip(*shown, strict=True), loc="outside lower center", ncols=2 * columns - 1)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
@@ -273,6 +271,17 @@ def _draw_panel(axes: Any, panel: Panel, settings: Sequence[int]) -> dict[str, A
     axes.grid(visible=False, axis="x")
     axes.set_xticks(range(len(settings)), [_tick(number) for number in settings])
     axes.set_xlim(-0.5, len(settings) - 0.5)
+    axes.tick_params(axis="x", length=0)
+    axes.annotate(
+        "setting\nα\nβ",  # noqa: RUF001 - alpha
+        xy=(0, 0),
+        xycoords="axes fraction",
+        xytext=(-4, -3.5),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        linespacing=1.2,
+    )
     drawn = {}
     sources = [one for one in LEGEND if panel.points.get(one.name)]
     for place, source in enumerate(sources):
@@ -298,4 +307,4 @@ def _draw_panel(axes: Any, panel: Panel, settings: Sequence[int]) -> dict[str, A
 
 def _tick(number: int) -> str:
     setting = SETTINGS[number - 1]
-    return f"{number}\n{setting.alpha:g}, {setting.beta:g}"
+    return f"{number}\n{setting.alpha:g}\n{setting.beta:g}"
