@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import stdev
 
 from pydantic import BaseModel, ConfigDict
 
 from powerml.paper.outcomes import EvaluatedTrial, Outcome
 from powerml.paper.printed import printed_architecture, printed_deviation, printed_result
-from powerml.paper.settings import BASELINE, Phase, Setting
+from powerml.paper.settings import BASELINE, FAMILIES, Phase, Setting
 from powerml.paper.spread import Spread, spread
 from powerml.paper.ways import WAYS
 from powerml.topology import parse_topology
@@ -76,10 +77,9 @@ class Architecture(Row):
     printed: dict[str, int]
 
 
-class Group(BaseModel):
+@dataclass(frozen=True)
+class Group:
     """Studies that differ in their seed alone, and those of setting 1 that go with them."""
-
-    model_config = ConfigDict(frozen=True)
 
     way: str
     family: str
@@ -133,17 +133,16 @@ def _over(
 
 
 def groups(outcomes: Sequence[Outcome]) -> Iterator[Group]:
-    """Put together what differs in its seed alone; in the order of settings, families and ways."""
-    order = [way.name for way in WAYS]
-    found: dict[tuple[int, str, str], list[Outcome]] = {}
+    """Put together what differs in its seed alone; in the order of families, ways and settings."""
+    ways = [way.name for way in WAYS]
+    found: dict[tuple[int, int, int], list[Outcome]] = {}
     for one in sorted(outcomes, key=lambda one: one.seed):
-        found.setdefault((one.setting_number, one.family, one.way), []).append(one)
-    for (setting, family, way), members in sorted(
-        found.items(), key=lambda pair: (pair[0][1] != "dffr", order.index(pair[0][2]), pair[0][0])
-    ):
+        key = (FAMILIES.index(one.family), ways.index(one.way), one.setting_number)
+        found.setdefault(key, []).append(one)
+    for (_, _, setting), members in sorted(found.items()):
         yield Group(
-            way=way,
-            family=family,
+            way=members[0].way,
+            family=members[0].family,
             setting_number=setting,
             outcomes=tuple(members),
             baselines=tuple(baseline_of(one, outcomes) for one in members),

@@ -10,7 +10,7 @@ from typing import Any
 from powerml.errors import UnknownNameError, UsageError
 from powerml.paper.known import ACCURATE_SCORE
 from powerml.paper.printed import ARCHITECTURE_FIGURES
-from powerml.paper.settings import FAMILIES, FIGURES, TRIALS, Setting, find_settings
+from powerml.paper.settings import FAMILIES, FIGURES, SETTINGS, TRIALS, Setting, find_settings
 from powerml.workload import check_at_least_one
 
 __all__ = ["BARE", "PAPER", "RIGHT", "WAYS", "Plan", "PlannedStudy", "Way", "make_plan"]
@@ -131,7 +131,7 @@ def make_plan(
         )
     needed = set().union(*map(_families_of, drawn))
     return Plan(
-        find_settings(settings or range(1, 7)),
+        find_settings(settings or [setting.number for setting in SETTINGS]),
         tuple(family for family in wanted if family in needed),
         tuple(sorted(drawn)),
         seeds,
