@@ -66,6 +66,7 @@ class ReproductionProgress(ReproductionListener):
         self._remaining: Counter[Kind] = Counter()
         self._study: PlannedStudy | None = None
         self._last = time.monotonic()
+        self._starting = True
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=20),
@@ -119,8 +120,9 @@ class ReproductionProgress(ReproductionListener):
         """Move the bar on and leave a line."""
         if self._study is not None:
             kind, now = _kind(self._study), time.monotonic()
-            self._pace.add(kind, now - self._last)
-            self._last = now
+            if not self._starting:  # the first trial waits for the simulator to start
+                self._pace.add(kind, now - self._last)
+            self._last, self._starting = now, False
             self._remaining[kind] -= 1
         left = seconds_left(self._pace, self._remaining)
         self._progress.update(self._task, advance=1, left=_said(left))
@@ -129,9 +131,9 @@ class ReproductionProgress(ReproductionListener):
     def study_ended(self, study: PlannedStudy) -> None:
         """Count it, and say how long is left where no bar does."""
         self.finished += 1
-        left = seconds_left(self._pace, self._remaining)
+        left = _said(seconds_left(self._pace, self._remaining))
         if not self._console.is_terminal:
-            self._line(f"{study.name} is finished; {_said(left)}")
+            self._line(f"{study.name} is finished" + (f"; {left}" if left else ""))
 
     def _line(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
