@@ -33,7 +33,7 @@ from powerml.errors import DatasetError
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.simulate.request import DeploymentRequest, Request
+from powerml.simulate.request import AnyRequest, Request
 from powerml.simulate.server import Done, Server
 from powerml.workload import Workload
 
@@ -201,7 +201,7 @@ def _listen(server: Server | None, moments: dict[str, float]) -> None:
     assert server is not None  # noqa: S101 - it has just measured
     submit = server.submit
 
-    def listening(request: Request | DeploymentRequest, limit_seconds: float) -> Future[Done]:
+    def listening(request: AnyRequest, limit_seconds: float) -> Future[Done]:
         result = submit(request, limit_seconds)
         if isinstance(request, Request) and request.phase == "training":
             result.add_done_callback(lambda done: moments.update(done.result().moments_seconds))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from powerml.calibration import Calibration
 from powerml.measurement import Measurement
 from powerml.paper.reproduction import Reproduction
 from powerml.records import BestRecord, StudyRecord, TrialRecord
@@ -14,6 +15,7 @@ from powerml.records import BestRecord, StudyRecord, TrialRecord
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-1": BestRecord,
+    "calibration-1": Calibration,
     "measurement-1": Measurement,
     "reproduction-1": Reproduction,
     "study-2": StudyRecord,

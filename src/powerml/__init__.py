@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from powerml.errors import (
+    CalibrationError,
     ComparisonError,
     DatasetError,
     ExportError,
@@ -31,6 +32,9 @@ from powerml.errors import (
 
 if TYPE_CHECKING:
     from powerml.cache import CountsCache
+    from powerml.calibrating import calibrate
+    from powerml.calibration import Calibration
+    from powerml.calibration_file import load_calibration
     from powerml.cost import Cost, price
     from powerml.counts import Counts
     from powerml.datasets import Dataset, load_dataset
@@ -58,6 +62,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "powerml.cache": ("CountsCache",),
+    "powerml.calibrating": ("calibrate",),
+    "powerml.calibration": ("Calibration",),
+    "powerml.calibration_file": ("load_calibration",),
     "powerml.cost": ("Cost", "price"),
     "powerml.counts": ("Counts",),
     "powerml.datasets": ("Dataset", "load_dataset"),
@@ -88,6 +95,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BestRecord",
     "Bounds",
+    "Calibration",
+    "CalibrationError",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -134,8 +143,10 @@ __all__ = [
     "WorkerError",
     "Workload",
     "best",
+    "calibrate",
     "family_names",
     "find_runtime",
+    "load_calibration",
     "load_dataset",
     "load_machine",
     "load_machine_file",

@@ -14,6 +14,7 @@ from typing import NoReturn
 import typer
 from typer._click.exceptions import ClickException
 
+from powerml.commands.calibrating import calibrate
 from powerml.commands.choosing import best
 from powerml.commands.console import Terminated
 from powerml.commands.information import cache_app, doctor, machines_app
@@ -34,7 +35,7 @@ app = typer.Typer(
     help="What a neural network's training and inference cost a processor, measured by simulation; "
     "and the topology with the best trade.",
 )
-for command in (doctor, measure, optimize, best, reproduce):
+for command in (doctor, measure, optimize, best, calibrate, reproduce):
     app.command()(command)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

@@ -35,7 +35,8 @@ class Cost(BaseModel):
 
     `cycles` are processor cycles. `joules` is None where the machine's profile has no energies,
     never 0; `joules_estimated` says whether any energy behind it is an estimate, and is None
-    with it.
+    with it. `calibrated_value` is what a power meter would read for it, in `unit`; both are None
+    without a calibration for the machine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,8 @@ class Cost(BaseModel):
     cycles: NonNegativeFloat
     joules: NonNegativeFloat | None = None
     joules_estimated: bool | None = None
+    calibrated_value: NonNegativeFloat | None = None
+    unit: str | None = None
 
 
 def hits(counts: Counts, accesses: Accesses = "data") -> Hits:
@@ -95,10 +98,15 @@ def price(
 
 def per_image(cost: Cost, images: int) -> Cost:
     """Return the cost of one of so many images."""
+
+    def one(value: float | None) -> float | None:
+        return None if value is None else value / images
+
     return cost.model_copy(
         update={
             "cycles": cost.cycles / images,
-            "joules": None if cost.joules is None else cost.joules / images,
+            "joules": one(cost.joules),
+            "calibrated_value": one(cost.calibrated_value),
         }
     )
 

@@ -10,6 +10,7 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
     │   ├── ModelError            2  a model's file that cannot be used
+    │   ├── CalibrationError      2  readings or a calibration that cannot be used
     │   └── StudyError            2  a study folder that cannot be used
     ├── SetupError                1  something is not installed
     ├── TrainingError             1  the native training failed
@@ -29,6 +30,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CalibrationError",
     "ComparisonError",
     "DatasetError",
     "ExportError",
@@ -86,6 +88,10 @@ class MachineError(UsageError):
 
 class ModelError(UsageError):
     """A model's file that cannot be used."""
+
+
+class CalibrationError(UsageError):
+    """Readings, or a calibration, that cannot be used."""
 
 
 class StudyError(UsageError):

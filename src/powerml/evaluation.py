@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from powerml.backend import import_keras
 from powerml.cache import CountsCache
+from powerml.calibration import Calibration
+from powerml.calibration_file import load_calibration
 from powerml.cost import Accesses, check_accesses
 from powerml.counts import PhaseCounts, check_fidelity
 from powerml.datasets import DEFAULT_VALIDATION
@@ -78,6 +80,7 @@ def measure(
     jobs: int | None = None,
     cache: bool = True,
     limit_seconds: float = DEFAULT_LIMIT_SECONDS,
+    calibration: str | Path | Calibration | None = None,
     notify: Notify = lambda _message: None,
 ) -> Measurement:
     """Measure what a model's training and inference cost, and how well it scores.
@@ -135,6 +138,9 @@ def measure(
         already running decides that itself, as it does the three above.
     limit_seconds
         After how long a simulated phase is given up.
+    calibration
+        What gives the costs of its machine, one of those above, a reading of a power meter: what
+        `powerml.calibrate` returns, or a file of it.
     notify
         Called with one line of text at each stage.
 
@@ -157,6 +163,10 @@ def measure(
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
     profiles = load_machines(machine)
     groups = geometries(profiles, levels)
+    if isinstance(calibration, (str, Path)):
+        calibration = load_calibration(Path(calibration))
+    if calibration is not None:
+        calibration.require_fit_for(profiles, wanted_accesses, levels)
     wanted = Wanted(
         data=data,
         batch_size=batch_size,
@@ -186,6 +196,8 @@ def measure(
         if isinstance(workload, Workload) and options.fidelity != PREDICTED:
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
         measurement = counting.measurement(profiles, levels, wanted_accesses)
+        if calibration is not None:
+            measurement = measurement.calibrated(calibration)
         return scored(measurement, scores) if scores else measurement
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from powerml.calibration import AppliedCalibration, Calibration
 from powerml.cost import Accesses, Cost, per_image, price
 from powerml.counts import PhaseCounts
 from powerml.fingerprint import Fingerprint
@@ -46,7 +47,8 @@ class Measurement(BaseModel):
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
-    the first machine's caches; `simulations` holds those of the others.
+    the first machine's caches; `simulations` holds those of the others. `calibration` is what the
+    costs of its machine were calibrated with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -63,6 +65,7 @@ class Measurement(BaseModel):
     scores: list[float] = Field(default_factory=list)
     fingerprint: Fingerprint
     simulations: list[Simulation] = Field(default_factory=list)
+    calibration: AppliedCalibration | None = None
     seconds: NonNegativeFloat
 
     @property
@@ -81,9 +84,34 @@ class Measurement(BaseModel):
         """Cost of a phase on a machine, in processor cycles."""
         return self.phase(phase).costs[machine].cycles
 
+    def calibrated(self, calibration: Calibration) -> Measurement:
+        """Return the same with what a power meter would read beside the costs of its machine."""
+        costs = {phase.name: phase.costs[calibration.machine].cycles for phase in self.phases}
+        return self.model_copy(
+            update={
+                "phases": [_calibrated(phase, calibration) for phase in self.phases],
+                "calibration": calibration.applied(costs),
+            }
+        )
+
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+
+def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
+    machine = calibration.machine
+    priced = phase.costs[machine]
+    found = {
+        "calibrated_value": calibration.fit.per_cycle * priced.cycles,
+        "unit": calibration.unit,
+    }
+    costs = {**phase.costs, machine: priced.model_copy(update=found)}
+    images = phase.images
+    alone = (
+        None if images is None else {name: per_image(one, images) for name, one in costs.items()}
+    )
+    return phase.model_copy(update={"costs": costs, "costs_per_image": alone})
 
 
 def price_phases(

@@ -26,6 +26,7 @@ from powerml.workload import AnyWorkload, Material, Workload
 
 __all__ = [
     "DEFAULT_METER",
+    "REPLAY_PREFIX",
     "WHOLE_PROCESS",
     "CachingMeter",
     "Meter",

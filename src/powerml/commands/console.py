@@ -13,7 +13,14 @@ import typer
 if TYPE_CHECKING:
     from powerml.report.progress import StudyProgress
 
-__all__ = ["Terminated", "command_to_resume", "print_result", "stages_shown", "study_progress"]
+__all__ = [
+    "Terminated",
+    "command_to_resume",
+    "loads_progress",
+    "print_result",
+    "stages_shown",
+    "study_progress",
+]
 
 
 class Terminated(BaseException):
@@ -56,6 +63,32 @@ def study_progress() -> Iterator[StudyProgress]:
     except (KeyboardInterrupt, Terminated):
         if progress.folder is not None:
             _tell_how_to_resume(progress)
+        raise
+
+
+@contextmanager
+def loads_progress(
+    *, kept: bool
+) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """Show how far the synthetic loads are; when that is interrupted, say how to go on.
+
+    `kept` says whether counts are kept in the cache.
+    """
+    from rich.console import Console
+
+    from powerml.report.progress import loads_bar
+
+    try:
+        with loads_bar(Console(stderr=True)) as shown:
+            yield shown
+    except (KeyboardInterrupt, Terminated):
+        command = shlex.join(["powerml", *sys.argv[1:]])
+        what = (
+            f"loads that were counted are in the cache. Go on with: {command}"
+            if kept
+            else "nothing is kept with --no-cache"
+        )
+        typer.echo(f"powerml: stopped; {what}", err=True)
         raise
 
 

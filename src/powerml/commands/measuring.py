@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,10 @@ def measure(
     jobs: Jobs = None,
     cache: Cache = True,
     limit_seconds: LimitSeconds = 3600.0,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="What powerml calibrate wrote: adds what a power meter would read."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure what a topology costs to train and to run, or what a model's file costs to run.
@@ -119,6 +124,7 @@ def measure(
             jobs=jobs,
             cache=cache,
             limit_seconds=limit_seconds,
+            calibration=calibration,
             notify=notify,
         )
     if json:
@@ -129,6 +135,9 @@ def measure(
     print_result(measurement_table(measurement))
     if len(measurement.machines) > 1:
         print_result(machines_costs_table(measurement))
+    if measurement.calibration is not None:
+        for remark in measurement.calibration.remarks:
+            typer.echo(remark)
     score = ""
     if measurement.score is not None:
         score = f"score {measurement.score:.3f} ({measurement.score_split}), "

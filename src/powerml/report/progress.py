@@ -13,6 +13,7 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,7 +23,7 @@ from powerml.listener import Listener
 from powerml.records import TrialRecord
 from powerml.report.studies import trial_line
 
-__all__ = ["StudyProgress", "stages"]
+__all__ = ["StudyProgress", "loads_bar", "stages"]
 
 
 @contextmanager
@@ -40,6 +41,35 @@ def stages(console: Console) -> Iterator[Callable[[str], None]]:
                 console.print(stage, highlight=False, markup=False, soft_wrap=True)
 
         yield show
+
+
+@contextmanager
+def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """Show a bar over all work, a line for what begins or ends, and how long is left."""
+    hidden = not console.is_terminal
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        # The pace of the last minutes: the first parts are the slowest.
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=hidden, speed_estimate_period=300
+    ) as progress:
+        task = progress.add_task("starting the simulator", total=1.0)
+
+        def tell(line: str) -> None:
+            progress.update(task, description=line)
+            progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        def advance(part: float) -> None:
+            progress.update(task, completed=part)
+
+        yield tell, advance
 
 
 class StudyProgress(Listener):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from powerml.calibration import AppliedCalibration
 from powerml.cost import Cost
 from powerml.counts import PhaseCounts
 from powerml.machines import THREE_LEVELS, Machine, Number
@@ -32,11 +33,13 @@ def measurement_table(measurement: Measurement) -> Table:
     for phase in phases:
         table.add_column(phase.name, justify="right")
 
-    def row(label: str, cells: list[str]) -> None:
+    def row(label: str | Text, cells: list[str]) -> None:
         table.add_row(label, *cells)
 
     row(f"cost on {machine} (Mcycles)", [_mcycles(phase.costs[machine]) for phase in phases])
     row("energy (mJ, estimated)", [_millijoules(phase.costs[machine]) for phase in phases])
+    if measurement.calibration is not None:
+        row(*_calibrated_row(measurement, measurement.calibration))
     alone = [
         None if one.costs_per_image is None else one.costs_per_image[machine] for one in phases
     ]
@@ -49,6 +52,16 @@ def measurement_table(measurement: Measurement) -> Table:
     row("D1 misses", [f"{phase.counts.d1_misses:,}" for phase in phases])
     row("LL misses", [f"{phase.counts.ll_misses:,}" for phase in phases])
     return table
+
+
+def _calibrated_row(
+    measurement: Measurement, calibration: AppliedCalibration
+) -> tuple[Text, list[str]]:
+    """What a power meter would read for each phase on the machine that was calibrated."""
+    values = [phase.costs[calibration.machine].calibrated_value for phase in measurement.phases]
+    on = "" if calibration.machine == measurement.machines[0] else f" on {calibration.machine}"
+    label = Text(f"meter reading{on} ({calibration.unit}, calibrated)")
+    return label, ["-" if value is None else f"{value:.3g}" for value in values]
 
 
 def _title(workload: Workload | ModelWorkload) -> str:

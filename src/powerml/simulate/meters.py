@@ -176,6 +176,9 @@ class ValgrindMeter:
         It is known before anything is started. What a sample is composed of depends on the prices
         too, for the error's sake.
         """
+        return self._circumstances(_plug_ins(workload))
+
+    def _circumstances(self, plug_ins: list[object]) -> dict[str, Any]:
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"]
         sampled = self._options.fidelity == "sampled"
@@ -186,7 +189,7 @@ class ValgrindMeter:
             "fidelity": options if sampled else {"fidelity": "exact"},
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),
-            "code": launch.code_digest(_plug_ins(workload)),
+            "code": launch.code_digest(plug_ins),
         }
 
 

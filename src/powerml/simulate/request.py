@@ -10,11 +10,14 @@ from powerml.errors import SetupError
 
 __all__ = [
     "HELLO_BYTES",
+    "LOADS",
     "NAME_BYTES",
     "REHEARSAL",
     "REQUEST_BYTES",
     "TRAINING",
+    "AnyRequest",
     "DeploymentRequest",
+    "LoadRequest",
     "Request",
     "announcement",
     "hello",
@@ -25,8 +28,9 @@ NAME_BYTES = 16
 FOLDER_BYTES = 496
 REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
-# The job of a worker is this, or the name of a runtime.
+# The job of a worker is one of these, or the name of a runtime.
 TRAINING = "training"
+LOADS = "loads"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,35 @@ class DeploymentRequest:
         content = asdict(self)
         del content["name"]
         return content
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """A synthetic load: matrices of ones and twos that are made and multiplied.
+
+    `rows` rows of the product are simulated in pieces of `piece`. Of A and B `made_a` and `made_b`
+    rows are made, then twice as many; None for all, once. After each part a byte is written to the
+    file `progress` beside the request.
+    """
+
+    rows_a: int
+    inner: int
+    cols_b: int
+    rows: int
+    piece: int
+    made_a: int | None
+    made_b: int | None
+    progress: str
+    title: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """What the worker is told: not the title, whose length would move its memory."""
+        content = asdict(self)
+        del content["title"]
+        return content
+
+
+AnyRequest = Request | DeploymentRequest | LoadRequest
 
 
 def hello(pid: int) -> bytes:

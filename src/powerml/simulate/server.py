@@ -24,8 +24,7 @@ from powerml.simulate.request import (
     NAME_BYTES,
     REHEARSAL,
     TRAINING,
-    DeploymentRequest,
-    Request,
+    AnyRequest,
     announcement,
     hello,
 )
@@ -65,7 +64,7 @@ class Done:
 class _Pending:
     """A request that was sent; its future tells of the process that did it."""
 
-    request: Request | DeploymentRequest
+    request: AnyRequest
     result: Future[Done]
     deadline: float
     limit_seconds: float
@@ -89,7 +88,7 @@ class Server:
     folder
         A private folder, in which all files of the server lie.
     job
-        ``training``, or the name of a runtime.
+        ``training``, ``loads``, or the name of a runtime.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """
@@ -134,7 +133,7 @@ class Server:
         """Whether it takes no more requests."""
         return self._closed
 
-    def submit(self, request: Request | DeploymentRequest, limit_seconds: float) -> Future[Done]:
+    def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:
         """Have a request measured; the future tells of it, or holds the error.
 
         Errors are ``WorkerError`` where a child crashed, failed or took longer than
@@ -328,7 +327,7 @@ class Server:
                         ),
                     )
 
-    def _check(self, name: str, exit_code: int, request: Request | DeploymentRequest) -> None:
+    def _check(self, name: str, exit_code: int, request: AnyRequest) -> None:
         """Raise unless the child has left its mark of success."""
         if (self._folder / f"{name}.done").exists():
             return

@@ -1,6 +1,6 @@
 """The process inside Valgrind.
 
-A worker has one job: training in Keras, or the inference of one runtime.
+A worker has one job: training in Keras, the inference of one runtime, or synthetic loads.
 
 ``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
 child for each request. The children inherit the translated code and the warm caches; each starts
@@ -30,6 +30,7 @@ from powerml.simulate import _client_requests as valgrind
 from powerml.simulate.region import Job, Moments, settle
 from powerml.simulate.request import (
     HELLO_BYTES,
+    LOADS,
     NAME_BYTES,
     REHEARSAL,
     REQUEST_BYTES,
@@ -82,6 +83,10 @@ def _make_job(name: str) -> Job:
         from powerml.simulate.training_job import TrainingJob
 
         return TrainingJob()
+    if name == LOADS:
+        from powerml.simulate.load_job import LoadJob
+
+        return LoadJob()
     from powerml.simulate.deployment_job import DeploymentJob
 
     return DeploymentJob(name)

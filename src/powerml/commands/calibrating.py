@@ -1,0 +1,93 @@
+"""``powerml calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powerml.commands.choices import machines_of
+from powerml.commands.console import loads_progress, print_result
+from powerml.options import AccessesName, Cache, Jobs, Json, LimitSeconds, MachineFiles
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of your own readings, a row for each load; see --template.",
+            show_default="those of 2018",
+        ),
+    ] = None,
+    template: Annotated[
+        bool,
+        typer.Option("--template", help="Print a file of readings to fill in, and do no more."),
+    ] = False,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(help="The machine that was metered.", show_default="xeon-x5650"),
+    ] = None,
+    machine_file: MachineFiles = None,
+    accesses: AccessesName = "data",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            help="sampled: some rows of each product, minutes in all; exact: all of them, hours."
+        ),
+    ] = "sampled",
+    meter: Annotated[
+        str, typer.Option(help="callgrind, or replay:FILE with a calibration made before.")
+    ] = "callgrind",
+    jobs: Jobs = None,
+    cache: Cache = True,
+    limit_seconds: LimitSeconds = 21600.0,
+    out: Annotated[
+        Path, typer.Option(help="Where the calibration goes; the figure goes beside it, as .svg.")
+    ] = Path("powerml-calibration.json"),
+    json: Json = False,
+) -> None:
+    """Fit a power meter's readings of synthetic loads to their costs (the paper's Figure 1).
+
+    Without --readings those of 2018, whose unit is not known. What is written serves
+    powerml measure --calibration.
+
+    Example: powerml calibrate
+
+    Example: powerml calibrate --template > mine.csv; powerml calibrate --readings mine.csv
+    """
+    import powerml
+    from powerml.calibration_file import check_target, save_calibration, write_whole
+    from powerml.readings import readings_template
+
+    if template:
+        typer.echo(readings_template(), nl=False)
+        return
+    figure = out.with_suffix(".svg")
+    for path in (out, figure):
+        check_target(path)
+    with loads_progress(kept=cache) as (notify, advance):
+        calibration = powerml.calibrate(
+            readings,
+            machine=machines_of(machine, machine_file),
+            accesses=accesses,
+            meter=meter,
+            fidelity=fidelity,
+            jobs=jobs,
+            cache=cache,
+            limit_seconds=limit_seconds,
+            notify=notify,
+            advance=advance,
+        )
+    from powerml.report.calibration import calibration_lines, calibration_table, draw
+
+    save_calibration(calibration, out)
+    write_whole(figure, draw(calibration))
+    if json:
+        typer.echo(calibration.to_json())
+        return
+    print_result(calibration_table(calibration), *calibration_lines(calibration))
+    typer.echo(f"written to {out}, the figure to {figure}")
+    typer.echo(f"to apply it: powerml measure TOPOLOGY --calibration {out}")

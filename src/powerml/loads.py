@@ -1,0 +1,92 @@
+"""The synthetic loads of the paper's Figure 1: integer matrix products with a reading of power.
+
+A load makes a matrix of ones and a matrix of twos from lists of Python's integers, and multiplies
+them: ``A.dot(B)`` in numpy, in 64-bit integers. Shapes, recorded costs and readings are those of
+2018, from ``data/synthetic_loads_2018.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import zip_longest
+
+__all__ = ["READINGS_2018", "Load", "load_names", "synthetic_loads", "table_rows"]
+
+READINGS_2018 = "synthetic_loads_2018.csv"
+
+
+@dataclass(frozen=True)
+class Load:
+    """``rows_a x inner`` times ``inner x cols_b``.
+
+    `recorded_cost_cycles` is what the original's program recorded for it in 2018, or None.
+    """
+
+    name: str
+    rows_a: int
+    inner: int
+    cols_b: int
+    recorded_cost_cycles: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"load {self.name} ({self.shape})"
+
+    @property
+    def shape(self) -> str:
+        """As in ``200x8000 x 8000x200``."""
+        return f"{self.rows_a}x{self.inner} x {self.inner}x{self.cols_b}"
+
+    @property
+    def products(self) -> int:
+        """Multiplications of two numbers."""
+        return self.rows_a * self.inner * self.cols_b
+
+    @property
+    def elements(self) -> int:
+        """Numbers in the two matrices that are made."""
+        return (self.rows_a + self.cols_b) * self.inner
+
+
+@cache
+def synthetic_loads() -> tuple[Load, ...]:
+    """All eight, in the order of the records."""
+    text = (resources.files("powerml") / "data" / READINGS_2018).read_text(encoding="utf-8")
+    return tuple(
+        Load(
+            name=row["load"],
+            rows_a=int(row["rows_a"]),
+            inner=int(row["inner"]),
+            cols_b=int(row["cols_b"]),
+            recorded_cost_cycles=int(row["recorded_cost_cycles"]),
+        )
+        for _, row in table_rows(text)
+    )
+
+
+def load_names() -> list[str]:
+    """Names of the loads."""
+    return [load.name for load in synthetic_loads()]
+
+
+def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV with its line numbers, by the names of the columns.
+
+    Lines that are empty or begin with # are left out. What is missing at the end of a row is empty.
+    """
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
+    if not cells:
+        return []
+    return [
+        (number, dict(zip_longest(cells[0], row[: len(cells[0])], fillvalue="")))
+        for (number, _), row in zip(lines[1:], cells[1:], strict=True)
+    ]
