@@ -202,7 +202,7 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-@pytest.mark.parametrize("command", ["best", "measure", "optimize", "reproduce"])
+@pytest.mark.parametrize("command", ["best", "calibrate", "measure", "optimize", "reproduce"])
 def test_defaults_are_those_of_the_api(command: str) -> None:
     api = inspect.signature(getattr(powerml, command)).parameters
     shown = inspect.signature(getattr(cli, command)).parameters
@@ -277,6 +277,7 @@ def test_every_command_has_an_example() -> None:
     assert set(commands) == {
         "best",
         "cache",
+        "calibrate",
         "doctor",
         "machines",
         "measure",

@@ -10,12 +10,15 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
+from powerml.cost import Cost
 from powerml.counts import EVENTS
 from powerml.records import Winner
 from tests.builders import (
     make_best,
+    make_calibration_record,
     make_failed_trial,
     make_measurement,
+    make_phase,
     make_pruned_trial,
     make_study,
     make_trial,
@@ -119,6 +122,17 @@ def test_an_answer_is_as_its_schema_says() -> None:
 def test_a_reproduction_is_as_its_schema_says() -> None:
     for found in (make_reproduction(), make_reproduction(best=None, test_score=None)):
         _validate(json.loads(found.to_json()), "reproduction-1")
+
+
+def test_a_calibration_is_as_its_schema_says() -> None:
+    calibration = make_calibration_record()
+    _validate(json.loads(calibration.to_json()), "calibration-1")
+    machine = calibration.machine
+    phases = [
+        make_phase(name, costs={machine: Cost(cycles=1e6)}) for name in ("training", "inference")
+    ]
+    calibrated = make_measurement(phases=phases).calibrated(calibration)
+    _validate(_json(calibrated), "measurement-1")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
-from scipy import stats
 
 from powerml.cost import Accesses, price
 from powerml.counts import Counts, PhaseCounts
@@ -288,6 +287,8 @@ def fit_readings(costs_cycles: Sequence[float], readings: Sequence[float]) -> Ca
     CalibrationError
         There are too few, they do not differ, or the readings fall as the costs rise.
     """
+    from scipy import stats  # it takes a second, which those who only measure need not wait
+
     costs, read = np.array(costs_cycles, np.float64), np.array(readings, np.float64)
     require_spread(read, "readings")
     require_spread(costs, "costs of the loads")
