@@ -172,15 +172,18 @@ def _draw_fit(axes: Any, calibration: Calibration) -> None:
         [point.reading for point in points],
         color=POINTS,
         zorder=3,
-        label="loads",
+        label="loads, by number",
     )
     for point in points:
+        is_above = (point.residual or 0) >= 0
         axes.annotate(
             point.load,
             (point.cost_cycles / GIGA, point.reading),
-            xytext=(0, 7),
+            # Away from the line, which is on the other side.
+            xytext=(0, 6 if is_above else -6),
             textcoords="offset points",
             ha="center",
+            va="bottom" if is_above else "top",
         )
     axes.set_xlim(0, x[1])
     axes.set_ylim(bottom=0)
