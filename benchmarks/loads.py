@@ -1,0 +1,56 @@
+"""Synthetic loads: samples of their rows against all of them, and how well counts repeat.
+
+``python benchmarks/loads.py 0 5`` for loads 0 and 5 (10 minutes); without names for all eight,
+which takes hours. A second sample, of another process, must give the same counts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from powerml.cost import price
+from powerml.counts import PhaseCounts
+from powerml.loads import Load, synthetic_loads
+from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.simulate.load_meter import CallgrindLoadMeter
+from powerml.simulate.meters import MeterOptions
+
+MACHINE = load_machine(DEFAULT_MACHINE)
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or [load.name for load in synthetic_loads()]
+    print("| load | exact (Gcycles) | sampled | error | bound | rows | repeats | exact took |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for load in synthetic_loads():
+        if load.name in wanted:
+            print(_line(load), flush=True)
+
+
+def _line(load: Load) -> str:
+    sampled, again = (_count(load, "sampled") for _ in range(2))
+    started = time.monotonic()
+    exact = _count(load, "exact")
+    seconds = time.monotonic() - started
+    error = _cycles(sampled) / _cycles(exact) - 1
+    return (
+        f"| {load.name}: {load.shape} | {_cycles(exact) / 1e9:.3f} | {_cycles(sampled) / 1e9:.3f} "
+        f"| {error:+.3%} | {sampled.error_bound:.3%} "
+        f"| {sampled.steps_simulated} of {sampled.steps_total} "
+        f"| {'yes' if sampled == again else 'NO'} | {seconds:.0f} s |"
+    )
+
+
+def _count(load: Load, fidelity: str) -> PhaseCounts:
+    options = MeterOptions(fidelity=fidelity, limit_seconds=86_400)  # type: ignore[arg-type]
+    with CallgrindLoadMeter(MACHINE, options) as meter:
+        return meter.count(load)
+
+
+def _cycles(counted: PhaseCounts) -> float:
+    return price(counted.counts, MACHINE).cycles
+
+
+if __name__ == "__main__":
+    main()
