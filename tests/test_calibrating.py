@@ -263,7 +263,7 @@ def test_measure_applies_a_calibration(run: Run, machine: Machine, tmp_path: Pat
     code, out, _ = run(*command, "c.json")
     assert code == 0
     assert "meter reading (unstated, calibrated)" in out
-    assert "is below those that were metered" in out
+    assert "costs below those of the metered loads" in out
     code, out, _ = run(*command, "c.json", "--json")
     cost = json.loads(out)["phases"][0]["costs"][machine.name]
     assert cost["calibrated_value"] == calibration.fit.per_cycle * cost["cycles"]

@@ -173,12 +173,18 @@ class Calibration(_Record):
     def applied(self, costs_cycles: Mapping[str, float]) -> AppliedCalibration:
         """Return what is told of it beside costs, by phase, that it is applied to."""
         lowest, highest = self.range_cycles
-        remarks = [
-            f"the cost of {phase}, {cycles:.3g} cycles, is {where} those that were metered "
-            f"({lowest:.3g} to {highest:.3g}): its reading is extrapolated"
-            for phase, cycles in costs_cycles.items()
-            if (where := _outside(cycles, lowest, highest))
-        ]
+        remarks = []
+        for where in ("below", "above"):
+            outside = [
+                f"{phase} {cycles:.2g}"
+                for phase, cycles in costs_cycles.items()
+                if _outside(cycles, lowest, highest) == where
+            ]
+            if outside:
+                remarks.append(
+                    f"costs {where} those of the metered loads ({lowest:.2g} to {highest:.2g} "
+                    f"cycles), whose readings are extrapolated: {', '.join(outside)}"
+                )
         return AppliedCalibration(
             machine=self.machine,
             unit=self.unit,

@@ -19,6 +19,7 @@ ONE, TWO = 1, 2
 # Python fits its byte code to what it meets within some tens of runs.
 WARM_UP_LOADS = 40
 WARM_UP_ROWS = 16
+DONE = b"."  # what is written for each part that has ended
 
 Matrix = NDArray[np.int64]
 
@@ -49,18 +50,14 @@ class LoadJob:
         progress = os.open(request.progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         settle()
         valgrind.zero_stats()
-        a = _matrix("a", (request.rows_a, request.inner), ONE, request.made_a, request.rows)
-        os.write(progress, b".")
-        b = _matrix("b", (request.inner, request.cols_b), TWO, request.made_b, request.inner)
-        os.write(progress, b".")
+        a, b, product = _operands(request, progress)
         moments["built"] = time.monotonic()
-        product = np.empty((request.rows_a, request.cols_b), np.int64)
         for start in range(0, request.rows, request.piece):
             stop = min(start + request.piece, request.rows)
             valgrind.mark(f"from row {start}")
             a[start:stop].dot(b, out=product[start:stop])
             valgrind.mark(f"to row {start}")
-            os.write(progress, b".")
+            os.write(progress, DONE)
         valgrind.mark("over")
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
@@ -74,23 +71,40 @@ def _made(rows: int, columns: int, value: int) -> Matrix:
     return np.array([[value] * columns] * rows)
 
 
-def _matrix(
-    name: str, shape: tuple[int, int], value: int, sample: int | None, needed: int
-) -> Matrix:
-    """Make a matrix and mark what that takes, or what it takes to make a sample of its rows.
+def _operands(request: LoadRequest, progress: int) -> tuple[Matrix, Matrix, Matrix]:
+    """Make both matrices, and room for their product."""
+    shape_a, shape_b = (request.rows_a, request.inner), (request.inner, request.cols_b)
+    shape = (request.rows_a, request.cols_b)
+    if request.made_a is None and request.made_b is None:
+        a = _marked("a", *shape_a, ONE)
+        os.write(progress, DONE)
+        b = _marked("b", *shape_b, TWO)
+        os.write(progress, DONE)
+        return a, b, np.empty(shape, np.int64)
+    # They lie where they would without the samples that are made beside them.
+    a, b, product = (np.empty(each, np.int64) for each in (shape_a, shape_b, shape))
+    samples = [*_samples("a", *shape_a, ONE, request.made_a)]
+    os.write(progress, DONE)
+    samples += _samples("b", *shape_b, TWO, request.made_b)
+    os.write(progress, DONE)
+    # The quick way: the caches hold of them what the making would leave there.
+    a[: request.rows] = ONE
+    b[:] = TWO
+    return a, b, product
 
-    After a sample the `needed` rows are filled in the quick way, so that the caches hold of them
-    what the making would leave there.
+
+def _samples(name: str, rows: int, columns: int, value: int, sample: int | None) -> list[Matrix]:
+    """Make some rows of a matrix and twice as many, or without `sample` all of them.
+
+    They are kept: what is made next must not find their memory in the caches.
     """
-    rows, columns = shape
     numbers = [rows] if sample is None else [sample, 2 * sample]
-    made = []  # kept: the next one must not find its memory in the caches
-    for number in numbers:
-        valgrind.mark(f"from {name} {number}")
-        made.append(_made(number, columns, value))
-        valgrind.mark(f"to {name} {number}")
-    if sample is None:
-        return made[0]
-    matrix = np.empty(shape, np.int64)
-    matrix[:needed] = value
+    return [_marked(name, number, columns, value) for number in numbers]
+
+
+def _marked(name: str, rows: int, columns: int, value: int) -> Matrix:
+    """Make a matrix and mark what that takes."""
+    valgrind.mark(f"from {name} {rows}")
+    matrix = _made(rows, columns, value)
+    valgrind.mark(f"to {name} {rows}")
     return matrix
