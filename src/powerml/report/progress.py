@@ -25,6 +25,8 @@ from powerml.report.studies import trial_line
 
 __all__ = ["StudyProgress", "loads_bar", "stages"]
 
+LEAST_STEP = 1e-9
+
 
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str], None]]:
@@ -53,7 +55,6 @@ def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callabl
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
-        # The pace of the last minutes: the first parts are the slowest.
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False),
     )
@@ -61,6 +62,8 @@ def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callabl
         *columns, console=console, transient=True, disable=hidden, speed_estimate_period=300
     ) as progress:
         task = progress.add_task("starting the simulator", total=1.0)
+        # The pace is reckoned from the first step: without one at the start, from two in a row.
+        progress.advance(task, LEAST_STEP)
 
         def tell(line: str) -> None:
             progress.update(task, description=line)
