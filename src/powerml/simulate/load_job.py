@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ class LoadJob:
         valgrind.zero_stats()
         a, b, product = _operands(request, progress)
         moments["built"] = time.monotonic()
-        for start in range(0, request.rows, request.piece):
-            stop = min(start + request.piece, request.rows)
+        starts = [0, *range(request.first, request.rows, request.piece)]
+        for start, stop in pairwise([*starts, request.rows]):
             valgrind.mark(f"from row {start}")
             a[start:stop].dot(b, out=product[start:stop])
             valgrind.mark(f"to row {start}")

@@ -99,9 +99,9 @@ class DeploymentRequest:
 class LoadRequest:
     """A synthetic load: matrices of ones and twos that are made and multiplied.
 
-    `rows` rows of the product are simulated in pieces of `piece`. Of A and B `made_a` and `made_b`
-    rows are made, then twice as many; None for all, once. After each part a byte is written to the
-    file `progress` beside the request.
+    `rows` rows of the product are simulated, the first `first` and then pieces of `piece`. Of A
+    and B `made_a` and `made_b` rows are made, then twice as many; None for all, once. After each
+    part a byte is written to the file `progress` beside the request.
     """
 
     rows_a: int
@@ -109,6 +109,7 @@ class LoadRequest:
     cols_b: int
     rows: int
     piece: int
+    first: int
     made_a: int | None
     made_b: int | None
     progress: str

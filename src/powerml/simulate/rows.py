@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import stdev
 
 from powerml.counts import EVENTS, Counts
@@ -38,8 +39,10 @@ TRANSIENT_ROWS = 2
 SAMPLED_PRODUCTS = 80_000_000
 # Elements of a matrix of which the cost of making one is learnt, and then twice as many.
 SAMPLED_ELEMENTS = 40_000
-# How many pieces of a product are told apart where all of it is simulated.
-PIECES = 100
+# How many pieces are told apart of a product that is simulated whole, and of a sample of few
+# periods. Between two pieces the interpreter's own lines take the place of some of B's.
+PIECES, SAMPLED_PIECES = 20, 8
+LEAST_PERIODS = 4
 WORTHWHILE_PART = 0.9  # a sample of more rows than this part of them is no saving
 # Instructions for a multiplication and for an element that is made: what progress goes by.
 WORK_PER_PRODUCT, WORK_PER_ELEMENT = 8, 370
@@ -47,16 +50,23 @@ WORK_PER_PRODUCT, WORK_PER_ELEMENT = 8, 370
 
 @dataclass(frozen=True)
 class RowPlan:
-    """Rows to simulate: the first `rows`, in pieces of `piece` that are told apart.
+    """Rows to simulate: the first `rows`, in pieces that are told apart.
 
-    Of A and of B `made_a` and `made_b` rows are made the way the load makes them, then twice as
-    many; None for all of them, once.
+    A piece is `piece` rows, but the first is `first` rows and the last may be smaller. Of A and of
+    B `made_a` and `made_b` rows are made the way the load makes them, then twice as many; None for
+    all of them, once.
     """
 
     rows: int
     piece: int
+    first: int
     made_a: int | None = None
     made_b: int | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """With which row each piece begins."""
+        return [0, *range(self.first, self.rows, self.piece)]
 
     def work(self, load: Load) -> list[int]:
         """How much work each part is whose end is reported, in instructions, roughly."""
@@ -65,8 +75,8 @@ class RowPlan:
             (load.inner if self.made_b is None else 3 * self.made_b) * load.cols_b,
         ]
         pieces = [
-            min(self.piece, self.rows - start) * load.inner * load.cols_b
-            for start in range(0, self.rows, self.piece)
+            (stop - start) * load.inner * load.cols_b
+            for start, stop in pairwise([*self.starts, self.rows])
         ]
         return [WORK_PER_ELEMENT * n for n in makings] + [WORK_PER_PRODUCT * n for n in pieces]
 
@@ -82,19 +92,24 @@ class ComposedLoad:
 
 def exact_rows(load: Load) -> RowPlan:
     """Simulate everything."""
-    return RowPlan(rows=load.rows_a, piece=math.ceil(load.rows_a / PIECES))
+    piece = math.ceil(load.rows_a / PIECES)
+    return RowPlan(rows=load.rows_a, piece=piece, first=piece)
 
 
 def plan_rows(load: Load, geometry: Geometry) -> RowPlan:
-    """Choose the rows of a sample: whole periods after the first two, or everything."""
+    """Choose the rows of a sample: whole periods after the first two rows, or everything."""
     period = period_rows(load, geometry)
     periods = max(1, round(SAMPLED_PRODUCTS / (period * load.inner * load.cols_b)))
-    rows = TRANSIENT_ROWS + max(2, math.ceil(periods * period))
+    # Pieces of whole periods cost alike; where there are few periods their parts do.
+    pieces = periods if periods >= LEAST_PERIODS else SAMPLED_PIECES
+    piece = max(1, round(periods * period / pieces))
+    rows = TRANSIENT_ROWS + pieces * piece
     if rows > WORTHWHILE_PART * load.rows_a:
         return exact_rows(load)
     return RowPlan(
         rows=rows,
-        piece=1,
+        piece=piece,
+        first=TRANSIENT_ROWS,
         made_a=_sampled_making(load.rows_a, load.inner),
         made_b=_sampled_making(load.inner, load.cols_b),
     )
@@ -135,19 +150,18 @@ def compose_load(
             _making(seen, "a", load.rows_a, plan.made_a),
             _making(seen, "b", load.inner, plan.made_b),
         ]
-        pieces = [seen[f"row {start}"] for start in range(0, plan.rows, plan.piece)]
+        first, *pieces = [seen[f"row {start}"] for start in plan.starts]
     except KeyError as error:
         raise OutputError(f"the simulation left no mark {error}: measure again") from error
     left = load.rows_a - plan.rows
-    product = _sum(pieces)
+    product = first + _sum(pieces)
     if left:
-        steady = pieces[TRANSIENT_ROWS:]
-        product += _scaled(_sum(steady), left / len(steady))
+        product += _scaled(_sum(pieces), left / (plan.rows - plan.first))
     parts = {MATRICES: _sum(makings), PRODUCT: product}
     counts = _sum(parts.values())
     bound = 0.0
     if left:
-        bound = FLOOR + max(_doubt(pieces[TRANSIENT_ROWS:], left, counts, of) for of in prices)
+        bound = FLOOR + max(_doubt(pieces, left / plan.piece, counts, of) for of in prices)
     return ComposedLoad(counts, parts, bound)
 
 
@@ -182,11 +196,11 @@ def _making(seen: Mapping[str, Counts], name: str, rows: int, sample: int | None
 
 
 def _doubt(
-    steady: Sequence[Counts], left: int, counts: Counts, price: Callable[[Counts], float]
+    pieces: Sequence[Counts], left: float, counts: Counts, price: Callable[[Counts], float]
 ) -> float:
-    """Three standard deviations of what was extrapolated, relative to the whole."""
-    spread = stdev(price(row) for row in steady)
-    return DEVIATIONS * spread * left / math.sqrt(len(steady)) / price(counts)
+    """Three standard deviations of the pieces that are left out, relative to the whole."""
+    spread = stdev(price(piece) for piece in pieces)
+    return DEVIATIONS * spread * left / math.sqrt(len(pieces)) / price(counts)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:
