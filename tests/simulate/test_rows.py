@@ -127,6 +127,6 @@ def test_a_plan_never_asks_for_more_than_there_is(rows: int, inner: int, cols: i
     assert plan.made_b is None or 2 * plan.made_b <= inner
     whole = exact_rows(load)
     assert sum(plan.work(load)) <= sum(whole.work(load)) * 1.01
-    assert len(whole.work(load)) <= 2 + 20
+    assert len(whole.work(load)) <= 2 + 10
     assert all(one > 0 for one in plan.work(load))
     assert all(one >= other for one, other in pairwise(whole.work(load)[2:]))

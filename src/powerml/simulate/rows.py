@@ -41,7 +41,7 @@ SAMPLED_PRODUCTS = 80_000_000
 SAMPLED_ELEMENTS = 40_000
 # How many pieces are told apart of a product that is simulated whole, and of a sample of few
 # periods. Between two pieces the interpreter's own lines take the place of some of B's.
-PIECES, SAMPLED_PIECES = 20, 8
+PIECES, SAMPLED_PIECES = 10, 8
 LEAST_PERIODS = 4
 WORTHWHILE_PART = 0.9  # a sample of more rows than this part of them is no saving
 # Instructions for a multiplication and for an element that is made: what progress goes by.
