@@ -186,7 +186,8 @@ def _draw_fit(axes: Any, calibration: Calibration) -> None:
             va="bottom" if is_above else "top",
         )
     axes.set_xlim(0, x[1])
-    axes.set_ylim(bottom=0)
+    # Room below 0 for the number of a small load.
+    axes.set_ylim(bottom=-0.05 * max(point.reading or 0 for point in points))
     # A unit is the user's own text: no mathematics is read into it.
     axes.set_ylabel(f"reading ({calibration.unit})", parse_math=False)
     axes.set_title(
