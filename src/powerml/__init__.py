@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from powerml.paper.reproduction import Reproduction
     from powerml.paper.studies import reproduce
     from powerml.records import BestRecord, Prediction, StudyRecord, TrialRecord, Winner
+    from powerml.report.writing import render_report, write_report
     from powerml.retrospect import best
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search import optimize
@@ -84,6 +85,7 @@ _HOMES = {
     "powerml.paper.reproduction": ("Reproduction",),
     "powerml.paper.studies": ("reproduce",),
     "powerml.records": ("BestRecord", "Prediction", "StudyRecord", "TrialRecord", "Winner"),
+    "powerml.report.writing": ("render_report", "write_report"),
     "powerml.retrospect": ("best",),
     "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
     "powerml.search": ("optimize",),
@@ -158,9 +160,11 @@ __all__ = [
     "optimize",
     "parse_topology",
     "price",
+    "render_report",
     "reproduce",
     "require_comparable",
     "runtime_names",
+    "write_report",
 ]
 
 

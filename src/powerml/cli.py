@@ -19,6 +19,7 @@ from powerml.commands.choosing import best
 from powerml.commands.console import Terminated
 from powerml.commands.information import cache_app, doctor, machines_app
 from powerml.commands.measuring import measure
+from powerml.commands.reporting import dashboard, report
 from powerml.commands.reproducing import reproduce
 from powerml.commands.searching import optimize
 from powerml.errors import PowerMLError
@@ -35,7 +36,7 @@ app = typer.Typer(
     help="What a neural network's training and inference cost a processor, measured by simulation; "
     "and the topology with the best trade.",
 )
-for command in (doctor, measure, optimize, best, calibrate, reproduce):
+for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce):
     app.command()(command)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

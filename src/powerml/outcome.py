@@ -58,6 +58,8 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     goal = make_goal(problem.settings, unit_of(reference, trials))
     winners = goal.winners(trials)
     proved = [_prove(winner, problem, study, listener) for winner in winners]
+    for winner in proved:
+        study.keep_winner(winner)
     best = None if problem.settings.pareto or not proved else proved[0]
     return StudyRecord(
         folder=str(study.folder),

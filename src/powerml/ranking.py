@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from powerml.goal import objective_of, unit_of
 from powerml.measurement import Measurement
-from powerml.records import StudyRecord
+from powerml.records import StudySettings, TrialRecord
 
 __all__ = ["cost_ratios", "objectives_by_machine", "ranking"]
+
+
+class Searched(Protocol):
+    """A study, from its folder or when it has ended."""
+
+    @property
+    def settings(self) -> StudySettings:
+        """What it is."""
+
+    @property
+    def reference(self) -> Measurement | None:
+        """What its costs are relative to; None where the first trial is."""
+
+    @property
+    def trials(self) -> Sequence[TrialRecord]:
+        """Its trials."""
 
 
 def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tuple[float, float]:
@@ -18,7 +37,7 @@ def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tu
     return training, inference
 
 
-def objectives_by_machine(study: StudyRecord) -> dict[str, dict[int, float]]:
+def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
     """The objective of each trial that succeeded, by its number, on each machine of the study."""
     settings = study.settings
     objective = objective_of(settings)

@@ -19,6 +19,7 @@ __all__ = [
     "Neighbour",
     "Prediction",
     "Quantity",
+    "RunRecord",
     "StudyRecord",
     "StudySettings",
     "TrialRecord",
@@ -112,6 +113,18 @@ class TrialRecord(BaseModel):
     repeats: int | None = None
     failure: str | None = None
     predicted: Prediction | None = None
+
+
+class RunRecord(BaseModel):
+    """One run of a study: it was to bring it to `trials` trials, `jobs` of them under way at once.
+
+    What is proposed depends on `jobs`, so a study is only repeated with the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    jobs: int = Field(ge=1)
+    trials: int = Field(ge=1)
 
 
 class Winner(BaseModel):

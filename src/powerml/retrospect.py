@@ -17,14 +17,14 @@ from powerml.limits import Limits, make_limits
 from powerml.neighbours import Predictor, neighbours
 from powerml.objective import DEFAULT_LEAST_SCORE, Constrained
 from powerml.problem import BATCH_SIZE
-from powerml.records import BestRecord, StudySettings, TrialRecord
+from powerml.records import BestRecord, Importance, StudySettings, TrialRecord
 from powerml.stored import StoredStudy, read_study
 from powerml.study import holds, place_of
 from powerml.topology import Bounds, find_family, parse_topology
 from powerml.tradeoff import comparisons, remark
 from powerml.workload import Workload
 
-__all__ = ["best"]
+__all__ = ["best", "importances_of"]
 
 
 def best(
@@ -73,6 +73,14 @@ def best(
     return _Retrospect(stored, settings).record(predictor or expectation(stored))
 
 
+def importances_of(stored: StoredStudy) -> list[Importance]:
+    """How much each parameter mattered to each quantity of a study."""
+    parameters = {trial.number: _parameters(trial) for trial in stored.trials}
+    bounds = _bounds(stored.settings.family)
+    space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
+    return importances(stored.trials, parameters, space)
+
+
 def _chosen(
     settings: StudySettings,
     alpha: float | None,
@@ -111,17 +119,10 @@ class _Retrospect:
             trial.model_copy(update={"objective": worth(trial)}) for trial in self.stored.trials
         ]
 
-    @cached_property
-    def _bounds(self) -> Mapping[str, Bounds]:
-        family = find_family(self.settings.family)
-        return {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
-
     def record(self, predictor: Predictor | None) -> BestRecord:
         goal, trials = self._goal, self._trials
         won = goal.winners(trials)
         near = None if won else nearest(trials, goal.limits)
-        parameters = {trial.number: _parameters(trial) for trial in trials}
-        space = {name: IntDistribution(one.low, one.high) for name, one in self._bounds.items()}
         reference = self.stored.reference
         found = BestRecord(
             folder=str(self.stored.folder),
@@ -136,7 +137,7 @@ class _Retrospect:
             nearest=near,
             broken=[] if near is None else goal.limits.broken(near),
             undecided=self._undecided(),
-            importances=importances(trials, parameters, space),
+            importances=importances_of(self.stored),
         )
         return found if not won else found.model_copy(update=self._told_of(won[0], predictor))
 
@@ -148,7 +149,7 @@ class _Retrospect:
         near = neighbours(
             self.settings.family,
             _parameters(winner),
-            self._bounds,
+            _bounds(self.settings.family),
             self._tried(winner),
             objective=self._goal.objective,
             predictor=predictor,
@@ -183,6 +184,11 @@ class _Retrospect:
             if trial.failure is None
         }
         return lambda topology, batch_size: found.get((topology, min(batch_size, most)))
+
+
+def _bounds(name: str) -> Mapping[str, Bounds]:
+    family = find_family(name)
+    return {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
 
 
 def _parameters(trial: TrialRecord) -> dict[str, int]:

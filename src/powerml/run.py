@@ -35,7 +35,7 @@ from powerml.outcome import report, save_models
 from powerml.problem import BATCH_SIZE, FIRST, Problem
 from powerml.proposal import Proposals
 from powerml.ranking import cost_ratios
-from powerml.records import Prediction, StudyRecord, TrialRecord
+from powerml.records import Prediction, RunRecord, StudyRecord, TrialRecord
 from powerml.study import Study
 from powerml.topology import Topology, topology_of
 from powerml.workload import Workload
@@ -102,6 +102,7 @@ class Run:
         fast they are.
         """
         started = time.monotonic()
+        self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
         self._listener.study_opened(self._study.folder, len(self._ended), trials)
         with counting_threads(jobs * len(self._meters)) as self._threads:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from powerml.errors import StudyError
 from powerml.goal import unit_of
 from powerml.measurement import Measurement
-from powerml.records import StudySettings, TrialRecord
+from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.structure import layers_of, parameter_count
 from powerml.study import (
     JOURNAL,
@@ -22,7 +22,9 @@ from powerml.study import (
     STUDY_NAME,
     drop_unfinished_line,
     reference_of,
+    runs_of,
     trials_of,
+    winners_of,
 )
 from powerml.topology import find_family, parse_topology
 from powerml.workload import Workload
@@ -38,6 +40,8 @@ class StoredStudy:
     settings: StudySettings
     reference: Measurement | None
     trials: list[TrialRecord]
+    runs: list[RunRecord] = field(default_factory=list)
+    winners: list[Winner] = field(default_factory=list)
 
     @property
     def unit(self) -> Measurement | None:
@@ -66,7 +70,9 @@ def read_study(folder: Path) -> StoredStudy:
             study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
             settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
             trials = [_sized(trial) for trial in trials_of(study)]
-            return StoredStudy(folder, settings, reference_of(study), trials)
+            return StoredStudy(
+                folder, settings, reference_of(study), trials, runs_of(study), winners_of(study)
+            )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(
             f"{journal} was not written by this version of powerML: give another study"

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from powerml.errors import ComparisonError, StudyError, UsageError
 from powerml.fingerprint import require_comparable
 from powerml.measurement import Measurement
-from powerml.records import StudySettings, TrialRecord
+from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.samplers.trials import FRONT, QUANTITIES, quantities
 
 __all__ = [
@@ -41,8 +41,10 @@ __all__ = [
     "open_study",
     "place_of",
     "reference_of",
+    "runs_of",
     "study_folder",
     "trials_of",
+    "winners_of",
 ]
 
 JOURNAL = "study.journal"
@@ -51,6 +53,7 @@ RECORD = "trial.json"
 LOCK = ".lock"
 STUDY_NAME = "powerml"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
+RUNS, WINNERS = "runs", "winners"
 PROBE_BYTES = 4096
 
 
@@ -126,6 +129,20 @@ class Study:
     def is_empty(self) -> bool:
         """Whether nothing was measured yet."""
         return self.reference is None and not self.trials
+
+    def begin_run(self, run: RunRecord) -> None:
+        """Note how a run goes about it: the study's settings do not say."""
+        runs = [*runs_of(self._optuna), run]
+        self._optuna.set_user_attr(RUNS, [one.model_dump() for one in runs])
+
+    def keep_winner(self, winner: Winner) -> None:
+        """Keep what a winner's models proved to be worth: telling it again takes Keras."""
+        kept = {one.trial.number: one for one in winners_of(self._optuna)}
+        kept[winner.trial.number] = winner
+        self._optuna.set_user_attr(
+            WINNERS,
+            {str(number): one.model_dump(exclude={"trial"}) for number, one in kept.items()},
+        )
 
     def require_comparable(self, measurement: Measurement) -> None:
         """Refuse counts that were not made like those of the study.
@@ -223,6 +240,21 @@ def reference_of(study: optuna.Study) -> Measurement | None:
     """Measurement of the reference topology, where it is there."""
     stored = study.user_attrs.get(REFERENCE)
     return None if stored is None else Measurement.model_validate(stored)
+
+
+def runs_of(study: optuna.Study) -> list[RunRecord]:
+    """The runs of a study, in order; none where they were not noted yet."""
+    return [RunRecord.model_validate(one) for one in study.user_attrs.get(RUNS, [])]
+
+
+def winners_of(study: optuna.Study) -> list[Winner]:
+    """The trials that were winners when a run ended, with what their models proved to be worth."""
+    trials = {trial.number: trial for trial in trials_of(study)}
+    stored = study.user_attrs.get(WINNERS, {})
+    return [
+        Winner.model_validate({"trial": trials[int(number)], **proved})
+        for number, proved in stored.items()
+    ]
 
 
 def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from powerml.commands.reporting import report_line
+
 if TYPE_CHECKING:
     from powerml.report.progress import StudyProgress
 
@@ -63,6 +65,8 @@ def study_progress() -> Iterator[StudyProgress]:
     except (KeyboardInterrupt, Terminated):
         if progress.folder is not None:
             _tell_how_to_resume(progress)
+            if progress.finished_trials:
+                typer.echo(f"powerml: {report_line(progress.folder)}", err=True)
         raise
 
 

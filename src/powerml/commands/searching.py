@@ -9,6 +9,7 @@ import typer
 
 from powerml.commands.choices import machines_of
 from powerml.commands.console import print_result, study_progress
+from powerml.commands.reporting import report_line
 from powerml.errors import LimitError
 from powerml.options import (
     OBJECTIVE_HELP,
@@ -157,12 +158,15 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
     """Print what a study has found; raises ``LimitError`` where that is nothing."""
     from powerml.report import studies
 
+    reported = report_line(Path(record.folder))
     if json:
         typer.echo(record.to_json())
+        typer.echo(f"powerml: {reported}", err=True)
     else:
         print_result(studies.trials_table(record))
         if record.settings.other_machines and not record.settings.pareto:
             print_result(studies.ranking_table(record))
         print_result(*studies.best_lines(record))
+        typer.echo(reported)
     if record.best is None and not record.front:
         raise LimitError(studies.no_best_line(record))

@@ -1,0 +1,71 @@
+"""``powerml report`` and ``powerml dashboard``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["dashboard", "report", "report_line"]
+
+Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+
+
+def report(
+    study: Study,
+    format: Annotated[  # noqa: A002
+        str, typer.Option(help="html, markdown, csv (a line for each trial) or json.")
+    ] = "html",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The file to write.",
+            show_default="report.html in the study's folder; standard output but for html",
+        ),
+    ] = None,
+) -> None:
+    """Tell what a study has found, as one page that opens offline, or as text.
+
+    Example: powerml report powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
+    """
+    import powerml
+
+    if out is None and format != "html":
+        typer.echo(powerml.render_report(study, format), nl=False)
+    else:
+        typer.echo(f"report in {powerml.write_report(study, out, format)}")
+
+
+def dashboard(
+    study: Study,
+    port: Annotated[int, typer.Option(help="Where to listen, on this computer alone.")] = 8080,
+) -> None:
+    """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.
+
+    Example: powerml dashboard powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
+    """
+    from powerml.dashboard import serve_dashboard
+
+    def tell(address: str) -> None:
+        typer.echo(f"the dashboard is at {address}; Ctrl-C ends it")
+
+    try:
+        serve_dashboard(study, port, tell)
+    except KeyboardInterrupt:
+        typer.echo("the dashboard has ended", err=True)
+
+
+def report_line(folder: Path) -> str:
+    """Write a study's report and say where, or why it is not there.
+
+    Whatever goes wrong with a report, the study has been kept, and must not fail for it.
+    """
+    try:
+        import powerml
+
+        return f"report in {powerml.write_report(folder)}"
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"the report was not written: {said}"

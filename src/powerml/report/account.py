@@ -1,0 +1,272 @@
+"""Account: the findings of a study, from what its folder holds. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import cached_property
+from typing import get_args
+
+from powerml.front import Point, front
+from powerml.goal import make_goal, nearest, objective_of
+from powerml.machines import machine_names
+from powerml.measurement import Measurement, Phase
+from powerml.ranking import objectives_by_machine, ranking
+from powerml.records import Quantity, StudySettings, TrialRecord, Winner
+from powerml.report.findings import (
+    Findings,
+    MachineFinding,
+    Outcome,
+    Price,
+    Reproduction,
+    Row,
+)
+from powerml.report.reproduction import command_of, jobs_of, wanted_trials
+from powerml.report.retrospect import comparison_lines
+from powerml.report.sentences import (
+    best_sentence,
+    front_sentence,
+    nearest_sentence,
+    nothing_sentence,
+    sought_sentence,
+    title_of,
+)
+from powerml.retrospect import importances_of
+from powerml.search import DEFAULT_OUT
+from powerml.stored import StoredStudy
+from powerml.topology import parse_topology
+from powerml.tradeoff import comparisons, leader, remark
+
+__all__ = ["findings_of"]
+
+
+def findings_of(stored: StoredStudy) -> Findings:
+    """Tell what a study has found, finished or not."""
+    return _Account(stored).findings()
+
+
+class _Account:
+    """A study whose findings are being put together."""
+
+    def __init__(self, stored: StoredStudy) -> None:
+        self._stored = stored
+        self._settings = stored.settings
+        self._trials = stored.trials
+        self._goal = make_goal(stored.settings, stored.unit)
+        self._winners = self._goal.winners(stored.trials)
+        self._name = stored.folder.absolute().name
+
+    @cached_property
+    def _proved(self) -> dict[int, Winner]:
+        return {winner.trial.number: winner for winner in self._stored.winners}
+
+    @cached_property
+    def _best(self) -> TrialRecord | None:
+        return None if self._settings.pareto or not self._winners else self._winners[0]
+
+    @cached_property
+    def _nearest(self) -> TrialRecord | None:
+        return None if self._winners else nearest(self._trials, self._goal.limits)
+
+    @cached_property
+    def _front(self) -> set[int]:
+        """The trials that no other is as good as, whatever the limits."""
+        points = [(_point(trial), trial.number) for trial in self._trials]
+        known = [(point, number) for point, number in points if point is not None]
+        return {known[place][1] for place in front([point for point, _ in known])}
+
+    def findings(self) -> Findings:
+        stored, settings, machine = self._stored, self._settings, self._settings.machine
+        unit = stored.unit
+        reference = stored.reference
+        return Findings(
+            study=self._name,
+            title=title_of(settings),
+            headline=self._headline(),
+            sought=sought_sentence(settings, objective_of(settings)),
+            notes=self._notes(),
+            settings=settings,
+            unit=None if reference is None else reference.workload.title,
+            unit_training=_price(unit, unit, "training", machine),
+            unit_inference=_price(unit, unit, "inference", machine),
+            inference_of=_inference_of(unit),
+            wanted_trials=wanted_trials(stored.runs, len(self._trials)),
+            best=None if self._best is None else self._best.number,
+            nearest=None if self._nearest is None else self._nearest.number,
+            leaders=self._leaders(),
+            comparisons=self._comparisons(),
+            rows=[self._row(trial) for trial in self._trials],
+            importances=importances_of(stored),
+            machines=self._machines(),
+            reproduction=self._reproduction(),
+        )
+
+    def _headline(self) -> str:
+        count, reference = len(self._trials), self._stored.reference
+        if self._best is not None:
+            title = None if reference is None else reference.workload.title
+            return best_sentence(self._best, title)
+        if self._winners:
+            return front_sentence(self._winners, count)
+        if self._nearest is not None:
+            broken = self._goal.limits.broken(self._nearest)
+            return nearest_sentence(self._nearest, broken, count)
+        return nothing_sentence(self._trials)
+
+    def _notes(self) -> list[str]:
+        count, wanted = len(self._trials), wanted_trials(self._stored.runs, len(self._trials))
+        notes = []
+        if count < wanted:
+            notes.append(f"The study was stopped, or is running: {count} of {wanted} trials ended.")
+        if self._best is not None and (said := remark(self._best, self._trials, self._goal)):
+            notes.append(f"{said[0].upper()}{said[1:]}.")
+        return notes
+
+    def _leaders(self) -> dict[Quantity, int]:
+        led: dict[Quantity, TrialRecord | None] = {
+            quantity: leader(self._winners, quantity) for quantity in get_args(Quantity)
+        }
+        return {quantity: one.number for quantity, one in led.items() if one is not None}
+
+    def _comparisons(self) -> list[str]:
+        if self._best is None:
+            return []
+        trained = [trial for trial in self._trials if trial.score is not None]
+        lines = comparison_lines(comparisons(self._best, trained), self._best)
+        return [f"{line.plain[0].upper()}{line.plain[1:]}." for line in lines]
+
+    def _row(self, trial: TrialRecord) -> Row:
+        machine, unit = self._settings.machine, self._stored.unit
+        proved = self._proved.get(trial.number) if trial in self._winners else None
+        return Row(
+            number=trial.number,
+            topology=trial.topology,
+            batch_size=trial.batch_size,
+            parameters=dict(parse_topology(trial.topology).parameters),
+            weights=trial.parameters,
+            score=trial.score,
+            test_score=None if proved is None else proved.test_score,
+            training=_price(trial.measurement, unit, "training", machine),
+            inference=_price(trial.measurement, unit, "inference", machine),
+            objective=trial.objective,
+            outcome=self._outcome(trial),
+            on_front=trial.number in self._front,
+            remark=self._remark(trial),
+            exported=None if proved is None else proved.exported,
+        )
+
+    def _outcome(self, trial: TrialRecord) -> Outcome:
+        if trial.failure is not None:
+            return "failed"
+        if trial.pruned is not None:
+            return "pruned"
+        if trial in self._winners:
+            return "front" if self._settings.pareto else "best"
+        return "complete" if self._goal.limits.obeyed(trial) else "over_limits"
+
+    def _remark(self, trial: TrialRecord) -> str:
+        repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
+        if trial.failure is not None:
+            return trial.failure
+        if trial.pruned is not None:
+            return "; ".join([*repeated, trial.pruned])
+        return "; ".join(repeated + self._goal.limits.broken(trial))
+
+    def _machines(self) -> list[MachineFinding]:
+        settings = self._settings
+        names = [settings.machine, *settings.other_machines]
+        best = None if self._best is None else self._best.measurement
+        objectives = {} if settings.pareto else objectives_by_machine(self._stored)
+        barred = {row.number for row in self._trials if not self._goal.limits.obeyed(row)}
+        found = []
+        for name in names:
+            allowed = {
+                number: value
+                for number, value in objectives.get(name, {}).items()
+                if number not in barred
+            }
+            first = ranking(allowed)[0] if allowed else None
+            found.append(
+                MachineFinding(
+                    name=name,
+                    training=_price(best, self._stored.unit, "training", name),
+                    inference=_price(best, self._stored.unit, "inference", name),
+                    best=first,
+                    objective=None if first is None else allowed[first],
+                )
+            )
+        return found
+
+    def _reproduction(self) -> Reproduction:
+        stored, settings = self._stored, self._settings
+        jobs, wanted = jobs_of(stored.runs), wanted_trials(stored.runs, len(self._trials))
+        command = command_of(settings, wanted, jobs)
+        parent = str(stored.folder.parent)
+        out = "" if parent == DEFAULT_OUT else f" --out {shlex.quote(parent)}"
+        going_on = f"{command} --study {shlex.quote(self._name)}{out} --resume"
+        measured = [trial.measurement for trial in self._trials if trial.measurement is not None]
+        shown = stored.unit or (measured[0] if measured else None)
+        return Reproduction(
+            command=command,
+            resume=going_on if len(self._trials) < wanted else None,
+            seed=settings.seed,
+            jobs=[run.jobs for run in stored.runs],
+            data_digest=settings.data_digest,
+            profiles_digest=settings.profiles_digest,
+            backend=settings.backend,
+            fingerprint=None if shown is None else shown.fingerprint,
+            notes=_reproduction_notes(settings, [run.jobs for run in stored.runs]),
+        )
+
+
+def _reproduction_notes(settings: StudySettings, jobs: Sequence[int]) -> list[str]:
+    notes = []
+    if not jobs:
+        notes.append("How many trials were under way at once was not noted: give the same --jobs.")
+    elif len(jobs) > 1:
+        said = ", then ".join(map(str, jobs))
+        notes.append(
+            f"It was run in {len(jobs)} parts with --jobs {said}: what is proposed after a stop "
+            "may differ from a run in one."
+        )
+    own = [name for name in (settings.machine, *settings.other_machines) if _is_own(name)]
+    if own:
+        notes.append(f"It needs the profile of {', '.join(own)}, which is not powerML's own.")
+    return notes
+
+
+def _is_own(machine: str) -> bool:
+    return machine not in machine_names()
+
+
+def _point(trial: TrialRecord) -> Point | None:
+    score, training, inference = (
+        trial.score,
+        trial.training_cost_ratio,
+        trial.inference_cost_ratio,
+    )
+    if score is None or training is None or inference is None:
+        return None
+    return Point(score, training, inference)
+
+
+def _price(
+    measurement: Measurement | None, unit: Measurement | None, phase: str, machine: str
+) -> Price | None:
+    """What a phase costs, the inference of one image where it is known."""
+    if measurement is None:
+        return None
+    found = measurement.phase(phase)
+    cost = (found.costs_per_image or found.costs)[machine]
+    ratio = (
+        None
+        if unit is None
+        else measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
+    )
+    return Price(cycles=cost.cycles, ratio=ratio, joules=cost.joules)
+
+
+def _inference_of(unit: Measurement | None) -> str:
+    """What the cost of the inference is that of."""
+    phase: Phase | None = None if unit is None else unit.phase("inference")
+    return "one image" if phase is not None and phase.costs_per_image else "all test images"

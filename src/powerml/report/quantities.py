@@ -1,0 +1,34 @@
+"""Quantities as they are written in a report, each with its unit. Pure functions."""
+
+from __future__ import annotations
+
+__all__ = ["cycles_text", "joules_text", "number_text", "ratio_text"]
+
+NOTHING = "-"
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+
+
+def number_text(value: float | None) -> str:
+    """A score or an objective."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def ratio_text(value: float | None) -> str:
+    """A cost relative to the reference's."""
+    return NOTHING if value is None else f"{value:.3f} x"
+
+
+def cycles_text(cycles: float | None) -> str:
+    """Processor cycles, as in ``61.2 Mcycles``."""
+    return NOTHING if cycles is None else _prefixed(cycles, PREFIXES, "cycles")
+
+
+def joules_text(joules: float | None) -> str:
+    """Estimated joules, as in ``34.1 mJ``."""
+    return NOTHING if joules is None else _prefixed(joules, SMALL_PREFIXES, "J")
+
+
+def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...], unit: str) -> str:
+    scale, prefix = next((one for one in prefixes if value >= one[0]), prefixes[-1])
+    return f"{value / scale:.3g} {prefix}{unit}" if value < 1e3 * scale else f"{value:.3g} {unit}"

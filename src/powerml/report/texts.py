@@ -1,0 +1,157 @@
+"""Findings as Markdown and as CSV. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from powerml.report.findings import Findings, Price, Row
+from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
+
+__all__ = ["csv_text", "markdown_text"]
+
+COLUMNS = (
+    "trial",
+    "topology",
+    "batch_size",
+    "weights",
+    "score",
+    "test_score",
+    "training_cost_cycles",
+    "training_cost_ratio",
+    "training_energy_joules",
+    "inference_cost_cycles",
+    "inference_cost_ratio",
+    "inference_energy_joules",
+    "objective",
+    "outcome",
+    "on_front",
+    "remark",
+)
+# What Markdown or the HTML in it would read as its own.
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+# What spreadsheets take for the start of a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(findings: Findings) -> str:
+    """One line for each trial, after one that names the columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in findings.rows:
+        writer.writerow(
+            [
+                row.number,
+                _harmless(row.topology),
+                row.batch_size,
+                row.weights,
+                row.score,
+                row.test_score,
+                *_priced(row.training),
+                *_priced(row.inference),
+                row.objective,
+                row.outcome,
+                row.on_front,
+                _harmless(row.remark),
+            ]
+        )
+    return text.getvalue()
+
+
+def _priced(price: Price | None) -> list[float | None]:
+    return [None] * 3 if price is None else [price.cycles, price.ratio, price.joules]
+
+
+def _harmless(text: str) -> str:
+    """A text that no spreadsheet computes."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def markdown_text(findings: Findings) -> str:
+    """The headline, the notes, all trials and how to repeat them."""
+    reproduction = findings.reproduction
+    lines = [
+        f"# {_plain(findings.title)}",
+        "",
+        f"**{_plain(findings.headline)}**",
+        "",
+        _plain(findings.sought),
+        *[line for note in findings.notes for line in ("", f"> {_plain(note)}")],
+        "",
+        *[f"- {_plain(line)}" for line in (*_winner_lines(findings), *findings.comparisons)],
+        "",
+        "## Trials",
+        "",
+        f"Costs are relative to {_plain(findings.unit or 'the first trial')} on "
+        f"{_plain(findings.settings.machine)}.",
+        "",
+        *_table(findings),
+        "",
+        "## Repeat it",
+        "",
+        *_fenced(reproduction.command),
+        *[line for note in reproduction.notes for line in ("", _plain(note))],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _winner_lines(findings: Findings) -> list[str]:
+    """What winners score on the test split, and what they cost in units."""
+    return [
+        f"Trial {row.number}: score {number_text(row.score)}, "
+        f"{number_text(row.test_score)} on the test split; "
+        f"training {_cost(row.training)}; inference of {findings.inference_of} "
+        f"{_cost(row.inference)}."
+        for row in findings.rows
+        if row.outcome in ("best", "front")
+    ]
+
+
+def _cost(price: Price | None) -> str:
+    if price is None:
+        return cycles_text(None)
+    joules = "" if price.joules is None else f", {joules_text(price.joules)} (estimated)"
+    return f"{cycles_text(price.cycles)}{joules}"
+
+
+def _table(findings: Findings) -> list[str]:
+    head = ("trial", "topology", "batch", "score", "training cost", "inference cost")
+    last = () if findings.settings.pareto else ("objective",)
+    names = (*head, *last, "outcome")
+    aligned = ["---:" if name not in ("topology", "outcome") else "---" for name in names]
+    return [_cells(names), _cells(aligned)] + [
+        _cells([_plain(text) for text in _row(row, objective=bool(last))]) for row in findings.rows
+    ]
+
+
+def _row(row: Row, *, objective: bool) -> list[str]:
+    outcome = row.outcome.replace("_", " ")
+    return [
+        str(row.number),
+        row.topology,
+        str(row.batch_size),
+        number_text(row.score),
+        ratio_text(None if row.training is None else row.training.ratio),
+        ratio_text(None if row.inference is None else row.inference.ratio),
+        *([number_text(row.objective)] if objective else []),
+        f"{outcome}: {row.remark}" if row.remark else outcome,
+    ]
+
+
+def _cells(texts: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _plain(text: str) -> str:
+    """A text of which Markdown and HTML read nothing as their own."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def _fenced(text: str) -> list[str]:
+    """A block of code, in a fence longer than any in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}sh", " ".join(text.split("\n")), fence]

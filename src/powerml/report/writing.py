@@ -1,0 +1,100 @@
+"""Reports of studies: read a folder, render what it holds, write it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from powerml.errors import StudyError, UnknownNameError
+from powerml.report.account import findings_of
+from powerml.report.findings import Findings
+from powerml.report.texts import csv_text, markdown_text
+from powerml.stored import read_study
+
+__all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
+
+REPORT = "report.html"
+DEFAULT_FORMAT = "html"
+
+
+def _page(findings: Findings) -> str:
+    from powerml.report.page import page_html
+
+    return page_html(findings)
+
+
+FORMATS: Mapping[str, Callable[[Findings], str]] = MappingProxyType(
+    {
+        DEFAULT_FORMAT: _page,
+        "markdown": markdown_text,
+        "csv": csv_text,
+        "json": lambda findings: findings.to_json() + "\n",
+    }
+)
+
+
+def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # noqa: A002
+    """Tell what a study has found, finished or not.
+
+    The study's folder is neither changed nor locked; the study may be running.
+
+    Parameters
+    ----------
+    study
+        The study's folder.
+    format
+        ``html``, one page that holds all it needs; ``markdown``; ``csv``, a line for each trial;
+        or ``json``.
+
+    Raises
+    ------
+    StudyError
+        There is no study in the folder.
+    UnknownNameError
+        There is no such format.
+    """
+    if format not in FORMATS:
+        raise UnknownNameError("format", format, FORMATS)
+    return FORMATS[format](findings_of(read_study(Path(study))))
+
+
+def write_report(
+    study: str | Path,
+    out: str | Path | None = None,
+    format: str = DEFAULT_FORMAT,  # noqa: A002
+) -> Path:
+    """Write a report, whole or not at all.
+
+    Parameters
+    ----------
+    study, format
+        As for `render_report`.
+    out
+        The file; None for ``report.html`` in the study's folder.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    StudyError
+        There is no study in the folder, or the file cannot be written.
+    UnknownNameError
+        There is no such format.
+    """
+    text = render_report(study, format)
+    target = Path(study) / REPORT if out is None else Path(out)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".report-") as folder:
+            written = Path(folder) / target.name
+            written.write_text(text, encoding="utf-8")
+            written.replace(target)
+    except OSError as error:
+        raise StudyError(
+            f"{target} cannot be written ({error.strerror}): give another file with --out"
+        ) from error
+    return target
