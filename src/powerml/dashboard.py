@@ -35,7 +35,7 @@ class _ReadOnlyJournal(BaseJournalBackend):
         """Read what was written since."""
         return self._backend.read_logs(log_number_from)
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
         """Refuse: the dashboard can delete studies, and a journal is all there is of one."""
         raise StudyError("the dashboard shows a study and does not change it")
 

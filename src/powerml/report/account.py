@@ -90,6 +90,8 @@ class _Account:
             unit_training=_price(unit, unit, "training", machine),
             unit_inference=_price(unit, unit, "inference", machine),
             inference_of=_inference_of(unit),
+            most_training_ratio=self._goal.limits.max_training_ratio,
+            most_inference_ratio=self._goal.limits.max_inference_ratio,
             wanted_trials=wanted_trials(stored.runs, len(self._trials)),
             best=None if self._best is None else self._best.number,
             nearest=None if self._nearest is None else self._nearest.number,

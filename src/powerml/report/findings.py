@@ -89,6 +89,7 @@ class Findings(_Record):
     """What a study has found. JSON: ``powerml.report/1``.
 
     `headline` is the result in one sentence, and `notes` are what whoever reads it must know.
+    `most_training_ratio` and `most_inference_ratio` are the limits of its costs, relative too.
     `unit` is what costs are relative to, whose own costs are `unit_training` and
     `unit_inference`. `wanted_trials` is how many trials the study was to have. `best` is the
     number of the best trial; it is None where there is none and in a study of the front. Where no
@@ -108,6 +109,8 @@ class Findings(_Record):
     unit_training: Price | None
     unit_inference: Price | None
     inference_of: str
+    most_training_ratio: float | None
+    most_inference_ratio: float | None
     wanted_trials: int
     best: int | None
     nearest: int | None

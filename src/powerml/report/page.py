@@ -62,6 +62,7 @@ def page_html(findings: Findings) -> str:
         outcomes=OUTCOMES,
         few_trials=FEW_TRIALS,
         quantities=QUANTITIES,
+        weighed=any(_on_scale(row) for row in findings.rows),
         digests=[_digest(script) for script in scripts],
         style=_part("report.css"),
         scripts=scripts,
@@ -76,6 +77,10 @@ def plots_data(findings: Findings) -> dict[str, Any]:
         "pareto": findings.settings.pareto,
         "inferenceOf": findings.inference_of,
         "leastScore": findings.settings.limits.min_score,
+        "most": {
+            "training": findings.most_training_ratio,
+            "inference": findings.most_inference_ratio,
+        },
         "trials": [_point(row, findings) for row in findings.rows],
         "bestSoFar": best_so_far(findings.rows),
     }

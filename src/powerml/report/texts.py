@@ -30,7 +30,7 @@ COLUMNS = (
     "remark",
 )
 # What Markdown or the HTML in it would read as its own.
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&])")
 # What spreadsheets take for the start of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -101,13 +101,16 @@ def markdown_text(findings: Findings) -> str:
 def _winner_lines(findings: Findings) -> list[str]:
     """What winners score on the test split, and what they cost in units."""
     return [
-        f"Trial {row.number}: score {number_text(row.score)}, "
-        f"{number_text(row.test_score)} on the test split; "
+        f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
         f"training {_cost(row.training)}; inference of {findings.inference_of} "
         f"{_cost(row.inference)}."
         for row in findings.rows
         if row.outcome in ("best", "front")
     ]
+
+
+def _tested(row: Row) -> str:
+    return "" if row.test_score is None else f", {number_text(row.test_score)} on the test split"
 
 
 def _cost(price: Price | None) -> str:

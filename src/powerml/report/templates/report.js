@@ -135,7 +135,9 @@
     const scores = known.filter((trial) => trial.score !== null).map((trial) => trial.score);
     const [low, high] = padded(scores.length ? scores : [0, 1], 0.12);
     const range = [low, Math.max(high, study.leastScore === null ? high : study.leastScore + 0.02)];
-    const costs = padded([...known.map((trial) => trial[phase]), 1], 0.06);
+    const most = study.most[phase];
+    const marked = most === null ? [1] : [1, most];
+    const costs = padded([...known.map((trial) => trial[phase]), ...marked], 0.06);
     const front = frontIn(phase);
     const traces = [
       {
@@ -157,18 +159,24 @@
         ),
       ),
     ];
-    const upright = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: 1, x1: 1 };
+    const upright = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1 };
     const level = { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y" };
-    const dashed = { line: { dash: "dot", width: 1.5, color: ink.soft }, layer: "below" };
+    const dashed = { line: { dash: "dash", width: 1.5, color: ink.soft }, layer: "below" };
     const said = { showarrow: false, font: { size: 12, color: ink.soft } };
-    const shapes = [{ ...upright, ...dashed }];
-    const annotations = [
-      { ...said, text: "reference", x: 1, xref: "x", y: 1, yref: "paper", yanchor: "bottom" },
-    ];
+    const shapes = [];
+    const annotations = [];
+    for (const [name, x, yanchor] of [["reference", 1, "bottom"], ["limit", most, "top"]]) {
+      if (x === null) continue;
+      shapes.push({ ...upright, ...dashed, x0: x, x1: x });
+      annotations.push({
+        ...said, text: name, x, xref: "x", y: 1, yref: "paper", yanchor,
+        xanchor: 2 * x > costs[0] + costs[1] ? "right" : "left",
+      });
+    }
     if (study.leastScore !== null) {
       shapes.push({ ...level, ...dashed, y0: study.leastScore, y1: study.leastScore });
       annotations.push({
-        ...said, text: "least score", x: 0, xref: "paper", xanchor: "left",
+        ...said, text: "least score", x: 1, xref: "paper", xanchor: "right",
         y: study.leastScore, yref: "y", yanchor: "bottom",
       });
     }
@@ -205,10 +213,13 @@
         showgrid: false,
       }),
     };
-    const floor = 0.08 * below.length;
-    const rows = study.pareto
+    const all = study.pareto
       ? [["score", "score"], ["training", "training cost, x"], ["inference", "inference cost, x"]]
       : [["objective", "objective"]];
+    const rows = all.filter(([quantity]) =>
+      study.trials.some((trial) => trial.score !== null && trial[quantity] !== null),
+    );
+    const floor = rows.length ? 0.08 * below.length : 1;
     const height = (1 - floor - (below.length ? 0.04 : 0)) / rows.length;
     rows.forEach(([quantity, title], place) => {
       const name = place === 0 ? "" : String(place + 1);
