@@ -30,5 +30,7 @@ def joules_text(joules: float | None) -> str:
 
 
 def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...], unit: str) -> str:
-    scale, prefix = next((one for one in prefixes if value >= one[0]), prefixes[-1])
-    return f"{value / scale:.3g} {prefix}{unit}" if value < 1e3 * scale else f"{value:.3g} {unit}"
+    # What rounds up to a thousand of one prefix is 1 of the next.
+    rounded = float(f"{value:.3g}")
+    scale, prefix = next((one for one in prefixes if rounded >= one[0]), prefixes[-1])
+    return f"{rounded / scale:.4g} {prefix}{unit}"

@@ -10,34 +10,45 @@
     String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const digits = (value) => (value === null ? "-" : value.toFixed(3));
 
-  const KINDS = [
-    {
-      name: "not trained",
-      has: (trial) => trial.outcome === "pruned",
-      marker: (ink) => ({ symbol: "line-ns-open", size: 10, color: ink.other, line: { width: 2 } }),
-    },
-    {
-      name: "over the limits",
-      has: (trial) => trial.outcome === "over_limits",
-      marker: (ink) => ({ symbol: "square-open", size: 9, color: ink.other, line: { width: 1.5 } }),
-    },
-    {
-      name: "other trials",
-      has: (trial) => trial.outcome === "complete" && !trial.onFront,
-      marker: (ink) => ({ symbol: "circle-open", size: 9, color: ink.other, line: { width: 1.5 } }),
-    },
-    {
-      name: "on the front: no other is as good in all three",
-      has: (trial) =>
-        trial.outcome === "front" || (trial.outcome === "complete" && trial.onFront),
-      marker: (ink) => ({ symbol: "circle", size: 9, color: ink.front }),
-    },
-    {
-      name: "the best",
-      has: (trial) => trial.outcome === "best",
-      marker: (ink) => ({ symbol: "diamond", size: 14, color: ink.best }),
-    },
-  ];
+  const open = (symbol, size, width) => (ink) => ({
+    symbol: `${symbol}-open`, size, color: ink.other, line: { width },
+  });
+  const PRUNED = {
+    name: "not trained",
+    mark: '<path d="M9 3v10" stroke="var(--other)" stroke-width="2"/>',
+    has: (trial) => trial.outcome === "pruned",
+    marker: open("line-ns", 10, 2),
+  };
+  const OVER = {
+    name: "over the limits",
+    mark: '<rect x="5" y="4" width="8" height="8" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
+    has: (trial) => trial.outcome === "over_limits",
+    marker: open("square", 9, 1.5),
+  };
+  const OTHER = {
+    name: "other trials",
+    mark: '<circle cx="9" cy="8" r="4" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
+    has: (trial) => trial.outcome === "complete" && !trial.onFront,
+    marker: open("circle", 9, 1.5),
+  };
+  const FRONT = {
+    name: "on the front: no other is as good in all three",
+    mark: '<circle cx="9" cy="8" r="4.5" fill="var(--front)"/>',
+    has: (trial) => trial.outcome === "front" || (trial.outcome === "complete" && trial.onFront),
+    marker: (ink) => ({ symbol: "circle", size: 9, color: ink.front }),
+  };
+  const BEST = {
+    name: "the best",
+    mark: '<path d="M9 1l7 7-7 7-7-7z" fill="var(--best)"/>',
+    has: (trial) => trial.outcome === "best",
+    marker: (ink) => ({ symbol: "diamond", size: 14, color: ink.best }),
+  };
+  const STEPS = {
+    name: "highest score at each cost",
+    mark: '<path d="M0 12h9V4h9" fill="none" stroke="var(--front)" opacity=".6" stroke-width="1.5"/>',
+  };
+  // In the order in which they are drawn, one over the other.
+  const KINDS = [PRUNED, OVER, OTHER, FRONT, BEST];
 
   function inks() {
     const style = getComputedStyle(document.documentElement);
@@ -206,19 +217,20 @@
   function search(ink) {
     const below = apart();
     const traces = [];
-    const more = {
-      xaxis: axis(ink, "trial", {
-        anchor: "y9", range: [0.4, study.trials.length + 0.6], tickformat: "d",
-        nticks: Math.min(study.trials.length + 1, 11), dtick: study.trials.length <= 12 ? 1 : undefined,
-        showgrid: false,
-      }),
-    };
     const all = study.pareto
       ? [["score", "score"], ["training", "training cost, x"], ["inference", "inference cost, x"]]
       : [["objective", "objective"]];
     const rows = all.filter(([quantity]) =>
       study.trials.some((trial) => trial.score !== null && trial[quantity] !== null),
     );
+    const lowest = below.length ? "y9" : `y${rows.length > 1 ? rows.length : ""}`;
+    const more = {
+      xaxis: axis(ink, "trial", {
+        anchor: lowest, range: [0.4, study.trials.length + 0.6], tickformat: "d",
+        nticks: Math.min(study.trials.length + 1, 11), dtick: study.trials.length <= 12 ? 1 : undefined,
+        showgrid: false,
+      }),
+    };
     const floor = rows.length ? 0.08 * below.length : 1;
     const height = (1 - floor - (below.length ? 0.04 : 0)) / rows.length;
     rows.forEach(([quantity, title], place) => {
@@ -239,10 +251,7 @@
           (trial) => kind.has(trial) && trial.score !== null && trial[quantity] !== null,
         );
         // Among objectives there is no front.
-        const marker = kind.marker(ink);
-        if (quantity === "objective" && kind.marker(ink).color === ink.front) {
-          Object.assign(marker, KINDS[2].marker(ink));
-        }
+        const marker = (quantity === "objective" && kind === FRONT ? OTHER : kind).marker(ink);
         traces.push(
           points(shown, (trial) => trial.number, (trial) => trial[quantity], marker, {
             yaxis: `y${name}`,
@@ -250,8 +259,8 @@
         );
       }
     });
-    more.yaxis9 = axis(ink, "", {
-      domain: [0, floor || 0.001], range: [-0.6, Math.max(below.length, 1) - 0.4],
+    if (below.length) more.yaxis9 = axis(ink, "", {
+      domain: [0, floor], range: [-0.6, below.length - 0.4],
       tickvals: below.map((_, place) => place), ticktext: below.map((line) => line.name),
       showgrid: false, showline: false,
     });
@@ -263,9 +272,6 @@
         }),
       );
     });
-    if (!below.length) {
-      traces.push({ type: "scatter", x: [1], y: [0], yaxis: "y9", opacity: 0, hoverinfo: "skip" });
-    }
     return [traces, layout(ink, { ...more, margin: { l: 8, r: 12, t: 8, b: 8 } })];
   }
 
@@ -277,23 +283,13 @@
 
   function legend() {
     const list = document.getElementById("legend");
-    const marks = {
-      "not trained": '<path d="M9 3v10" stroke="var(--other)" stroke-width="2"/>',
-      "over the limits": '<rect x="5" y="4" width="8" height="8" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
-      "other trials": '<circle cx="9" cy="8" r="4" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
-      "on the front: no other is as good in all three": '<circle cx="9" cy="8" r="4.5" fill="var(--front)"/>',
-      "highest score at each cost": '<path d="M0 12h9V4h9" fill="none" stroke="var(--front)" opacity=".6" stroke-width="1.5"/>',
-      "the best": '<path d="M9 1l7 7-7 7-7-7z" fill="var(--best)"/>',
-    };
-    const shown = (kind) =>
+    const isShown = (kind) =>
       study.trials.some((trial) => kind.has(trial) && trial.training !== null);
-    const names = [...KINDS].reverse().filter(shown).map((kind) => kind.name);
-    if (frontIn("training").length > 1 || frontIn("inference").length > 1) {
-      names.push("highest score at each cost");
-    }
-    for (const name of names) {
+    const shown = [...KINDS].reverse().filter(isShown);
+    if (["training", "inference"].some((phase) => frontIn(phase).length > 1)) shown.push(STEPS);
+    for (const { name, mark } of shown) {
       const item = document.createElement("li");
-      item.innerHTML = `<svg viewBox="0 0 18 16" aria-hidden="true">${marks[name]}</svg>`;
+      item.innerHTML = `<svg viewBox="0 0 18 16" aria-hidden="true">${mark}</svg>`;
       item.append(name);
       list.append(item);
     }

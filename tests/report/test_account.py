@@ -1,0 +1,148 @@
+"""What a report says of studies of every kind: finished, stopped, without a best, of a front."""
+
+from __future__ import annotations
+
+import pytest
+
+from powerml.limits import make_limits
+from powerml.records import RunRecord, Winner
+from powerml.report.account import findings_of
+from powerml.report.findings import Findings
+from tests.builders import (
+    make_failed_trial,
+    make_measurement,
+    make_phase,
+    make_pruned_trial,
+    make_trial,
+)
+from tests.studies import make_stored, make_trials
+
+
+def outcomes(findings: Findings) -> list[str]:
+    return [row.outcome for row in findings.rows]
+
+
+def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
+    findings = findings_of(make_stored())
+    assert findings.headline == (
+        "dffr:layers=1,width=8 batch 32 scores 0.980 and costs 25.0% less to train and "
+        "25.0% more to run than the reference, dffr:layers=5,width=10 batch 64."
+    )
+    assert findings.best == 2
+    assert outcomes(findings) == ["complete", "best", "complete", "pruned", "failed"]
+    assert findings.row(5) is not None
+    assert "SIGSEGV" in findings.rows[4].remark
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(1.0, "no more"), (0.9996, "no more"), (0.5, "50.0% less"), (3.5, "2.5 times more")],
+)
+def test_a_saving_is_told_as_it_is(ratio: float, said: str) -> None:
+    [trial] = [make_trial(training_cost_ratio=ratio)]
+    assert f"costs {said} to train" in findings_of(make_stored([trial])).headline
+
+
+def test_what_the_models_proved_to_be_worth_is_told_of_winners_alone() -> None:
+    trials = make_trials()
+    proved = [Winner(trial=trial, test_score=0.5, exported="x") for trial in trials[:2]]
+    rows = findings_of(make_stored(trials, winners=proved)).rows
+    assert [row.test_score for row in rows] == [None, 0.5, None, None, None]
+
+
+def test_a_front_takes_the_place_of_a_best() -> None:
+    trials = [
+        make_trial(number=1, objective=None, score=0.9, training_cost_ratio=0.5),
+        make_trial(number=2, objective=None, score=0.95, training_cost_ratio=0.7),
+        make_trial(number=3, objective=None, score=0.8, training_cost_ratio=0.7),
+    ]
+    findings = findings_of(make_stored(trials, settings={"pareto": True}))
+    assert findings.best is None
+    assert outcomes(findings) == ["front", "front", "complete"]
+    assert findings.headline.startswith("2 of 3 topologies are on the front: they score 0.900 to")
+    assert findings.leaders == {"score": 2, "training_cost": 1, "inference_cost": 2}
+
+
+def test_a_front_of_one_is_named() -> None:
+    findings = findings_of(make_stored([make_trial()], settings={"pareto": True}))
+    assert findings.headline.startswith("dffr:layers=2,width=16 batch 32 is as good as each of 1")
+
+
+def test_where_nothing_obeys_the_limits_the_nearest_is_told() -> None:
+    limits = make_limits("0.5x", None, 0.99)
+    findings = findings_of(make_stored(settings={"limits": limits}))
+    assert findings.best is None
+    assert findings.nearest == 3
+    assert findings.headline.startswith("None of 5 trials obeys the limits. The nearest is")
+    assert "training cost 0.75 x is above 0.5 x" in findings.headline
+    assert findings.most_training_ratio == 0.5
+    assert set(outcomes(findings)) == {"over_limits", "pruned", "failed"}
+
+
+def test_a_study_in_which_every_trial_failed_says_so() -> None:
+    failed = [make_failed_trial("crashed", number=number) for number in (1, 2)]
+    findings = findings_of(make_stored(failed, reference=None))
+    assert findings.headline == "No trial has succeeded: all 2 failed."
+    assert findings.reproduction.fingerprint is None
+    assert findings.unit_training is None
+
+
+def test_a_study_without_a_trial_says_so() -> None:
+    assert findings_of(make_stored([])).headline == "No trial has ended yet."
+
+
+def test_a_study_that_was_stopped_says_how_to_go_on() -> None:
+    findings = findings_of(make_stored(runs=[RunRecord(jobs=2, trials=9)]))
+    assert "5 of 9 trials ended" in findings.notes[0]
+    assert findings.reproduction.resume is not None
+    assert findings.reproduction.resume.endswith("--study s --out studies --resume")
+    ended = findings_of(make_stored(runs=[RunRecord(jobs=2, trials=5)]))
+    assert ended.notes == []
+    assert ended.reproduction.resume is None
+
+
+def test_another_number_of_jobs_after_a_stop_is_told() -> None:
+    runs = [RunRecord(jobs=1, trials=5), RunRecord(jobs=2, trials=5)]
+    reproduction = findings_of(make_stored(runs=runs)).reproduction
+    assert "--jobs" not in reproduction.command
+    assert "in 2 parts with --jobs 1, then 2" in reproduction.notes[0]
+
+
+def test_a_machine_without_energies_has_no_joules() -> None:
+    cost = {"xeon-x5650": {"cycles": 10.0}}
+    phases = [make_phase("training", costs=cost), make_phase("inference", costs=cost)]
+    trial = make_trial(measurement=make_measurement(phases=phases))
+    [row] = findings_of(make_stored([trial])).rows
+    assert row.training is not None
+    assert row.training.joules is None
+
+
+def test_each_machine_has_its_own_best() -> None:
+    def costing(fast: float, slow: float) -> object:
+        costs = {"xeon-x5650": {"cycles": fast}, "epyc-7601": {"cycles": slow}}
+        phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
+        return make_measurement(phases=phases)
+
+    trials = [
+        make_trial(number=1, objective=-0.3, measurement=costing(1, 3)),
+        make_trial(number=2, objective=-0.2, measurement=costing(2, 2)),
+    ]
+    stored = make_stored(
+        trials, settings={"other_machines": ("epyc-7601",)}, reference=costing(2, 2)
+    )
+    findings = findings_of(stored)
+    assert [(one.name, one.best) for one in findings.machines] == [
+        ("xeon-x5650", 1),
+        ("epyc-7601", 2),
+    ]
+
+
+def test_findings_survive_json() -> None:
+    findings = findings_of(make_stored())
+    assert Findings.model_validate_json(findings.to_json()) == findings
+
+
+def test_a_pruned_trial_is_not_on_the_front() -> None:
+    pruned = make_pruned_trial("too dear", training_cost_ratio=0.1, inference_cost_ratio=0.1)
+    [row] = findings_of(make_stored([pruned])).rows
+    assert not row.on_front

@@ -1,0 +1,158 @@
+"""The page in a real browser: Debian's Chromium, without a display. Skipped where it is absent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+import powerml
+from powerml.limits import make_limits
+from powerml.records import TrialRecord
+from tests.builders import make_failed_trial, make_trial
+from tests.studies import make_trials, save_study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+)
+
+WIDE = ViewportSize(width=1280, height=900)
+PHONE = ViewportSize(width=390, height=844)
+SMALL_PHONE = ViewportSize(width=320, height=640)
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+HOSTILE = "</script><script>document.title = 'taken'</script><b>&amp;</b>"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # In a container root has no sandbox to put the browser in; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A page that was opened, with all that it asked for and complained of."""
+
+    def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = browser.new_context(**context).new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 3")
+
+    def drawn(self, plot: str) -> int:
+        """How many trials a plot shows."""
+        return self.page.locator(f"#{plot} .scatterlayer .point").count()
+
+    def column(self, place: int) -> list[str]:
+        """Texts of one column of the table of trials."""
+        return self.page.locator(f"#trials tbody td:nth-child({place})").all_inner_texts()
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def write(folder: Path, trials: Sequence[TrialRecord] | None = None, **settings: Any) -> Path:
+    return powerml.write_report(save_study(folder / "s", trials, **settings))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("report"))
+
+
+def test_the_plots_are_drawn_and_nothing_is_fetched(chromium: Browser, report: Path) -> None:
+    opened = Opened(chromium, report, viewport=WIDE)
+    # Four of five trials have costs, three of them a score; five have a place in the search.
+    assert opened.drawn("plot-training") == 4
+    assert opened.drawn("plot-inference") == 4
+    assert opened.drawn("plot-search") == 5
+    assert opened.requests == [report.as_uri()]
+    assert opened.complaints == []
+
+
+def test_a_heading_sorts_both_ways_with_what_is_missing_last(
+    chromium: Browser, report: Path
+) -> None:
+    opened = Opened(chromium, report, viewport=WIDE)
+    assert opened.column(1) == ["1", "2", "3", "4", "5"]
+    heading = opened.page.get_by_role("columnheader", name="score")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert opened.column(1) == ["1", "2", "3", "4", "5"]
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert opened.column(1) == ["3", "2", "1", "4", "5"]
+    opened.page.get_by_role("button", name="outcome").press("Enter")
+    assert opened.column(1)[:2] == ["2", "5"]
+
+
+def test_pointing_at_a_trial_names_its_topology_in_both_panels(
+    chromium: Browser, report: Path
+) -> None:
+    page = Opened(chromium, report, viewport=WIDE).page
+    page.locator("#plot-training .scatterlayer .trace:last-child .point").hover(force=True)
+    for plot in ("plot-training", "plot-inference"):
+        shown = page.locator(f"#{plot} .hoverlayer .hovertext")
+        shown.wait_for()
+        assert "dffr:layers=1,width=8 batch 32" in (shown.text_content() or "")
+
+
+def test_the_page_fits_its_window_and_follows_the_colour_scheme(
+    chromium: Browser, report: Path
+) -> None:
+    opened = Opened(chromium, report, viewport=WIDE, color_scheme="light")
+    inks = set()
+    for scheme in SCHEMES:
+        opened.page.emulate_media(color_scheme=scheme)
+        for viewport in (WIDE, PHONE, SMALL_PHONE):
+            opened.page.set_viewport_size(viewport)
+            assert opened.overflow() <= 0, (scheme, viewport)
+        title = opened.page.locator("#plot-training .xtitle")
+        inks.add(title.evaluate("node => getComputedStyle(node).fill"))
+    assert len(inks) == 2
+    assert opened.complaints == []
+
+
+def test_the_page_prints(chromium: Browser, report: Path) -> None:
+    opened = Opened(chromium, report, viewport=WIDE, color_scheme="dark")
+    assert opened.page.pdf(format="A4").startswith(b"%PDF")
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("trials", "settings"),
+    [
+        ([make_trial()], {}),
+        ([make_failed_trial(HOSTILE)], {"data": HOSTILE}),
+        (None, {"limits": make_limits("0.5x", "1e3", 0.999)}),
+        (None, {"objective": "constrained", "limits": make_limits(min_score=0.97)}),
+        ([make_trial(number=n, objective=None, score=n / 10) for n in (1, 2, 3)], {"pareto": True}),
+        ([make_trial(number=n, objective=-n / 100) for n in range(1, 41)], {}),
+    ],
+    ids=["one", "failed", "limits", "constrained", "front", "many"],
+)
+def test_a_study_of_any_kind_is_drawn_without_a_complaint(
+    chromium: Browser,
+    tmp_path: Path,
+    trials: Sequence[TrialRecord] | None,
+    settings: dict[str, Any],
+) -> None:
+    opened = Opened(chromium, write(tmp_path, trials, **settings), viewport=PHONE)
+    assert opened.complaints == []
+    assert opened.overflow() <= 0
+    times = 3 if "pareto" in settings else 1
+    assert opened.drawn("plot-search") == times * len(make_trials() if trials is None else trials)
+    assert opened.page.title() != "taken"
