@@ -11,12 +11,14 @@ from powerml.calibration import Calibration
 from powerml.measurement import Measurement
 from powerml.paper.reproduction import Reproduction
 from powerml.records import BestRecord, StudyRecord, TrialRecord
+from powerml.report.findings import Findings
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-1": BestRecord,
     "calibration-1": Calibration,
     "measurement-1": Measurement,
+    "report-1": Findings,
     "reproduction-1": Reproduction,
     "study-2": StudyRecord,
     "trial-1": TrialRecord,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import pytest
 
+from powerml import cli
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import MeterOptions
 from powerml.topology import parse_topology
 from powerml.workload import Workload, make_workload
-from tests.doubles import FormulaMeter, WorkloadMaker
+from tests.doubles import FormulaMeter, Run, WorkloadMaker
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
 
@@ -34,6 +37,25 @@ def machine() -> Machine:
 @pytest.fixture
 def meter(machine: Machine) -> FormulaMeter:
     return FormulaMeter(machine)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process; return its exit code and both outputs."""
+
+    def runner(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["powerml", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), out, err
+
+    return runner
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,9 @@ from powerml.meters import ReplayMeter
 from powerml.topology import parse_topology
 from powerml.workload import AnyWorkload, Material, Workload
 
+# What the fixture `run` gives: arguments in, the exit code and both outputs out.
+Run = Callable[..., tuple[int, str, str]]
+
 
 class WorkloadMaker(Protocol):
     """What the fixture `make` gives."""

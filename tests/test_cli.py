@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from powerml.machines import Machine
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.studies import ReproductionListener
 from powerml.paper.ways import make_plan
-from tests.doubles import FormulaMeter
+from tests.doubles import FormulaMeter, Run
 from tests.paper.outcomes import make_reproduction
 from tests.simulate.processes import wait_for
 
@@ -36,27 +35,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from powerml.cli import main
 main()
 """
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process; return its exit code and both outputs."""
-
-    def runner(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["powerml", *arguments])
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-        out, err = capfd.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return runner
 
 
 @pytest.fixture
@@ -278,10 +256,12 @@ def test_every_command_has_an_example() -> None:
         "best",
         "cache",
         "calibrate",
+        "dashboard",
         "doctor",
         "machines",
         "measure",
         "optimize",
+        "report",
         "reproduce",
     }
     for command in commands.values():

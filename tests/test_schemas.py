@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from powerml.cost import Cost
 from powerml.counts import EVENTS
 from powerml.records import Winner
+from powerml.report.account import findings_of
 from tests.builders import (
     make_best,
     make_calibration_record,
@@ -24,6 +25,7 @@ from tests.builders import (
     make_trial,
 )
 from tests.paper.outcomes import make_reproduction
+from tests.studies import make_stored
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "schemas"
@@ -157,3 +159,7 @@ def test_the_schema_refuses_what_is_no_measurement(
     inner[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
         _validate(document, "measurement-1")
+
+
+def test_a_report_is_as_its_schema_says() -> None:
+    _validate(_json(findings_of(make_stored())), "report-1")
