@@ -44,5 +44,5 @@ clean:
 $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/simulate/_client_requests.c
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dev]'
 	touch $@

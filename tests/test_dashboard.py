@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIServer
 
 import pytest
 
-from powerml.dashboard import serve_dashboard
+from powerml.dashboard import STUDY_PATH, serve_dashboard
 from powerml.errors import SetupError, StudyError, UsageError
 from powerml.study import JOURNAL
 from tests.studies import save_study
@@ -39,16 +39,16 @@ def address(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     told: Queue[str] = Queue()
     thread = threading.Thread(target=serve_dashboard, args=(study, 0, told.put))
     thread.start()
-    yield told.get(timeout=60)
+    yield told.get(timeout=60).removesuffix(STUDY_PATH)
     servers[0].shutdown()
     thread.join()
 
 
 def test_the_trials_are_shown_and_cannot_be_deleted(study: Path, address: str) -> None:
     before = (study / JOURNAL).read_bytes()
-    with urllib.request.urlopen(f"{address}api/studies/0") as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{address}/api/studies/0") as answer:  # noqa: S310
         assert len(json.load(answer)["trials"]) == 5
-    delete = urllib.request.Request(f"{address}api/studies/0", method="DELETE")  # noqa: S310
+    delete = urllib.request.Request(f"{address}/api/studies/0", method="DELETE")  # noqa: S310
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(delete)  # noqa: S310
     assert (study / JOURNAL).read_bytes() == before
@@ -71,6 +71,6 @@ def test_what_cannot_be_served_is_refused(
 
 
 def test_a_port_in_use_is_told(study: Path, address: str) -> None:
-    port = int(address.rstrip("/").rpartition(":")[2])
+    port = int(address.rpartition(":")[2])
     with pytest.raises(UsageError, match=f"port {port} cannot be listened on .*--port"):
         serve_dashboard(study, port)

@@ -21,6 +21,7 @@ __all__ = ["DEFAULT_PORT", "serve_dashboard"]
 
 PACKAGE = "optuna_dashboard"
 HOST = "localhost"
+STUDY_PATH = "/dashboard/studies/0"  # a journal holds one study
 DEFAULT_PORT = 8080
 MOST_PORT = 65535
 
@@ -97,5 +98,5 @@ def serve_dashboard(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     app = wsgi(JournalStorage(_ReadOnlyJournal(Path(study) / JOURNAL)))
     with _server(port, app) as server:
-        notify(f"http://{HOST}:{server.server_port}/")
+        notify(f"http://{HOST}:{server.server_port}{STUDY_PATH}")
         server.serve_forever()

@@ -22,7 +22,7 @@ OUTCOMES = {
     "best": "best",
     "front": "on the front",
     "complete": "",
-    "over_limits": "over the limits",
+    "over_limits": "",
     "pruned": "not trained",
     "failed": "failed",
 }
@@ -56,6 +56,7 @@ def page_html(findings: Findings) -> str:
         cycles=quantities.cycles_text,
         joules=quantities.joules_text,
     )
+    environment.tests["on_scale"] = _on_scale
     return environment.get_template("report.html.j2").render(
         findings=findings,
         shown=findings.row(findings.best) or findings.row(findings.nearest),

@@ -31,10 +31,9 @@ def sought_sentence(settings: StudySettings, objective: Objective) -> str:
     if settings.pareto:
         said = "Sought: the topologies that no other matches in score, training and inference cost"
     elif settings.objective == Constrained.name:
-        alpha, beta = settings.alpha, settings.beta
         said = (
-            f"Sought: the cheapest by {alpha:g} x training cost + {beta:g} x inference cost"
-            f", over {alpha + beta:g}"
+            f"Sought: the least mean cost, in which training weighs {settings.alpha:g} and "
+            f"inference {settings.beta:g}"
         )
     else:
         square = {Squared.name: "²", Linear.name: ""}[settings.objective]

@@ -3,7 +3,8 @@
 (() => {
   const study = JSON.parse(document.getElementById("study").textContent);
   const config = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
-  const PRINTED = { pair: 320, whole: 660 };
+  // In pixels; the heights are those of the style sheet for print.
+  const PRINTED = { pair: 320, whole: 660, height: 240, tall: 384, low: 128 };
 
   // Plotly reads a few tags in its texts: what a study holds must not be among them.
   const plain = (text) =>
@@ -13,16 +14,24 @@
   const open = (symbol, size, width) => (ink) => ({
     symbol: `${symbol}-open`, size, color: ink.other, line: { width },
   });
+  const NEAREST = {
+    name: "nearest to the limits",
+    mark: '<path d="M9 2l6 6-6 6-6-6z" fill="none" stroke="var(--best)" stroke-width="2"/>',
+    has: (trial) => trial.nearest,
+    marker: (ink) => ({
+      symbol: "diamond-open", size: 12, color: ink.best, line: { width: 2 },
+    }),
+  };
   const PRUNED = {
     name: "not trained",
     mark: '<path d="M9 3v10" stroke="var(--other)" stroke-width="2"/>',
-    has: (trial) => trial.outcome === "pruned",
+    has: (trial) => trial.outcome === "pruned" && !trial.nearest,
     marker: open("line-ns", 10, 2),
   };
   const OVER = {
-    name: "over the limits",
+    name: "outside the limits",
     mark: '<rect x="5" y="4" width="8" height="8" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
-    has: (trial) => trial.outcome === "over_limits",
+    has: (trial) => trial.outcome === "over_limits" && !trial.nearest,
     marker: open("square", 9, 1.5),
   };
   const OTHER = {
@@ -48,7 +57,7 @@
     mark: '<path d="M0 12h9V4h9" fill="none" stroke="var(--front)" opacity=".6" stroke-width="1.5"/>',
   };
   // In the order in which they are drawn, one over the other.
-  const KINDS = [PRUNED, OVER, OTHER, FRONT, BEST];
+  const KINDS = [PRUNED, OVER, OTHER, FRONT, NEAREST, BEST];
 
   function inks() {
     const style = getComputedStyle(document.documentElement);
@@ -301,7 +310,8 @@
       const element = document.getElementById(id);
       if (!element) continue;
       const [traces, shape] = plot.draw(ink);
-      if (printed) Object.assign(shape, { width: plot.printed, height: element.clientHeight });
+      const kind = ["tall", "low"].find((name) => element.classList.contains(name)) ?? "height";
+      if (printed) Object.assign(shape, { width: plot.printed, height: PRINTED[kind] });
       Plotly.react(element, traces, shape, config);
     }
   }

@@ -1,0 +1,99 @@
+"""Make the README's pictures from a study: ``make_pictures.py powerml-studies/NAME``.
+
+The page of its report as a PNG, by Debian's Chromium, and the terminal at the end of its search
+as an SVG, by Rich.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+from powerml import write_report
+from powerml.goal import make_goal
+from powerml.records import StudyRecord
+from powerml.report.reproduction import command_of, jobs_of, wanted_trials
+from powerml.report.studies import best_lines, trials_table
+from powerml.report.writing import REPORT
+from powerml.search import DEFAULT_OUT
+from powerml.stored import StoredStudy, read_study
+from powerml.tradeoff import remark
+
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
+COLUMNS = 112
+WIDTH, HEIGHT = 1100, 900  # pixels
+MARGIN = 16
+# The fonts would be fetched from elsewhere.
+SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
+def ended(stored: StoredStudy) -> StudyRecord:
+    """The record with which the search ended."""
+    goal = make_goal(stored.settings, stored.unit)
+    [best] = goal.winners(stored.trials)
+    [proved] = [one for one in stored.winners if one.trial.number == best.number]
+    return StudyRecord(
+        folder=f"{DEFAULT_OUT}/{stored.folder.name}",
+        settings=stored.settings,
+        reference=stored.reference,
+        trials=stored.trials,
+        best=best,
+        test_score=proved.test_score,
+        exported=proved.exported,
+        export_difference=proved.export_difference,
+        remark=remark(best, stored.trials, goal),
+        seconds=0,
+    )
+
+
+def picture_terminal(stored: StoredStudy, target: Path) -> None:
+    """What the search printed when it ended, under the command that started it."""
+    study = ended(stored)
+    trials = wanted_trials(stored.runs, len(stored.trials))
+    command = command_of(stored.settings, trials, jobs_of(stored.runs))
+    with Path("/dev/null").open("w") as nowhere:
+        console = Console(
+            record=True, width=COLUMNS, file=nowhere, force_terminal=True, highlight=False
+        )
+        console.print(Text(f"$ {command}"))
+        console.print(trials_table(study))
+        for line in best_lines(study):
+            console.print(line)
+        # The picture ends a little above the end of its last line.
+        console.print(Text(f"report in {study.folder}/{REPORT}\n"))
+    console.save_svg(str(target), title="powerml", code_format=SVG_FORMAT, unique_id="terminal")
+
+
+def picture_report(folder: Path, target: Path) -> None:
+    """The upper part of the page, as a wide window shows it in light colours."""
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        page_file = write_report(folder, Path(temporary) / REPORT)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        size = ViewportSize(width=WIDTH, height=HEIGHT)
+        page = browser.new_page(viewport=size, color_scheme="light")
+        page.goto(page_file.as_uri())
+        page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 3")
+        plots = page.locator(".pair").bounding_box()
+        if plots is None:
+            raise RuntimeError(f"the report of {folder} has no plots")
+        bottom = plots["y"] + plots["height"] + MARGIN
+        clip = FloatRect(x=0, y=0, width=WIDTH, height=bottom)
+        page.screenshot(path=target, full_page=True, clip=clip)
+        browser.close()
+
+
+if __name__ == "__main__":
+    [study_folder] = map(Path, sys.argv[1:])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    picture_terminal(read_study(study_folder), FOLDER / "terminal.svg")
+    picture_report(study_folder, FOLDER / "report.png")
