@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
-from powerml.records import TrialRecord
+from powerml.records import RunRecord, TrialRecord, Winner
 from powerml.samplers import make_sampler
 from powerml.stored import read_study
 from powerml.study import JOURNAL, Study, open_study
@@ -93,3 +93,17 @@ def test_what_is_no_study_is_refused(tmp_path: Path, content: str | None, told: 
         (tmp_path / JOURNAL).write_text(content, encoding="utf-8")
     with pytest.raises(StudyError, match=told):
         read_study(tmp_path)
+
+
+def test_how_each_run_went_about_it_and_what_winners_proved_are_kept(folder: Path) -> None:
+    assert (read_study(folder).runs, read_study(folder).winners) == ([], [])
+    winner = Winner(trial=make_trial(), test_score=0.5, exported="best/model.onnx")
+    runs = [RunRecord(jobs=2, trials=3), RunRecord(jobs=1, trials=9)]
+    with open_study(folder, make_settings(), resume=True) as study:
+        for run in runs:
+            study.begin_run(run)
+        for test_score in (0.5, 0.6):
+            study.keep_winner(winner.model_copy(update={"test_score": test_score}))
+    stored = read_study(folder)
+    assert stored.runs == runs
+    assert stored.winners == [winner.model_copy(update={"test_score": 0.6})]

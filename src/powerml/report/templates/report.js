@@ -111,7 +111,7 @@
         align: "left",
         bgcolor: ink.raised,
         bordercolor: ink.other,
-        font: { size: 13, color: ink.ink },
+        font: { size: 13, color: ink.ink, family: getComputedStyle(document.body).fontFamily },
       },
       ...more,
     };
