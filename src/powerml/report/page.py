@@ -76,7 +76,6 @@ def plots_data(findings: Findings) -> dict[str, Any]:
     """What the plots of the page draw."""
     return {
         "pareto": findings.settings.pareto,
-        "inferenceOf": findings.inference_of,
         "leastScore": findings.settings.limits.min_score,
         "most": {
             "training": findings.most_training_ratio,
