@@ -36,7 +36,7 @@ def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "said"),
-    [(1.0, "no more"), (0.9996, "no more"), (0.5, "50.0% less"), (3.5, "2.5 times more")],
+    [(1.0, "no more"), (0.9996, "no more"), (0.5, "50.0% less"), (13.5, "1,250.0% more")],
 )
 def test_a_saving_is_told_as_it_is(ratio: float, said: str) -> None:
     [trial] = [make_trial(training_cost_ratio=ratio)]

@@ -18,7 +18,6 @@ __all__ = [
 ]
 
 SAME = 0.0005
-TWICE = 2
 
 
 def title_of(settings: StudySettings) -> str:
@@ -72,9 +71,7 @@ def _saving(ratio: float | None) -> str:
         raise TypeError(ratio)
     if abs(ratio - 1) < SAME:
         return "no more"
-    if ratio >= TWICE:
-        return f"{ratio - 1:.1f} times more"
-    return f"{abs(ratio - 1):.1%} {'more' if ratio > 1 else 'less'}"
+    return f"{abs(ratio - 1):,.1%} {'more' if ratio > 1 else 'less'}"
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
