@@ -11,7 +11,7 @@ from powerml.front import Point, front
 from powerml.goal import make_goal, nearest, objective_of
 from powerml.machines import machine_names
 from powerml.measurement import Measurement, Phase
-from powerml.ranking import objectives_by_machine, ranking
+from powerml.ranking import cost_ratios, objectives_by_machine, ranking
 from powerml.records import Quantity, StudySettings, TrialRecord, Winner
 from powerml.report.findings import (
     Findings,
@@ -87,8 +87,8 @@ class _Account:
             notes=self._notes(),
             settings=settings,
             unit=None if reference is None else reference.workload.title,
-            unit_training=_price(unit, unit, "training", machine),
-            unit_inference=_price(unit, unit, "inference", machine),
+            unit_training=_price(unit, "training", machine, 1.0),
+            unit_inference=_price(unit, "inference", machine, 1.0),
             inference_of=_inference_of(unit),
             most_training_ratio=self._goal.limits.max_training_ratio,
             most_inference_ratio=self._goal.limits.max_inference_ratio,
@@ -138,7 +138,7 @@ class _Account:
         return [f"{line.plain[0].upper()}{line.plain[1:]}." for line in lines]
 
     def _row(self, trial: TrialRecord) -> Row:
-        machine, unit = self._settings.machine, self._stored.unit
+        machine = self._settings.machine
         proved = self._proved.get(trial.number) if trial in self._winners else None
         return Row(
             number=trial.number,
@@ -148,8 +148,8 @@ class _Account:
             weights=trial.parameters,
             score=trial.score,
             test_score=None if proved is None else proved.test_score,
-            training=_price(trial.measurement, unit, "training", machine),
-            inference=_price(trial.measurement, unit, "inference", machine),
+            training=_price(trial.measurement, "training", machine, trial.training_cost_ratio),
+            inference=_price(trial.measurement, "inference", machine, trial.inference_cost_ratio),
             objective=trial.objective,
             outcome=self._outcome(trial),
             on_front=trial.number in self._front,
@@ -188,11 +188,16 @@ class _Account:
                 if number not in barred
             }
             first = ranking(allowed)[0] if allowed else None
+            training, inference = (
+                (None, None)
+                if best is None or self._stored.unit is None
+                else cost_ratios(best, self._stored.unit, name)
+            )
             found.append(
                 MachineFinding(
                     name=name,
-                    training=_price(best, self._stored.unit, "training", name),
-                    inference=_price(best, self._stored.unit, "inference", name),
+                    training=_price(best, "training", name, training),
+                    inference=_price(best, "inference", name, inference),
                     best=first,
                     objective=None if first is None else allowed[first],
                 )
@@ -253,18 +258,13 @@ def _point(trial: TrialRecord) -> Point | None:
 
 
 def _price(
-    measurement: Measurement | None, unit: Measurement | None, phase: str, machine: str
+    measurement: Measurement | None, phase: str, machine: str, ratio: float | None
 ) -> Price | None:
     """What a phase costs, the inference of one image where it is known."""
     if measurement is None:
         return None
     found = measurement.phase(phase)
     cost = (found.costs_per_image or found.costs)[machine]
-    ratio = (
-        None
-        if unit is None
-        else measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
-    )
     return Price(cycles=cost.cycles, ratio=ratio, joules=cost.joules)
 
 
