@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+import hypothesis
 import pytest
 
 from powerml import cli
@@ -21,6 +22,10 @@ from powerml.workload import Workload, make_workload
 from tests.doubles import FormulaMeter, Run, WorkloadMaker
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
+
+# How long an example takes says more of what else runs on the machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
