@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml.calibration import (
@@ -102,6 +102,7 @@ def test_spread_is_checked_without_costs() -> None:
         require_spread([2.0] * 8)
 
 
+@settings(deadline=None)
 @given(PAIRS, st.sampled_from([1e-30, 1e-9, 1.0, 1e30]), st.sampled_from([1.0, 1e12]))
 def test_the_fit_follows_the_units(
     pairs: list[tuple[int, int]], reading_unit: float, cycles: float
@@ -122,6 +123,7 @@ def test_the_fit_follows_the_units(
     assert other.per_cycle_high - other.per_cycle_low == pytest.approx(width, abs=rounding)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_a_fit_is_never_half_a_number(pairs: list[tuple[int, int]]) -> None:
     try:

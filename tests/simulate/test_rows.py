@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml.counts import EVENTS, Counts
@@ -75,6 +75,7 @@ def test_of_a_sampled_load_alike_rows_stand_for_all() -> None:
     assert composed.error_bound == pytest.approx(0.003)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(900, 1100), min_size=10, max_size=10))
 def test_the_bound_holds_where_rows_repeat(period: list[int]) -> None:
     plan = RowPlan(rows=12, piece=2, first=2, made_a=4, made_b=5)
@@ -116,6 +117,7 @@ def test_whole_periods_of_the_last_level_are_sampled(machine: Machine) -> None:
     assert plan_rows(LOAD, geometry) == exact_rows(LOAD)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 9000), st.integers(1, 3000))
 def test_a_plan_never_asks_for_more_than_there_is(rows: int, inner: int, cols: int) -> None:
     from powerml.machines import load_machine
