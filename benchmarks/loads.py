@@ -1,6 +1,6 @@
 """Synthetic loads: samples of their rows against all of them, and how well counts repeat.
 
-``python benchmarks/loads.py 0 5`` for loads 0 and 5 (10 minutes); without names for all eight,
+``python benchmarks/loads.py 0 1`` for loads 0 and 1 (10 minutes); without names for all eight,
 which takes hours. A second sample, of another process, must give the same counts.
 """
 
