@@ -41,7 +41,8 @@ schemas: $(INSTALLED)
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/powerml/simulate/*.so
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/simulate/_client_requests.c
+$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/simulate/_client_requests.c \
+              src/powerml/simulate/_clock.c
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dev]'

@@ -1,4 +1,4 @@
-"""The C extension; everything else about the package is in pyproject.toml."""
+"""The C extension and the measured process's clock; everything else about the package is in pyproject.toml."""
 
 from setuptools import Extension, setup
 
@@ -12,6 +12,13 @@ setup(
             # Without a compiler or Valgrind's headers the package must still install:
             # only the simulator needs this module, and says so.
             optional=True,
-        )
+        ),
+        Extension(
+            "powerml.simulate._clock",
+            ["src/powerml/simulate/_clock.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            optional=True,
+        ),
     ]
 )

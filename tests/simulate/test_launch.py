@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,3 +71,34 @@ def test_announcements_have_one_length_and_keep_their_meaning(folder: str) -> No
 def test_a_folder_with_too_long_a_path_is_refused() -> None:
     with pytest.raises(SetupError, match="set TMPDIR to a short one"):
         announcement(Path("/" + "x" * 600), "request-00000001")
+
+
+def test_the_measured_process_sees_a_clock_that_goes_by_looks_and_not_by_time() -> None:
+    code = (
+        "import time\n"
+        "from powerml.simulate._client_requests import monotonic_seconds as system\n"
+        "first, passed = time.time(), -time.monotonic()\n"
+        "started = system()\n"
+        "while system() - started < 0.01: pass\n"
+        "print(first, passed + time.monotonic(), system() > started)\n"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**launch.environment(None), **launch.clock()}
+    seen = {
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    [line] = seen
+    first, passed, system_goes_on = line.split()
+    assert first.startswith("1544400000.")
+    assert float(passed) == pytest.approx(1e-6, rel=0.01)  # the microsecond of one look
+    assert system_goes_on == "True"
+
+
+@pytest.mark.parametrize("folder", ["with space", "with:colon"])
+def test_a_path_that_the_loader_would_cut_up_is_not_given_to_it(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SimpleNamespace(origin=f"/{folder}/_clock.so")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
+    assert launch.clock() == {}

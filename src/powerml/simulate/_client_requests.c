@@ -1,4 +1,4 @@
-/* Valgrind's client requests, for Python, and the tie to the parent process.
+/* Valgrind's client requests, for Python, the tie to the parent process, and its clock.
  *
  * The macros come from the installed valgrind/callgrind.h. Outside Valgrind they do nothing.
  */
@@ -7,6 +7,9 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 #include <valgrind/callgrind.h>
 
 #define CACHE_LINE_BYTES 64
@@ -84,6 +87,15 @@ static PyObject *die_with_parent(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* The system's monotonic clock, asked past the one that the measured process sees (_clock.c). */
+static PyObject *monotonic_seconds(PyObject *self, PyObject *unused)
+{
+    struct timespec now;
+    if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now) != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyFloat_FromDouble((double)now.tv_sec + (double)now.tv_nsec / 1e9);
+}
+
 static PyMethodDef methods[] = {
     {"running_on_valgrind", running_on_valgrind, METH_NOARGS,
      "How many Valgrinds this process runs under (0: none)."},
@@ -96,6 +108,8 @@ static PyMethodDef methods[] = {
     {"mark", mark, METH_O, "Write the counts so far into Valgrind's log, under the given name."},
     {"touch", touch, METH_VARARGS,
      "touch(buffer, row_bytes, rows): read every cache line of some rows of a buffer."},
+    {"monotonic_seconds", monotonic_seconds, METH_NOARGS,
+     "The system's monotonic clock, whatever clock the process is given."},
     {"die_with_parent", die_with_parent, METH_NOARGS,
      "Have the kernel kill this process when its parent ends, whatever way."},
     {NULL, NULL, 0, NULL},

@@ -33,6 +33,7 @@ __all__ = [
     "WORKER_MODULE",
     "cachegrind_command",
     "callgrind_command",
+    "clock",
     "code_digest",
     "environment",
     "find_valgrind",
@@ -100,7 +101,8 @@ def valgrind_version() -> str:
 
 def require_client_requests() -> None:
     """Check that the C extension is there; raises ``SetupError`` with what to install."""
-    if importlib.util.find_spec("powerml.simulate._client_requests") is None:
+    parts = ("_client_requests", "_clock")
+    if any(importlib.util.find_spec(f"powerml.simulate.{part}") is None for part in parts):
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
@@ -162,6 +164,17 @@ def _host_flags() -> frozenset[str]:
             if line.startswith("flags"):
                 return frozenset(line.partition(":")[2].split())
     return frozenset()
+
+
+def clock() -> dict[str, str]:
+    """What gives a measured process its own clock: without it some counts depend on the time taken.
+
+    Not for processes with several threads, which wait until a time. The path is not part of the
+    environment that fingerprints compare; one with a space or a colon cannot be given to the loader.
+    """
+    found = importlib.util.find_spec("powerml.simulate._clock")
+    path = "" if found is None or found.origin is None else found.origin
+    return {} if not path or set(" :") & set(path) else {"LD_PRELOAD": path}
 
 
 def surroundings(backend: str | None) -> dict[str, Any]:

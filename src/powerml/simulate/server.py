@@ -116,6 +116,8 @@ class Server:
         self._log: IO[bytes] = self._log_path.open("wb")
         self._command = launch.callgrind_command(geometry, folder, mode, job)
         self._environment = launch.environment(backend)
+        if mode == "serve":
+            self._environment |= launch.clock()
         self._process: subprocess.Popen[bytes]
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(started,), daemon=True)

@@ -21,7 +21,6 @@ import os
 import platform
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -70,8 +69,8 @@ def main() -> None:
         _end()
     valgrind.start_instrumentation()
     for _ in job.warm_up():
-        _report(b"warming %020d" % time.monotonic_ns())
-    _report(b"warmed  %020d" % time.monotonic_ns())
+        _report(b"warming %020d" % _nanoseconds())
+    _report(b"warmed  %020d" % _nanoseconds())
     settle()
     _report(b"ready " + json.dumps(_guest(job)).encode())
     _serve(job)
@@ -94,6 +93,10 @@ def _make_job(name: str) -> Job:
 
 def _report(line: bytes) -> None:
     os.write(REPORTS, line + b"\n")
+
+
+def _nanoseconds() -> int:
+    return int(valgrind.monotonic_seconds() * 1e9)
 
 
 def _guest(job: Job) -> dict[str, Any]:
@@ -153,13 +156,13 @@ def _end() -> NoReturn:
 
 def _measure(request: bytes, run: Callable[[dict[str, Any], Moments], None]) -> None:
     """Do one request in its folder; leave there NAME.done, or NAME.error with the reason."""
-    moments = {"forked": time.monotonic()}
+    moments = {"forked": valgrind.monotonic_seconds()}
     name = request[-NAME_BYTES:].decode()
     os.chdir(request[:-NAME_BYTES])
     try:
         with open(name, encoding="utf-8") as file:
             run(json.load(file), moments)
-        moments["ended"] = time.monotonic()
+        moments["ended"] = valgrind.monotonic_seconds()
         with open(f"{name}.done", "w", encoding="utf-8") as file:
             json.dump({"process": os.getpid(), "moments_seconds": moments}, file)
     except BaseException as error:
