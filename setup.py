@@ -1,4 +1,4 @@
-"""The C extension and the measured process's clock; everything else about the package is in pyproject.toml."""
+"""The C parts; everything else about the package is in pyproject.toml."""
 
 from setuptools import Extension, setup
 

@@ -170,7 +170,7 @@ def clock() -> dict[str, str]:
     """What gives a measured process its own clock: without it some counts depend on the time taken.
 
     Not for processes with several threads, which wait until a time. The path is not part of the
-    environment that fingerprints compare; one with a space or a colon cannot be given to the loader.
+    environment that fingerprints compare. The loader would cut one with a space or a colon up.
     """
     found = importlib.util.find_spec("powerml.simulate._clock")
     path = "" if found is None or found.origin is None else found.origin
