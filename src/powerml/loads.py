@@ -2,7 +2,7 @@
 
 A load makes a matrix of ones and a matrix of twos from lists of Python's integers, and multiplies
 them: ``A.dot(B)`` in numpy, in 64-bit integers. Shapes, recorded costs and readings are those of
-2018, from ``data/synthetic_loads_2018.csv``.
+2018, from ``data/paper/synthetic_loads_2018.csv``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Load:
 @cache
 def synthetic_loads() -> tuple[Load, ...]:
     """All eight, in the order of the records."""
-    text = (resources.files("powerml") / "data" / READINGS_2018).read_text(encoding="utf-8")
+    text = (resources.files("powerml") / "data" / "paper" / READINGS_2018).read_text(
+        encoding="utf-8"
+    )
     return tuple(
         Load(
             name=row["load"],

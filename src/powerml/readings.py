@@ -52,7 +52,7 @@ def load_readings(path: Path | None = None) -> Readings:
         It names a load that there is not.
     """
     if path is None:
-        shipped = resources.files("powerml") / "data" / READINGS_2018
+        shipped = resources.files("powerml") / "data" / "paper" / READINGS_2018
         return parse_readings(shipped.read_text(encoding="utf-8"), SOURCE_2018)
     try:
         if path.stat().st_size > LARGEST_BYTES:
