@@ -408,7 +408,7 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     assert "too few trials: " in out
     code, out, _ = run("best", folder, "--json")
     assert json.loads(out)["schema"] == "powerml.best/1"
-    code, out, err = run("best", folder, "--max-inference-cost", "1", "--json")
+    code, out, err = run("best", folder, "--max-inference-cost", "1e3", "--json")
     assert code == 3
     assert json.loads(out)["best"] is None
     assert "none of 3 trials obeys the limits: the nearest is trial" in err

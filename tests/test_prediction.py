@@ -148,3 +148,17 @@ def test_nothing_is_predicted_from_nothing() -> None:
     sums = np.array([structure_sums(_dense(784, 8, 2))])
     with pytest.raises(ValueError, match="nothing was measured"):
         CostModel(DEMAND).predict("training", sums, np.array([8.0]))
+
+
+def test_a_thing_that_one_measurement_alone_has_does_not_blur_the_others() -> None:
+    """Its cost was a guess: how far off the guess is says nothing once it was measured."""
+    layers = np.arange(1.0, 9.0)
+    odd = np.zeros(8)
+    odd[0] = 1.0
+    terms = Terms(("layer", "odd"), np.column_stack([layers, odd]))
+    costs = 10.0 * layers + 500.0 * odd
+    fit = fit_costs(terms, costs, {})
+    asked = Terms(("layer", "odd"), np.array([[5.0, 0.0]]))
+    predicted, error = fit.predict(asked)
+    assert predicted[0] == pytest.approx(50.0, rel=0.01)
+    assert fit.bound(error)[0] < 0.1

@@ -74,7 +74,7 @@ def test_limits_are_applied_afterwards(front: powerml.StudyRecord) -> None:
     limit = (costs[0] + costs[-1]) / 2
     found = powerml.best(front.folder, alpha=0, beta=0, max_training_cost=f"{limit}x")
     assert (_best(found).training_cost_ratio or 9) <= limit
-    none = powerml.best(front.folder, max_training_cost=1.0)
+    none = powerml.best(front.folder, max_training_cost=1e3)
     assert none.best is None
     assert none.nearest is not None
     assert none.nearest.training_cost_ratio == costs[0]

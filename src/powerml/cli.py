@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from powerml.commands.calibrating import calibrate
 from powerml.commands.choosing import best
@@ -53,6 +53,8 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)
     except PowerMLError as error:
         sys.exit(_complain(str(error), error.exit_code))
+    except NoArgsIsHelpError:
+        sys.exit(2)  # it has printed the help
     except ClickException as error:
         sys.exit(_complain(f"{error.format_message().rstrip('.')}: see powerml --help", 2))
     except Terminated:

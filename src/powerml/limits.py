@@ -13,6 +13,8 @@ from powerml.objective import SCORE_TOLERANCE
 
 __all__ = ["CostLimit", "Known", "Limits", "RatioLimits", "make_limits", "too_many_parameters"]
 
+# The smallest network takes millions of cycles to train, and tens of thousands to run once.
+FEWEST_CYCLES = 1000.0
 # What a limit is held against and is not known: as if it were twice what is allowed.
 UNKNOWN_EXCESS = 1.0
 
@@ -159,6 +161,11 @@ def _cost_limit(name: str, given: str | float | None) -> CostLimit | None:
         raise UsageError(
             f"{name} is {given}: give processor cycles, as in 1.5e9, or a multiple of the "
             "reference's cost, as in 0.8x"
+        )
+    if digits == text and amount < FEWEST_CYCLES:
+        raise UsageError(
+            f"{name} is {given} cycles, which no network keeps to: for a multiple of the "
+            f"reference's cost give {text}x"
         )
     return CostLimit(amount=amount, unit="cycles" if digits == text else "references")
 

@@ -156,8 +156,8 @@ class PredictingMeter:
         if bound > self._error:
             raise PredictionError(
                 f"the {phase} cost of {workload.title} is predicted to within {bound:.1%} only, "
-                f"from {len(examples)} measurements, and {self._error:.1%} is asked for: measure "
-                "more topologies like it, give a larger --error, or use --fidelity sampled"
+                f"from {len(examples)} measurements, and {100 * self._error:g}% is asked for: "
+                "measure more topologies like it, give a larger --error, or use --fidelity sampled"
             )
         steps = workload.training_steps if phase == "training" else _inference_steps(workload)
         return PhaseCounts(

@@ -192,7 +192,8 @@ def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> Cost
     shares = terms.values[:, present] / measured[:, None]
     expected = _expected(names, shares, prior)
     costs, covariance = _fit(shares, expected)
-    left_out = np.array([_left_out(shares, expected, one) for one in range(len(measured))])
+    guessed = np.array([name not in prior for name in names])
+    left_out = np.array([_left_out(shares, expected, guessed, one) for one in range(len(measured))])
     known = left_out[np.isfinite(left_out)]
     degrees = PRIOR_RESIDUALS + len(known)
     error = np.sqrt((PRIOR_RESIDUALS * PRIOR_ERROR**2 + (known**2).sum()) / degrees)
@@ -222,10 +223,15 @@ def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
     return factors * expected, spread * np.outer(expected, expected)
 
 
-def _left_out(shares: Array, expected: Array, one: int) -> float:
-    """Relative error of the prediction for one measurement from all the others."""
+def _left_out(shares: Array, expected: Array, guessed: NDArray[np.bool_], one: int) -> float:
+    """Relative error of the prediction for one measurement from all the others.
+
+    NaN where it has a thing that no other has and whose cost is a mere guess: how far off the guess
+    is says nothing of topologies that lack the thing, or of any once this one is known.
+    """
     others = np.delete(shares, one, axis=0)
-    if not len(others):
+    alone = ~others.any(axis=0) & (shares[one] > 0)
+    if not len(others) or (alone & guessed).any():
         return float("nan")
     costs, _ = _fit(others, expected)
     return float(shares[one] @ costs - 1)

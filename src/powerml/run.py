@@ -102,7 +102,8 @@ class Run:
         fast they are.
         """
         started = time.monotonic()
-        self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
+        if len(self._ended) < trials:
+            self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
         self._listener.study_opened(self._study.folder, len(self._ended), trials)
         with counting_threads(jobs * len(self._meters)) as self._threads:
             try:

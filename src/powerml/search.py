@@ -165,8 +165,13 @@ def optimize(
     sampler = sampler or ("tpe" if protocol == "paper" else COMPOSITE)
     if sampler not in sampler_names():
         raise UnknownNameError("sampler", sampler, sampler_names())
-    if objective == Constrained.name and min_score is None and not pareto:
+    if objective == Constrained.name and min_score is None:
         min_score = DEFAULT_LEAST_SCORE
+    if pareto and (objective, alpha, beta) != (DEFAULT_OBJECTIVE, DEFAULT_ALPHA, DEFAULT_BETA):
+        raise UsageError(
+            "a front has no weights and no objective: leave alpha, beta and objective out, and "
+            "give them to powerml best afterwards"
+        )
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     options = meter_options(fidelity, error, jobs, limit_seconds)
     if options.fidelity == PREDICTED:

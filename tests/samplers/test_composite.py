@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from powerml.errors import UsageError
 from powerml.objective import Squared, Weights
 from powerml.samplers import QUANTITIES, Requirements, quantities
 from powerml.samplers.acquisition import CostRatios
@@ -208,3 +209,9 @@ def test_values_alone_are_minimised_and_maximised() -> None:
             trial = study.ask(space)
             study.tell(trial, sign * (trial.params["x"] - 130) ** 2)
         assert abs(study.best_params["x"] - 130) <= 10
+
+
+@pytest.mark.parametrize("given", [(0.0, 1.0, 0.5), (1.0, -1.0, 0.5), (1.0, 1.0, 2.0)])
+def test_quantities_that_cannot_be_are_refused(given: tuple[float, float, float]) -> None:
+    with pytest.raises(UsageError, match="give one"):
+        quantities(*given)

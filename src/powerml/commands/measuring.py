@@ -130,6 +130,7 @@ def measure(
     if json:
         typer.echo(measurement.to_json())
         return
+    from powerml.predicted import PREDICTED
     from powerml.report.tables import machines_costs_table, measurement_table
 
     print_result(measurement_table(measurement))
@@ -141,7 +142,9 @@ def measure(
     score = ""
     if measurement.score is not None:
         score = f"score {measurement.score:.3f} ({measurement.score_split}), "
-    typer.echo(f"{score}measured in {measurement.seconds:.0f} s")
+    predicted = any(phase.fidelity == PREDICTED for phase in measurement.phases)
+    how = "predicted, not simulated" if predicted else "measured"
+    typer.echo(f"{score}{how} in {measurement.seconds:.0f} s")
 
 
 def _dimensions(options: list[str]) -> dict[str, int]:

@@ -152,7 +152,7 @@ def _steps(phase: PhaseCounts) -> str:
 def _fidelity(phase: PhaseCounts) -> str:
     if phase.fidelity == "exact":
         return "exact"
-    return f"sampled, cost within {phase.error_bound:.1%}"
+    return f"{phase.fidelity}, cost within {phase.error_bound:.1%}"
 
 
 def machines_table(machines: list[Machine]) -> Table:

@@ -17,6 +17,8 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from powerml.errors import UsageError
+
 __all__ = ["QUANTITIES", "Known", "Quantities", "known_trials", "quantities"]
 
 QUANTITIES = "powerml:quantities"
@@ -47,7 +49,17 @@ def quantities(
         Relative to any fixed reference, above 0.
     score
         From 0 to 1, or None where it is not known.
+
+    Raises
+    ------
+    UsageError
+        One of them lies outside.
     """
+    for name, cost in (("training cost", training_cost), ("inference cost", inference_cost)):
+        if not (math.isfinite(cost) and cost > 0):
+            raise UsageError(f"the {name} is {cost}: give one above 0")
+    if score is not None and not 0 <= score <= 1:
+        raise UsageError(f"the score is {score}: give one from 0 to 1, or None")
     return {"training_cost": training_cost, "inference_cost": inference_cost, "score": score}
 
 
