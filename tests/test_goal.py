@@ -123,12 +123,12 @@ def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
 
 
 def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
-    chosen = make_settings(limits=make_limits("50", "0.5x", 0.9, 100))
-    reference = _measured(100, 10)
+    chosen = make_settings(limits=make_limits("5000", "0.5x", 0.9, 100))
+    reference = _measured(10_000, 10)
     assert limits_of(chosen, reference) == RatioLimits(0.5, 0.5, 0.9, 100)
     trials = [
         make_failed_trial("crashed", number=1),
-        make_trial(number=2, measurement=_measured(200, 10)),
+        make_trial(number=2, measurement=_measured(20_000, 10)),
     ]
     assert unit_of(reference, trials) == reference
     assert limits_of(chosen, unit_of(None, trials)) == RatioLimits(0.25, 0.5, 0.9, 100)
