@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Literal
 
 from powerml.cost import price
 from powerml.counts import PhaseCounts
@@ -42,8 +43,8 @@ def _line(load: Load) -> str:
     )
 
 
-def _count(load: Load, fidelity: str) -> PhaseCounts:
-    options = MeterOptions(fidelity=fidelity, limit_seconds=86_400)  # type: ignore[arg-type]
+def _count(load: Load, fidelity: Literal["exact", "sampled"]) -> PhaseCounts:
+    options = MeterOptions(fidelity=fidelity, limit_seconds=86_400)
     with CallgrindLoadMeter(MACHINE, options) as meter:
         return meter.count(load)
 

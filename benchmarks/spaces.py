@@ -278,7 +278,7 @@ def _values(distribution: BaseDistribution) -> tuple[int | str, ...]:
     if isinstance(distribution, IntDistribution):
         return tuple(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, CategoricalDistribution):
-        return tuple(distribution.choices)  # type: ignore[arg-type]
+        return tuple(str(choice) for choice in distribution.choices)
     raise TypeError(distribution)
 
 

@@ -207,7 +207,7 @@ def _listen(server: Server | None, moments: dict[str, float]) -> None:
             result.add_done_callback(lambda done: moments.update(done.result().moments_seconds))
         return result
 
-    server.submit = listening  # type: ignore[method-assign]
+    server.submit = listening  # type: ignore[method-assign]  # it listens in
 
 
 def startup() -> bool:

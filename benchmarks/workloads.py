@@ -35,5 +35,5 @@ def subset(dataset: Dataset, images: int, folder: Path) -> Dataset:
     for name, split in splits.items():
         arrays[f"x_{name}"] = split.images[:images]
         arrays[f"y_{name}"] = split.labels[:images]
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # a keyword for each array
     return load_dataset(str(path), DEFAULT_VALIDATION)

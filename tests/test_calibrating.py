@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +11,7 @@ from typing import Any, Self, cast
 import pytest
 
 import powerml
-from powerml import calibrating, cli
+from powerml import calibrating
 from powerml.counts import PhaseCounts
 from powerml.errors import CalibrationError, MachineError, MeasurementError, WorkerError
 from powerml.fingerprint import Fingerprint
@@ -22,11 +20,9 @@ from powerml.loads import Load, synthetic_loads
 from powerml.machines import Machine, load_machine
 from powerml.simulate.load_meter import CallgrindLoadMeter
 from tests.builders import make_calibration_record, make_fingerprint, make_load_counts
-from tests.doubles import FormulaMeter
+from tests.doubles import FormulaMeter, Run
 
 TOPOLOGY = "dffr:layers=2,width=16"
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 class FormulaLoadMeter:
@@ -64,24 +60,10 @@ class FormulaLoadMeter:
         """Nothing has to be ended."""
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run a command in this process, in an empty folder."""
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is written without a folder is written there."""
     monkeypatch.chdir(tmp_path)
-
-    def runner(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["powerml", *arguments])
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-        out, err = capfd.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return runner
 
 
 @pytest.fixture

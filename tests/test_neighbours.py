@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from powerml.limits import RatioLimits
 from powerml.neighbours import neighbours, steps_from
 from powerml.objective import Squared, Weights
 from powerml.records import Prediction, TrialRecord
@@ -58,7 +59,7 @@ def test_what_was_tried_is_told_and_the_rest_is_not_known() -> None:
         return tried.get((topology, batch_size))
 
     here = {"layers": 1, "width": 20, "batch_size": 32}
-    found = neighbours("dffr", here, BOUNDS, look_up, objective=OBJECTIVE)
+    found = neighbours("dffr", here, BOUNDS, look_up, objective=OBJECTIVE, limits=RatioLimits())
     assert [(one.parameter, one.step, one.trial) for one in found] == [
         ("layers", 1, 4),
         ("width", -1, 5),
@@ -84,6 +85,7 @@ def test_what_was_not_tried_is_predicted_where_something_can(score: float | None
         BOUNDS,
         lambda topology, _: tried if "layers=2" in topology else None,
         objective=OBJECTIVE,
+        limits=RatioLimits(max_inference_ratio=32, min_score=0.9),
         predictor=Guess(score=score),
     )
     assert [one.prediction is None for one in found] == [True, False, False, False]
@@ -92,3 +94,7 @@ def test_what_was_not_tried_is_predicted_where_something_can(score: float | None
     assert (expected.training_cost_ratio, expected.inference_cost_ratio) == (1, 32)
     assert found[1].training_cost_ratio is None
     assert (found[1].objective is None) == (score is None)
+    # Its batch size stands for the inference cost of what is predicted.
+    larger = next(one for one in found if one.batch_size == 33)
+    assert larger.broken == ["inference cost 33 x is above 32 x"]
+    assert found[1].broken == []

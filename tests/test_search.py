@@ -25,6 +25,7 @@ from powerml.machines import Machine
 from powerml.ranking import objectives_by_machine
 from powerml.records import StudyRecord, TrialRecord
 from powerml.samplers import sampler_names
+from powerml.stored import read_study
 from powerml.workload import AnyWorkload, Material, Workload
 from tests.doubles import FormulaMeter
 from tests.searches import REFERENCE, best_of, search
@@ -116,6 +117,8 @@ def test_resuming_a_finished_study_measures_nothing(meter: FormulaMeter, tmp_pat
     again = search(meter, tmp_path, resume=True)
     assert len(meter.measured) == count
     assert (again.best, again.test_score) == (first.best, first.test_score)
+    # Nothing was proposed, so it is no part of the study's history.
+    assert len(read_study(tmp_path / "s").runs) == 1
 
 
 def test_a_topology_met_before_is_not_measured_again(

@@ -11,8 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from powerml.counts import PhaseCounts
 from powerml.errors import SetupError, UsageError
 from powerml.fingerprint import Fingerprint
+from powerml.whole_files import UNFINISHED, write_whole
 
 __all__ = ["FOLDER_VARIABLE", "CountsCache", "default_cache_folder"]
 
@@ -29,7 +29,6 @@ FOLDER_VARIABLE = "POWERML_CACHE_DIR"
 FOLDER = "counts"
 # Nothing else in the folder is touched, whatever folder the user has named.
 ENTRY_PATTERN = f"{'[0-9a-f]' * 2}/{'[0-9a-f]' * 64}.json"
-UNFINISHED = ".unfinished-"
 UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
 
 
@@ -87,18 +86,23 @@ class CountsCache:
         text = entry.model_dump_json()
         path = self._path(determined_by)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=UNFINISHED, delete=False
-        ) as file:
-            unfinished = Path(file.name)
-            try:
-                file.write(f"{_sha256(text)}\n{text}")
-                file.flush()
-                os.fsync(file.fileno())
-                unfinished.replace(path)
-            except BaseException:
-                unfinished.unlink(missing_ok=True)
-                raise
+        write_whole(path, f"{_sha256(text)}\n{text}")
+
+    def keep(
+        self,
+        determined_by: Mapping[str, Any],
+        phases: list[PhaseCounts],
+        fingerprint: Fingerprint,
+        notify: Callable[[str], None],
+    ) -> None:
+        """Keep counts where that is possible; else say so, for they are there all the same."""
+        try:
+            self.put(determined_by, phases, fingerprint)
+        except OSError as error:
+            notify(
+                f"the counts cannot be kept in {self.folder} ({error.strerror}): "
+                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
+            )
 
     def entries(self) -> Iterator[Entry]:
         """All that is kept and can be trusted, in the order of the names."""

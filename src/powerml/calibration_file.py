@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from powerml.calibration import Calibration
 from powerml.errors import CalibrationError
+from powerml.whole_files import write_whole
 
-__all__ = ["check_target", "load_calibration", "save_calibration", "write_whole"]
+__all__ = ["check_target", "load_calibration", "save_calibration"]
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -34,7 +34,7 @@ def load_calibration(path: Path) -> Calibration:
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
     """Write a calibration, whole or not at all; raises ``OSError``."""
-    write_whole(path, (calibration.to_json() + "\n").encode())
+    write_whole(path, calibration.to_json() + "\n")
 
 
 def check_target(path: Path) -> None:
@@ -49,20 +49,3 @@ def check_target(path: Path) -> None:
         raise CalibrationError(
             f"nothing can be written to {path}: give a file in a folder that is there"
         )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the place and move there, so that no half file is left; raises ``OSError``."""
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}-", delete=False
-    ) as file:
-        unfinished = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            # As a file that is made by hand: a temporary one is its owner's alone.
-            unfinished.chmod(0o644)
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise

@@ -70,7 +70,7 @@ def main() -> NoReturn:
 
 
 def _complain(message: str, exit_code: int) -> int:
-    print(f"powerml: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"powerml: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - what a command says
     return exit_code
 
 

@@ -15,7 +15,17 @@ from powerml.counts import Counts
 from powerml.errors import UnknownNameError
 from powerml.machines import Machine
 
-__all__ = ["ACCESSES", "Accesses", "Cost", "Hits", "check_accesses", "hits", "per_image", "price"]
+__all__ = [
+    "ACCESSES",
+    "Accesses",
+    "Cost",
+    "Hits",
+    "check_accesses",
+    "cycles_of",
+    "hits",
+    "per_image",
+    "price",
+]
 
 Accesses = Literal["data", "all"]
 ACCESSES: tuple[str, ...] = get_args(Accesses)
@@ -94,6 +104,11 @@ def price(
         joules=picojoules * JOULES_PER_PICOJOULE,
         joules_estimated=any(n.estimated for n in (energy.l1, energy.ll, energy.memory)),
     )
+
+
+def cycles_of(machine: Machine, accesses: Accesses, counts: Counts) -> float:
+    """Processor cycles alone; the counts come last, so that the rest can be fixed beforehand."""
+    return price(counts, machine, accesses).cycles
 
 
 def per_image(cost: Cost, images: int) -> Cost:

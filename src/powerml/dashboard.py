@@ -36,7 +36,7 @@ class _ReadOnlyJournal(BaseJournalBackend):
         """Read what was written since."""
         return self._backend.read_logs(log_number_from)
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002 - Optuna's
         """Refuse: the dashboard can delete studies, and a journal is all there is of one."""
         raise StudyError("the dashboard shows a study and does not change it")
 
@@ -44,7 +44,7 @@ class _ReadOnlyJournal(BaseJournalBackend):
 class _Quiet(WSGIRequestHandler):
     """Answers without a line for each request."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's
         """Say nothing."""
 
 

@@ -295,7 +295,7 @@ def _count_classes(arrays: Arrays, splits: dict[str, Split], name: str) -> int:
 
 def _one_hot_width(labels: NDArray[Any]) -> int:
     """Number of columns of one-hot labels, 0 for integers."""
-    return int(labels.shape[1]) if labels.ndim == 2 and labels.shape[1] > 1 else 0  # noqa: PLR2004
+    return int(labels.shape[1]) if labels.ndim == 2 and labels.shape[1] > 1 else 0  # noqa: PLR2004 - one-hot: a column a class
 
 
 def _split(images: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> Split:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from powerml.cache import FOLDER_VARIABLE, CountsCache
+from powerml.cache import CountsCache
 from powerml.calibration_file import load_calibration
 from powerml.counts import PhaseCounts
 from powerml.errors import MeasurementError, UnknownNameError
@@ -62,13 +62,7 @@ class CachingLoadMeter:
             return kept.phases[0].model_copy(update={"name": load.title})
         counts = self._meter.count(load, advance)
         self._fingerprint = self._meter.fingerprint()
-        try:
-            self._cache.put(determined_by, [counts], self._fingerprint)
-        except OSError as error:
-            self._notify(
-                f"the counts cannot be kept in {self._cache.folder} ({error.strerror}): "
-                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
-            )
+        self._cache.keep(determined_by, [counts], self._fingerprint, self._notify)
         return counts
 
     def fingerprint(self) -> Fingerprint:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, cast
 from pydantic import ValidationError
 
 from powerml import registry
-from powerml.cache import FOLDER_VARIABLE, CountsCache
+from powerml.cache import CountsCache
 from powerml.counts import PhaseCounts
 from powerml.errors import MeasurementError, UnknownNameError, UsageError
 from powerml.fingerprint import Fingerprint
@@ -104,13 +104,7 @@ class CachingMeter:
             return kept.phases
         phases = self._meter.measure(workload, material, notify)
         self._fingerprint = self._meter.fingerprint()
-        try:
-            self._cache.put(determined_by, phases, self._fingerprint)
-        except OSError as error:
-            notify(
-                f"the counts cannot be kept in {self._cache.folder} ({error.strerror}): "
-                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
-            )
+        self._cache.keep(determined_by, phases, self._fingerprint, notify)
         return phases
 
     def fingerprint(self) -> Fingerprint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, Protocol
 
+from powerml.limits import RatioLimits
 from powerml.objective import Objective
 from powerml.problem import BATCH_SIZE
 from powerml.records import Neighbour, Prediction, TrialRecord
@@ -41,6 +42,7 @@ def neighbours(
     tried: Callable[[str, int], TrialRecord | None],
     *,
     objective: Objective,
+    limits: RatioLimits,
     predictor: Predictor | None = None,
 ) -> list[Neighbour]:
     """Tell what the neighbours of a topology cost and score, or would.
@@ -55,6 +57,8 @@ def neighbours(
         The trial of a topology and a batch size, where there is one.
     objective
         What they are weighed by.
+    limits
+        What the best has to obey.
     predictor
         Tells of those that were not tried.
     """
@@ -66,6 +70,7 @@ def neighbours(
         expected = None
         if trial is None and predictor is not None:
             expected = predictor.predict(inner, batch_size)
+        known = trial or expected
         found.append(
             Neighbour(
                 parameter=name,
@@ -77,7 +82,8 @@ def neighbours(
                 inference_cost_ratio=None if trial is None else trial.inference_cost_ratio,
                 score=None if trial is None else trial.score,
                 prediction=expected,
-                objective=_value(trial or expected, objective),
+                objective=_value(known, objective),
+                broken=[] if known is None else limits.broken(known),
             )
         )
     return found

@@ -86,6 +86,10 @@ class Prediction(BaseModel):
     score: float | None = Field(default=None, ge=0, le=1)
     score_error: NonNegativeFloat | None = None
 
+    @property
+    def parameters(self) -> None:
+        """How many weights and biases it has is not predicted."""
+
 
 class TrialRecord(BaseModel):
     """One proposed topology, and what became of it.
@@ -178,7 +182,8 @@ class Neighbour(BaseModel):
     """A topology one step from another in one parameter, the batch size among them.
 
     `trial` is the number of the trial that tried it; else `prediction` is what is expected of it.
-    `objective` follows from either, where both costs and the score are there.
+    `objective` follows from either, where both costs and the score are there; `broken` says which
+    limits it breaks by what is known or expected of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -193,6 +198,7 @@ class Neighbour(BaseModel):
     score: float | None = None
     prediction: Prediction | None = None
     objective: float | None = None
+    broken: list[str] = []
 
 
 class Importance(BaseModel):

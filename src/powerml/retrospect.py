@@ -152,6 +152,7 @@ class _Retrospect:
             _bounds(self.settings.family),
             self._tried(winner),
             objective=self._goal.objective,
+            limits=self._goal.limits,
             predictor=predictor,
         )
         return {

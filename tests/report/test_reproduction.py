@@ -66,6 +66,12 @@ def test_what_the_command_cannot_know_is_named() -> None:
     assert "--jobs" not in command
 
 
+def test_a_front_is_asked_for_without_weights() -> None:
+    command = command_of(make_settings(pareto=True), 10, None)
+    assert "--pareto" in command
+    assert "--alpha" not in command
+
+
 def test_runs_say_how_many_trials_and_jobs() -> None:
     runs = [RunRecord(jobs=2, trials=5), RunRecord(jobs=2, trials=9)]
     assert (wanted_trials(runs, 5), jobs_of(runs)) == (9, 2)

@@ -132,6 +132,16 @@ def test_another_objective_is_named() -> None:
     assert "alpha 0.5, beta 0.05, linear" in shown(trials_table(study))
 
 
+def test_limits_are_named_and_what_falls_short_has_no_objective() -> None:
+    settings = make_settings(objective="constrained", limits=make_limits("0.8x", None, 0.97, None))
+    short, fit = make_trial(number=1, objective=1411.171), make_trial(number=2, objective=0.554)
+    table = trials_table(make_study(trials=[short, fit], best=fit, settings=settings))
+    found = " ".join(shown(table).split())
+    assert "with a training cost of at most 0.8 x and a score of at least 0.97" in found
+    assert "0.554" in found
+    assert "1411" not in found
+
+
 def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None:
     pruned = make_pruned_trial("cannot beat trial 1", number=2)
     study = make_study(trials=[make_trial(), pruned])

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 
 from powerml.errors import UsageError
 from powerml.objective import Squared, Weights
-from powerml.samplers import QUANTITIES, Requirements, quantities
+from powerml.samplers import QUANTITIES, Requirements, composite, quantities
 from powerml.samplers.acquisition import CostRatios
 from powerml.samplers.composite import CompositeSampler
+from powerml.samplers.scores import ANY, SHORT, ScoreModel
 
 SPACE: dict[str, BaseDistribution] = {
     "layers": IntDistribution(1, 6),
@@ -183,6 +184,22 @@ def test_a_least_score_is_searched_for_before_anything_cheap() -> None:
         trial = study.ask(SPACE)
         study.tell(trial, _evaluate(trial))
     assert max(trial.user_attrs[QUANTITIES]["score"] for trial in study.trials) >= 0.99
+
+
+@pytest.mark.parametrize(("least", "lengths"), [(0.0, SHORT), (0.9, ANY)])
+def test_short_lengths_are_preferred_only_where_no_score_is_required(
+    least: float, lengths: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def make(points: Any, scores: Any, expected: Any, preferred: Any) -> ScoreModel:
+        given.append(preferred)
+        return ScoreModel(points, scores, expected, preferred)
+
+    monkeypatch.setattr(composite, "ScoreModel", make)
+    needed = Requirements(min_score=least)
+    _search(CompositeSampler(OBJECTIVE, space=SPACE, costs=_costs, requirements=needed), trials=2)
+    assert given == [lengths] * 2
 
 
 def test_a_front_is_searched_where_the_values_are_the_three_quantities() -> None:

@@ -92,6 +92,10 @@ def test_the_fingerprint_tells_what_was_simulated(
     assert {"valgrind", "python", "numpy", "keras", "torch", "powerml"} <= set(fingerprint.software)
     assert not any(feature.startswith("AVX512") for feature in fingerprint.cpu_features)
     assert differences(fingerprint, callgrind.fingerprint()) == []
+    # What it has of its own that fingerprints do not compare: its clock.
+    assert callgrind.server is not None
+    surroundings = Path(f"/proc/{callgrind.server.pid}/environ").read_bytes()
+    assert b"_clock" in surroundings
 
 
 def test_a_network_that_cannot_be_built_fails_with_its_reason_and_the_server_survives(

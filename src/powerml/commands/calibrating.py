@@ -59,8 +59,9 @@ def calibrate(
     Example: powerml calibrate --template > mine.csv; powerml calibrate --readings mine.csv
     """
     import powerml
-    from powerml.calibration_file import check_target, save_calibration, write_whole
+    from powerml.calibration_file import check_target, save_calibration
     from powerml.readings import readings_template
+    from powerml.whole_files import write_whole
 
     if template:
         typer.echo(readings_template(), nl=False)

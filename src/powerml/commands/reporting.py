@@ -14,7 +14,7 @@ Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the stud
 
 def report(
     study: Study,
-    format: Annotated[  # noqa: A002
+    format: Annotated[  # noqa: A002 - the option's name
         str, typer.Option(help="html, markdown, csv (a line for each trial) or json.")
     ] = "html",
     out: Annotated[

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +12,7 @@ from powerml.paper.settings import SETTINGS, Phase, Setting
 from powerml.paper.ways import PlannedStudy
 from powerml.records import StudyRecord, TrialRecord
 
-__all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome", "write_whole"]
+__all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome"]
 
 PHASES: tuple[Phase, ...] = ("training", "inference")
 
@@ -119,21 +117,3 @@ def read_outcome(path: Path, planned: PlannedStudy) -> Outcome | None:
     key = (found.way, found.family, found.setting_number, found.seed, found.options)
     wanted = (planned.way.name, planned.family, planned.setting.number, planned.seed)
     return found if key == (*wanted, planned.options) else None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=".unfinished-", delete=False
-    ) as file:
-        unfinished = Path(file.name)
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.chmod(0o644)
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise

@@ -14,13 +14,14 @@ from powerml.fingerprint import Fingerprint, require_comparable
 from powerml.listener import Listener
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters import DEFAULT_METER, Meter, make_meter
-from powerml.paper.outcomes import Outcome, outcome_of, read_outcome, write_whole
+from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
 from powerml.paper.reproduction import Reproduction, summarize
 from powerml.paper.settings import TRIALS
 from powerml.paper.ways import PlannedStudy, make_plan
 from powerml.search import optimize
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import JOURNAL
+from powerml.whole_files import write_whole
 
 __all__ = ["DEFAULT_OUT", "ReproductionListener", "reproduce"]
 
@@ -140,7 +141,9 @@ def _make(
     except StudyError as error:
         raise _cannot_go_on(out, study.name, str(error)) from error
     outcome = outcome_of(study, record)
-    write_whole(_outcome_path(out, study), outcome.model_dump_json(by_alias=True, indent=1) + "\n")
+    kept = _outcome_path(out, study)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, outcome.model_dump_json(by_alias=True, indent=1) + "\n")
     listener.study_ended(study)
     return outcome
 

@@ -128,7 +128,7 @@ def _named(unit: str) -> str:
     return "(unit unstated)" if unit == "unstated" else unit
 
 
-def draw(calibration: Calibration) -> bytes:
+def draw(calibration: Calibration) -> str:
     """Figure 1: readings against costs, with the fit and its confidence, and the residuals.
 
     The same calibration gives the same SVG to the last byte.
@@ -137,15 +137,15 @@ def draw(calibration: Calibration) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    file = io.BytesIO()
+    text = io.StringIO()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 6.4), layout="constrained")
         FigureCanvasSVG(figure)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         _draw_fit(above, calibration)
         _draw_residuals(below, calibration)
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 def _draw_fit(axes: Any, calibration: Calibration) -> None:

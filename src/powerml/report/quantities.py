@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["cycles_text", "joules_text", "number_text", "ratio_text"]
+from powerml.objective import UNFIT
+
+__all__ = ["cycles_text", "joules_text", "number_text", "objective_text", "ratio_text"]
 
 NOTHING = "-"
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -10,8 +12,13 @@ SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"
 
 
 def number_text(value: float | None) -> str:
-    """A score or an objective."""
+    """A score, or what else has no unit."""
     return NOTHING if value is None else f"{value:.3f}"
+
+
+def objective_text(value: float | None) -> str:
+    """An objective; that of a network that falls short of a least score says nothing."""
+    return NOTHING if value is None or value >= UNFIT else number_text(value)
 
 
 def ratio_text(value: float | None) -> str:

@@ -51,8 +51,7 @@ def command_of(settings: StudySettings, trials: int, jobs: int | None) -> str:
     """
     words = [
         *("powerml", "optimize", "--space", settings.family, "--data", settings.data),
-        *("--alpha", repr(settings.alpha), "--beta", repr(settings.beta)),
-        *(["--pareto"] if settings.pareto else []),
+        *(["--pareto"] if settings.pareto else _weights(settings)),
         *_limits(settings),
         *("--trials", str(trials), "--sampler", settings.sampler, "--seed", str(settings.seed)),
         *([] if jobs is None else ["--jobs", str(jobs)]),
@@ -82,6 +81,10 @@ def jobs_of(runs: Sequence[RunRecord]) -> int | None:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _weights(settings: StudySettings) -> list[str]:
+    return ["--alpha", repr(settings.alpha), "--beta", repr(settings.beta)]
 
 
 def _limits(settings: StudySettings) -> list[str]:

@@ -17,6 +17,7 @@ from powerml.records import (
     Quantity,
     TrialRecord,
 )
+from powerml.report.quantities import objective_text
 
 __all__ = [
     "comparison_lines",
@@ -134,8 +135,8 @@ def neighbours_table(record: BestRecord) -> Table:
             one.topology,
             str(one.batch_size),
             *_quantities(one),
-            _number(one.objective),
-            _origin(one),
+            objective_text(one.objective),
+            "; ".join([_origin(one), *one.broken]),
         )
     return table
 

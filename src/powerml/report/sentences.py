@@ -10,6 +10,7 @@ from powerml.records import StudySettings, TrialRecord
 __all__ = [
     "best_sentence",
     "front_sentence",
+    "limits_words",
     "named",
     "nearest_sentence",
     "nothing_sentence",
@@ -40,10 +41,11 @@ def sought_sentence(settings: StudySettings, objective: Objective) -> str:
             f"Sought: the least of {settings.alpha:g} x training cost{square} + "
             f"{settings.beta:g} x inference cost{square} - {objective.weights.gamma:g} x score"
         )
-    return said + _limits_words(settings) + "."
+    return said + limits_words(settings) + "."
 
 
-def _limits_words(settings: StudySettings) -> str:
+def limits_words(settings: StudySettings) -> str:
+    """What the best has to obey, as in ``, with a score of at least 0.97``; nothing without."""
     limits = settings.limits
     said = [
         f"a training cost of at most {limits.max_training_cost}",

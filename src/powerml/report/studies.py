@@ -13,6 +13,8 @@ from powerml.limits import RatioLimits
 from powerml.objective import Squared
 from powerml.ranking import objectives_by_machine, ranking
 from powerml.records import StudyRecord, StudySettings, TrialRecord
+from powerml.report.quantities import objective_text
+from powerml.report.sentences import limits_words
 from powerml.study import JOURNAL
 
 __all__ = ["best_lines", "no_best_line", "ranking_table", "trial_line", "trials_table"]
@@ -40,7 +42,7 @@ def trials_table(study: StudyRecord) -> Table:
     table.add_column("")
     for trial in study.trials:
         won = trial.number in winners
-        worth = [] if pareto else [_number(trial.objective)]
+        worth = [] if pareto else [objective_text(trial.objective)]
         remark = Text("front" if pareto else "best") if won else _remark(trial, limits)
         table.add_row(*_cells(trial), *worth, remark, style="bold" if won else "")
     return table
@@ -49,10 +51,11 @@ def trials_table(study: StudyRecord) -> Table:
 def _title(settings: StudySettings) -> str:
     title = f"{settings.family} on {settings.data}"
     if settings.pareto:
-        return f"{title}, the front of score, training cost and inference cost"
+        front = "the front of score, training cost and inference cost"
+        return f"{title}, {front}{limits_words(settings)}"
     weights = f"alpha {settings.alpha:g}, beta {settings.beta:g}"
     named = "" if settings.objective == Squared.name else f", {settings.objective}"
-    return f"{title}, {weights}{named}"
+    return f"{title}, {weights}{named}{limits_words(settings)}"
 
 
 def _cells(trial: TrialRecord) -> list[str]:
@@ -91,7 +94,7 @@ def trial_line(trial: TrialRecord) -> Text:
     repeated = "" if trial.repeats is None else f" (as trial {trial.repeats})"
     if trial.pruned is not None:
         return Text(f"{head}{costs}, pruned: {trial.pruned}{repeated}")
-    worth = "" if trial.objective is None else f", objective {_number(trial.objective)}"
+    worth = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
     return Text(f"{head}score {_number(trial.score)}, {costs}{worth}{repeated}")
 
 

@@ -7,7 +7,13 @@ import io
 import re
 
 from powerml.report.findings import Findings, Price, Row
-from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
+from powerml.report.quantities import (
+    cycles_text,
+    joules_text,
+    number_text,
+    objective_text,
+    ratio_text,
+)
 
 __all__ = ["csv_text", "markdown_text"]
 
@@ -139,7 +145,7 @@ def _row(row: Row, *, objective: bool) -> list[str]:
         number_text(row.score),
         ratio_text(None if row.training is None else row.training.ratio),
         ratio_text(None if row.inference is None else row.inference.ratio),
-        *([number_text(row.objective)] if objective else []),
+        *([objective_text(row.objective)] if objective else []),
         f"{outcome}: {row.remark}" if row.remark else outcome,
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from powerml.report.account import findings_of
 from powerml.report.findings import Findings
 from powerml.report.texts import csv_text, markdown_text
 from powerml.stored import read_study
+from powerml.whole_files import write_whole
 
 __all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
 
@@ -89,10 +89,7 @@ def write_report(
     text = render_report(study, format)
     target = Path(study) / REPORT if out is None else Path(out)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".report-") as folder:
-            written = Path(folder) / target.name
-            written.write_text(text, encoding="utf-8")
-            written.replace(target)
+        write_whole(target, text)
     except OSError as error:
         raise StudyError(
             f"{target} cannot be written ({error.strerror}): give another file with --out"

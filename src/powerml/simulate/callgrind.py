@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from powerml.cost import Accesses, price
-from powerml.counts import Counts, PhaseCounts
+from powerml.cost import cycles_of
+from powerml.counts import PhaseCounts
 from powerml.errors import MeasurementError, ServerError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
@@ -339,7 +339,7 @@ class _Phase:
         """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
         marks = read_marks(log)
         prices = [
-            partial(_cycles, machine, accesses)
+            partial(cycles_of, machine, accesses)
             for machine in self._machines
             for accesses in ("data", "all")
         ]
@@ -359,10 +359,6 @@ class _Phase:
             steps_total=self.shape.steps,
             parts=composed.parts,
         )
-
-
-def _cycles(machine: Machine, accesses: Accesses, counts: Counts) -> float:
-    return price(counts, machine, accesses).cycles
 
 
 def _announcement(

@@ -12,8 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from powerml.cost import ACCESSES, Accesses, check_accesses, price
-from powerml.counts import Counts, PhaseCounts
+from powerml.cost import ACCESSES, check_accesses, cycles_of
+from powerml.counts import PhaseCounts
 from powerml.errors import MeasurementError, ServerError
 from powerml.fingerprint import Fingerprint
 from powerml.loads import Load
@@ -65,7 +65,7 @@ class CallgrindLoadMeter(ValgrindMeter):
         log = self.folder / f"valgrind.{process.result().process}.log"
         marks = read_marks(log)
         log.unlink()
-        prices = [partial(_cycles, self.machine, check_accesses(name)) for name in ACCESSES]
+        prices = [partial(cycles_of, self.machine, check_accesses(name)) for name in ACCESSES]
         composed = compose_load(marks, load, plan, prices)
         return PhaseCounts(
             name=load.title,
@@ -119,7 +119,3 @@ class CallgrindLoadMeter(ValgrindMeter):
             self._left = True
             if self._server is not None:
                 self._server.close()
-
-
-def _cycles(machine: Machine, accesses: Accesses, counts: Counts) -> float:
-    return price(counts, machine, accesses).cycles

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from powerml.paper.figures import Architecture, Deviation, Result
-from powerml.paper.outcomes import write_whole
 from powerml.paper.printed import ARCHITECTURE_FIGURES
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.spread import Spread
 from powerml.report.paper.charts import charts
 from powerml.report.paper.page import page
+from powerml.whole_files import write_whole
 
 __all__ = ["Written", "write_files"]
 
@@ -34,6 +34,7 @@ class Written:
 def write_files(found: Reproduction, out: Path, command: str) -> Written:
     """Write all that a reproduction gives into its folder, each file whole or not at all."""
     texts = {**_tables(found), **charts(found), RECORD: found.to_json() + "\n"}
+    out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_whole(out / name, text)
     write_whole(out / PAGE, page(found, command))
