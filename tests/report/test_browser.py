@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser
 
 import powerml
 from powerml.limits import make_limits
 from powerml.records import TrialRecord
 from tests.builders import make_failed_trial, make_trial
+from tests.report.browser import PHONE, SCHEMES, SMALL_PHONE, WIDE, Opened, needs_chromium
 from tests.studies import make_trials, save_study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = needs_chromium
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
-)
-
-WIDE = ViewportSize(width=1280, height=900)
-PHONE = ViewportSize(width=390, height=844)
-SMALL_PHONE = ViewportSize(width=320, height=640)
-SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 HOSTILE = "</script><script>document.title = 'taken'</script><b>&amp;</b>"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # In a container root has no sandbox to put the browser in; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Opened:
-    """A page that was opened, with all that it asked for and complained of."""
+class Report(Opened):
+    """The report of a study."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page: Page = browser.new_context(**context).new_page()
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(path.as_uri())
+        super().__init__(browser, path, **context)
         self.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 3")
 
     def drawn(self, plot: str) -> int:
@@ -58,10 +35,6 @@ class Opened:
     def column(self, place: int) -> list[str]:
         """Texts of one column of the table of trials."""
         return self.page.locator(f"#trials tbody td:nth-child({place})").all_inner_texts()
-
-    def overflow(self) -> int:
-        """By how many pixels the page is wider than the window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
 def write(folder: Path, trials: Sequence[TrialRecord] | None = None, **settings: Any) -> Path:
@@ -74,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_plots_are_drawn_and_nothing_is_fetched(chromium: Browser, report: Path) -> None:
-    opened = Opened(chromium, report, viewport=WIDE)
+    opened = Report(chromium, report, viewport=WIDE)
     # Four of five trials have costs, three of them a score; five have a place in the search.
     assert opened.drawn("plot-training") == 4
     assert opened.drawn("plot-inference") == 4
@@ -86,7 +59,7 @@ def test_the_plots_are_drawn_and_nothing_is_fetched(chromium: Browser, report: P
 def test_a_heading_sorts_both_ways_with_what_is_missing_last(
     chromium: Browser, report: Path
 ) -> None:
-    opened = Opened(chromium, report, viewport=WIDE)
+    opened = Report(chromium, report, viewport=WIDE)
     assert opened.column(1) == ["1", "2", "3", "4", "5"]
     heading = opened.page.get_by_role("columnheader", name="score")
     heading.get_by_role("button").click()
@@ -102,7 +75,7 @@ def test_a_heading_sorts_both_ways_with_what_is_missing_last(
 def test_pointing_at_a_trial_names_its_topology_in_both_panels(
     chromium: Browser, report: Path
 ) -> None:
-    page = Opened(chromium, report, viewport=WIDE).page
+    page = Report(chromium, report, viewport=WIDE).page
     page.locator("#plot-training .scatterlayer .trace:last-child .point").hover(force=True)
     for plot in ("plot-training", "plot-inference"):
         shown = page.locator(f"#{plot} .hoverlayer .hovertext")
@@ -113,7 +86,7 @@ def test_pointing_at_a_trial_names_its_topology_in_both_panels(
 def test_the_page_fits_its_window_and_follows_the_colour_scheme(
     chromium: Browser, report: Path
 ) -> None:
-    opened = Opened(chromium, report, viewport=WIDE, color_scheme="light")
+    opened = Report(chromium, report, viewport=WIDE, color_scheme="light")
     inks = set()
     for scheme in SCHEMES:
         opened.page.emulate_media(color_scheme=scheme)
@@ -127,7 +100,7 @@ def test_the_page_fits_its_window_and_follows_the_colour_scheme(
 
 
 def test_the_page_prints(chromium: Browser, report: Path) -> None:
-    opened = Opened(chromium, report, viewport=WIDE, color_scheme="dark")
+    opened = Report(chromium, report, viewport=WIDE, color_scheme="dark")
     assert opened.page.pdf(format="A4").startswith(b"%PDF")
     assert opened.complaints == []
 
@@ -150,7 +123,7 @@ def test_a_study_of_any_kind_is_drawn_without_a_complaint(
     trials: Sequence[TrialRecord] | None,
     settings: dict[str, Any],
 ) -> None:
-    opened = Opened(chromium, write(tmp_path, trials, **settings), viewport=PHONE)
+    opened = Report(chromium, write(tmp_path, trials, **settings), viewport=PHONE)
     assert opened.complaints == []
     assert opened.overflow() <= 0
     times = 3 if "pareto" in settings else 1
