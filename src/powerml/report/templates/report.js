@@ -197,7 +197,8 @@
       shapes.push({ ...level, ...dashed, y0: study.leastScore, y1: study.leastScore });
       annotations.push({
         ...said, text: "least score", x: 1, xref: "paper", xanchor: "right",
-        y: study.leastScore, yref: "y", yanchor: "bottom",
+        // Below the line: the front of a search that found something is above it.
+        y: study.leastScore, yref: "y", yanchor: "top",
       });
     }
     return [
