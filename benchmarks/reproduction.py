@@ -9,7 +9,7 @@ The studies themselves are made by `powerml reproduce`.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from powerml.paper.checks import Check, Convergence, Saving
@@ -18,18 +18,27 @@ from powerml.paper.records import RecordedStudy, RecordedTrial, recorded_studies
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.settings import FAMILIES, SETTINGS
 from powerml.paper.spread import Spread
+from powerml.report.paper.files import RECORD
 from powerml.report.paper.page import recorded_rows
 
 
 def main() -> None:
     """Print what was asked for."""
-    verb, *arguments = sys.argv[1:]
-    if verb == "records":
+    parser = argparse.ArgumentParser(description="The paper's records, and a reproduction.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("records", help="what the records say under eq. 2.6")
+    verbs.add_parser("known", help="what accurate topologies cost, and what eq. 2.6 prefers")
+    checks = verbs.add_parser("checks", help="what powerml reproduce has come to")
+    checks.add_argument("out", type=Path, help="the folder of the reproduction")
+    chosen = parser.parse_args()
+    if chosen.verb == "records":
         print_records()
-    elif verb == "known":
+    elif chosen.verb == "known":
         print_known()
+    elif not (chosen.out / RECORD).is_file():
+        parser.error(f"{chosen.out} holds no {RECORD}: powerml reproduce --out writes it")
     else:
-        print_checks(Path(arguments[0]))
+        print_checks(chosen.out)
 
 
 def print_records() -> None:
@@ -95,9 +104,7 @@ def print_known() -> None:
 
 def print_checks(out: Path) -> None:
     """What was to be reached, put right."""
-    found = Reproduction.model_validate_json(
-        (out / "reproduction.json").read_text(encoding="utf-8")
-    )
+    found = Reproduction.model_validate_json((out / RECORD).read_text(encoding="utf-8"))
     print("| family | setting | | measured: median (lowest to highest) | required | possible | |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     checks: list[Check] = [*found.convergences, *found.savings]

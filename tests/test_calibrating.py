@@ -23,6 +23,7 @@ from tests.builders import make_calibration_record, make_fingerprint, make_load_
 from tests.doubles import FormulaMeter, Run
 
 TOPOLOGY = "dffr:layers=2,width=16"
+READINGS = "load,reading,unit\n0,5.1,J\n1,20,J\n2,33,J\n3,46,J\n4,62,J\n"
 
 
 class FormulaLoadMeter:
@@ -186,11 +187,33 @@ def test_readings_that_cannot_be_used_are_refused(
     assert not (tmp_path / "powerml-calibration.json").exists()
 
 
+@pytest.mark.parametrize(("held", "out"), [("mine.csv", "mine.csv"), ("mine.svg", "mine.json")])
+def test_readings_are_never_written_over(
+    run: Run, tmp_path: Path, recorded: str, held: str, out: str
+) -> None:
+    (tmp_path / held).write_text(READINGS, encoding="utf-8")
+    code, _, err = run("calibrate", "--readings", held, "--out", out, "--meter", recorded)
+    assert code == 2
+    assert f"nothing can be written to '{held}': it holds the readings" in err
+    assert (tmp_path / held).read_text(encoding="utf-8") == READINGS
+
+
+def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
+    run: Run, tmp_path: Path, recorded: str
+) -> None:
+    (tmp_path / "mine.csv").write_text(READINGS, encoding="utf-8")
+    command = ["calibrate", "--readings", "mine.csv", "--meter", recorded]
+    assert "costs are those of xeon-x5650, as no machine was named" in run(*command)[1]
+    assert "no machine was named" not in run(*command, "--machine", "xeon-x5650")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["--readings", "none.csv"], "none.csv cannot be read"),
-        (["--out", "none/c.json"], "nothing can be written to none/c.json"),
+        (["--out", "none/c.json"], "nothing can be written to 'none/c.json'"),
+        (["--out", "."], "nothing can be written to '.'"),
+        (["--out", "c.svg"], "it would be the figure's file: give one that ends in .json"),
         (["--fidelity", "predicted"], "loads are not predicted"),
         (["--fidelity", "roughly"], "unknown fidelity 'roughly'"),
         (["--meter", "cachegrind"], "unknown meter of loads 'cachegrind'"),
@@ -244,7 +267,8 @@ def test_measure_applies_a_calibration(run: Run, machine: Machine, tmp_path: Pat
     command = ["measure", TOPOLOGY, "--meter", "replay:record.json", "--calibration"]
     code, out, _ = run(*command, "c.json")
     assert code == 0
-    assert "meter reading (unstated, calibrated)" in out
+    assert "calibrated reading (unit unstated)" in out
+    assert f"±{calibration.fit.per_cycle_high / calibration.fit.per_cycle - 1:.0%}" in out
     assert "costs below those of the metered loads" in out
     code, out, _ = run(*command, "c.json", "--json")
     cost = json.loads(out)["phases"][0]["costs"][machine.name]

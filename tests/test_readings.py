@@ -68,12 +68,20 @@ def test_the_template_filled_in_is_read(tmp_path: Path) -> None:
         (HEADER + "0,1,\x1b[31mJ\n", "cannot be used"),
         (HEADER + "0,,J\n", "f holds no reading: fill the column reading in"),
         ("load,rows_a,reading,unit\n0,100,1,J\n", "rows_a is '100', but load 0 is 200x8000"),
+        ("load,reading,unit,reading\n0,1,J,2\n", "f cannot be used: the column 'reading' is there"),
+        (HEADER + f'0,"{"1" * 200_000}",J\n', "f cannot be used: line 2: field larger than"),
+        (HEADER + '0,1,J,"two\nlines"\n0,2,J\n', "f, line 4: load 0 is there twice"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(text: str, reason: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_readings(text, "f")
     assert reason in str(refused.value)
+
+
+def test_other_columns_may_hold_anything() -> None:
+    text = 'load,reading,unit,note,,\n0,5.1,J,"two\nlines",,\n1,20,J,"a\x85b\u2028c"\n'
+    assert parse_readings(text, "f").by_load == {"0": 5.1, "1": 20.0}
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(max_size=200))
+@given(st.text(max_size=200) | st.text('",\n\r\x85# 01aJ', max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for given_text in (text, HEADER + text, HEADER + f"0,{text},J"):
         try:

@@ -84,8 +84,8 @@ def test_a_study_of_the_time_before_there_were_choices_can_be_read(folder: Path)
     ("content", "told"),
     [
         (None, "there is no study in .*: give the folder that holds study.journal"),
-        ("this is no journal\n", "was not written by this version of powerML"),
-        ("", "was not written by this version of powerML"),
+        ("this is no journal\n", "is damaged, or not of this version of powerML"),
+        ("", "is damaged, or not of this version of powerML"),
     ],
 )
 def test_what_is_no_study_is_refused(tmp_path: Path, content: str | None, told: str) -> None:

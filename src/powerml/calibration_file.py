@@ -10,7 +10,7 @@ from powerml.calibration import Calibration
 from powerml.errors import CalibrationError
 from powerml.whole_files import write_whole
 
-__all__ = ["check_target", "load_calibration", "save_calibration"]
+__all__ = ["figure_beside", "load_calibration", "save_calibration"]
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -37,15 +37,28 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     write_whole(path, calibration.to_json() + "\n")
 
 
-def check_target(path: Path) -> None:
-    """Check, before anything takes long, that a file can be written there.
+def figure_beside(path: Path, readings: Path | None) -> Path:
+    """Where the figure of a calibration goes that is written to a path.
+
+    Checked before anything takes long.
 
     Raises
     ------
     CalibrationError
-        Its folder is not there, or it is a folder itself.
+        One of the two cannot be written, or is the file of the readings.
     """
-    if not path.parent.is_dir() or path.is_dir():
-        raise CalibrationError(
-            f"nothing can be written to {path}: give a file in a folder that is there"
-        )
+    if not path.name or path.is_dir() or not path.parent.is_dir():
+        raise _no_target(path, "give a file in a folder that is there")
+    figure = path.with_suffix(".svg")
+    if path.suffix == figure.suffix:
+        raise _no_target(path, "it would be the figure's file: give one that ends in .json")
+    for target in (path, figure):
+        if target.is_dir():
+            raise _no_target(target, "it is a folder: give another --out")
+        if readings is not None and target.exists() and target.samefile(readings):
+            raise _no_target(target, "it holds the readings: give another --out")
+    return figure
+
+
+def _no_target(path: Path, reason: str) -> CalibrationError:
+    return CalibrationError(f"nothing can be written to {str(path)!r}: {reason}")

@@ -6,6 +6,7 @@ while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from types import FrameType
@@ -65,8 +66,15 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        sys.exit(_complain(f"{error}: free space or give another folder", 1))
+        sys.exit(_complain(_told(error), 1))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    where = "" if error.filename is None else f"{error.filename}: "
+    advice = "free space" if error.errno == errno.ENOSPC else "give a place that can be used"
+    return f"{where}{reason}: {advice}"
 
 
 def _complain(message: str, exit_code: int) -> int:

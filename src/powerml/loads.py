@@ -8,6 +8,7 @@ them: ``A.dot(B)`` in numpy, in 64-bit integers. Shapes, recorded costs and read
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,6 +17,7 @@ from itertools import zip_longest
 __all__ = ["READINGS_2018", "Load", "load_names", "synthetic_loads", "table_rows"]
 
 READINGS_2018 = "synthetic_loads_2018.csv"
+LONGEST_NAME = 32  # of what a message quotes
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,37 @@ def load_names() -> list[str]:
 
 
 def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV with its line numbers, by the names of the columns.
+    """Rows of a CSV with the numbers of the lines they begin on, by the names of the columns.
 
     Lines that are empty or begin with # are left out. What is missing at the end of a row is empty.
+
+    Raises
+    ------
+    ValueError
+        A column is there twice, or a cell is longer than `csv` takes.
     """
     lines = [
         (number, line)
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, line in enumerate(io.StringIO(text, newline=None), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
-    if not cells:
+    reader = csv.reader(line for _, line in lines)
+    rows: list[tuple[int, list[str]]] = []
+    read = 0
+    try:
+        for row in reader:
+            # A row goes on over several lines where a quoted cell does.
+            rows.append((lines[read][0], [cell.strip() for cell in row]))
+            read = reader.line_num
+    except csv.Error as error:
+        raise ValueError(f"line {lines[read][0]}: {error}") from error
+    if not rows:
         return []
+    _, columns = rows[0]
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ValueError(f"the column {column[:LONGEST_NAME]!r} is there twice")
     return [
-        (number, dict(zip_longest(cells[0], row[: len(cells[0])], fillvalue="")))
-        for (number, _), row in zip(lines[1:], cells[1:], strict=True)
+        (number, dict(zip_longest(columns, cells[: len(columns)], fillvalue="")))
+        for number, cells in rows[1:]
     ]

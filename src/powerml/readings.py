@@ -27,7 +27,8 @@ TEMPLATE = """\
 #   python -c "{run}"
 # Repeat a short load until the meter is steady. Write in `reading` the energy of one run above
 # what the machine takes when idle (power above idle x seconds), and its unit in every row. Loads
-# that you did not measure may stay empty; at least four are needed.
+# that you did not measure may stay empty; at least four are needed. The costs are those of the
+# machine that --machine names, or --machine-file describes: give the one that you metered.
 """
 RUN = "import numpy as np; np.array([[1] * INNER] * ROWS_A).dot(np.array([[2] * COLS_B] * INNER))"
 
@@ -75,7 +76,10 @@ def parse_readings(text: str, source: str) -> Readings:
     UnknownNameError
         A load is not known.
     """
-    rows = table_rows(text)
+    try:
+        rows = table_rows(text)
+    except ValueError as error:
+        raise CalibrationError(f"{source} cannot be used: {error}; {SEE_TEMPLATE}") from error
     if not rows:
         raise CalibrationError(f"{source} holds no readings: {SEE_TEMPLATE}")
     missing = [column for column in COLUMNS if column not in rows[0][1]]

@@ -17,7 +17,9 @@ from powerml.measurement import Measurement
 from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.structure import layers_of, parameter_count
 from powerml.study import (
+    BEST,
     JOURNAL,
+    LOCK,
     SETTINGS,
     STUDY_NAME,
     drop_unfinished_line,
@@ -75,12 +77,20 @@ def read_study(folder: Path) -> StoredStudy:
             )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(
-            f"{journal} was not written by this version of powerML: give another study"
+            f"{journal} is damaged, or not of this version of powerML: give another study"
         ) from error
     except OSError as error:
         raise StudyError(
             f"{journal} cannot be read ({error.strerror}): give another study"
         ) from error
+
+
+def is_of_study(path: Path, folder: Path) -> bool:
+    """Whether a path is that of a file that a study consists of, and not of a report on it."""
+    place, home = path.resolve(), folder.resolve()
+    if home / BEST in (place, *place.parents):
+        return True
+    return place.parent == home and (place.name == LOCK or place.name.startswith(JOURNAL))
 
 
 def _sized(trial: TrialRecord) -> TrialRecord:

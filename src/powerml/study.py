@@ -33,6 +33,7 @@ from powerml.samplers.trials import FRONT, QUANTITIES, quantities
 __all__ = [
     "BEST",
     "JOURNAL",
+    "LOCK",
     "SETTINGS",
     "STUDY_NAME",
     "Study",
@@ -85,7 +86,8 @@ class Study:
             self._recover()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StudyError(
-                f"{self._journal} was not written by this version of powerML: give another --study"
+                f"{self._journal} is damaged, or not of this version of powerML: "
+                "give another --study"
             ) from error
 
     def _adopt(self, settings: StudySettings) -> None:

@@ -12,7 +12,20 @@ UNFINISHED = ".unfinished-"  # how names begin of what a killed writer has left
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside the place and move there; raises ``OSError``. The folder has to be there."""
+    """Write beside the place and move there. The folder has to be there.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the error names `path`.
+    """
+    try:
+        _write_whole(path, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(path: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="", dir=path.parent, prefix=UNFINISHED, delete=False
     ) as file:

@@ -109,3 +109,11 @@ def test_what_cannot_be_read_is_made_again_from_the_study(
     again = FormulaMeter(machine)
     assert _reproduce(out, again).results == found.results
     assert again.measured == []
+
+
+def test_advice_is_of_options_that_there_are(tmp_path: Path, machine: Machine) -> None:
+    journal = tmp_path / "studies" / "paper-dffr-3-seed0" / "study.journal"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("no journal\n", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"give another --out$"):
+        _reproduce(tmp_path, FormulaMeter(machine), setting=(3,), trials=2)

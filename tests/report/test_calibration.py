@@ -37,6 +37,15 @@ def test_without_records_there_is_nothing_to_compare() -> None:
     assert "recorded" not in text
 
 
+def test_a_poor_fit_is_said_to_be_one() -> None:
+    calibration = make_calibration_record()
+    fit = calibration.fit
+    assert not any("poorly" in line.plain for line in calibration_lines(calibration))
+    wide = fit.model_copy(update={"per_cycle_high": 1.5 * fit.per_cycle})
+    lines = calibration_lines(calibration.model_copy(update={"fit": wide}))
+    assert lines[-1].plain.endswith("poorly: what is calibrated may be 50% off")
+
+
 def test_the_lines_say_how_sure_the_fit_is() -> None:
     calibration = make_calibration_record(unit="J")
     text = shown(*calibration_lines(calibration))

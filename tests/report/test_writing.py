@@ -162,5 +162,14 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(study: Path) 
         powerml.write_report(study, study / "nowhere" / "r.html")
 
 
+@pytest.mark.parametrize("name", ["study.journal", ".lock", "best", "best/trial.json"])
+def test_a_report_never_replaces_what_a_study_consists_of(study: Path, name: str) -> None:
+    journal = (study / "study.journal").read_bytes()
+    with pytest.raises(StudyError, match="is part of the study: give another file"):
+        powerml.write_report(study, study / "." / name, "csv")
+    assert (study / "study.journal").read_bytes() == journal
+    assert powerml.write_report(study, study / "report.md", "markdown").is_file()
+
+
 def test_settings_that_the_page_shows_are_the_studys_own() -> None:
     assert findings_of(make_stored()).settings == make_settings()

@@ -56,19 +56,19 @@ def calibrate(
 
     Example: powerml calibrate
 
-    Example: powerml calibrate --template > mine.csv; powerml calibrate --readings mine.csv
+    Example: powerml calibrate --template > mine.csv
+
+    Example: powerml calibrate --readings mine.csv --machine epyc-7601
     """
     import powerml
-    from powerml.calibration_file import check_target, save_calibration
+    from powerml.calibration_file import figure_beside, save_calibration
     from powerml.readings import readings_template
     from powerml.whole_files import write_whole
 
     if template:
         typer.echo(readings_template(), nl=False)
         return
-    figure = out.with_suffix(".svg")
-    for path in (out, figure):
-        check_target(path)
+    figure = figure_beside(out, readings)
     with loads_progress(kept=cache) as (notify, advance):
         calibration = powerml.calibrate(
             readings,
@@ -90,5 +90,10 @@ def calibrate(
         typer.echo(calibration.to_json())
         return
     print_result(calibration_table(calibration), *calibration_lines(calibration))
+    if readings is not None and machine is None and machine_file is None:
+        typer.echo(
+            f"costs are those of {calibration.machine}, as no machine was named: "
+            "if another was metered, give it with --machine or --machine-file"
+        )
     typer.echo(f"written to {out}, the figure to {figure}")
     typer.echo(f"to apply it: powerml measure TOPOLOGY --calibration {out}")

@@ -165,4 +165,7 @@ def _require_comparable(out: Path, outcomes: Collection[Outcome]) -> None:
 
 
 def _cannot_go_on(out: Path, name: str, reason: str) -> StudyError:
-    return StudyError(f"{name} in {out}: {reason}; for a reproduction anew give another --out")
+    # What is said of a study speaks of the command that makes one.
+    told = reason.replace("another --study", "another --out")
+    anew = "" if "--out" in told else "; for a reproduction anew give another --out"
+    return StudyError(f"{name} in {out}: {told}{anew}")

@@ -60,8 +60,10 @@ def _calibrated_row(
     """What a power meter would read for each phase on the machine that was calibrated."""
     values = [phase.costs[calibration.machine].calibrated_value for phase in measurement.phases]
     on = "" if calibration.machine == measurement.machines[0] else f" on {calibration.machine}"
-    label = Text(f"meter reading{on} ({calibration.unit}, calibrated)")
-    return label, ["-" if value is None else f"{value:.3g}" for value in values]
+    unit = "unit unstated" if calibration.unit == "unstated" else calibration.unit
+    label = Text(f"calibrated reading{on} ({unit})")
+    uncertain = f"±{calibration.per_cycle_high / calibration.per_cycle - 1:.0%}"
+    return label, ["-" if value is None else f"{value:.3g} {uncertain}" for value in values]
 
 
 def _title(workload: Workload | ModelWorkload) -> str:

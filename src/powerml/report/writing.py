@@ -10,7 +10,7 @@ from powerml.errors import StudyError, UnknownNameError
 from powerml.report.account import findings_of
 from powerml.report.findings import Findings
 from powerml.report.texts import csv_text, markdown_text
-from powerml.stored import read_study
+from powerml.stored import is_of_study, read_study
 from powerml.whole_files import write_whole
 
 __all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
@@ -82,12 +82,14 @@ def write_report(
     Raises
     ------
     StudyError
-        There is no study in the folder, or the file cannot be written.
+        There is no study in the folder, or the file cannot be written or is one of the study's.
     UnknownNameError
         There is no such format.
     """
     text = render_report(study, format)
     target = Path(study) / REPORT if out is None else Path(out)
+    if is_of_study(target, Path(study)):
+        raise StudyError(f"{target} is part of the study: give another file with --out")
     try:
         write_whole(target, text)
     except OSError as error:

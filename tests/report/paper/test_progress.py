@@ -34,13 +34,16 @@ def test_lines_say_which_study_and_how_many_there_are() -> None:
         progress.reproduction_opened(Path("out"), studies[:2], studies[2:])
         progress.study_begun(studies[2])
         progress.study_opened(Path("out"), 4, 10)
-        progress.stage("training")
+        progress.stage("starting the simulator")
         for number in (5, 6):
             progress.trial_ended(make_trial(number=number))
+            progress.stage("training")
         progress.study_ended(studies[2])
     said = out.getvalue().splitlines()
     assert said[0] == "reproduction in out: 2 of 6 studies are there"
     assert said[1] == "study 3 of 6: right-dffr-1-seed0"
-    assert said[2].startswith("  trial 5: dffr:layers=2,width=16")
-    assert said[4].startswith("right-dffr-1-seed0 is finished; 0:0")
+    assert said[2] == "  starting the simulator"
+    assert said[3].startswith("  trial 5: dffr:layers=2,width=16")
+    assert said[4].startswith("  trial 6: ")
+    assert said[5].startswith("right-dffr-1-seed0 is finished; 0:0")
     assert (progress.finished, progress.studies) == (3, 6)

@@ -16,7 +16,7 @@ from powerml.report.paper.charts import charts
 from powerml.report.paper.page import page
 from powerml.whole_files import write_whole
 
-__all__ = ["Written", "write_files"]
+__all__ = ["RECORD", "Written", "write_files"]
 
 PAGE, RECORD = "reproduction.html", "reproduction.json"
 

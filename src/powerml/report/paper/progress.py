@@ -112,9 +112,11 @@ class ReproductionProgress(ReproductionListener):
             self._progress.update(self._task, advance=finished_trials)
 
     def stage(self, message: str) -> None:
-        """Show what is running."""
+        """Show what is running; without a bar only until the first trial, which takes longest."""
         named = "" if self._study is None else f"{self._study.name}: "
         self._progress.update(self._task, description=f"{named}{message}")
+        if self._starting and not self._console.is_terminal:
+            self._line(f"  {message}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Move the bar on and leave a line."""
