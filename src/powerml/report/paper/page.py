@@ -113,8 +113,10 @@ def headline(found: Reproduction) -> str:
             met = sum(one.met for one in of_phase)
             said += (
                 f" They save at least {wanted} of the median {phase} cost of accurate topologies "
-                f"in {met} of {len(of_phase)} studies whose weights ask for it."
+                f"in {met} of {len(of_phase)} studies whose weights ask for it"
             )
+            beyond = sum(one.possible < one.required for one in of_phase)
+            said += f"; no accurate topology that is known does in {beyond}." if beyond else "."
     return said
 
 
