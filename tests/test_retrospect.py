@@ -17,6 +17,9 @@ from tests.searches import best_of, search
 TRIALS = 12
 
 
+pytestmark = pytest.mark.xdist_group("retrospect")
+
+
 @pytest.fixture(scope="module")
 def front(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> powerml.StudyRecord:
     """A Pareto study: next to nothing is pruned in it."""

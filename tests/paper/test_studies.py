@@ -15,6 +15,9 @@ from powerml.paper.studies import ReproductionListener
 from powerml.paper.ways import PlannedStudy
 from tests.doubles import FormulaMeter
 
+# What several tests share is made once, and not in every process.
+pytestmark = pytest.mark.xdist_group("reproduction")
+
 NAMES = {f"{way}-dffr-{setting}-seed0" for way in ("paper", "right", "bare") for setting in (1, 3)}
 
 

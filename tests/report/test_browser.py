@@ -16,7 +16,7 @@ from tests.builders import make_failed_trial, make_trial
 from tests.report.browser import PHONE, SCHEMES, SMALL_PHONE, WIDE, Opened, needs_chromium
 from tests.studies import make_trials, save_study
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
 
 HOSTILE = "</script><script>document.title = 'taken'</script><b>&amp;</b>"
 

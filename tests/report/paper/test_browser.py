@@ -12,7 +12,7 @@ from powerml.report.paper.files import write_files
 from tests.paper.outcomes import make_reproduction
 from tests.report.browser import PHONE, SCHEMES, SMALL_PHONE, WIDE, Opened, needs_chromium
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from powerml.paper.ways import make_plan
 from powerml.report.paper.charts import LEGEND, charts, for_page
 from tests.paper.outcomes import make_reproduction
 
+pytestmark = pytest.mark.xdist_group("charts")
+
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, str]:
