@@ -198,6 +198,14 @@ def test_readings_are_never_written_over(
     assert (tmp_path / held).read_text(encoding="utf-8") == READINGS
 
 
+def test_readings_that_are_not_there_are_named_whatever_is_written_over(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "powerml-calibration.json").write_text("{}", encoding="utf-8")
+    code, _, err = run("calibrate", "--readings", "none.csv")
+    assert (code, "none.csv cannot be read" in err) == (2, True)
+
+
 def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
     run: Run, tmp_path: Path, recorded: str
 ) -> None:

@@ -55,7 +55,7 @@ def figure_beside(path: Path, readings: Path | None) -> Path:
     for target in (path, figure):
         if target.is_dir():
             raise _no_target(target, "it is a folder: give another --out")
-        if readings is not None and target.exists() and target.samefile(readings):
+        if readings is not None and target.resolve() == readings.resolve():
             raise _no_target(target, "it holds the readings: give another --out")
     return figure
 

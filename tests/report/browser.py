@@ -33,6 +33,18 @@ class Opened:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(path.as_uri())
 
+    def colours(self, selector: str, style: str) -> set[str]:
+        """What colours an element has in the two schemes; the page has to fit every window."""
+        found = set()
+        for scheme in SCHEMES:
+            self.page.emulate_media(color_scheme=scheme)
+            for viewport in (WIDE, PHONE, SMALL_PHONE):
+                self.page.set_viewport_size(viewport)
+                assert self.overflow() <= 0, (scheme, viewport)
+            shown = self.page.locator(selector)
+            found.add(shown.evaluate("(node, style) => getComputedStyle(node)[style]", style))
+        return found
+
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
