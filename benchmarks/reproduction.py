@@ -114,6 +114,7 @@ def print_checks(out: Path) -> None:
             f"| {one.family} | {one.setting} | {what} | {_range(measured)} | {one.required:g} "
             f"| {possible} | {'met' if one.met else 'not met'} |"
         )
+    print(f"\nthe studies took {found.seconds / 60:.0f} minutes, one after another")
 
 
 def _of(one: Check) -> tuple[str, Spread, str]:
