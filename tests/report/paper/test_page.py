@@ -6,9 +6,10 @@ import csv
 from html.parser import HTMLParser
 from pathlib import Path
 
+from powerml.paper.spread import spread
 from powerml.paper.ways import make_plan
 from powerml.report.paper.files import write_files
-from powerml.report.paper.page import headline, page, recorded_rows
+from powerml.report.paper.page import headline, page, recorded_rows, share_text
 from powerml.report.paper.tables import check_lines, parts
 from tests.paper.outcomes import make_evaluated, make_reproduction
 from tests.report.rendered import shown
@@ -114,3 +115,7 @@ def test_what_is_missed_is_named() -> None:
     found = make_reproduction(make_plan((3,), ("dffr",), (), seeds=1), test_score=0.9)
     assert "0 of 1 converge" in check_lines(found)[0].plain
     assert "not dffr 3" in check_lines(found)[0].plain
+
+
+def test_nothing_is_saved_or_lost_where_a_share_is_rounded_to_nothing() -> None:
+    assert share_text(spread([-0.0003, -0.001, 0.9], "high")) == "0.0 % (0 to 90)"

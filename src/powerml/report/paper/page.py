@@ -133,7 +133,7 @@ def named(setting: Setting | Preference) -> str:
 
 def percent(value: float) -> str:
     """A part as a percentage."""
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:z.1f} %"
 
 
 def spread_text(value: Spread, digits: int = 3) -> str:
@@ -153,7 +153,7 @@ def share_text(value: Spread) -> str:
     text = percent(value.median)
     if value.seeds == 1 or value.low is None or value.high is None:
         return text
-    return f"{text} ({100 * value.low:.0f} to {100 * value.high:.0f})"
+    return f"{text} ({100 * value.low:z.0f} to {100 * value.high:z.0f})"
 
 
 @dataclass(frozen=True)
