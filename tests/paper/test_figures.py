@@ -13,6 +13,7 @@ from powerml.paper.known import known
 from powerml.paper.outcomes import Outcome
 from powerml.paper.preference import preferences
 from powerml.paper.ways import PlannedStudy, make_plan
+from powerml.report.paper.page import verdict
 from tests.paper.outcomes import make_evaluated, make_outcome
 
 
@@ -114,5 +115,22 @@ def test_the_objective_is_told_from_the_search() -> None:
         trials = [make_evaluated(score=0.7, objective=objective)]
         (one,) = preferences([make_outcome(_studies("bare", 2, 1)[0], trials=trials)])
         assert one.is_the_objectives is blamed
+        assert one.is_the_searches is not blamed
     accurate = [make_evaluated(score=0.97)]
     assert preferences([make_outcome(_studies("bare", 2, 1)[0], trials=accurate)]) == []
+
+
+def test_where_some_seeds_are_the_objectives_and_some_the_searches_neither_is_blamed_alone() -> (
+    None
+):
+    best = known().families["dffr"].at(2).best_accurate.objective
+    objectives = (best - 0.2, best - 0.1, best + 0.1)
+    outcomes = [
+        make_outcome(study, trials=[make_evaluated(score=0.7, objective=objective)])
+        for study, objective in zip(_studies("bare", 2), objectives, strict=True)
+    ]
+    (one,) = preferences(outcomes)
+    assert (one.inaccurate, one.preferred) == (3, 2)
+    assert not one.is_the_objectives
+    assert not one.is_the_searches
+    assert "2 of them with a network that is preferred" in verdict(one)

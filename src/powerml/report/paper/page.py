@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powerml.paper.checks import Saving
 from powerml.paper.figures import Architecture
@@ -17,6 +18,9 @@ from powerml.paper.settings import BASELINE, CONVERGED_SCORE, SETTINGS, Setting
 from powerml.paper.spread import Spread
 from powerml.paper.ways import WAYS
 from powerml.report.paper.charts import LEGEND, charts, for_page
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 __all__ = ["Recorded", "page", "recorded_rows"]
 
@@ -74,6 +78,7 @@ def page(found: Reproduction, command: str) -> str:
         "spread": spread_text,
         "share": share_text,
         "named": named,
+        "verdict": verdict,
     }
     drawn = {
         # It is our own drawing: nothing untrusted is in it.
@@ -115,7 +120,7 @@ def headline(found: Reproduction) -> str:
                 f" They save at least {wanted} of the median {phase} cost of accurate topologies "
                 f"in {met} of {len(of_phase)} studies whose weights ask for it"
             )
-            beyond = sum(one.possible < one.required for one in of_phase)
+            beyond = sum(one.cheapest_known < one.required for one in of_phase)
             said += f"; no accurate topology that is known does in {beyond}." if beyond else "."
     return said
 
@@ -156,6 +161,30 @@ def share_text(value: Spread) -> str:
     return f"{text} ({100 * value.low:z.0f} to {100 * value.high:z.0f})"
 
 
+def verdict(one: Preference) -> Markup:
+    """Whether the objective or the search is why accurate networks were not found."""
+    from markupsafe import Markup
+
+    margin = one.accurate.objective - (one.found.objective or 0)
+    seeds = f"{one.inaccurate} of {one.seeds} seeds end inaccurate"
+    if one.is_the_objectives:
+        kind, cause = "good", "The objective:"
+        why = f"it prefers the inaccurate network by {number(margin)}"
+        why += f" ({seeds}, each preferred)" if one.seeds > 1 else ""
+    elif one.is_the_searches:
+        kind, cause = "bad", "The search:"
+        why = f"an accurate topology is known that is better by {number(-margin)}"
+        why += f" ({seeds})" if one.seeds > 1 else ""
+    else:
+        kind, cause = "bad", "The objective and the search:"
+        why = (
+            f"{seeds}, {one.preferred} of them with a network that is preferred to every accurate "
+            f"one that is known; of the other {one.inaccurate - one.preferred} an accurate one is "
+            "better"
+        )
+    return Markup('<span class="{}">{}</span> {}.').format(kind, cause, why)
+
+
 @dataclass(frozen=True)
 class ArchitectureTable:
     """Figure 4 or 5: printed parameters, and what each way found, a text for each."""
@@ -186,9 +215,12 @@ def _architecture_row(
     rows: Sequence[Architecture], number: int
 ) -> tuple[Setting, dict[str, int], dict[str, list[str]]]:
     mine = [row for row in rows if row.setting == number]
+    counts = {
+        way.name: Counter(_parameters(row) for row in mine if row.way == way.name) for way in WAYS
+    }
     texts = {
-        way.name: list(dict.fromkeys(_parameters(row) for row in mine if row.way == way.name))
-        for way in WAYS
+        way: [text if count == 1 else f"{text} (x{count})" for text, count in found.items()]
+        for way, found in counts.items()
     }
     return SETTINGS[number - 1], mine[0].printed, texts
 
