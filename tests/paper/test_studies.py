@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from powerml.errors import StudyError
 from powerml.machines import Machine
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.studies import ReproductionListener
-from powerml.paper.ways import PlannedStudy
+from powerml.paper.ways import PlannedStudy, make_plan
 from tests.doubles import FormulaMeter
+from tests.paper.outcomes import make_outcome
 
 # What several tests share is made once, and not in every process.
 pytestmark = pytest.mark.xdist_group("reproduction")
@@ -102,16 +105,38 @@ def test_studies_that_were_not_counted_alike_are_not_put_side_by_side(
         path.write_text(kept, encoding="utf-8")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "\x00", '{"schema": "powerml.outcome/9"}'])
+def _damaged(**fields: Any) -> str:
+    outcome = make_outcome(make_plan((1,), ("dffr",), (), 1, 2).studies[-1])
+    return json.dumps({**json.loads(outcome.model_dump_json(by_alias=True)), **fields})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\x00",
+        '{"schema": "powerml.outcome/9"}',
+        _damaged(seed=1),
+        _damaged(trials=[]),
+        _damaged(best=7),
+        _damaged(test_score=math.nan),
+    ],
+)
 def test_what_cannot_be_read_is_made_again_from_the_study(
     made: tuple[Path, Reproduction], machine: Machine, content: str
 ) -> None:
     out, found = made
     path = out / "outcomes" / "bare-dffr-1-seed0.json"
     path.write_text(content, encoding="utf-8")
-    again = FormulaMeter(machine)
-    assert _reproduce(out, again).results == found.results
+
+    class Heard(ReproductionListener):
+        def outcome_passed_over(self, path: Path) -> None:
+            self.passed_over = path
+
+    again, heard = FormulaMeter(machine), Heard()
+    assert _reproduce(out, again, listener=heard).results == found.results
     assert again.measured == []
+    assert heard.passed_over == path
 
 
 def test_advice_is_of_options_that_there_are(tmp_path: Path, machine: Machine) -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    model_validator,
+)
 
 from powerml.fingerprint import Fingerprint
 from powerml.paper.settings import SETTINGS, Phase, Setting
@@ -23,7 +30,7 @@ class EvaluatedTrial(BaseModel):
     What a trial lacks is None: a score where it was pruned, costs where it failed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: int
     topology: str
@@ -42,7 +49,9 @@ class Outcome(BaseModel):
     trial obeys the limits; `test_score` is the best's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
     schema_: Literal["powerml.outcome/1"] = Field(default="powerml.outcome/1", alias="schema")
     way: str
@@ -53,11 +62,17 @@ class Outcome(BaseModel):
     machine: str
     reference: str
     fingerprint: Fingerprint
-    trials: list[EvaluatedTrial]
+    trials: list[EvaluatedTrial] = Field(min_length=1)
     best: int | None
     test_score: float | None
     remark: str | None
     seconds: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _best_is_one_of_the_trials(self) -> Self:
+        if self.best is not None and self.winner is None:
+            raise ValueError(f"trial {self.best} is the best, but none of the trials")
+        return self
 
     @property
     def setting(self) -> Setting:

@@ -43,6 +43,9 @@ class ReproductionListener(Listener):
     def study_begun(self, study: PlannedStudy) -> None:
         """A study begins, or is gone on with."""
 
+    def outcome_passed_over(self, path: Path) -> None:
+        """What is kept of the study that has begun cannot be read, or is of another study."""
+
     def study_ended(self, study: PlannedStudy) -> None:
         """A study has ended and is kept."""
 
@@ -125,7 +128,9 @@ def _make(
 ) -> Outcome:
     """Make a study, or go on with it, and keep what became of it."""
     listener.study_begun(study)
-    folder = out / STUDIES / study.name
+    folder, kept = out / STUDIES / study.name, _outcome_path(out, study)
+    if kept.exists():
+        listener.outcome_passed_over(kept)
     try:
         record = optimize(
             study.family,
@@ -141,7 +146,6 @@ def _make(
     except StudyError as error:
         raise _cannot_go_on(out, study.name, str(error)) from error
     outcome = outcome_of(study, record)
-    kept = _outcome_path(out, study)
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_whole(kept, outcome.model_dump_json(by_alias=True, indent=1) + "\n")
     listener.study_ended(study)

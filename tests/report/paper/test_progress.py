@@ -33,6 +33,7 @@ def test_lines_say_which_study_and_how_many_there_are() -> None:
     with progress:
         progress.reproduction_opened(Path("out"), studies[:2], studies[2:])
         progress.study_begun(studies[2])
+        progress.outcome_passed_over(Path("out/one.json"))
         progress.study_opened(Path("out"), 4, 10)
         progress.stage("starting the simulator")
         for number in (5, 6):
@@ -42,8 +43,9 @@ def test_lines_say_which_study_and_how_many_there_are() -> None:
     said = out.getvalue().splitlines()
     assert said[0] == "reproduction in out: 2 of 6 studies are there"
     assert said[1] == "study 3 of 6: right-dffr-1-seed0"
-    assert said[2] == "  starting the simulator"
-    assert said[3].startswith("  trial 5: dffr:layers=2,width=16")
-    assert said[4].startswith("  trial 6: ")
-    assert said[5].startswith("right-dffr-1-seed0 is finished; 0:0")
+    assert said[2] == "  out/one.json cannot be read, or is of another study: it is made again"
+    assert said[3] == "  starting the simulator"
+    assert said[4].startswith("  trial 5: dffr:layers=2,width=16")
+    assert said[5].startswith("  trial 6: ")
+    assert said[6].startswith("right-dffr-1-seed0 is finished; 0:0")
     assert (progress.finished, progress.studies) == (3, 6)

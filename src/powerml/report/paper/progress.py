@@ -105,6 +105,10 @@ class ReproductionProgress(ReproductionListener):
         self._study, self._last = study, time.monotonic()
         self._line(f"study {self.finished + 1} of {self.studies}: {study.name}")
 
+    def outcome_passed_over(self, path: Path) -> None:
+        """Say why it is made again."""
+        self._line(f"  {path} cannot be read, or is of another study: it is made again")
+
     def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:  # noqa: ARG002
         """Leave out the trials that an interrupted study holds."""
         if self._study is not None:
