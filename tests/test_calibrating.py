@@ -215,6 +215,13 @@ def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
     assert "no machine was named" not in run(*command, "--machine", "xeon-x5650")[1]
 
 
+def test_the_readings_of_2018_are_of_one_machine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrating, "make_load_meter", lambda *_: FormulaLoadMeter())
+    told = "the readings of 2018 were metered on xeon-x5650: a calibration of epyc-7601 needs its"
+    assert told in run("calibrate", "--machine", "epyc-7601")[1]
+    assert "were metered on" not in run("calibrate")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -82,6 +82,8 @@ def calibrate(
             notify=notify,
             advance=advance,
         )
+    from powerml.machines import DEFAULT_MACHINE
+    from powerml.readings import SOURCE_2018
     from powerml.report.calibration import calibration_lines, calibration_table, draw
 
     save_calibration(calibration, out)
@@ -94,6 +96,11 @@ def calibrate(
         typer.echo(
             f"costs are those of {calibration.machine}, as no machine was named: "
             "if another was metered, give it with --machine or --machine-file"
+        )
+    elif readings is None and calibration.machine != DEFAULT_MACHINE:
+        typer.echo(
+            f"{SOURCE_2018} were metered on {DEFAULT_MACHINE}: a calibration of "
+            f"{calibration.machine} needs its own, see --template"
         )
     typer.echo(f"written to {out}, the figure to {figure}")
     typer.echo(f"to apply it: powerml measure TOPOLOGY --calibration {out}")
