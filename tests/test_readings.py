@@ -50,7 +50,9 @@ def test_the_template_filled_in_is_read(tmp_path: Path) -> None:
     [
         ("", "f holds no readings"),
         ("# nothing\n", "f holds no readings"),
-        ("load,unit\n0,J\n", "f has no column 'reading': see powerml calibrate --template"),
+        ("load,unit\n0,J\n", "f has no column 'reading' (commas separate columns): see powerml"),
+        ("load;reading;unit\n0;1;J\n", "f has no column 'load' (commas separate columns)"),
+        (HEADER + "0,4,5,J\n", "f cannot be used: line 2 has more cells than there are columns"),
         (HEADER + "0,much,J\n", "f, line 2: the reading 'much' is no number"),
         (HEADER + "\n# so\n0,nan,J\n", "f, line 4: the reading 'nan' is no number"),
         (HEADER + "0,inf,J\n", "'inf' is no number"),
@@ -70,7 +72,7 @@ def test_the_template_filled_in_is_read(tmp_path: Path) -> None:
         ("load,rows_a,reading,unit\n0,100,1,J\n", "rows_a is '100', but load 0 is 200x8000"),
         ("load,reading,unit,reading\n0,1,J,2\n", "f cannot be used: the column 'reading' is there"),
         (HEADER + f'0,"{"1" * 200_000}",J\n', "f cannot be used: line 2: field larger than"),
-        (HEADER + '0,1,J,"two\nlines"\n0,2,J\n', "f, line 4: load 0 is there twice"),
+        ('load,reading,unit,note\n0,1,J,"two\nlines"\n0,2,J\n', "f, line 4: load 0 is there twice"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(text: str, reason: str) -> None:

@@ -85,7 +85,8 @@ def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
     Raises
     ------
     ValueError
-        A column is there twice, or a cell is longer than `csv` takes.
+        A column is there twice, a cell is longer than `csv` takes, or a row has more cells than
+        there are columns.
     """
     lines = [
         (number, line)
@@ -108,6 +109,12 @@ def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
     for column in columns:
         if column and columns.count(column) > 1:
             raise ValueError(f"the column {column[:LONGEST_NAME]!r} is there twice")
+    for number, cells in rows[1:]:
+        if any(cells[len(columns) :]):
+            raise ValueError(
+                f"line {number} has more cells than there are columns: commas separate them, and "
+                "numbers have a decimal point"
+            )
     return [
         (number, dict(zip_longest(columns, cells[: len(columns)], fillvalue="")))
         for number, cells in rows[1:]

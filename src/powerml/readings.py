@@ -84,7 +84,9 @@ def parse_readings(text: str, source: str) -> Readings:
         raise CalibrationError(f"{source} holds no readings: {SEE_TEMPLATE}")
     missing = [column for column in COLUMNS if column not in rows[0][1]]
     if missing:
-        raise CalibrationError(f"{source} has no column {missing[0]!r}: {SEE_TEMPLATE}")
+        raise CalibrationError(
+            f"{source} has no column {missing[0]!r} (commas separate columns): {SEE_TEMPLATE}"
+        )
     known = {load.name: load for load in synthetic_loads()}
     found: dict[str, float] = {}
     units: list[str] = []
