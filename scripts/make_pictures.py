@@ -23,8 +23,8 @@ from powerml.records import StudyRecord
 from powerml.report.reproduction import command_of, jobs_of, wanted_trials
 from powerml.report.studies import best_lines, trials_table
 from powerml.report.writing import REPORT
-from powerml.search import DEFAULT_OUT
 from powerml.stored import StoredStudy, read_study
+from powerml.study import DEFAULT_OUT
 from powerml.tradeoff import remark
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"

@@ -95,6 +95,17 @@ def test_what_is_no_study_is_refused(tmp_path: Path, content: str | None, told: 
         read_study(tmp_path)
 
 
+def test_a_name_alone_is_told_where_its_study_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "powerml-studies" / "mine"
+    place.mkdir(parents=True)
+    (place / JOURNAL).touch()
+    with pytest.raises(StudyError, match=r"no study in mine: give powerml-studies/mine$"):
+        read_study(Path("mine"))
+
+
 def test_how_each_run_went_about_it_and_what_winners_proved_are_kept(folder: Path) -> None:
     assert (read_study(folder).runs, read_study(folder).winners) == ([], [])
     winner = Winner(trial=make_trial(), test_score=0.5, exported="best/model.onnx")

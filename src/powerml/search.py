@@ -36,7 +36,7 @@ from powerml.records import StudyRecord, StudySettings
 from powerml.run import Run
 from powerml.samplers import COMPOSITE, DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
-from powerml.study import open_study, study_folder
+from powerml.study import DEFAULT_OUT, open_study, study_folder
 from powerml.topology import find_family, topology_of
 from powerml.workload import (
     DEFAULT_EPOCHS,
@@ -48,14 +48,12 @@ from powerml.workload import (
 __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_BETA",
-    "DEFAULT_OUT",
     "DEFAULT_TRIALS",
     "optimize",
 ]
 
 DEFAULT_TRIALS = 10  # the paper, section 3
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
-DEFAULT_OUT = "powerml-studies"
 
 
 def optimize(

@@ -18,6 +18,7 @@ from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.structure import layers_of, parameter_count
 from powerml.study import (
     BEST,
+    DEFAULT_OUT,
     JOURNAL,
     LOCK,
     SETTINGS,
@@ -61,7 +62,9 @@ def read_study(folder: Path) -> StoredStudy:
     """
     journal = folder / JOURNAL
     if not journal.is_file():
-        raise StudyError(f"there is no study in {folder}: give the folder that holds {JOURNAL}")
+        usual = DEFAULT_OUT / folder
+        advice = usual if (usual / JOURNAL).is_file() else f"the folder that holds {JOURNAL}"
+        raise StudyError(f"there is no study in {folder}: give {advice}")
     try:
         with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
             copy = Path(temporary) / JOURNAL

@@ -32,6 +32,7 @@ from powerml.samplers.trials import FRONT, QUANTITIES, quantities
 
 __all__ = [
     "BEST",
+    "DEFAULT_OUT",
     "JOURNAL",
     "LOCK",
     "SETTINGS",
@@ -48,6 +49,7 @@ __all__ = [
     "winners_of",
 ]
 
+DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 JOURNAL = "study.journal"
 BEST = "best"
 RECORD = "trial.json"

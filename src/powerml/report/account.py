@@ -32,8 +32,8 @@ from powerml.report.sentences import (
     title_of,
 )
 from powerml.retrospect import importances_of
-from powerml.search import DEFAULT_OUT
 from powerml.stored import StoredStudy
+from powerml.study import DEFAULT_OUT
 from powerml.topology import parse_topology
 from powerml.tradeoff import comparisons, leader, remark
 
