@@ -13,7 +13,6 @@ from powerml.paper.known import known
 from powerml.paper.outcomes import Outcome
 from powerml.paper.preference import preferences
 from powerml.paper.ways import PlannedStudy, make_plan
-from powerml.report.paper.page import verdict
 from tests.paper.outcomes import make_evaluated, make_outcome
 
 
@@ -116,6 +115,7 @@ def test_the_objective_is_told_from_the_search() -> None:
         (one,) = preferences([make_outcome(_studies("bare", 2, 1)[0], trials=trials)])
         assert one.is_the_objectives is blamed
         assert one.is_the_searches is not blamed
+        assert one.margin == pytest.approx(best - objective)
     accurate = [make_evaluated(score=0.97)]
     assert preferences([make_outcome(_studies("bare", 2, 1)[0], trials=accurate)]) == []
 
@@ -133,4 +133,3 @@ def test_where_some_seeds_are_the_objectives_and_some_the_searches_neither_is_bl
     assert (one.inaccurate, one.preferred) == (3, 2)
     assert not one.is_the_objectives
     assert not one.is_the_searches
-    assert "2 of them with a network that is preferred" in verdict(one)

@@ -12,6 +12,7 @@ import pytest
 import powerml
 from powerml.errors import StudyError
 from powerml.machines import Machine
+from powerml.paper.outcomes import read_outcome
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.studies import ReproductionListener
 from powerml.paper.ways import PlannedStudy, make_plan
@@ -105,8 +106,11 @@ def test_studies_that_were_not_counted_alike_are_not_put_side_by_side(
         path.write_text(kept, encoding="utf-8")
 
 
+PLANNED = make_plan((1,), ("dffr",), (), 1, 2).studies[-1]
+
+
 def _damaged(**fields: Any) -> str:
-    outcome = make_outcome(make_plan((1,), ("dffr",), (), 1, 2).studies[-1])
+    outcome = make_outcome(PLANNED)
     return json.dumps({**json.loads(outcome.model_dump_json(by_alias=True)), **fields})
 
 
@@ -137,6 +141,12 @@ def test_what_cannot_be_read_is_made_again_from_the_study(
     assert _reproduce(out, again, listener=heard).results == found.results
     assert again.measured == []
     assert heard.passed_over == path
+
+
+def test_what_is_not_damaged_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(_damaged(), encoding="utf-8")
+    assert read_outcome(path, PLANNED) == make_outcome(PLANNED)
 
 
 def test_advice_is_of_options_that_there_are(tmp_path: Path, machine: Machine) -> None:

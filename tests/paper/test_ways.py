@@ -40,7 +40,7 @@ def test_the_ways_are_those_of_the_paper_and_ours() -> None:
         (((7,), (), ()), "setting 7 is none of the paper's: give 1 to 6"),
         (((), (), (6,)), "figure 6 is none of the paper's"),
         (((), (), (1,)), "powerml calibrate"),
-        (((), ("cnn",), (4,)), "no figure of 4 is of cnn"),
+        (((), ("cnn",), (4,)), "figure 4 is not of cnn: Figure 4 is of dffr"),
     ],
 )
 def test_what_the_paper_has_not_is_refused(

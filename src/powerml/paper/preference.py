@@ -48,6 +48,11 @@ class Preference(BaseModel):
         """Whether an accurate topology is known that would have been better, in every study."""
         return self.preferred == 0
 
+    @property
+    def margin(self) -> float:
+        """By how much `found` is preferred to the best accurate topology known."""
+        return self.accurate.objective - _objective(self.found)
+
 
 def preferences(outcomes: Sequence[Outcome]) -> list[Preference]:
     """Where at least half of the winners under bare eq. 2.6 score below 0.97 in the search."""

@@ -126,7 +126,7 @@ def make_plan(
     drawn = {figure for figure in figures or FIGURES if _families_of(figure) & set(wanted)}
     if not drawn:
         raise UsageError(
-            f"no figure of {', '.join(map(str, sorted(figures)))} is of {', '.join(wanted)}: "
+            f"figure {min(figures)} is not of {', '.join(wanted)}: "
             "Figure 4 is of dffr, Figure 5 of cnn"
         )
     needed = set().union(*map(_families_of, drawn))

@@ -6,12 +6,16 @@ import csv
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
+from powerml.paper.known import known
+from powerml.paper.preference import preferences
 from powerml.paper.spread import spread
 from powerml.paper.ways import make_plan
 from powerml.report.paper.files import write_files
-from powerml.report.paper.page import headline, page, recorded_rows, share_text
+from powerml.report.paper.page import headline, page, recorded_rows, share_text, verdict
 from powerml.report.paper.tables import check_lines, parts
-from tests.paper.outcomes import make_evaluated, make_reproduction
+from tests.paper.outcomes import make_evaluated, make_outcome, make_reproduction
 from tests.report.rendered import shown
 
 SMALL = make_plan((3,), ("dffr",), (4,), seeds=1)
@@ -115,6 +119,40 @@ def test_what_is_missed_is_named() -> None:
     found = make_reproduction(make_plan((3,), ("dffr",), (), seeds=1), test_score=0.9)
     assert "0 of 1 converge" in check_lines(found)[0].plain
     assert "not dffr 3" in check_lines(found)[0].plain
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [
+        (
+            (0.3, 0.2, 0.1),
+            "The objective:</span> it prefers the inaccurate network by 0.200 (3 of 3",
+        ),
+        (
+            (-0.3, -0.2, -0.1),
+            "The search:</span> an accurate topology is known that is better by 0.2",
+        ),
+        (
+            (0.2, 0.1, -0.1),
+            "The objective and the search:</span> 3 of 3 seeds end inaccurate, 2 of",
+        ),
+    ],
+)
+def test_the_verdict_is_of_all_seeds(margins: tuple[float, ...], said: str) -> None:
+    best = known().families["dffr"].at(2).best_accurate.objective
+    plan = make_plan((2,), ("dffr",), (), len(margins))
+    studies = [study for study in plan.studies if study.way.name == "bare"]
+    outcomes = [
+        make_outcome(study, trials=[make_evaluated(score=0.7, objective=best - margin)])
+        for study, margin in zip(studies, margins, strict=True)
+    ]
+    (one,) = preferences(outcomes)
+    assert said in verdict(one)
+
+
+def test_what_several_seeds_found_is_counted() -> None:
+    found = make_reproduction(make_plan((3,), ("dffr",), (4,), seeds=2))
+    assert "1, 4, 30 (x2)" in page(found, "powerml reproduce")
 
 
 def test_nothing_is_saved_or_lost_where_a_share_is_rounded_to_nothing() -> None:

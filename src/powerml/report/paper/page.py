@@ -165,15 +165,14 @@ def verdict(one: Preference) -> Markup:
     """Whether the objective or the search is why accurate networks were not found."""
     from markupsafe import Markup
 
-    margin = one.accurate.objective - (one.found.objective or 0)
     seeds = f"{one.inaccurate} of {one.seeds} seeds end inaccurate"
     if one.is_the_objectives:
         kind, cause = "good", "The objective:"
-        why = f"it prefers the inaccurate network by {number(margin)}"
+        why = f"it prefers the inaccurate network by {number(one.margin)}"
         why += f" ({seeds}, each preferred)" if one.seeds > 1 else ""
     elif one.is_the_searches:
         kind, cause = "bad", "The search:"
-        why = f"an accurate topology is known that is better by {number(-margin)}"
+        why = f"an accurate topology is known that is better by {number(-one.margin)}"
         why += f" ({seeds})" if one.seeds > 1 else ""
     else:
         kind, cause = "bad", "The objective and the search:"
