@@ -156,7 +156,7 @@ def test_interrupting_a_search_leaves_nothing_behind(
         wait_for(lambda: list(temporary.glob("powerml-*/worker-*.log")))
         process.send_signal(number)
         _, err = process.communicate()
-    assert process.returncode == code
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert "stopped before the first trial ended" in err
     assert list(temporary.glob("powerml-*")) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,6 +78,50 @@ def test_an_interrupted_study_proposes_what_it_would_have_proposed(tmp_path: Pat
     with open_study(tmp_path / "parts", make_settings(), resume=True) as study:
         parts += [do_trial(study, number / 10) for number in range(3, 8)]
     assert whole == parts
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "rename", "unlink"])
+def test_ctrl_c_at_any_call_of_the_journal_is_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    system_call = getattr(os, call)
+
+    def interrupted(*arguments: object, **named: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        done = system_call(*arguments, **named)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
+        monkeypatch.setattr(os, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            do_trial(study)
+        monkeypatch.undo()
+        # The lock of the journal is free, and the study goes on.
+        do_trial(study)
+    with open_study(tmp_path / "s", make_settings(), resume=True) as study:
+        assert len(study.trials) == 1
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+def test_ctrl_c_while_a_study_is_opened_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    system_call = getattr(os, call)
+
+    def interrupted(*arguments: object, **named: object) -> object:
+        monkeypatch.undo()
+        done = system_call(*arguments, **named)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(os, call, interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_study(tmp_path / "s", make_settings(), resume=False),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("cut", [1, 10, 100])

@@ -6,13 +6,13 @@ import contextlib
 import importlib
 import importlib.util
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from importlib import metadata
 
 from powerml.errors import SetupError
+from powerml.interruption import interruption_held
 
 __all__ = [
     "BACKENDS",
@@ -83,7 +83,7 @@ def import_keras() -> None:
     Raised in the middle of it, they would end up in the backend's C++ code, which aborts the
     process, or as another error in a class half made.
     """
-    with _signals_held():
+    with interruption_held():
         importlib.import_module("keras")
 
 
@@ -96,24 +96,3 @@ def keras_alone() -> Iterator[None]:
     """
     with _alone:
         yield
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no other thread is interrupted by signals
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = {
-        number: signal.signal(number, lambda came_now, _frame: came.append(came_now))
-        for number in numbers
-    }
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            # None is a handler that was not set from Python; it cannot be put back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    if came:
-        signal.raise_signal(came[0])

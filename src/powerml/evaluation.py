@@ -21,6 +21,7 @@ from powerml.counts import PhaseCounts, check_fidelity
 from powerml.datasets import DEFAULT_VALIDATION
 from powerml.errors import UsageError
 from powerml.fingerprint import Fingerprint
+from powerml.interruption import interruption_held
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement, Simulation, price_phases
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
@@ -319,12 +320,13 @@ def start_counting(
 ) -> Counting:
     """Begin to count a workload, and return at once; `once` ends each meter when it has counted."""
     count = _count_once if once else _count
-    phases = {
-        geometry: threads.submit(
-            count, meter, workload, material, _labelled(notify, geometry, len(meters))
-        )
-        for geometry, meter in meters.items()
-    }
+    with interruption_held():  # in a thread's making it would come out as another error
+        phases = {
+            geometry: threads.submit(
+                count, meter, workload, material, _labelled(notify, geometry, len(meters))
+            )
+            for geometry, meter in meters.items()
+        }
     return Counting(workload, phases, time.monotonic())
 
 

@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from powerml.errors import ComparisonError, StudyError, UsageError
 from powerml.fingerprint import require_comparable
+from powerml.interruption import interruption_held
 from powerml.measurement import Measurement
 from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.samplers.trials import FRONT, QUANTITIES, quantities
@@ -126,6 +127,7 @@ class Study:
         return reference_of(self._optuna)
 
     @reference.setter
+    @interruption_held()
     def reference(self, measurement: Measurement) -> None:
         self._optuna.set_user_attr(REFERENCE, measurement.model_dump(mode="json", by_alias=True))
 
@@ -134,11 +136,13 @@ class Study:
         """Whether nothing was measured yet."""
         return self.reference is None and not self.trials
 
+    @interruption_held()
     def begin_run(self, run: RunRecord) -> None:
         """Note how a run goes about it: the study's settings do not say."""
         runs = [*runs_of(self._optuna), run]
         self._optuna.set_user_attr(RUNS, [one.model_dump() for one in runs])
 
+    @interruption_held()
     def keep_winner(self, winner: Winner) -> None:
         """Keep what a winner's models proved to be worth: telling it again takes Keras."""
         kept = {one.trial.number: one for one in winners_of(self._optuna)}
@@ -166,6 +170,7 @@ class Study:
                     ) from error
                 return
 
+    @interruption_held()
     def ask(
         self, space: Mapping[str, BaseDistribution], sampler: BaseSampler
     ) -> tuple[Trial, dict[str, int]]:
@@ -174,6 +179,7 @@ class Study:
         trial = self._optuna.ask(dict(space))
         return trial, dict(trial.params)
 
+    @interruption_held()
     def tell(self, trial: Trial, record: TrialRecord) -> None:
         """Record a trial: first what samplers read and the whole record, then its value."""
         training, inference = record.training_cost_ratio, record.inference_cost_ratio
@@ -220,9 +226,10 @@ class Study:
                     )
                 elif place.exists():
                     shutil.copytree(place, target)
-            if best.exists():
-                best.rename(Path(temporary) / "previous")
-            renewed.rename(best)
+            with interruption_held():  # between the two there is no best
+                if best.exists():
+                    best.rename(Path(temporary) / "previous")
+                renewed.rename(best)
 
     def place_of(self, winner: TrialRecord) -> Path:
         """Folder of a winner's models."""
@@ -342,11 +349,26 @@ def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterat
             f"there is a study in {folder} already: add --resume, or give another --study"
         )
     created = not folder.exists()
+    lock = FileLock(folder / LOCK, timeout=0)
+    study = None
+    try:
+        with interruption_held():
+            _occupy(folder, lock)
+            study = Study(folder, settings)
+        yield study
+    finally:
+        unused = created and lock.is_locked and (study is None or study.is_empty)
+        lock.release()
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _occupy(folder: Path, lock: FileLock) -> None:
+    """Make sure that the folder is there, can be written to, and is ours alone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0" * PROBE_BYTES)
-        lock = FileLock(folder / LOCK, timeout=0)
         lock.acquire()
     except Timeout as error:
         raise StudyError(
@@ -356,12 +378,3 @@ def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterat
         raise StudyError(
             f"{folder} cannot be written to ({error.strerror}): give another --out"
         ) from error
-    study = None
-    try:
-        study = Study(folder, settings)
-        yield study
-    finally:
-        unused = created and (study is None or study.is_empty)
-        lock.release()
-        if unused:
-            shutil.rmtree(folder, ignore_errors=True)
