@@ -45,17 +45,28 @@ def meter(machine: Machine) -> FormulaMeter:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def signals_as_before() -> Iterator[None]:
+    """Put back how this process heeds signals."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(
+    signals_as_before: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Run:
     """Run a command in this process; return its exit code and both outputs."""
 
     def runner(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["powerml", *arguments])
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
         out, err = capfd.readouterr()
         code = ended.value.code
         return (code if isinstance(code, int) else 0), out, err

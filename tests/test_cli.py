@@ -14,7 +14,8 @@ import pytest
 import typer
 
 import powerml
-from powerml import cli, evaluation
+from powerml import evaluation
+from powerml.commands.app import app
 from powerml.commands.choices import machines_of
 from powerml.commands.console import command_to_resume
 from powerml.counts import PhaseCounts
@@ -179,7 +180,9 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("command", ["best", "calibrate", "measure", "optimize", "reproduce"])
 def test_defaults_are_those_of_the_api(command: str) -> None:
     api = inspect.signature(getattr(powerml, command)).parameters
-    shown = inspect.signature(getattr(cli, command)).parameters
+    callbacks = [one.callback for one in app.registered_commands if one.callback]
+    commands = {callback.__name__: callback for callback in callbacks}
+    shown = inspect.signature(commands[command]).parameters
     for name, parameter in shown.items():
         # Files of machines take the place of the default; it is the same one.
         if name in api and api[name].default is not inspect.Parameter.empty and name != "machine":
@@ -190,7 +193,7 @@ def test_defaults_are_those_of_the_api(command: str) -> None:
 
 
 def test_every_command_has_an_example() -> None:
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(app)
     commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
     assert set(commands) == {
         "best",

@@ -1,26 +1,22 @@
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from powerml.interruption import interruption_held
+from powerml.interruption import Terminated, heed_signals, interruption_held
 
-
-class Told(BaseException):
-    """What a handler of SIGTERM may raise."""
+DEADLINE_SECONDS = 30
 
 
 @pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    def tell(*_: object) -> None:
-        raise Told
-
-    before = signal.signal(signal.SIGTERM, tell)
-    yield
-    signal.signal(signal.SIGTERM, before)
+def heeded(signals_as_before: None) -> None:
+    # A run in the background ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed_signals()
 
 
 class Work:
@@ -30,6 +26,7 @@ class Work:
         self._numbers = numbers
         self._error = error
         self.done = False
+        self.within = False
 
     @interruption_held()
     def do(self) -> None:
@@ -42,12 +39,15 @@ class Work:
     @interruption_held()
     def do_within_more(self) -> None:
         self.do()
-        self.done = self.done and signal.getsignal(signal.SIGINT) != signal.default_int_handler
+        self.within = self.done
 
 
-@pytest.mark.parametrize(
-    ("number", "stop"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Told)]
+SIGNALS = pytest.mark.parametrize(
+    ("number", "stop"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 )
+
+
+@SIGNALS
 def test_a_signal_waits_for_the_end(number: signal.Signals, stop: type[BaseException]) -> None:
     handler = signal.getsignal(number)
     work = Work(number)
@@ -58,7 +58,7 @@ def test_a_signal_waits_for_the_end(number: signal.Signals, stop: type[BaseExcep
 
 
 def test_the_first_of_several_takes_effect() -> None:
-    with pytest.raises(Told):
+    with pytest.raises(Terminated):
         Work(signal.SIGTERM, signal.SIGINT).do()
 
 
@@ -66,7 +66,7 @@ def test_one_within_another_waits_for_the_outer_end() -> None:
     work = Work(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         work.do_within_more()
-    assert work.done
+    assert work.within
 
 
 def test_an_error_does_not_lose_the_signal() -> None:
@@ -76,12 +76,47 @@ def test_an_error_does_not_lose_the_signal() -> None:
 
 
 def test_what_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interruption_held():
-            signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heed_signals()
+    with interruption_held():
+        signal.raise_signal(signal.SIGINT)
+
+
+@SIGNALS
+def test_a_signal_waits_for_the_end_of_an_import(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    stop: type[BaseException],
+) -> None:
+    name = f"interrupted_{number.name.lower()}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import signal\nsignal.raise_signal({int(number)})\ndone = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.import_module(name).done
+    with pytest.raises(stop):
+        threading.Event().wait(DEADLINE_SECONDS)
+
+
+def test_a_signal_in_an_import_waits_for_what_holds_it_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "interrupted_once.py").write_text("import signal\nsignal.raise_signal(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    alarms: list[int] = []
+
+    @interruption_held()
+    def wait_for_the_alarm() -> None:
+        again = signal.getsignal(signal.SIGALRM)
+        assert callable(again)
+        again(signal.SIGALRM, None)
+        alarms.append(1)
+
+    importlib.import_module("interrupted_once")
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_the_alarm()
+    assert alarms
 
 
 def test_other_threads_leave_the_handlers_alone() -> None:

@@ -1,73 +1,59 @@
-"""The command line: options in, tables or JSON out. It calls only the public API.
+"""The command line's way in and out: signals, exit codes, and one line for every error.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
-while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted.
+while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted, 143 told to end.
 """
 
 from __future__ import annotations
 
 import errno
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
-import typer
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
-
-from powerml.commands.calibrating import calibrate
-from powerml.commands.choosing import best
-from powerml.commands.console import Terminated
-from powerml.commands.information import cache_app, doctor, machines_app
-from powerml.commands.measuring import measure
-from powerml.commands.reporting import dashboard, report
-from powerml.commands.reproducing import reproduce
-from powerml.commands.searching import optimize
 from powerml.errors import PowerMLError
+from powerml.interruption import Terminated, heed_signals
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 INTERRUPTED = 130
 TERMINATED = 143
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    help="What a neural network's training and inference cost a processor, measured by simulation; "
-    "and the topology with the best trade.",
-)
-for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce):
-    app.command()(command)
-app.add_typer(machines_app, name="machines")
-app.add_typer(cache_app, name="cache")
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
 
 def main() -> NoReturn:
     """Run the command line; every error is one line on standard error."""
-    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        heed_signals()
+        code = _run()
+    except Terminated:
+        code = TERMINATED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> int:
+    # It takes a while; signals are heeded before.
+    import typer
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from powerml.commands.app import app
+
     try:
         code = app(standalone_mode=False)
     except PowerMLError as error:
-        sys.exit(_complain(str(error), error.exit_code))
+        return _complain(str(error), error.exit_code)
     except NoArgsIsHelpError:
-        sys.exit(2)  # it has printed the help
+        return 2  # it has printed the help
     except ClickException as error:
-        sys.exit(_complain(f"{error.format_message().rstrip('.')}: see powerml --help", 2))
-    except Terminated:
-        sys.exit(TERMINATED)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(INTERRUPTED)
+        return _complain(f"{error.format_message().rstrip('.')}: see powerml --help", 2)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(1)
+        return 1
     except OSError as error:
-        sys.exit(_complain(_told(error), 1))
-    sys.exit(code if isinstance(code, int) else 0)
+        return _complain(_told(error), 1)
+    return code if isinstance(code, int) else 0
 
 
 def _told(error: OSError) -> str:

@@ -6,10 +6,45 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
-__all__ = ["interruption_held"]
+__all__ = ["Terminated", "heed_signals", "interruption_held"]
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
+RETRY_SECONDS = 0.05
+IMPORT_SYSTEM = "<frozen importlib"  # how the files of its frames are called
+
+
+class Terminated(BaseException):
+    """SIGTERM came: clean up as after Ctrl-C."""
+
+
+def heed_signals() -> None:
+    """Have Ctrl-C raise ``KeyboardInterrupt`` and SIGTERM ``Terminated``, but not in an import.
+
+    There they wait for its end. The import system may lose an exception from anywhere and keep its
+    lock, for which every other thread then waits for ever; modules that are half made turn it into
+    other errors. A Ctrl-C that is ignored, as in a job in the background, stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if _is_importing(frame):
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+        return
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORT_SYSTEM):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextlib.contextmanager

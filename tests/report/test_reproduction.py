@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,6 +35,7 @@ from tests.builders import make_settings
         },
     ],
 )
+@pytest.mark.usefixtures("signals_as_before")
 def test_the_command_makes_the_same_settings(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,10 +49,8 @@ def test_the_command_makes_the_same_settings(
     with pytest.raises(StudyError):
         powerml.optimize("dffr", **options)
     monkeypatch.setattr(sys, "argv", shlex.split(command_of(opened[0], 7, 1)))
-    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit):
         cli.main()
-    signal.signal(signal.SIGTERM, handler)
     assert opened[1] == opened[0]
 
 

@@ -11,22 +11,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from powerml.commands.reporting import report_line
+from powerml.interruption import Terminated
 
 if TYPE_CHECKING:
     from powerml.report.progress import StudyProgress
 
 __all__ = [
-    "Terminated",
     "command_to_resume",
     "loads_progress",
     "print_result",
     "stages_shown",
     "study_progress",
 ]
-
-
-class Terminated(BaseException):
-    """SIGTERM came: clean up as after Ctrl-C."""
 
 
 def print_result(*renderables: object) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powerml.commands.console import Terminated, print_result
+from powerml.commands.console import print_result
+from powerml.interruption import Terminated
 from powerml.options import Json
 
 if TYPE_CHECKING:
