@@ -47,7 +47,7 @@ def meter(machine: Machine) -> FormulaMeter:
 @pytest.fixture
 def signals_as_before() -> Iterator[None]:
     """Put back how this process heeds signals."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -141,8 +141,26 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert ended.stderr.strip().splitlines()[-1].startswith("powerml: error: ")
 
 
+def test_an_interrupted_measurement_says_what_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(powerml, "measure", interrupt, raising=False)
+    code, out, err = run("measure", TOPOLOGY, "--batch-size", "32")
+    assert (code, out) == (130, "")
+    assert err == (
+        "powerml: stopped; what was counted to its end is in the cache. "
+        f"Go on with: powerml measure {TOPOLOGY} --batch-size 32\n"
+    )
+    assert "nothing is kept" in run("measure", TOPOLOGY, "--no-cache")[2]
+
+
 @pytest.mark.simulator
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_interrupting_a_search_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import importlib
 import signal
 import threading
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from powerml.interruption import Terminated, heed_signals, interruption_held
+from powerml.interruption import (
+    Terminated,
+    heed_signals,
+    interruption_held,
+    interruption_kept,
+)
 
 DEADLINE_SECONDS = 30
 
@@ -130,3 +136,56 @@ def test_other_threads_leave_the_handlers_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
+
+
+@interruption_kept()
+def lose(number: signal.Signals, error: Exception | None = None) -> None:
+    """As Keras does with what is raised while it traces a model."""
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(number)
+    if error is not None:
+        raise error
+
+
+@SIGNALS
+def test_a_signal_that_was_lost_takes_effect_in_the_end(
+    number: signal.Signals, stop: type[BaseException]
+) -> None:
+    handler = signal.getsignal(number)
+    with pytest.raises(stop):
+        lose(number)
+    assert signal.getsignal(number) is handler
+
+
+def test_a_signal_that_ended_in_an_error_takes_effect() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lose(signal.SIGINT, ValueError("a graph half traced"))
+
+
+def test_a_signal_that_was_not_lost_comes_once() -> None:
+    came: list[int] = []
+
+    @interruption_kept()
+    def stop() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert came == [signal.SIGINT]
+
+
+def test_a_signal_that_python_does_not_handle_is_left_alone() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    seen: list[object] = []
+
+    @interruption_kept()
+    def look() -> None:
+        seen.append(signal.getsignal(signal.SIGHUP))
+
+    look()
+    assert seen == [signal.SIG_DFL]

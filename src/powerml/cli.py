@@ -1,22 +1,21 @@
 """The command line's way in and out: signals, exit codes, and one line for every error.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
-while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted, 143 told to end.
+while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted (Ctrl-C), 143 told to end
+(SIGTERM), 129 the terminal was closed.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from typing import NoReturn
 
 from powerml.errors import PowerMLError
-from powerml.interruption import Terminated, heed_signals
+from powerml.interruption import Terminated, exit_code_of, heed_signals, signals_end_at_once
 
 __all__ = ["main"]
-
-INTERRUPTED = 130
-TERMINATED = 143
 
 
 def main() -> NoReturn:
@@ -24,10 +23,11 @@ def main() -> NoReturn:
     try:
         heed_signals()
         code = _run()
-    except Terminated:
-        code = TERMINATED
+    except Terminated as told:
+        code = exit_code_of(told.number)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = exit_code_of(signal.SIGINT)
+    signals_end_at_once(code)
     sys.exit(code)
 
 

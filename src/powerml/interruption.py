@@ -1,34 +1,59 @@
-"""Ctrl-C and SIGTERM wait where they would leave a thing half done."""
+"""Ctrl-C, SIGTERM and SIGHUP wait where they would leave a thing half done, and are not lost."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-__all__ = ["Terminated", "heed_signals", "interruption_held"]
+__all__ = [
+    "Terminated",
+    "exit_code_of",
+    "heed_signals",
+    "interruption_held",
+    "interruption_kept",
+    "signals_end_at_once",
+]
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], object]
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RETRY_SECONDS = 0.05
 IMPORT_SYSTEM = "<frozen importlib"  # how the files of its frames are called
 
 
 class Terminated(BaseException):
-    """SIGTERM came: clean up as after Ctrl-C."""
+    """SIGTERM came, or the terminal was closed (SIGHUP): clean up as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def exit_code_of(number: int) -> int:
+    """What a command that a signal ended exits with, as shells have it: 130 after Ctrl-C."""
+    return 128 + number
 
 
 def heed_signals() -> None:
-    """Have Ctrl-C raise ``KeyboardInterrupt`` and SIGTERM ``Terminated``, but not in an import.
+    """Have Ctrl-C raise ``KeyboardInterrupt`` and the others ``Terminated``, but not in an import.
 
     There they wait for its end. The import system may lose an exception from anywhere and keep its
     lock, for which every other thread then waits for ever; modules that are half made turn it into
-    other errors. A Ctrl-C that is ignored, as in a job in the background, stays ignored.
+    other errors. What is ignored, as Ctrl-C in a job in the background, stays ignored.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in NUMBERS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def signals_end_at_once(code: int) -> None:
+    """All is cleaned up and said: have a signal end what is left of the process."""
+    for number in NUMBERS:
+        signal.signal(number, lambda *_: os._exit(code))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -36,7 +61,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
         signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
         return
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Terminated(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -49,7 +77,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 @contextlib.contextmanager
 def interruption_held() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait for the end of this; then the first that came takes effect.
+    """Have signals wait for the end of this; then the first that came takes effect.
 
     For what ends soon, and in which an exception from anywhere would do harm: a file half written,
     a lock that nobody releases, or another error in the exception's place.
@@ -69,4 +97,38 @@ def interruption_held() -> Iterator[None]:
             # None is a handler that was not set from Python; it cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if came:
+            signal.raise_signal(came[0])
+
+
+@contextlib.contextmanager
+def interruption_kept() -> Iterator[None]:
+    """Have a signal take effect again at the end of this where its exception was lost meanwhile.
+
+    Keras swallows any exception while it first traces a model.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers: dict[int, Handler] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        handlers[number](number, frame)
+
+    for number in NUMBERS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handlers[number] = handler
+            signal.signal(number, note)
+    lost = True
+    try:
+        yield
+    except BaseException as error:
+        lost = isinstance(error, Exception)
+        raise
+    finally:
+        for heeded, handler in handlers.items():
+            signal.signal(heeded, handler)
+        if came and lost:
             signal.raise_signal(came[0])

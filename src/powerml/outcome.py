@@ -12,6 +12,7 @@ from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, StudyError
 from powerml.export import CHECKED_IMAGES, export_checked
 from powerml.goal import make_goal, nearest, unit_of
+from powerml.interruption import interruption_kept
 from powerml.listener import Listener
 from powerml.problem import Problem
 from powerml.records import StudyRecord, TrialRecord, Winner
@@ -107,6 +108,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     )
 
 
+@interruption_kept()
 def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, float]:
     """Put the model that is deployed beside the Keras model, once it proved to do the same."""
     deployment = workload.deployment

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from powerml.backend import keras_alone
 from powerml.datasets import Dataset, Split
 from powerml.errors import TrainingError
+from powerml.interruption import interruption_kept
 from powerml.runtimes.keras import load_keras
 from powerml.topology import Family, find_family, parse_topology
 from powerml.workload import Material, ModelFile, Protocol, Workload
@@ -183,6 +184,7 @@ def build_topology(workload: Workload) -> keras.Model:
     )
 
 
+@interruption_kept()
 def count_parameters(workload: Workload) -> int:
     """Weights and biases of a topology's network, which is built for it.
 
@@ -200,6 +202,7 @@ def count_parameters(workload: Workload) -> int:
         ) from error
 
 
+@interruption_kept()
 def train(workload: Workload, material: Material, seed: int) -> Trained:
     """Train a workload's model natively and score it.
 
@@ -232,6 +235,7 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
         ) from error
 
 
+@interruption_kept()
 def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
     """Accuracy of a saved model on the test split, from 0 to 1."""
     with _one_thread():

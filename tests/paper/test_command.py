@@ -52,6 +52,21 @@ def test_a_stopped_reproduction_goes_on_with_the_same_command(
     assert "with the same command: powerml reproduce --setting 3 --seeds 5" in err
 
 
+def test_a_reproduction_of_which_nothing_is_kept_does_not_say_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    studies = make_plan((3,), ("dffr",), (), seeds=1).studies
+
+    def reproduce(listener: ReproductionListener, **_: object) -> Reproduction:
+        listener.reproduction_opened(tmp_path, [], studies)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(powerml, "reproduce", reproduce, raising=False)
+    code, _, err = run("reproduce", "--setting", "3")
+    assert code == 130
+    assert "stopped before the first trial ended. Go on with the same command: powerml" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

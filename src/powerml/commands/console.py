@@ -37,14 +37,21 @@ def print_result(*renderables: object) -> None:
 
 
 @contextmanager
-def stages_shown() -> Iterator[Callable[[str], None]]:
-    """Show one stage after the other."""
+def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
+    """Show one stage after the other; when they are interrupted, say how to go on.
+
+    `kept` says whether counts are kept in the cache.
+    """
     from rich.console import Console
 
     from powerml.report.progress import stages
 
-    with stages(Console(stderr=True)) as show:
-        yield show
+    try:
+        with stages(Console(stderr=True)) as show:
+            yield show
+    except (KeyboardInterrupt, Terminated):
+        _tell_what_is_kept("what was counted to its end is in the cache", kept=kept)
+        raise
 
 
 @contextmanager
@@ -82,14 +89,14 @@ def loads_progress(
         with loads_bar(Console(stderr=True)) as shown:
             yield shown
     except (KeyboardInterrupt, Terminated):
-        command = shlex.join(["powerml", *sys.argv[1:]])
-        what = (
-            f"loads that were counted are in the cache. Go on with: {command}"
-            if kept
-            else "nothing is kept with --no-cache"
-        )
-        typer.echo(f"powerml: stopped; {what}", err=True)
+        _tell_what_is_kept("loads that were counted are in the cache", kept=kept)
         raise
+
+
+def _tell_what_is_kept(what: str, *, kept: bool) -> None:
+    command = shlex.join(["powerml", *sys.argv[1:]])
+    said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
+    typer.echo(f"powerml: stopped; {said}", err=True)
 
 
 def _tell_how_to_resume(progress: StudyProgress) -> None:

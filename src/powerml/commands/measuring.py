@@ -101,7 +101,7 @@ def measure(
     import powerml
 
     dimensions = _dimensions(dim or [])
-    with stages_shown() as notify:
+    with stages_shown(kept=cache) as notify:
         measurement = powerml.measure(
             model,
             data=data,

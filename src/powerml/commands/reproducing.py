@@ -89,9 +89,14 @@ def _progress() -> Iterator[ReproductionProgress]:
             yield progress
     except (KeyboardInterrupt, Terminated):
         if progress.out is not None:
+            kept = (
+                f"; {progress.finished} of {progress.studies} studies are finished, and every "
+                f"trial that ended is kept in {progress.out}"
+                if progress.finished or progress.trials_kept
+                else " before the first trial ended"
+            )
             typer.echo(
-                f"powerml: stopped; {progress.finished} of {progress.studies} studies are "
-                f"finished, and every trial that ended is kept in {progress.out}. "
+                f"powerml: stopped{kept}. "
                 f"Go on with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
                 err=True,
             )

@@ -62,6 +62,7 @@ class ReproductionProgress(ReproductionListener):
         self.out: Path | None = None
         self.finished = 0
         self.studies = 0
+        self.trials_kept = 0
         self._pace = Pace()
         self._remaining: Counter[Kind] = Counter()
         self._study: PlannedStudy | None = None
@@ -112,6 +113,7 @@ class ReproductionProgress(ReproductionListener):
     def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:  # noqa: ARG002
         """Leave out the trials that an interrupted study holds."""
         if self._study is not None:
+            self.trials_kept += finished_trials
             self._remaining[_kind(self._study)] -= finished_trials
             self._progress.update(self._task, advance=finished_trials)
 
@@ -129,6 +131,7 @@ class ReproductionProgress(ReproductionListener):
             if not self._starting:  # the first trial waits for the simulator to start
                 self._pace.add(kind, now - self._last)
             self._last, self._starting = now, False
+            self.trials_kept += 1
             self._remaining[kind] -= 1
         left = seconds_left(self._pace, self._remaining)
         self._progress.update(self._task, advance=1, left=_said(left))
