@@ -3,17 +3,23 @@ from __future__ import annotations
 import contextlib
 import importlib
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from powerml.counting import counting_threads
+from powerml.datasets import Dataset
 from powerml.interruption import (
     Terminated,
     heed_signals,
     interruption_held,
     interruption_kept,
+    signals_end_at_once,
 )
+from tests.doubles import WorkloadMaker
 
 DEADLINE_SECONDS = 30
 
@@ -189,3 +195,53 @@ def test_a_signal_that_python_does_not_handle_is_left_alone() -> None:
 
     look()
     assert seen == [signal.SIG_DFL]
+
+
+def test_in_the_end_a_signal_ends_the_process_with_its_code_and_no_word() -> None:
+    script = (
+        "import signal\n"
+        "from powerml.interruption import signals_end_at_once\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signals_end_at_once(7)\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+        "raise AssertionError('it went on')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "", "")
+
+
+def test_in_the_end_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals_end_at_once(7)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_thread_is_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        signal.raise_signal(signal.SIGINT)
+        start(thread)
+
+    done = threading.Event()
+    with counting_threads(1) as threads:
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            threads.submit(done.set)
+        assert done.wait(DEADLINE_SECONDS)
+
+
+def test_what_keras_loses_in_a_training_takes_effect(
+    monkeypatch: pytest.MonkeyPatch, mnist_small: Dataset, make: WorkloadMaker
+) -> None:
+    from powerml import training
+
+    def lost(*_: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "fit", lost)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(make("dffr:layers=1,width=1"), mnist_small, 0)

@@ -246,6 +246,30 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         do_trial(study)
 
 
+def test_ctrl_c_while_the_best_is_replaced_does_not_lose_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(folder: Path) -> None:
+        (folder / "model.keras").write_text("a model", encoding="utf-8")
+
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        signal.raise_signal(signal.SIGINT)
+        return renamed
+
+    first, second = record(1, 0.5), record(2, 0.1)
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
+        study.save_best([first], first, save)
+        monkeypatch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.save_best([second], second, save)
+        monkeypatch.undo()
+        assert (tmp_path / "s" / BEST / "model.keras").exists()
+        do_trial(study)
+
+
 def test_a_front_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     def saving(text: str) -> Callable[[Path], None]:
         def save(folder: Path) -> None:

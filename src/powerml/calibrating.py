@@ -10,10 +10,10 @@ from pathlib import Path
 from powerml.cache import CountsCache
 from powerml.calibration import Calibration, make_calibration, require_spread
 from powerml.cost import check_accesses, price
+from powerml.counting import counting_threads
 from powerml.counts import PhaseCounts
 from powerml.errors import MachineError, UsageError
-from powerml.evaluation import counting_threads, meter_options
-from powerml.interruption import interruption_held
+from powerml.evaluation import meter_options
 from powerml.load_meters import LoadMeter, make_load_meter
 from powerml.loads import Load, synthetic_loads
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machines
@@ -114,8 +114,7 @@ def calibrate(
     with running, counting_threads(options.jobs) as threads:
         # The longest first, so that at the end no core is left without work.
         order = sorted(loads, key=lambda load: -works[load])
-        with interruption_held():  # in a thread's making it would come out as another error
-            counting = {load: threads.submit(count, load) for load in order}
+        counting = {load: threads.submit(count, load) for load in order}
         wait(counting.values(), return_when=FIRST_EXCEPTION)
         for one in counting.values():
             if one.done():

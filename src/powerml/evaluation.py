@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from powerml.backend import import_keras
 from powerml.cache import CountsCache
 from powerml.calibration import Calibration
 from powerml.calibration_file import load_calibration
-from powerml.cost import Accesses, check_accesses
-from powerml.counts import PhaseCounts, check_fidelity
+from powerml.cost import check_accesses
+from powerml.counting import counting_threads, start_counting
+from powerml.counts import check_fidelity
 from powerml.datasets import DEFAULT_VALIDATION
 from powerml.errors import UsageError
-from powerml.fingerprint import Fingerprint
-from powerml.interruption import interruption_held
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
-from powerml.measurement import Measurement, Simulation, price_phases
+from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
 from powerml.models import is_model_file
 from powerml.predicted import DEFAULT_PREDICTED_ERROR, PREDICTED
 from powerml.preparation import Wanted, prepare_file, prepare_topology
-from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions
+from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions, Notify
 from powerml.topology import Topology, parse_topology
 from powerml.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
-    AnyWorkload,
     Material,
     Workload,
     check_protocol,
@@ -44,18 +40,13 @@ if TYPE_CHECKING:
     from powerml.training import Trained
 
 __all__ = [
-    "Counting",
     "count_parameters",
-    "counting_threads",
     "measure",
     "meter_options",
     "open_meters",
     "scored",
-    "start_counting",
     "train_natively",
 ]
-
-Notify = Callable[[str], None]
 
 
 def measure(
@@ -259,100 +250,6 @@ def meter_options(
     )
 
 
-@dataclass(frozen=True)
-class Counting:
-    """A workload that is being counted, on each geometry of caches on a thread of its own."""
-
-    workload: AnyWorkload
-    phases: Mapping[Geometry, Future[tuple[list[PhaseCounts], Fingerprint]]]
-    started_seconds: float
-
-    @property
-    def has_succeeded(self) -> bool:
-        """Whether all is counted, and well."""
-        return all(one.done() and one.exception() is None for one in self.phases.values())
-
-    def measurement(
-        self,
-        machines: Sequence[Machine],
-        levels: int,
-        accesses: Accesses,
-    ) -> Measurement:
-        """Wait for the counts and price them; raises ``MeasurementError``."""
-        simulated = {geometry: future.result() for geometry, future in self.phases.items()}
-        shown = machines[0].simulated_geometry
-        groups = geometries(machines, levels)
-        counted = {geometry: phases for geometry, (phases, _) in simulated.items()}
-        return Measurement(
-            workload=self.workload,
-            accesses=accesses,
-            levels=cast(Literal[2, 3], levels),
-            phases=price_phases(counted, machines, accesses, levels, self._images()),
-            score=None,
-            score_split=None,
-            fingerprint=simulated[shown][1],
-            simulations=[
-                Simulation(
-                    machines=[machine.name for machine in groups[geometry]],
-                    fingerprint=fingerprint,
-                    phases=phases,
-                )
-                for geometry, (phases, fingerprint) in simulated.items()
-                if geometry != shown
-            ],
-            seconds=round(time.monotonic() - self.started_seconds, 3),
-        )
-
-    def _images(self) -> int:
-        if self.workload.deployment is not None:
-            return self.workload.deployment.images
-        return self.workload.inference_images
-
-
-def start_counting(
-    threads: Executor,
-    workload: AnyWorkload,
-    material: Material,
-    meters: Mapping[Geometry, Meter],
-    notify: Notify,
-    *,
-    once: bool = False,
-) -> Counting:
-    """Begin to count a workload, and return at once; `once` ends each meter when it has counted."""
-    count = _count_once if once else _count
-    with interruption_held():  # in a thread's making it would come out as another error
-        phases = {
-            geometry: threads.submit(
-                count, meter, workload, material, _labelled(notify, geometry, len(meters))
-            )
-            for geometry, meter in meters.items()
-        }
-    return Counting(workload, phases, time.monotonic())
-
-
-def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
-    """Say for which caches it is, where there are several."""
-    if several == 1:
-        return notify
-    label = f"last level of {geometry.ll.size_bytes / 2**20:g} MiB"
-    return lambda message: notify(f"{label}: {message}")
-
-
-def _count(
-    meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
-) -> tuple[list[PhaseCounts], Fingerprint]:
-    phases = meter.measure(workload, material, notify)
-    return phases, meter.fingerprint()
-
-
-def _count_once(
-    meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
-) -> tuple[list[PhaseCounts], Fingerprint]:
-    """Count, and end the meter: each keeps processes of about a gigabyte."""
-    with meter:
-        return _count(meter, workload, material, notify)
-
-
 def train_natively(
     workload: Workload, material: Material, seeds: Sequence[int], notify: Notify
 ) -> list[Trained]:
@@ -387,15 +284,3 @@ def scored(measurement: Measurement, scores: Sequence[float]) -> Measurement:
         "scores": list(scores),
     }
     return measurement.model_copy(update=found)
-
-
-@contextlib.contextmanager
-def counting_threads(jobs: int) -> Iterator[Executor]:
-    """Threads to count on. When something fails they are not waited for: the meter ends them."""
-    threads = ThreadPoolExecutor(jobs, thread_name_prefix="counting")
-    try:
-        yield threads
-    except BaseException:
-        threads.shutdown(wait=False, cancel_futures=True)
-        raise
-    threads.shutdown()

@@ -53,7 +53,8 @@ def heed_signals() -> None:
 def signals_end_at_once(code: int) -> None:
     """All is cleaned up and said: have a signal end what is left of the process."""
     for number in NUMBERS:
-        signal.signal(number, lambda *_: os._exit(code))
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(code))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING
 from optuna.trial import Trial
 
 from powerml.backend import import_keras
+from powerml.counting import Counting, counting_threads, start_counting
 from powerml.errors import MeasurementError, TrainingError
-from powerml.evaluation import (
-    Counting,
-    count_parameters,
-    counting_threads,
-    scored,
-    start_counting,
-    train_natively,
-)
+from powerml.evaluation import count_parameters, scored, train_natively
 from powerml.goal import Goal, limits_of, make_goal, unit_of
 from powerml.limits import too_many_parameters
 from powerml.listener import Listener

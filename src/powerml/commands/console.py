@@ -46,12 +46,11 @@ def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
 
     from powerml.report.progress import stages
 
-    try:
-        with stages(Console(stderr=True)) as show:
-            yield show
-    except (KeyboardInterrupt, Terminated):
-        _tell_what_is_kept("what was counted to its end is in the cache", kept=kept)
-        raise
+    with (
+        _telling_what_is_kept("what was counted to its end is in the cache", kept=kept),
+        stages(Console(stderr=True)) as show,
+    ):
+        yield show
 
 
 @contextmanager
@@ -85,18 +84,22 @@ def loads_progress(
 
     from powerml.report.progress import loads_bar
 
+    with (
+        _telling_what_is_kept("loads that were counted are in the cache", kept=kept),
+        loads_bar(Console(stderr=True)) as shown,
+    ):
+        yield shown
+
+
+@contextmanager
+def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
     try:
-        with loads_bar(Console(stderr=True)) as shown:
-            yield shown
+        yield
     except (KeyboardInterrupt, Terminated):
-        _tell_what_is_kept("loads that were counted are in the cache", kept=kept)
+        command = shlex.join(["powerml", *sys.argv[1:]])
+        said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
+        typer.echo(f"powerml: stopped; {said}", err=True)
         raise
-
-
-def _tell_what_is_kept(what: str, *, kept: bool) -> None:
-    command = shlex.join(["powerml", *sys.argv[1:]])
-    said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
-    typer.echo(f"powerml: stopped; {said}", err=True)
 
 
 def _tell_how_to_resume(progress: StudyProgress) -> None:
