@@ -37,7 +37,7 @@ SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=
 
 def ended(stored: StoredStudy) -> StudyRecord:
     """The record with which the search ended."""
-    goal = make_goal(stored.settings, stored.unit)
+    goal = make_goal(stored.settings, stored.reference, stored.trials)
     [best] = goal.winners(stored.trials)
     [proved] = [one for one in stored.winners if one.trial.number == best.number]
     return StudyRecord(

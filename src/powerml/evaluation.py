@@ -17,7 +17,7 @@ from powerml.calibration_file import load_calibration
 from powerml.cost import check_accesses
 from powerml.counting import counting_threads, start_counting
 from powerml.counts import check_fidelity
-from powerml.datasets import DEFAULT_VALIDATION
+from powerml.datasets import DEFAULT_VALIDATION, Dataset
 from powerml.errors import UsageError
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement
@@ -44,6 +44,7 @@ __all__ = [
     "measure",
     "meter_options",
     "open_meters",
+    "score_on_test",
     "scored",
     "train_natively",
 ]
@@ -264,6 +265,14 @@ def train_natively(
     from powerml.training import train
 
     return [train(workload, material, seed) for seed in seeds]
+
+
+def score_on_test(trained: Trained, workload: Workload, dataset: Dataset) -> float:
+    """Return the accuracy of a trained model on the test split, from 0 to 1."""
+    import_keras()
+    from powerml import training
+
+    return training.score_on_test(trained.model, workload, dataset)
 
 
 def count_parameters(workload: Workload) -> int:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from powerml.front import Point, covers, front
 from powerml.limits import RatioLimits
 from powerml.measurement import Measurement
-from powerml.objective import DEFAULT_LEAST_SCORE, Objective, Weights, make_objective
+from powerml.objective import (
+    DEFAULT_LEAST_SCORE,
+    SCORE_TOLERANCE,
+    Objective,
+    Weights,
+    make_objective,
+)
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 
 __all__ = [
     "Goal",
     "ParetoFront",
     "SmallestObjective",
+    "best_score",
     "goal_of",
     "limits_of",
     "make_goal",
@@ -41,13 +48,20 @@ class Goal(Protocol):
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The trials that are looked for; none where no trial obeys the limits."""
 
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials that win now, or may once further trials have ended."""
+
 
 @dataclass(frozen=True)
 class SmallestObjective:
-    """The trial of the smallest objective among those that obey the limits."""
+    """The trial of the smallest objective among those that obey the limits.
+
+    Where the least score follows the best that was seen, it lies `score_margin` below it.
+    """
 
     objective: Objective
     limits: RatioLimits
+    score_margin: float | None = None
 
     def worth(self, trial: TrialRecord) -> float | None:
         """The objective of a trial, or None where it was not trained."""
@@ -59,9 +73,17 @@ class SmallestObjective:
             return "; ".join(broken)
         possible = self._value(trial, 1.0)
         for best in self.winners(earlier):
-            if possible is not None and best.objective is not None and possible >= best.objective:
+            if possible is None or best.objective is None or self._may_fall(best):
+                continue
+            if possible >= best.objective:
                 return f"cannot beat trial {best.number}"
         return None
+
+    def _may_fall(self, best: TrialRecord) -> bool:
+        """Tell whether a better score would raise the least score above that of the best."""
+        if self.score_margin is None or best.score is None:
+            return False
+        return best.score < 1 - self.score_margin - SCORE_TOLERANCE
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best, the first of equals; nothing where no trial obeys the limits."""
@@ -71,6 +93,27 @@ class SmallestObjective:
             if trial.objective is not None and self.limits.obeyed(trial)
         ]
         return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The best; with a margin also each to which none is superior in score and objective."""
+        if self.score_margin is None:
+            return self.winners(trials)
+        allowed = replace(self.limits, min_score=None)
+        found = [
+            (trial.score, self._value(trial, 1.0), trial)
+            for trial in trials
+            if trial.score is not None and trial.failure is None and allowed.obeyed(trial)
+        ]
+        placed = [
+            (score, (value, trial.number), trial)
+            for score, value, trial in found
+            if value is not None
+        ]
+        return [
+            trial
+            for score, place, trial in placed
+            if not any(other >= score and earlier < place for other, earlier, _ in placed)
+        ]
 
     def _value(self, trial: TrialRecord, score: float) -> float | None:
         training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
@@ -107,6 +150,10 @@ class ParetoFront:
         placed = [(point, trial) for point, trial in found if point is not None]
         return [placed[place][1] for place in front([point for point, _ in placed])]
 
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The front: what has left it does not come back."""
+        return self.winners(trials)
+
 
 def _point(trial: TrialRecord, score: float | None) -> Point | None:
     training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
@@ -115,9 +162,8 @@ def _point(trial: TrialRecord, score: float | None) -> Point | None:
     return Point(score, training, inference)
 
 
-def objective_of(settings: StudySettings) -> Objective:
-    """What a study makes small."""
-    least = settings.limits.min_score
+def objective_of(settings: StudySettings, least: float | None) -> Objective:
+    """Return what a study makes small, where a score of `least` is asked for by now."""
     return make_objective(
         settings.objective,
         Weights(settings.alpha, settings.beta),
@@ -132,28 +178,45 @@ def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Mea
     return next((trial.measurement for trial in trials if trial.measurement is not None), None)
 
 
-def limits_of(settings: StudySettings, unit: Measurement | None) -> RatioLimits:
-    """A study's limits, with costs relative to its unit; without a unit nothing has a cost."""
-    limits = settings.limits
+def best_score(reference: Measurement | None, trials: Iterable[TrialRecord]) -> float | None:
+    """Return the best score that was seen, the reference's among them."""
+    scores = [trial.score for trial in trials]
+    scores += [] if reference is None else [reference.score]
+    return max((score for score in scores if score is not None), default=None)
+
+
+def limits_of(
+    settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
+) -> RatioLimits:
+    """Return a study's limits as they are once these trials have ended.
+
+    Costs are relative to the study's unit; without a unit nothing has a cost.
+    """
+    limits, unit = settings.limits, unit_of(reference, trials)
+    seen = best_score(reference, trials)
     if unit is None:
-        return RatioLimits(min_score=limits.min_score, max_parameters=limits.max_parameters)
+        return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
     return limits.in_ratios(
         unit.cost_cycles("training", settings.machine),
         unit.cost_cycles("inference", settings.machine),
+        seen,
     )
 
 
-def make_goal(settings: StudySettings, unit: Measurement | None) -> Goal:
-    """What a study with these settings looks for."""
-    limits = limits_of(settings, unit)
+def make_goal(
+    settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
+) -> Goal:
+    """Return what a study with these settings looks for once these trials have ended."""
+    limits = limits_of(settings, reference, trials)
     if settings.pareto:
         return ParetoFront(limits)
-    return SmallestObjective(objective_of(settings), limits)
+    objective = objective_of(settings, limits.min_score)
+    return SmallestObjective(objective, limits, settings.limits.score_margin)
 
 
 def goal_of(study: StudyRecord) -> Goal:
-    """What a study that has ended was looking for."""
-    return make_goal(study.settings, unit_of(study.reference, study.trials))
+    """Return what a study that has ended was looking for."""
+    return make_goal(study.settings, study.reference, study.trials)
 
 
 def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:

@@ -11,12 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from powerml.errors import UsageError
 from powerml.objective import SCORE_TOLERANCE
 
-__all__ = ["CostLimit", "Known", "Limits", "RatioLimits", "make_limits", "too_many_parameters"]
+__all__ = [
+    "BELOW_BEST",
+    "CostLimit",
+    "Known",
+    "Limits",
+    "RatioLimits",
+    "make_limits",
+    "too_many_parameters",
+]
 
 # The smallest network takes millions of cycles to train, and tens of thousands to run once.
 FEWEST_CYCLES = 1000.0
 # What a limit is held against and is not known: as if it were twice what is allowed.
 UNKNOWN_EXCESS = 1.0
+BELOW_BEST = "best-"
 
 
 class CostLimit(BaseModel):
@@ -94,22 +103,37 @@ class RatioLimits:
 
 
 class Limits(BaseModel):
-    """Limits as they were asked for. None is no limit."""
+    """Limits as they were asked for. None is no limit.
+
+    The least score is `min_score`, or lies `score_margin` below the best score that was seen.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_training_cost: CostLimit | None = None
     max_inference_cost: CostLimit | None = None
     min_score: float | None = Field(default=None, ge=0, le=1)
+    score_margin: float | None = Field(default=None, ge=0, lt=1)
     max_parameters: int | None = Field(default=None, ge=1)
 
-    def in_ratios(self, training_cycles: float, inference_cycles: float) -> RatioLimits:
-        """The same relative to a reference of these costs."""
+    def least_score(self, best_score: float | None) -> float | None:
+        """Return the least score, where `best_score` is the best that was seen.
+
+        None where none is asked for, or where no score was seen yet.
+        """
+        if self.score_margin is None or best_score is None:
+            return self.min_score
+        return max(0.0, best_score - self.score_margin)
+
+    def in_ratios(
+        self, training_cycles: float, inference_cycles: float, best_score: float | None
+    ) -> RatioLimits:
+        """Return the same relative to a reference of these costs and to the best score."""
         training, inference = self.max_training_cost, self.max_inference_cost
         return RatioLimits(
             None if training is None else training.ratio(training_cycles),
             None if inference is None else inference.ratio(inference_cycles),
-            self.min_score,
+            self.least_score(best_score),
             self.max_parameters,
         )
 
@@ -117,7 +141,7 @@ class Limits(BaseModel):
 def make_limits(
     max_training_cost: str | float | None = None,
     max_inference_cost: str | float | None = None,
-    min_score: float | None = None,
+    min_score: str | float | None = None,
     max_parameters: int | None = None,
 ) -> Limits:
     """Check limits as a user gives them.
@@ -127,7 +151,8 @@ def make_limits(
     max_training_cost, max_inference_cost
         Processor cycles, as in ``1.5e9``, or a multiple of the reference's cost, as in ``0.8x``.
     min_score
-        The least score, from 0 to 1.
+        The least score, from 0 to 1; or, as in ``best-0.01``, how far it lies below the best
+        score that was seen.
     max_parameters
         The most weights and biases.
 
@@ -136,16 +161,34 @@ def make_limits(
     UsageError
         A limit cannot be read, or nothing could obey it.
     """
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise UsageError(f"min score is {min_score:g}: give one from 0 to 1")
+    least, margin = _score_limit(min_score)
     if max_parameters is not None and max_parameters < 1:
         raise UsageError(f"max parameters is {max_parameters}: give at least 1")
     return Limits(
         max_training_cost=_cost_limit("max training cost", max_training_cost),
         max_inference_cost=_cost_limit("max inference cost", max_inference_cost),
-        min_score=min_score,
+        min_score=least,
+        score_margin=margin,
         max_parameters=max_parameters,
     )
+
+
+def _score_limit(given: str | float | None) -> tuple[float | None, float | None]:
+    """Return a least score, or a margin below the best score, or neither."""
+    if given is None:
+        return None, None
+    text = str(given).strip().lower()
+    is_margin = text.startswith(BELOW_BEST)
+    try:
+        value = float(text.removeprefix(BELOW_BEST))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1 or (is_margin and value == 1):
+        raise UsageError(
+            f"min score is {given}: give one from 0 to 1, or as in best-0.01 how far below the "
+            "best score that was seen"
+        )
+    return (None, value) if is_margin else (value, None)
 
 
 def _cost_limit(name: str, given: str | float | None) -> CostLimit | None:

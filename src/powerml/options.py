@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "DATA_HELP",
+    "EPOCHS_HELP",
     "OBJECTIVE_HELP",
     "AccessesName",
     "Cache",
@@ -35,9 +36,10 @@ __all__ = [
     "Validation",
 ]
 
-DATA_HELP = "mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
+DATA_HELP = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
-Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
+EPOCHS_HELP = "Passes over the training data."
+Epochs = Annotated[int, typer.Option(help=EPOCHS_HELP)]
 MachineNames = Annotated[
     list[str] | None,
     typer.Option(
@@ -107,10 +109,18 @@ MaxTrainingCost = Annotated[
 MaxInferenceCost = Annotated[
     str | None, typer.Option(metavar="COST", help="The same for the inference.")
 ]
-MinScore = Annotated[float | None, typer.Option(help="The least score of the best, from 0 to 1.")]
+MinScore = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCORE",
+        help="The least score of the best, from 0 to 1; or, as in best-0.01, how far it lies below "
+        "the best score seen.",
+        show_default="with constrained 0.97 on mnist_small, else best-0.01",
+    ),
+]
 MaxParameters = Annotated[int | None, typer.Option(help="The most weights and biases.")]
 OBJECTIVE_HELP = (
-    "squared: eq. 2.6; linear: without the squares; constrained: the least cost of those that "
-    "score at least --min-score, which is then 0.97 unless given."
+    "constrained: the least cost of those that score at least --min-score; squared: eq. 2.6; "
+    "linear: the same without the squares."
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -11,7 +11,7 @@ from powerml.backend import import_keras
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, StudyError
 from powerml.export import CHECKED_IMAGES, export_checked
-from powerml.goal import make_goal, nearest, unit_of
+from powerml.goal import make_goal, nearest
 from powerml.interruption import interruption_kept
 from powerml.listener import Listener
 from powerml.problem import Problem
@@ -56,7 +56,7 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     if all(trial.failure is not None for trial in trials):
         reasons = sorted({trial.failure or "" for trial in trials})
         raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
-    goal = make_goal(problem.settings, unit_of(reference, trials))
+    goal = make_goal(problem.settings, reference, trials)
     winners = goal.winners(trials)
     proved = [_prove(winner, problem, study, listener) for winner in winners]
     for winner in proved:
@@ -66,6 +66,7 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
         folder=str(study.folder),
         settings=problem.settings,
         reference=reference,
+        reference_test_score=study.reference_test_score,
         trials=trials,
         best=None if best is None else best.trial,
         nearest=None if winners else nearest(trials, goal.limits),

@@ -50,25 +50,35 @@ class Proposals:
 
     def sampler(self, earlier_trials: int, limits: RatioLimits) -> BaseSampler:
         """Make what proposes the next topology; the limits are those known by now."""
-        settings = self._problem.settings
+        settings, least = self._problem.settings, self._aimed_score(limits)
         known = Known(
             space=self._problem.space,
-            objective=None if settings.pareto else objective_of(settings),
+            objective=None if settings.pareto else objective_of(settings, least),
             costs=None if self._knowledge is None else self._knowledge.costs,
-            requirements=self._requirements(limits),
+            requirements=self._requirements(limits, least),
         )
         return make_sampler(
             settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
         )
 
-    def _requirements(self, limits: RatioLimits) -> Requirements:
+    def _aimed_score(self, limits: RatioLimits) -> float | None:
+        """Return the score to aim at: where the least one follows the best, the best itself.
+
+        Whoever aims at what just suffices never sees a better score, and the least one stays low.
+        """
+        margin = self._problem.settings.limits.score_margin
+        if margin is None:
+            return limits.min_score
+        return 1.0 if limits.min_score is None else limits.min_score + margin
+
+    def _requirements(self, limits: RatioLimits, least: float | None) -> Requirements:
         def given(limit: float | None, otherwise: float) -> float:
             return otherwise if limit is None else limit
 
         return Requirements(
             max_training_cost=given(limits.max_training_ratio, float("inf")),
             max_inference_cost=given(limits.max_inference_ratio, float("inf")),
-            min_score=given(limits.min_score, 0.0),
+            min_score=given(least, 0.0),
             admits=self._small_enough(limits.max_parameters),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from powerml.goal import objective_of, unit_of
+from powerml.goal import limits_of, objective_of, unit_of
 from powerml.measurement import Measurement
 from powerml.records import StudySettings, TrialRecord
 
@@ -40,7 +40,8 @@ def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tu
 def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
     """The objective of each trial that succeeded, by its number, on each machine of the study."""
     settings = study.settings
-    objective = objective_of(settings)
+    least = limits_of(settings, study.reference, study.trials).min_score
+    objective = objective_of(settings, least)
     unit = unit_of(study.reference, study.trials)
     found: dict[str, dict[int, float]] = {}
     for machine in (settings.machine, *settings.other_machines):

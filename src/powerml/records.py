@@ -154,7 +154,9 @@ class StudyRecord(BaseModel):
     `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
     of the front has no best: `front` holds its members. `remark` says so where the weights prefer
-    an inaccurate network. `reference` is None where the first trial is the reference.
+    an inaccurate network. `reference` is None where the first trial is the reference; its own score
+    on the split that chooses the best is the `score` of its measurement, that on the test split
+    `reference_test_score`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -163,6 +165,7 @@ class StudyRecord(BaseModel):
     folder: str
     settings: StudySettings
     reference: Measurement | None
+    reference_test_score: float | None = Field(default=None, ge=0, le=1)
     trials: list[TrialRecord]
     best: TrialRecord | None
     nearest: TrialRecord | None = None

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from optuna.distributions import IntDistribution
 
+from powerml.defaults import default_min_score
 from powerml.errors import StudyError
 from powerml.expectation import expectation
 from powerml.goal import SmallestObjective, limits_of, nearest, objective_of
 from powerml.importance import importances
 from powerml.limits import Limits, make_limits
 from powerml.neighbours import Predictor, neighbours
-from powerml.objective import DEFAULT_LEAST_SCORE, Constrained
+from powerml.objective import Constrained
 from powerml.problem import BATCH_SIZE
 from powerml.records import BestRecord, Importance, StudySettings, TrialRecord
 from powerml.stored import StoredStudy, read_study
@@ -35,7 +36,7 @@ def best(
     objective: str | None = None,
     max_training_cost: str | float | None = None,
     max_inference_cost: str | float | None = None,
-    min_score: float | None = None,
+    min_score: str | float | None = None,
     max_parameters: int | None = None,
     predictor: Predictor | None = None,
 ) -> BestRecord:
@@ -48,7 +49,8 @@ def best(
     study
         The study's folder.
     alpha, beta, objective, max_training_cost, max_inference_cost, min_score, max_parameters
-        As for `powerml.optimize`; None for what the study was searched with.
+        As for `powerml.optimize`; None for what the study was searched with. A least score that
+        the objective ``constrained`` required is no limit of another objective.
     predictor
         Tells what the neighbours of the best that were not tried would cost and score; None for
         the cost model and the scores of the study's own trials.
@@ -91,12 +93,20 @@ def _chosen(
     """The study's own settings, but for what is asked for."""
     wanted = {"alpha": alpha, "beta": beta, "objective": objective}
     found = {name: value for name, value in wanted.items() if value is not None}
+    named = objective or settings.objective
     held = {**dict(settings.limits), **limits.model_dump(exclude_none=True)}
-    named = found.get("objective", settings.objective)
-    if named == Constrained.name and held["min_score"] is None:
-        held["min_score"] = DEFAULT_LEAST_SCORE
+    if not _asks_for_score(limits):
+        left = settings.objective == Constrained.name != named
+        limits = settings.limits
+        if left or not _asks_for_score(limits):
+            limits = make_limits(min_score=default_min_score(named, settings.data))
+    held |= {"min_score": limits.min_score, "score_margin": limits.score_margin}
     chosen = {**found, "limits": Limits.model_validate(held), "pareto": False}
     return settings.model_copy(update=chosen)
+
+
+def _asks_for_score(limits: Limits) -> bool:
+    return limits.min_score is not None or limits.score_margin is not None
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,9 @@ class _Retrospect:
 
     @cached_property
     def _goal(self) -> SmallestObjective:
-        limits = limits_of(self.settings, self.stored.unit)
-        return SmallestObjective(objective_of(self.settings), limits)
+        limits = limits_of(self.settings, self.stored.reference, self.stored.trials)
+        objective = objective_of(self.settings, limits.min_score)
+        return SmallestObjective(objective, limits, self.settings.limits.score_margin)
 
     @cached_property
     def _trials(self) -> list[TrialRecord]:

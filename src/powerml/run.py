@@ -5,6 +5,7 @@ A trial is counted first. Its costs may already rule it out, and then it is not 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from optuna.trial import Trial
 from powerml.backend import import_keras
 from powerml.counting import Counting, counting_threads, start_counting
 from powerml.errors import MeasurementError, TrainingError
-from powerml.evaluation import count_parameters, scored, train_natively
+from powerml.evaluation import count_parameters, score_on_test, scored, train_natively
 from powerml.goal import Goal, limits_of, make_goal, unit_of
 from powerml.limits import too_many_parameters
 from powerml.listener import Listener
@@ -44,12 +45,14 @@ __all__ = ["Run"]
 class _Candidate:
     """A trial under way: proposed, and being counted.
 
+    `number` is the one that it gets unless another is kept before it when the run is stopped.
     `counting` is None where the topology was met before, or where `pruned` says why it is not
     even counted.
     """
 
     proposal: Trial
     workload: Workload
+    number: int
     parameters: int | None
     counting: Counting | None = None
     pruned: str | None = None
@@ -116,13 +119,13 @@ class Run:
     def begin_trial(self) -> None:
         """Propose a topology and have it counted.
 
-        The reference is counted before the first trial; it needs no score.
+        The reference is counted before the first trial.
         """
         if self._reference is None and self._reference_counting is None:
             workload = self._problem.reference_workload()
             self._reference_counting = None if workload is None else self._count(workload)
         settings, earlier = self._problem.settings, len(self._ended) + len(self._under_way)
-        limits = limits_of(settings, unit_of(self._reference, self._ended))
+        limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits)
         proposal, parameters = self._study.ask(self._problem.space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
@@ -131,12 +134,13 @@ class Run:
         candidate = _Candidate(
             proposal,
             workload,
+            earlier + 1,
             self._parameters(topology, workload),
             predicted=self._proposals.predict(topology, batch_size),
         )
         if not self._was_met(candidate):
             too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
-            counting = None if too_many else self._count(workload)
+            counting = None if too_many else self._count(workload, candidate.number)
             candidate = replace(candidate, counting=counting, pruned=too_many)
         self._under_way.append(candidate)
 
@@ -155,13 +159,15 @@ class Run:
         try:
             counted = self._cost(candidate, record)
             if counted.repeats is None and counted.pruned is None:
-                trained = self._train(candidate.workload)
+                trained = self._train(candidate.workload, candidate.number)
             record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
             record = record.model_copy(update={"failure": _one_line(error)})
-        winners = self._goal(record).winners([*self._ended, record])
-        if trained and record in winners:
-            self._study.save_best(winners, record, partial(save_models, trained))
+        goal, trials = self._goal(record), [*self._ended, record]
+        contenders = goal.contenders(trials)
+        if trained and record in contenders:
+            save = partial(save_models, trained)
+            self._study.save_best(goal.winners(trials), contenders, record, save)
         self._study.tell(candidate.proposal, record)
         self._under_way.popleft()
         self._ended.append(record)
@@ -185,15 +191,15 @@ class Run:
             elif in_order:
                 return
 
-    def _count(self, workload: Workload) -> Counting:
-        return start_counting(
-            self._threads, workload, self._problem.dataset, self._meters, self._listener.stage
-        )
+    def _count(self, workload: Workload, trial: int | None = None) -> Counting:
+        notify = partial(self._listener.stage, trial=trial)
+        return start_counting(self._threads, workload, self._problem.dataset, self._meters, notify)
 
-    def _train(self, workload: Workload) -> Sequence[Trained]:
+    def _train(self, workload: Workload, trial: int | None = None) -> Sequence[Trained]:
         settings = self._problem.settings
         seeds = range(settings.seed, settings.seed + settings.score_seeds)
-        return train_natively(workload, self._problem.dataset, seeds, self._listener.stage)
+        notify = partial(self._listener.stage, trial=trial)
+        return train_natively(workload, self._problem.dataset, seeds, notify)
 
     def _parameters(self, topology: Topology, workload: Workload) -> int | None:
         """Number of weights and biases, or None where the network cannot be built."""
@@ -206,8 +212,19 @@ class Run:
             return None
 
     def _wait_for_reference(self) -> None:
-        if self._reference is None and self._reference_counting is not None:
-            self._reference = self._study.reference = self._price(self._reference_counting)
+        if self._reference is not None or self._reference_counting is None:
+            return
+        counted = self._price(self._reference_counting)
+        workload = self._reference_counting.workload
+        if isinstance(workload, Workload):
+            # Without a score the reference's costs still are what all others are relative to.
+            with contextlib.suppress(TrainingError):
+                trained = self._train(workload)
+                counted = scored(counted, [one.score for one in trained])
+                self._study.reference_test_score = fmean(
+                    score_on_test(one, workload, self._problem.dataset) for one in trained
+                )
+        self._reference = self._study.reference = counted
 
     def _price(self, counting: Counting) -> Measurement:
         settings = self._problem.settings
@@ -250,8 +267,7 @@ class Run:
 
     def _goal(self, record: TrialRecord) -> Goal:
         """What the study looks for, once a trial has ended."""
-        unit = unit_of(self._reference, [*self._ended, record])
-        return make_goal(self._problem.settings, unit)
+        return make_goal(self._problem.settings, self._reference, [*self._ended, record])
 
     def _repeat(self, record: TrialRecord) -> TrialRecord:
         for earlier in self._ended:

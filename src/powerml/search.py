@@ -12,6 +12,7 @@ from typing import Literal, cast
 from powerml.backend import select_backend
 from powerml.cost import check_accesses
 from powerml.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.defaults import default_epochs, default_min_score, default_weights, defaults_of
 from powerml.errors import UnknownNameError, UsageError
 from powerml.evaluation import (
     meter_options,
@@ -22,54 +23,41 @@ from powerml.limits import make_limits
 from powerml.listener import Listener
 from powerml.machines import DEFAULT_MACHINE, Machine, geometries, load_machines
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter
-from powerml.objective import (
-    DEFAULT_LEAST_SCORE,
-    DEFAULT_OBJECTIVE,
-    Constrained,
-    Weights,
-    make_objective,
-)
+from powerml.objective import make_objective
 from powerml.predicted import PREDICTED
 from powerml.preparation import make_deployment
 from powerml.problem import Problem, reference_name
 from powerml.records import StudyRecord, StudySettings
 from powerml.run import Run
-from powerml.samplers import COMPOSITE, DEFAULT_STARTUP_TRIALS, sampler_names
+from powerml.samplers import DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import DEFAULT_OUT, open_study, study_folder
 from powerml.topology import find_family, topology_of
 from powerml.workload import (
-    DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
     check_at_least_one,
     check_protocol,
 )
 
-__all__ = [
-    "DEFAULT_ALPHA",
-    "DEFAULT_BETA",
-    "DEFAULT_TRIALS",
-    "optimize",
-]
+__all__ = ["DEFAULT_TRIALS", "optimize"]
 
 DEFAULT_TRIALS = 10  # the paper, section 3
-DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 0.05  # the paper's setting 3, Figure 2
 
 
 def optimize(
     space: str,
     *,
-    data: str = "mnist_small",
-    alpha: float = DEFAULT_ALPHA,
-    beta: float = DEFAULT_BETA,
-    objective: str = DEFAULT_OBJECTIVE,
+    data: str | None = None,
+    alpha: float | None = None,
+    beta: float | None = None,
+    objective: str | None = None,
     max_training_cost: str | float | None = None,
     max_inference_cost: str | float | None = None,
-    min_score: float | None = None,
+    min_score: str | float | None = None,
     max_parameters: int | None = None,
     pareto: bool = False,
     trials: int = DEFAULT_TRIALS,
-    epochs: int = DEFAULT_EPOCHS,
+    epochs: int | None = None,
     machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
     levels: int = 2,
     accesses: str = "data",
@@ -94,14 +82,20 @@ def optimize(
     resume: bool = False,
     listener: Listener | None = None,
 ) -> StudyRecord:
-    """Search a family for the topology of the smallest objective.
+    """Search a family for the cheapest topology that is accurate, or for another objective.
 
     Parameters
     ----------
     space
         The family to search, as in ``dffr``.
-    data, epochs, levels, accesses, protocol, runtime, inference_batch, inferences, validation,
-    seed, meter, fidelity, error, cache, limit_seconds
+    data
+        As for `powerml.measure`; None for ``digits``, or ``mnist_small`` under the paper's
+        protocol.
+    epochs
+        Passes over the training data; None for as many as it takes to see 60,000 samples, from 3
+        to 60, or for 2 under the paper's protocol.
+    levels, accesses, protocol, runtime, inference_batch, inferences, validation, seed, meter,
+    fidelity, error, cache, limit_seconds
         As for `powerml.measure`.
     machine
         As for `powerml.measure`. The objective is that of the first; the others are priced too.
@@ -110,15 +104,23 @@ def optimize(
         as there are cores. Counts do not depend on it; what is proposed does, because each trial
         is proposed before the `jobs` - 1 trials before it have ended.
     alpha, beta
-        Weights of the training and the inference cost; the score weighs 1 - alpha - beta.
+        Weights of the training and the inference cost; the score weighs 1 - alpha - beta. None
+        for the paper's 0.5 and 0.05, or 0.5 each where a least score is required; less where the
+        other is given and leaves less.
     objective
-        ``squared`` for eq. 2.6; ``linear`` for the same without the squares; ``constrained`` for
-        the cheapest of those that score at least `min_score`, which is then 0.97 unless given.
+        ``constrained`` for the cheapest of those that score at least `min_score`; ``squared`` for
+        eq. 2.6; ``linear`` for the same without the squares. None for the first, or for eq. 2.6
+        under the paper's protocol.
     max_training_cost, max_inference_cost
         What the best may cost at most: processor cycles, as in ``1.5e9``, or a multiple of the
         reference's cost, as in ``"0.8x"``.
-    min_score, max_parameters
-        The least score of the best, from 0 to 1; the most weights and biases.
+    min_score
+        The least score of the best, from 0 to 1; or, as in ``best-0.01``, how far it lies below
+        the best score that was seen, the reference's among them. None for 0.97 on
+        ``mnist_small`` and ``best-0.01`` elsewhere where the objective is ``constrained``, else
+        for none.
+    max_parameters
+        The most weights and biases.
     pareto
         Search the front of score, training cost and inference cost, and no weighted sum of them.
         The weights and the objective can be chosen afterwards: `powerml.best`.
@@ -159,17 +161,20 @@ def optimize(
         The reference could not be measured, or no trial succeeded.
     """
     check_at_least_one(trials=trials, startup_trials=startup_trials, score_seeds=score_seeds)
-    make_objective(objective, Weights(alpha, beta))
-    sampler = sampler or ("tpe" if protocol == "paper" else COMPOSITE)
+    usual = defaults_of(check_protocol(protocol))
+    sampler, data = sampler or usual.sampler, data or usual.data
     if sampler not in sampler_names():
         raise UnknownNameError("sampler", sampler, sampler_names())
-    if objective == Constrained.name and min_score is None:
-        min_score = DEFAULT_LEAST_SCORE
-    if pareto and (objective, alpha, beta) != (DEFAULT_OBJECTIVE, DEFAULT_ALPHA, DEFAULT_BETA):
+    if pareto and (objective, alpha, beta) != (None, None, None):
         raise UsageError(
             "a front has no weights and no objective: leave alpha, beta and objective out, and "
             "give them to powerml best afterwards"
         )
+    objective = objective or usual.objective
+    weights = default_weights(objective, alpha, beta)
+    make_objective(objective, weights)
+    if min_score is None and not pareto:
+        min_score = default_min_score(objective, data)
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     options = meter_options(fidelity, error, jobs, limit_seconds)
     if options.fidelity == PREDICTED:
@@ -193,12 +198,12 @@ def optimize(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
-        alpha=alpha,
-        beta=beta,
+        alpha=weights.alpha,
+        beta=weights.beta,
         objective=objective,
         limits=limits,
         pareto=pareto,
-        epochs=epochs,
+        epochs=default_epochs(protocol, len(dataset.train)) if epochs is None else epochs,
         protocol=check_protocol(protocol),
         machine=profiles[0].name,
         other_machines=tuple(profile.name for profile in profiles[1:]),

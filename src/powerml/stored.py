@@ -18,6 +18,7 @@ from powerml.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.structure import layers_of, parameter_count
 from powerml.study import (
     BEST,
+    CONTENDERS,
     DEFAULT_OUT,
     JOURNAL,
     LOCK,
@@ -25,6 +26,7 @@ from powerml.study import (
     STUDY_NAME,
     drop_unfinished_line,
     reference_of,
+    reference_test_score_of,
     runs_of,
     trials_of,
     winners_of,
@@ -45,6 +47,7 @@ class StoredStudy:
     trials: list[TrialRecord]
     runs: list[RunRecord] = field(default_factory=list)
     winners: list[Winner] = field(default_factory=list)
+    reference_test_score: float | None = None
 
     @property
     def unit(self) -> Measurement | None:
@@ -76,7 +79,13 @@ def read_study(folder: Path) -> StoredStudy:
             settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
             trials = [_sized(trial) for trial in trials_of(study)]
             return StoredStudy(
-                folder, settings, reference_of(study), trials, runs_of(study), winners_of(study)
+                folder,
+                settings,
+                reference_of(study),
+                trials,
+                runs_of(study),
+                winners_of(study),
+                reference_test_score_of(study),
             )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(
@@ -91,7 +100,7 @@ def read_study(folder: Path) -> StoredStudy:
 def is_of_study(path: Path, folder: Path) -> bool:
     """Whether a path is that of a file that a study consists of, and not of a report on it."""
     place, home = path.resolve(), folder.resolve()
-    if home / BEST in (place, *place.parents):
+    if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True
     return place.parent == home and (place.name == LOCK or place.name.startswith(JOURNAL))
 

@@ -33,6 +33,7 @@ from powerml.samplers.trials import FRONT, QUANTITIES, quantities
 
 __all__ = [
     "BEST",
+    "CONTENDERS",
     "DEFAULT_OUT",
     "JOURNAL",
     "LOCK",
@@ -44,6 +45,7 @@ __all__ = [
     "open_study",
     "place_of",
     "reference_of",
+    "reference_test_score_of",
     "runs_of",
     "study_folder",
     "trials_of",
@@ -53,10 +55,12 @@ __all__ = [
 DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 JOURNAL = "study.journal"
 BEST = "best"
+CONTENDERS = "contenders"
 RECORD = "trial.json"
 LOCK = ".lock"
 STUDY_NAME = "powerml"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
+REFERENCE_TEST_SCORE = "reference_test_score"
 RUNS, WINNERS = "runs", "winners"
 PROBE_BYTES = 4096
 
@@ -132,6 +136,16 @@ class Study:
         self._optuna.set_user_attr(REFERENCE, measurement.model_dump(mode="json", by_alias=True))
 
     @property
+    def reference_test_score(self) -> float | None:
+        """Accuracy of the reference on the test split, where it is known."""
+        return reference_test_score_of(self._optuna)
+
+    @reference_test_score.setter
+    @interruption_held()
+    def reference_test_score(self, score: float) -> None:
+        self._optuna.set_user_attr(REFERENCE_TEST_SCORE, score)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was measured yet."""
         return self.reference is None and not self.trials
@@ -204,32 +218,45 @@ class Study:
     def save_best(
         self,
         winners: Sequence[TrialRecord],
+        contenders: Sequence[TrialRecord],
         fresh: TrialRecord,
         save_models: Callable[[Path], None],
     ) -> None:
-        """Bring ``best/`` to the winners, of which `fresh` is new, whole or not at all.
+        """Bring ``best/`` to the winners, whole or not at all.
 
         Members of a front have a folder each, ``best/trial-4``; the one best has ``best/`` itself.
+        The contenders, of which `fresh` is new, are those that win or may still win: the models of
+        those that do not win now lie in ``contenders/trial-4``.
         """
-        best = self.folder / BEST
         with tempfile.TemporaryDirectory(prefix=".best-", dir=self.folder) as temporary:
-            renewed = Path(temporary) / BEST
-            renewed.mkdir()
-            for winner in winners:
-                place = self.place_of(winner)
-                target = renewed / place.relative_to(best)
-                if winner.number == fresh.number:
-                    target.mkdir(exist_ok=True)
+            renewed = Path(temporary)
+            won = {winner.number for winner in winners}
+            for trial in contenders:
+                place = self.place_of(trial) if trial.number in won else self._waiting_place(trial)
+                target = renewed / place.relative_to(self.folder)
+                if trial.number == fresh.number:
+                    target.mkdir(parents=True, exist_ok=True)
                     save_models(target)
                     (target / RECORD).write_text(
-                        winner.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
+                        trial.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
                     )
-                elif place.exists():
-                    shutil.copytree(place, target)
+                elif (kept := self._kept_place(trial)) is not None:
+                    shutil.copytree(kept, target, dirs_exist_ok=True)
             with interruption_held():  # between the two there is no best
-                if best.exists():
-                    best.rename(Path(temporary) / "previous")
-                renewed.rename(best)
+                for name in (BEST, CONTENDERS):
+                    there = self.folder / name
+                    if there.exists():
+                        there.rename(renewed / f"previous-{name}")
+                    if (renewed / name).exists():
+                        (renewed / name).rename(there)
+
+    def _waiting_place(self, trial: TrialRecord) -> Path:
+        return self.folder / CONTENDERS / f"trial-{trial.number}"
+
+    def _kept_place(self, trial: TrialRecord) -> Path | None:
+        """Return where the models of a trial lie, if anywhere."""
+        places = (self.place_of(trial), self._waiting_place(trial))
+        return next((place for place in places if holds(place, trial)), None)
 
     def place_of(self, winner: TrialRecord) -> Path:
         """Folder of a winner's models."""
@@ -251,6 +278,12 @@ def reference_of(study: optuna.Study) -> Measurement | None:
     """Measurement of the reference topology, where it is there."""
     stored = study.user_attrs.get(REFERENCE)
     return None if stored is None else Measurement.model_validate(stored)
+
+
+def reference_test_score_of(study: optuna.Study) -> float | None:
+    """Return the accuracy of the reference on the test split, where it is known."""
+    stored = study.user_attrs.get(REFERENCE_TEST_SCORE)
+    return None if stored is None else float(stored)
 
 
 def runs_of(study: optuna.Study) -> list[RunRecord]:

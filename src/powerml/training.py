@@ -34,6 +34,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_trainable",
+    "score_on_test",
     "score_saved",
     "seed_everything",
     "train",
@@ -238,8 +239,13 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
 @interruption_kept()
 def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
     """Accuracy of a saved model on the test split, from 0 to 1."""
+    return score_on_test(keras.saving.load_model(path, safe_mode=True), workload, dataset)
+
+
+@interruption_kept()
+def score_on_test(model: keras.Model, workload: Workload, dataset: Dataset) -> float:
+    """Return the accuracy of a trained model on the test split, from 0 to 1."""
     with _one_thread():
-        model = keras.saving.load_model(path, safe_mode=True)
         return _score(model, dataset, dataset.test, workload)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["dashboard", "report", "report_line"]
+__all__ = ["dashboard", "repeating_command", "report", "report_line", "written_report"]
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 
@@ -58,14 +58,29 @@ def dashboard(
 
 
 def report_line(folder: Path) -> str:
-    """Write a study's report and say where, or why it is not there.
+    """Write a study's report and say where, or why it is not there."""
+    return f"report: {written_report(folder)}"
+
+
+def written_report(folder: Path) -> str:
+    """Write a study's report and return where it is, or why it is not there.
 
     Whatever goes wrong with a report, the study has been kept, and must not fail for it.
     """
     try:
         import powerml
 
-        return f"report in {powerml.write_report(folder)}"
+        return str(powerml.write_report(folder))
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        return f"the report was not written: {said}"
+        return f"not written: {said}"
+
+
+def repeating_command(folder: Path) -> str:
+    """Return the command that does the trials of a study again."""
+    from powerml.report.reproduction import command_of, jobs_of, wanted_trials
+    from powerml.stored import read_study
+
+    stored = read_study(folder)
+    wanted = wanted_trials(stored.runs, len(stored.trials))
+    return command_of(stored.settings, wanted, jobs_of(stored.runs))

@@ -9,14 +9,14 @@ import typer
 
 from powerml.commands.choices import machines_of
 from powerml.commands.console import print_result, study_progress
-from powerml.commands.reporting import report_line
+from powerml.commands.reporting import repeating_command, written_report
 from powerml.errors import LimitError
 from powerml.options import (
+    DATA_HELP,
+    EPOCHS_HELP,
     OBJECTIVE_HELP,
     AccessesName,
     Cache,
-    Data,
-    Epochs,
     FidelityName,
     InferenceBatch,
     Inferences,
@@ -45,11 +45,26 @@ __all__ = ["optimize"]
 
 
 def optimize(
-    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "dffr",
-    data: Data = "mnist_small",
-    alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
-    beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
-    objective: Annotated[str, typer.Option(help=OBJECTIVE_HELP)] = "squared",
+    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "cnn",
+    data: Annotated[
+        str | None,
+        typer.Option(help=DATA_HELP, show_default="digits; mnist_small under the paper's protocol"),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Weight of the training cost.", show_default="0.5")
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the inference cost.", show_default="0.5; 0.05 but for constrained"
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help=OBJECTIVE_HELP, show_default="constrained; squared under the paper's protocol"
+        ),
+    ] = None,
     max_training_cost: MaxTrainingCost = None,
     max_inference_cost: MaxInferenceCost = None,
     min_score: MinScore = None,
@@ -62,7 +77,13 @@ def optimize(
         ),
     ] = False,
     trials: Annotated[int, typer.Option(help="Topologies to evaluate in all.")] = 10,
-    epochs: Epochs = 2,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help=EPOCHS_HELP,
+            show_default="3 to 60, to see 60,000 samples; 2 under the paper's protocol",
+        ),
+    ] = None,
     machine: MachineNames = None,
     machine_file: MachineFiles = None,
     levels: Levels = 2,
@@ -105,9 +126,11 @@ def optimize(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a study stopped.")] = False,
     json: Json = False,
 ) -> None:
-    """Search a family for the best trade of accuracy, training cost and inference cost.
+    """Search a family for the cheapest network that is accurate, or for another objective.
 
-    Example: powerml optimize --space dffr --alpha 0.5 --beta 0.05 --trials 10
+    Example: powerml optimize --space cnn --trials 10
+
+    Example: powerml optimize --space dffr --objective squared --alpha 0.5 --beta 0.05
 
     Example: powerml optimize --pareto --trials 20
     """
@@ -156,17 +179,21 @@ def optimize(
 
 def _show_study(record: StudyRecord, *, json: bool) -> None:
     """Print what a study has found; raises ``LimitError`` where that is nothing."""
+    from rich.text import Text
+
     from powerml.report import studies
 
-    reported = report_line(Path(record.folder))
+    folder = Path(record.folder)
+    report = written_report(folder)
     if json:
         typer.echo(record.to_json())
-        typer.echo(f"powerml: {reported}", err=True)
+        typer.echo(f"powerml: report: {report}", err=True)
     else:
+        if record.best is not None or record.front:
+            print_result(Text(studies.headline(record), style="bold"), "")
         print_result(studies.trials_table(record))
         if record.settings.other_machines and not record.settings.pareto:
             print_result(studies.ranking_table(record))
-        print_result(*studies.best_lines(record))
-        typer.echo(reported)
+        print_result("", studies.places_table(record, report, repeating_command(folder)))
     if record.best is None and not record.front:
         raise LimitError(studies.no_best_line(record))

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import get_args
 
 from powerml.front import Point, front
-from powerml.goal import make_goal, nearest, objective_of
+from powerml.goal import make_goal, nearest
 from powerml.machines import machine_names
 from powerml.measurement import Measurement, Phase
 from powerml.ranking import cost_ratios, objectives_by_machine, ranking
@@ -24,8 +24,11 @@ from powerml.report.findings import (
 from powerml.report.reproduction import command_of, jobs_of, wanted_trials
 from powerml.report.retrospect import comparison_lines
 from powerml.report.sentences import (
+    Scored,
     best_sentence,
+    export_sentences,
     front_sentence,
+    hindsight_words,
     nearest_sentence,
     nothing_sentence,
     sought_sentence,
@@ -52,7 +55,7 @@ class _Account:
         self._stored = stored
         self._settings = stored.settings
         self._trials = stored.trials
-        self._goal = make_goal(stored.settings, stored.unit)
+        self._goal = make_goal(stored.settings, stored.reference, stored.trials)
         self._winners = self._goal.winners(stored.trials)
         self._name = stored.folder.absolute().name
 
@@ -83,10 +86,12 @@ class _Account:
             study=self._name,
             title=title_of(settings),
             headline=self._headline(),
-            sought=sought_sentence(settings, objective_of(settings)),
+            sought=sought_sentence(settings),
             notes=self._notes(),
             settings=settings,
             unit=None if reference is None else reference.workload.title,
+            unit_score=None if unit is None else unit.score,
+            unit_test_score=stored.reference_test_score,
             unit_training=_price(unit, "training", machine, 1.0),
             unit_inference=_price(unit, "inference", machine, 1.0),
             inference_of=_inference_of(unit),
@@ -106,8 +111,14 @@ class _Account:
     def _headline(self) -> str:
         count, reference = len(self._trials), self._stored.reference
         if self._best is not None:
-            title = None if reference is None else reference.workload.title
-            return best_sentence(self._best, title)
+            proved = self._proved.get(self._best.number)
+            return best_sentence(
+                self._best,
+                None if proved is None else proved.test_score,
+                None
+                if reference is None
+                else Scored(reference.score, self._stored.reference_test_score),
+            )
         if self._winners:
             return front_sentence(self._winners, count)
         if self._nearest is not None:
@@ -122,6 +133,9 @@ class _Account:
             notes.append(f"The study was stopped, or is running: {count} of {wanted} trials ended.")
         if self._best is not None and (said := remark(self._best, self._trials, self._goal)):
             notes.append(f"{said[0].upper()}{said[1:]}.")
+        notes += export_sentences(self._stored.winners)
+        if said := hindsight_words(self._trials):
+            notes.append(f"Costs as predicted beforehand: {said}.")
         return notes
 
     def _leaders(self) -> dict[Quantity, int]:

@@ -91,11 +91,12 @@ class Findings(_Record):
     `headline` is the result in one sentence, and `notes` are what whoever reads it must know.
     `most_training_ratio` and `most_inference_ratio` are the limits of its costs, relative too.
     `unit` is what costs are relative to, whose own costs are `unit_training` and
-    `unit_inference`. `wanted_trials` is how many trials the study was to have. `best` is the
-    number of the best trial; it is None where there is none and in a study of the front. Where no
-    trial obeys the limits, `nearest` is the number of the one that comes nearest. `leaders` are
-    the numbers of the winners that lead in one quantity. The cost of the inference is that of
-    `inference_of`.
+    `unit_inference`, and whose scores on the split that chooses and on the test split are
+    `unit_score` and `unit_test_score`. `wanted_trials` is how many trials the study was to
+    have. `best` is the number of the best trial; it is None where there is none and in a study
+    of the front. Where no trial obeys the limits, `nearest` is the number of the one that comes
+    nearest. `leaders` are the numbers of the winners that lead in one quantity. The cost of the
+    inference is that of `inference_of`.
     """
 
     schema_: Literal["powerml.report/1"] = Field(default="powerml.report/1", alias="schema")
@@ -106,6 +107,8 @@ class Findings(_Record):
     notes: list[str]
     settings: StudySettings
     unit: str | None
+    unit_score: float | None = None
+    unit_test_score: float | None = None
     unit_training: Price | None
     unit_inference: Price | None
     inference_of: str

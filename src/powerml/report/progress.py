@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from powerml.listener import Listener
 from powerml.records import TrialRecord
@@ -26,6 +29,7 @@ from powerml.report.studies import trial_line
 __all__ = ["StudyProgress", "loads_bar", "stages"]
 
 LEAST_STEP = 1e-9
+LONGEST_RUN_SECONDS = 7 * 24 * 3600.0
 
 
 @contextmanager
@@ -76,53 +80,83 @@ def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callabl
 
 
 class StudyProgress(Listener):
-    """A bar over the trials, a line for each that has ended, and the stage that is running."""
+    """A line for each trial under way, and a bar over all with the time that is left.
+
+    Where nobody watches, a line is printed for each trial that has ended, and the stages until
+    then of the first, which waits for the simulator to start.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.folder: Path | None = None
         self.finished_trials = 0
         self.trials = 0
-        self._task: TaskID | None = None
-        self._progress = Progress(
+        self._said: set[str] = set()
+        self._lock = threading.Lock()  # trials are counted on threads of their own
+        self._under_way = Progress(
             SpinnerColumn(),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[who]:>9}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             console=console,
-            transient=True,
-            disable=not console.is_terminal,
+        )
+        self._lines: dict[int | None, TaskID] = {}
+        self._bar = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("trials,"),
+            TimeElapsedColumn(),
+            TextColumn("passed,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            # The pace is that of the whole run: one trial may take longer than Rich looks back.
+            speed_estimate_period=LONGEST_RUN_SECONDS,
+        )
+        self._task: TaskID | None = None
+        self._live = Live(
+            Group(self._under_way, self._bar), console=console, transient=True, refresh_per_second=8
         )
 
     def __enter__(self) -> StudyProgress:
-        self._progress.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
         """Begin the bar."""
         self.folder, self.finished_trials, self.trials = folder, finished_trials, trials
-        self._task = self._progress.add_task("", total=trials, completed=finished_trials)
-        self._line(f"study in {folder}: {finished_trials} of {trials} trials are there")
+        self._task = self._bar.add_task("", total=trials, completed=finished_trials)
+        # The pace is reckoned from the first step: without one at the start, from two in a row.
+        self._bar.advance(self._task, LEAST_STEP)
+        self._print(f"study in {folder}: {finished_trials} of {trials} trials are there")
 
-    def stage(self, message: str) -> None:
+    def stage(self, message: str, trial: int | None = None) -> None:
         """Show what is running."""
-        if self._task is not None:
-            self._progress.update(self._task, description=message)
-        if not self._console.is_terminal:
-            self._line(message)
+        with self._lock:
+            if trial in self._lines:
+                self._under_way.update(self._lines[trial], description=message)
+            else:
+                who = "" if trial is None else f"trial {trial}"
+                self._lines[trial] = self._under_way.add_task(message, who=who, total=None)
+        is_first = self.finished_trials == 0 or trial is None
+        if is_first and not self._console.is_terminal and message not in self._said:
+            self._said.add(message)
+            self._print(message)
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Move the bar on and leave a line."""
+        """Move the bar on; where nobody watches, print a line."""
         self.finished_trials = record.number
         if self._task is not None:
-            self._progress.update(self._task, completed=record.number)
-        self._line(trial_line(record).plain)
+            self._bar.update(self._task, completed=record.number)
+        for ended in (record.number, None):  # the reference ends before the first trial does
+            if ended in self._lines:
+                self._under_way.remove_task(self._lines.pop(ended))
+        if not self._console.is_terminal:
+            self._print(trial_line(record).plain)
 
-    def _line(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,8 @@ import inspect
 import shlex
 from collections.abc import Sequence
 
-from powerml.limits import CostLimit
+from powerml.defaults import default_min_score, default_weights, defaults_of
+from powerml.limits import BELOW_BEST, CostLimit, make_limits
 from powerml.machines import machine_names
 from powerml.problem import reference_name
 from powerml.records import RunRecord, StudySettings
@@ -21,8 +22,6 @@ DEFAULTS = {
 }
 # What is told only where it is not the default, as it is called in the settings and as an option.
 PLAIN = (
-    "objective",
-    "epochs",
     "levels",
     "accesses",
     "protocol",
@@ -51,9 +50,10 @@ def command_of(settings: StudySettings, trials: int, jobs: int | None) -> str:
     """
     words = [
         *("powerml", "optimize", "--space", settings.family, "--data", settings.data),
-        *(["--pareto"] if settings.pareto else _weights(settings)),
+        *(["--pareto"] if settings.pareto else _objective(settings)),
         *_limits(settings),
-        *("--trials", str(trials), "--sampler", settings.sampler, "--seed", str(settings.seed)),
+        *("--epochs", str(settings.epochs), "--trials", str(trials)),
+        *("--sampler", settings.sampler, "--seed", str(settings.seed)),
         *([] if jobs is None else ["--jobs", str(jobs)]),
         *_machines(settings),
         *_deployment(settings.deployment),
@@ -83,14 +83,26 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _weights(settings: StudySettings) -> list[str]:
-    return ["--alpha", repr(settings.alpha), "--beta", repr(settings.beta)]
+def _objective(settings: StudySettings) -> list[str]:
+    usual = defaults_of(settings.protocol).objective
+    named = [] if settings.objective == usual else ["--objective", settings.objective]
+    weights = default_weights(settings.objective)
+    if (settings.alpha, settings.beta) == (weights.alpha, weights.beta):
+        return named
+    return [*named, "--alpha", repr(settings.alpha), "--beta", repr(settings.beta)]
 
 
 def _limits(settings: StudySettings) -> list[str]:
+    usual = make_limits()
+    if not settings.pareto:
+        usual = make_limits(min_score=default_min_score(settings.objective, settings.data))
     words = []
     for name, limit in settings.limits:
-        if limit is not None:
+        if limit is None or limit == getattr(usual, name):
+            continue
+        if name == "score_margin":
+            words += ["--min-score", f"{BELOW_BEST}{limit}"]
+        else:
             words += [_option(name), _amount(limit) if isinstance(limit, CostLimit) else str(limit)]
     return words
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from powerml.objective import Constrained, Linear, Objective, Squared
-from powerml.records import StudySettings, TrialRecord
+from powerml.defaults import SCORE_MARGIN
+from powerml.hindsight import hindsight
+from powerml.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
+from powerml.records import StudySettings, TrialRecord, Winner
 
 __all__ = [
+    "Scored",
     "best_sentence",
+    "export_sentences",
     "front_sentence",
+    "hindsight_words",
     "limits_words",
     "named",
     "nearest_sentence",
@@ -18,7 +24,19 @@ __all__ = [
     "title_of",
 ]
 
-SAME = 0.0005
+SAME = 0.005
+TWICE = 2
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a network: on the split that chooses the best, and on the test split.
+
+    `test_score` is None where it is not known, as before a study has ended.
+    """
+
+    score: float | None
+    test_score: float | None = None
 
 
 def title_of(settings: StudySettings) -> str:
@@ -26,7 +44,7 @@ def title_of(settings: StudySettings) -> str:
     return f"{settings.family} on {settings.data}"
 
 
-def sought_sentence(settings: StudySettings, objective: Objective) -> str:
+def sought_sentence(settings: StudySettings) -> str:
     """What the study was looking for."""
     if settings.pareto:
         said = "Sought: the topologies that no other matches in score, training and inference cost"
@@ -39,7 +57,8 @@ def sought_sentence(settings: StudySettings, objective: Objective) -> str:
         square = {Squared.name: "²", Linear.name: ""}[settings.objective]
         said = (
             f"Sought: the least of {settings.alpha:g} x training cost{square} + "
-            f"{settings.beta:g} x inference cost{square} - {objective.weights.gamma:g} x score"
+            f"{settings.beta:g} x inference cost{square} - "
+            f"{Weights(settings.alpha, settings.beta).gamma:g} x score"
         )
     return said + limits_words(settings) + "."
 
@@ -51,29 +70,54 @@ def limits_words(settings: StudySettings) -> str:
         f"a training cost of at most {limits.max_training_cost}",
         f"an inference cost of at most {limits.max_inference_cost}",
         f"a score of at least {limits.min_score}",
+        f"a score at most {limits.score_margin} below the best that was seen",
         f"at most {limits.max_parameters} weights and biases",
     ]
     asked = [words for words, (_, limit) in zip(said, limits, strict=True) if limit is not None]
     return f", with {_listed(asked)}" if asked else ""
 
 
-def best_sentence(best: TrialRecord, unit: str | None) -> str:
-    """The best, and what it saves against what costs are relative to."""
-    other = "the first trial" if unit is None else f"the reference, {unit}"
-    return (
-        f"{named(best)} scores {_number(best.score)} and costs "
-        f"{_saving(best.training_cost_ratio)} to train and "
-        f"{_saving(best.inference_cost_ratio)} to run than {other}."
+def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored | None) -> str:
+    """Say what the best scores and saves against what costs are relative to.
+
+    Parameters
+    ----------
+    best
+        The trial.
+    test_score
+        Its score on the test split, None where it is not known.
+    reference
+        Scores of the reference; None where the first trial is the reference.
+    """
+    if reference is None:
+        other, compared = "the first trial", None
+        score = best.score if test_score is None else test_score
+    elif test_score is None or reference.test_score is None:
+        other, score, compared = "the reference", best.score, reference.score
+    else:
+        other, score, compared = "the reference", test_score, reference.test_score
+    said = f"{named(best)} scores {_number(score)}"
+    training = f"trains for {_saving(best.training_cost_ratio)}"
+    inference = f"runs for {_saving(best.inference_cost_ratio)}"
+    if score is None or compared is None:
+        return f"{said} and, against {other}, {training} and {inference}."
+    relation = (
+        "like"
+        if abs(score - compared) <= SCORE_MARGIN + SCORE_TOLERANCE
+        else ("more than" if score > compared else "less than")
     )
+    return f"{said}, {relation} {other} ({_number(compared)}), {training}, {inference}."
 
 
 def _saving(ratio: float | None) -> str:
-    """As in ``46.5% less``; what stands behind it is "than"."""
+    """Say a cost against the reference's, as in ``61 % less``."""
     if ratio is None:
         raise TypeError(ratio)
     if abs(ratio - 1) < SAME:
-        return "no more"
-    return f"{abs(ratio - 1):,.1%} {'more' if ratio > 1 else 'less'}"
+        return "as much"
+    if ratio >= TWICE:
+        return f"{ratio:,.1f} times as much"
+    return f"{abs(ratio - 1):.0%} {'more' if ratio > 1 else 'less'}".replace("%", " %")
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
@@ -98,6 +142,27 @@ def nearest_sentence(nearest: TrialRecord, broken: Sequence[str], trials: int) -
     said = [*broken, *([] if nearest.score is not None else ["it was not trained"])]
     who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
     return f"{who} the limits. The nearest is {named(nearest)}: {_listed(said)}."
+
+
+def export_sentences(winners: Sequence[Winner]) -> list[str]:
+    """Say of each deployed model how far its outputs are from the Keras model's."""
+    return [
+        f"{one.exported} gives the outputs of the Keras model to within "
+        f"{one.export_difference:.1g}, on test samples."
+        for one in winners
+        if one.exported is not None and one.export_difference is not None
+    ]
+
+
+def hindsight_words(trials: Sequence[TrialRecord]) -> str:
+    """Say how far off the cost model was; nothing where it predicted nothing."""
+    found = [hindsight(trials, phase) for phase in ("training", "inference")]
+    return ", ".join(
+        f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
+        "within the stated error)"
+        for one in found
+        if one is not None
+    )
 
 
 def nothing_sentence(trials: Sequence[TrialRecord]) -> str:

@@ -2,50 +2,81 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from shlex import quote
 
 from rich.table import Table
 from rich.text import Text
 
 from powerml.goal import goal_of
-from powerml.hindsight import hindsight
 from powerml.limits import RatioLimits
+from powerml.measurement import Measurement
 from powerml.objective import Squared
 from powerml.ranking import objectives_by_machine, ranking
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 from powerml.report.quantities import objective_text
-from powerml.report.sentences import limits_words
-from powerml.study import JOURNAL
+from powerml.report.sentences import Scored, best_sentence, front_sentence, limits_words
+from powerml.study import BEST
+from powerml.workload import Workload
 
-__all__ = ["best_lines", "no_best_line", "ranking_table", "trial_line", "trials_table"]
+__all__ = [
+    "headline",
+    "no_best_line",
+    "places_table",
+    "ranking_table",
+    "trial_line",
+    "trials_table",
+]
 
 
 def trials_table(study: StudyRecord) -> Table:
-    """All trials in order, the best or the front in bold."""
+    """All trials in order under the reference, the best or the front in bold."""
     limits, pareto = goal_of(study).limits, study.settings.pareto
-    winners = {one.trial.number for one in study.front}
-    winners |= set() if study.best is None else {study.best.number}
-    unit = "the first trial" if study.reference is None else study.reference.workload.title
+    tested = {one.trial.number: one.test_score for one in study.front}
+    if study.best is not None:
+        tested[study.best.number] = study.test_score or 0.0
+    unit = "the first trial" if study.reference is None else "the reference"
     caption = f"costs relative to {unit} on {study.settings.machine}"
+    split = "test" if study.settings.protocol == "paper" else "validation"
     table = Table(
         title=Text(_title(study.settings)),
         title_justify="left",
-        caption=caption if pareto else f"{caption}; a smaller objective is better",
+        caption=f"{caption}; scores on the {split} split, which chooses, and on the test split",
         caption_justify="left",
     )
     table.add_column("trial", justify="right")
-    table.add_column("topology")
-    for heading in ("batch", "score", "training cost", "inference cost"):
+    table.add_column("topology", overflow="fold")
+    for heading in ("batch", "score", "test score", "training cost", "inference cost"):
         table.add_column(heading, justify="right")
     if not pareto:
         table.add_column("objective", justify="right")
     table.add_column("")
+    if study.reference is not None:
+        table.add_row(*_reference_cells(study, study.reference), *([] if pareto else [""]))
+        table.add_section()
     for trial in study.trials:
-        won = trial.number in winners
+        won = trial.number in tested
         worth = [] if pareto else [objective_text(trial.objective)]
         remark = Text("front" if pareto else "best") if won else _remark(trial, limits)
-        table.add_row(*_cells(trial), *worth, remark, style="bold" if won else "")
+        cells = _cells(trial, tested.get(trial.number))
+        table.add_row(*cells, *worth, remark, style="bold" if won else "")
     return table
+
+
+def _reference_cells(study: StudyRecord, reference: Measurement) -> list[str]:
+    workload = reference.workload
+    topology, batch = study.settings.reference, ""
+    if isinstance(workload, Workload):
+        batch = str(workload.batch_size)
+    return [
+        "ref",
+        topology,
+        batch,
+        _number(reference.score),
+        _blank_or_number(study.reference_test_score),
+        _number(1.0),
+        _number(1.0),
+    ]
 
 
 def _title(settings: StudySettings) -> str:
@@ -58,12 +89,13 @@ def _title(settings: StudySettings) -> str:
     return f"{title}, {weights}{named}{limits_words(settings)}"
 
 
-def _cells(trial: TrialRecord) -> list[str]:
+def _cells(trial: TrialRecord, test_score: float | None) -> list[str]:
     return [
         str(trial.number),
         trial.topology,
         str(trial.batch_size),
         _number(trial.score),
+        _blank_or_number(test_score),
         _number(trial.training_cost_ratio),
         _number(trial.inference_cost_ratio),
     ]
@@ -73,9 +105,14 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _blank_or_number(value: float | None) -> str:
+    """Return a number, or nothing: only the best and the reference meet the test split."""
+    return "" if value is None else f"{value:.3f}"
+
+
 def _remark(trial: TrialRecord, limits: RatioLimits) -> Text:
     if trial.failure is not None:
-        return Text("failed", style="red")
+        return Text(f"failed: {trial.failure}", style="red")
     if trial.pruned is not None:
         return Text(f"pruned: {trial.pruned}", style="dim")
     repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
@@ -135,72 +172,46 @@ def ranking_table(study: StudyRecord) -> Table:
     return table
 
 
-def best_lines(study: StudyRecord) -> list[Text]:
-    """The result of a study in words."""
-    lines = [trial_line(trial) for trial in study.trials if trial.failure is not None]
+def headline(study: StudyRecord) -> str:
+    """Return the result of a study in one sentence."""
+    if study.best is not None:
+        return best_sentence(study.best, study.test_score, _reference_scores(study))
     if study.front:
-        return _front_lines(study) + lines
-    best = study.best
-    if best is None:
-        return [Text(f"results in {study.folder}: {JOURNAL}"), *lines]
-    files = ["best/model.keras", *([study.exported] if study.exported else [])]
-    found = [
-        Text(f"Best: {best.topology} batch {best.batch_size}", style="bold"),
-        Text(f"score {_scores(study, best, study.test_score)}"),
-        Text(
-            f"training cost {_relative(best.training_cost_ratio)}, "
-            f"inference cost {_relative(best.inference_cost_ratio)} the reference's"
-        ),
-        Text(f"results in {study.folder}: {', '.join(files)}, {JOURNAL}"),
-    ]
-    if study.export_difference is not None:
-        found.append(
-            Text(
-                f"{study.exported} gives the outputs of best/model.keras to within "
-                f"{study.export_difference:.1g}, on test images"
-            )
-        )
-    found += _hindsight_lines(study)
-    if study.remark is not None:
-        found.append(Text(study.remark, style="yellow"))
-    return found + lines
+        return front_sentence([one.trial for one in study.front], len(study.trials))
+    return no_best_line(study)
 
 
-def _front_lines(study: StudyRecord) -> list[Text]:
-    noun = "trial" if len(study.front) == 1 else "trials"
-    lines = [Text(f"Front: {len(study.front)} {noun} of {len(study.trials)}", style="bold")]
-    lines += [
-        Text(
-            f"trial {one.trial.number}: {one.trial.topology} batch {one.trial.batch_size}: "
-            f"score {_scores(study, one.trial, one.test_score)}, "
-            f"training cost {_relative(one.trial.training_cost_ratio)}, "
-            f"inference cost {_relative(one.trial.inference_cost_ratio)}"
-        )
-        for one in study.front
-    ]
-    return [
-        *lines,
-        *_hindsight_lines(study),
-        Text(f"results in {study.folder}: best/trial-N, {JOURNAL}"),
-        Text(f"for the best by weights: powerml best {quote(study.folder)} --alpha A --beta B"),
-    ]
+def _reference_scores(study: StudyRecord) -> Scored | None:
+    if study.reference is None:
+        return None
+    return Scored(study.reference.score, study.reference_test_score)
 
 
-def _hindsight_lines(study: StudyRecord) -> list[Text]:
-    """How far off the cost model was."""
-    found = [hindsight(study.trials, phase) for phase in ("training", "inference")]
-    said = [
-        f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
-        "within the stated error)"
-        for one in found
-        if one is not None
-    ]
-    return [Text(f"costs as predicted beforehand: {', '.join(said)}")] if said else []
+def places_table(study: StudyRecord, report: str, command: str) -> Table:
+    """Return where the model and the report are, and the command that repeats the study.
 
-
-def _scores(study: StudyRecord, trial: TrialRecord, test_score: float | None) -> str:
-    split = "test" if study.settings.protocol == "paper" else "validation"
-    return f"{_number(trial.score)} ({split}), {_number(test_score)} (test)"
+    Parameters
+    ----------
+    study
+        The study that has ended.
+    report
+        Where the report is, or why it is not there.
+    command
+        The command that does the same trials.
+    """
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    folder = Path(study.folder)
+    if study.best is not None:
+        table.add_row("model", Text(str(folder / (study.exported or "best/model.keras"))))
+    elif study.front:
+        table.add_row("models", Text(f"{folder / BEST}/trial-N"))
+    table.add_row("report", Text(report))
+    table.add_row("repeat", Text(command))
+    if study.front:
+        table.add_row("choose", Text(f"powerml best {quote(study.folder)} --alpha A --beta B"))
+    return table
 
 
 def no_best_line(study: StudyRecord) -> str:
@@ -215,7 +226,3 @@ def no_best_line(study: StudyRecord) -> str:
         f"{near.topology} batch {near.batch_size} ({', '.join(said)}); "
         "loosen the limits, or search on with more --trials and --resume"
     )
-
-
-def _relative(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.3f} x"

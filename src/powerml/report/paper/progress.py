@@ -117,7 +117,7 @@ class ReproductionProgress(ReproductionListener):
             self._remaining[_kind(self._study)] -= finished_trials
             self._progress.update(self._task, advance=finished_trials)
 
-    def stage(self, message: str) -> None:
+    def stage(self, message: str, trial: int | None = None) -> None:  # noqa: ARG002
         """Show what is running; without a bar only until the first trial, which takes longest."""
         named = "" if self._study is None else f"{self._study.name}: "
         self._progress.update(self._task, description=f"{named}{message}")
