@@ -62,7 +62,7 @@ class _Candidate:
 
     @property
     def batch_size(self) -> int:
-        """Images in a batch."""
+        """Samples in a batch."""
         return self.workload.batch_size
 
 

@@ -157,7 +157,7 @@ def best_lines(study: StudyRecord) -> list[Text]:
         found.append(
             Text(
                 f"{study.exported} gives the outputs of best/model.keras to within "
-                f"{study.export_difference:.1g}, on test images"
+                f"{study.export_difference:.1g}, on test samples"
             )
         )
     found += _hindsight_lines(study)
