@@ -1,6 +1,6 @@
 """What inference costs where it is deployed. Prints the figures; exits with 1 where one is missed.
 
-python benchmarks/deployment.py runtimes   cost of one image in each runtime
+python benchmarks/deployment.py runtimes   cost of one sample in each runtime
 python benchmarks/deployment.py signal     what the topology changes, in Keras and ONNX Runtime
 python benchmarks/deployment.py winner     outputs of the exported winner against Keras's
 python benchmarks/deployment.py resnet     a ResNet-18 for 32x32 images, exactly
@@ -58,7 +58,7 @@ def runtimes() -> bool:
     dataset = load_dataset("mnist_small")
     with tempfile.TemporaryDirectory() as folder, _meter() as meter:
         print(
-            "| topology | batch | runtime | cycles an image | instructions an image | load, "
+            "| topology | batch | runtime | cycles a sample | instructions a sample | load, "
             "cycles | measured in s |\n| --- | --- | --- | --- | --- | --- | --- |"
         )
         for topology in TOPOLOGIES:
@@ -150,7 +150,7 @@ def _random_topologies(name: str) -> list[Topology]:
 
 
 def _multiply_accumulates(topology: Topology) -> int:
-    """Of one image of 28 x 28 pixels and two classes, biases left out."""
+    """Of one sample of 28 x 28 pixels and two classes, biases left out."""
     of = topology.parameters
     pixels = 28 * 28
     if topology.family == "dffr":
@@ -165,7 +165,7 @@ def _multiply_accumulates(topology: Topology) -> int:
 def _runtime_cost(
     meter: CallgrindMeter, dataset: Dataset, folder: Path, runtime: str, topology: Topology
 ) -> float:
-    """Cycles of one image, batch 1."""
+    """Cycles of one sample, batch 1."""
     path = _saved(str(topology), dataset, folder)
     _, (_, inference) = _measure_file(meter, path, runtime, 1)
     return powerml.price(inference.counts, meter.machine).cycles
@@ -191,7 +191,7 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def winner() -> bool:
-    """Figure 3: the exported winner of a search of each family, on 100 test images."""
+    """Figure 3: the exported winner of a search of each family, on 100 test samples."""
     good = True
     with tempfile.TemporaryDirectory() as folder:
         for family in FAMILIES:
@@ -247,12 +247,12 @@ def _save_resnet18(path: Path) -> int:
             inputs = convolution(inputs, filters, 1, stride)
         return layers.ReLU()(layers.Add()([inner, inputs]))
 
-    images = keras.Input((32, 32, 3))
-    features = layers.ReLU()(convolution(images, 64, 3, 1))
+    samples = keras.Input((32, 32, 3))
+    features = layers.ReLU()(convolution(samples, 64, 3, 1))
     for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         features = block(block(features, filters, stride), filters, 1)
     classes = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(features))
-    export_model(keras.Model(images, classes), path, 1)
+    export_model(keras.Model(samples, classes), path, 1)
     return macs + 512 * 10
 
 

@@ -35,7 +35,7 @@ from powerml.workload import Workload
 SEED = 20261122
 WORKLOADS, PAIRS = 24, 20
 FAMILIES = ("dffr", "cnn")
-IMAGES = 48  # exact simulation of a large cnn takes seconds an image
+SAMPLES = 48  # exact simulation of a large cnn takes seconds a sample
 EPOCHS = (2, 4)
 LEAST_STEPS = 20
 JOBS = 2
@@ -132,7 +132,7 @@ def main() -> int:
 
 def accuracy() -> bool:
     """Errors and bounds of workloads drawn at random."""
-    print(f"{WORKLOADS} workloads, {IMAGES} images of mnist_small", flush=True)
+    print(f"{WORKLOADS} workloads, {SAMPLES} samples of mnist_small", flush=True)
     errors, bounds, held = [], [], True
     with ExitStack() as stack:
         bench, dataset = _bench(stack)
@@ -207,7 +207,7 @@ def honesty() -> bool:
                 workload = workloads.make(topology, dataset, batch_size, epochs)
                 phase = Bench(machine, stack).compare(workload, dataset)[0]
             print(
-                f"{machine.name}, {workload.training_images} images, {_name(workload)}: "
+                f"{machine.name}, {workload.training_samples} samples, {_name(workload)}: "
                 f"{phase.line()}",
                 flush=True,
             )
@@ -218,7 +218,7 @@ def honesty() -> bool:
 
 def _bench(stack: ExitStack) -> tuple[Bench, Dataset]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    dataset = workloads.subset(load_dataset("mnist_small", DEFAULT_VALIDATION), IMAGES, folder)
+    dataset = workloads.subset(load_dataset("mnist_small", DEFAULT_VALIDATION), SAMPLES, folder)
     return Bench(load_machine(DEFAULT_MACHINE), stack), dataset
 
 
@@ -232,7 +232,9 @@ def _drawn(dataset: Dataset) -> list[Workload]:
             name: generator.randint(limit.low, limit.high) for name, limit in family.bounds.items()
         }
         epochs = generator.randint(*EPOCHS)
-        batch_size = generator.randint(family.batch_size_bounds.low, IMAGES * epochs // LEAST_STEPS)
+        batch_size = generator.randint(
+            family.batch_size_bounds.low, SAMPLES * epochs // LEAST_STEPS
+        )
         workload = workloads.make(topology_of(family, parameters), dataset, batch_size, epochs)
         if _is_sampled(workload):
             drawn.append(workload)
@@ -240,7 +242,7 @@ def _drawn(dataset: Dataset) -> list[Workload]:
 
 
 def _is_sampled(workload: Workload) -> bool:
-    shape = Shape.of(workload.training_images, workload.batch_size, workload.epochs)
+    shape = Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
     flow = DataFlow(0, 0, 1)
     return shape.steps >= LEAST_STEPS and plan(shape, flow, 0.01) is not EVERYTHING
 

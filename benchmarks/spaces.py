@@ -30,7 +30,7 @@ __all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
 BATCH_SIZE = "batch_size"
 # 2, 9, 16, ... 100: from the smallest batch to all the data, which is the product's own space.
 BATCH_STEP = 7
-IMAGES = 100
+SAMPLES = 100
 
 Parameters = Mapping[str, int | str]
 
@@ -104,17 +104,17 @@ class Space:
         raise TypeError(member)
 
     def batch_size(self, member: Member) -> int:
-        """Images in a batch of the training."""
+        """Samples in a batch of the training."""
         return int(member.parameters[BATCH_SIZE])
 
     @property
-    def training_images(self) -> int:
-        """Images in the training split."""
-        return IMAGES
+    def training_samples(self) -> int:
+        """Samples in the training split."""
+        return SAMPLES
 
     @property
     def epochs(self) -> int:
-        """Passes over the training images."""
+        """Passes over the training samples."""
         return DEFAULT_EPOCHS
 
 
@@ -123,7 +123,7 @@ class FamilySpace(Space):
 
     def __init__(self, name: str, steps: Mapping[str, int]) -> None:
         family = find_family(name)
-        most = min(family.batch_size_bounds.high, IMAGES)
+        most = min(family.batch_size_bounds.high, SAMPLES)
         bounds = {**family.bounds, BATCH_SIZE: Bounds(family.batch_size_bounds.low, most)}
         super().__init__(
             name,
@@ -137,7 +137,7 @@ class FamilySpace(Space):
 
     @cached_property
     def dataset(self) -> Dataset:
-        """Zeros and ones, 100 images each to train, to validate and to test."""
+        """Zeros and ones, 100 samples each to train, to validate and to test."""
         return load_dataset("mnist_small", DEFAULT_VALIDATION)
 
     def train(self, member: Member, seed: int) -> tuple[float, float]:
@@ -167,10 +167,10 @@ class FamilySpace(Space):
 
 
 class TaperSpace(Space):
-    """Dense networks that narrow from layer to layer, on 1,000 images of all ten digits."""
+    """Dense networks that narrow from layer to layer, on 1,000 samples of all ten digits."""
 
     # As constants, so that its table can be searched where MNIST is not.
-    training_images = 1_000
+    training_samples = 1_000
     input_shape, classes = (28, 28), 10
     epochs = 3
     LEAST_WIDTH = 4
@@ -198,9 +198,9 @@ class TaperSpace(Space):
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The first 1,000 images of each split of MNIST."""
+        """The first 1,000 samples of each split of MNIST."""
         return workloads.subset(
-            load_dataset("mnist", DEFAULT_VALIDATION), self.training_images, self._folder
+            load_dataset("mnist", DEFAULT_VALIDATION), self.training_samples, self._folder
         )
 
     def build(self, member: Member) -> Any:
@@ -242,7 +242,7 @@ class TaperSpace(Space):
         path = self._folder / f"{member}.keras"
         self.build(member).save(path)
         wanted = Wanted(
-            data=str(self._folder / f"{self.training_images}.npz"),
+            data=str(self._folder / f"{self.training_samples}.npz"),
             batch_size=self.batch_size(member),
             epochs=self.epochs,
         )
@@ -250,7 +250,7 @@ class TaperSpace(Space):
         return prepare_file(path, wanted)
 
     def batch_size(self, member: Member) -> int:
-        """Images in a batch of the training."""
+        """Samples in a batch of the training."""
         return int(2 ** int(member.parameters["log2_batch"]))
 
     def layers(self, member: Member) -> tuple[Layer, ...]:

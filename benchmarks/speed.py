@@ -1,7 +1,7 @@
 """How fast a measurement is (40 minutes on 2 cores that do nothing else).
 
     python benchmarks/speed.py trials     # against the 2018 way, start-up excluded
-    python benchmarks/speed.py mnist      # time against the number of images
+    python benchmarks/speed.py mnist      # time against the number of samples
     python benchmarks/speed.py study      # a study, again from the cache, and with one job
     python benchmarks/speed.py profile    # where a sampled trial's time goes
     python benchmarks/speed.py startup    # what every command pays
@@ -48,10 +48,10 @@ TRIALS = (
     ("cnn:layers=10,filters=5,kernel=10", 2, 200, None),
 )
 LONGEST = "cnn:layers=10,filters=5,kernel=10"
-# Its 2018-way time is extrapolated from trainings of so many images, in batches of two.
-FEW_IMAGES = (2, 6)
+# Its 2018-way time is extrapolated from trainings of so many samples, in batches of two.
+FEW_SAMPLES = (2, 6)
 LONGEST_LIMIT_SECONDS = 60
-IMAGES = (450, 4_500, 45_000)
+SAMPLES = (450, 4_500, 45_000)
 MNIST_LIMIT_SECONDS = 60
 STUDY_LIMIT_SECONDS, AGAIN_LIMIT_SECONDS, LEAST_SPEED_UP = 150, 30, 1.5
 ANSWER_LIMIT_SECONDS = 0.5
@@ -101,7 +101,7 @@ def trials() -> bool:
 
 
 def mnist() -> bool:
-    """Training cost of 5 epochs, against the number of images."""
+    """Training cost of 5 epochs, against the number of samples."""
     try:
         full = load_dataset("mnist", DEFAULT_VALIDATION)
     except DatasetError as error:
@@ -111,14 +111,14 @@ def mnist() -> bool:
     with _meter("sampled") as meter, tempfile.TemporaryDirectory() as folder:
         few = workloads.subset(full, 100, Path(folder))
         meter.measure(workloads.make(TRIALS[0][0], few, 32), few)
-        for images in (*IMAGES, len(full.train)):
+        for samples in (*SAMPLES, len(full.train)):
             dataset = (
-                workloads.subset(full, images, Path(folder)) if images < len(full.train) else full
+                workloads.subset(full, samples, Path(folder)) if samples < len(full.train) else full
             )
             workload = workloads.make(TRIALS[0][0], dataset, 32, epochs=5)
             seconds = _seconds(meter, workload, dataset, 1)
             print(
-                f"dffr 2x16 batch 32, 5 epochs of {images} images, "
+                f"dffr 2x16 batch 32, 5 epochs of {samples} samples, "
                 f"{workload.training_steps} steps: {seconds:.1f} s",
                 flush=True,
             )
@@ -287,14 +287,14 @@ def _whole_seconds(workload: Workload, dataset: Dataset) -> float:
 
 
 def _extrapolated_2018_way(topology: str, dataset: Dataset) -> float:
-    """Two processes over few images and over a few more: the rest is in proportion."""
+    """Two processes over few samples and over a few more: the rest is in proportion."""
     with tempfile.TemporaryDirectory() as folder:
         seconds = []
-        for images in FEW_IMAGES:
-            few = workloads.subset(dataset, images, Path(folder))
+        for samples in FEW_SAMPLES:
+            few = workloads.subset(dataset, samples, Path(folder))
             seconds.append(_whole_seconds(workloads.make(topology, few, 2), few))
-    an_image = (seconds[1] - seconds[0]) / (FEW_IMAGES[1] - FEW_IMAGES[0])
-    return seconds[0] + an_image * (len(dataset.train) - FEW_IMAGES[0])
+    a_sample = (seconds[1] - seconds[0]) / (FEW_SAMPLES[1] - FEW_SAMPLES[0])
+    return seconds[0] + a_sample * (len(dataset.train) - FEW_SAMPLES[0])
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class LearnedCosts:
         self._batch_sizes = np.array(
             [space.batch_size(member) for member in table.members], dtype=float
         )
-        self._demand = Demand(space.training_images, space.epochs, 0, (1, 1))
+        self._demand = Demand(space.training_samples, space.epochs, 0, (1, 1))
         self._reference = space.layers(space.reference), space.batch_size(space.reference)
 
     def fresh(self) -> LearnedCosts:

@@ -145,7 +145,7 @@ def terms_of(space: spaces.Space, members: Sequence[spaces.Member], phase: str) 
     if phase == "inference":
         return inference_terms(sums, 1, 1)
     batch_sizes = np.array([space.batch_size(member) for member in members], dtype=float)
-    return training_terms(sums, batch_sizes, space.training_images, space.epochs)
+    return training_terms(sums, batch_sizes, space.training_samples, space.epochs)
 
 
 def shuffled(space: spaces.Space) -> list[spaces.Member]:

@@ -27,13 +27,13 @@ def make(topology: str | Topology, dataset: Dataset, batch_size: int, epochs: in
     )
 
 
-def subset(dataset: Dataset, images: int, folder: Path) -> Dataset:
-    """Take the first images of each split, as a user's own file in that folder."""
-    path = folder / f"{images}.npz"
+def subset(dataset: Dataset, samples: int, folder: Path) -> Dataset:
+    """Take the first samples of each split, as a user's own file in that folder."""
+    path = folder / f"{samples}.npz"
     splits = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
     arrays = {}
     for name, split in splits.items():
-        arrays[f"x_{name}"] = split.images[:images]
-        arrays[f"y_{name}"] = split.labels[:images]
+        arrays[f"x_{name}"] = split.samples[:samples]
+        arrays[f"y_{name}"] = split.labels[:samples]
     np.savez(path, **arrays)  # type: ignore[arg-type]  # a keyword for each array
     return load_dataset(str(path), DEFAULT_VALIDATION)

@@ -15,13 +15,13 @@ from powerml.report.findings import Findings
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
-    "best-1": BestRecord,
+    "best-2": BestRecord,
     "calibration-1": Calibration,
-    "measurement-1": Measurement,
+    "measurement-2": Measurement,
     "report-1": Findings,
     "reproduction-1": Reproduction,
-    "study-2": StudyRecord,
-    "trial-1": TrialRecord,
+    "study-3": StudyRecord,
+    "trial-2": TrialRecord,
 }
 
 

@@ -67,8 +67,8 @@ def make_workload_record(**fields: Any) -> Workload:
         "validation": 0.1,
         "input_shape": (28, 28),
         "classes": 2,
-        "training_images": 100,
-        "inference_images": 100,
+        "training_samples": 100,
+        "inference_samples": 100,
         "batch_size": 32,
         "epochs": 2,
         "protocol": "default",
@@ -257,7 +257,7 @@ def make_machine(**fields: Any) -> Machine:
 
 
 def make_arrays(**changed: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Eight training and four test images of two classes; what is given replaces the ordinary."""
+    """Eight training and four test samples of two classes; what is given replaces the ordinary."""
     rng = np.random.default_rng(0)
     ordinary: dict[str, NDArray[Any]] = {
         "x_train": rng.integers(0, 256, (8, 4, 3), dtype=np.uint8),

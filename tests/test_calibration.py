@@ -18,7 +18,7 @@ from powerml.calibration import (
     profile_digest,
     require_spread,
 )
-from powerml.cost import Cost, hits, per_image, price
+from powerml.cost import Cost, hits, per_sample, price
 from powerml.errors import CalibrationError
 from powerml.loads import synthetic_loads
 from powerml.machines import Machine, load_machine
@@ -180,9 +180,9 @@ def test_a_measurement_gets_a_reading_beside_its_costs(machine: Machine) -> None
     phases = [make_phase(name, costs=of) for name, of in costs.items()]
     phases[1] = phases[1].model_copy(
         update={
-            "images": 10,
-            "costs_per_image": {
-                name: per_image(cost, 10) for name, cost in phases[1].costs.items()
+            "samples": 10,
+            "costs_per_sample": {
+                name: per_sample(cost, 10) for name, cost in phases[1].costs.items()
             },
         }
     )
@@ -191,8 +191,8 @@ def test_a_measurement_gets_a_reading_beside_its_costs(machine: Machine) -> None
     per_cycle = calibration.fit.per_cycle
     assert training.costs[machine.name].calibrated_value == per_cycle * (low + high) / 2
     assert training.costs[machine.name].unit == "unstated"
-    assert inference.costs_per_image is not None
-    alone = inference.costs_per_image[machine.name]
+    assert inference.costs_per_sample is not None
+    alone = inference.costs_per_sample[machine.name]
     assert alone.calibrated_value == pytest.approx(per_cycle * low / 20)
     assert alone.unit == "unstated"
     # What was not calibrated has no reading, and not the reading 0.

@@ -20,13 +20,13 @@ from tests.builders import make_arrays, save_arrays
 
 Arrays = dict[str, NDArray[Any]]
 
-# A change of these images would make new studies incomparable with old ones.
+# A change of these samples would make new studies incomparable with old ones.
 MNIST_SMALL_DIGEST = "374c3dfec72ef685570efa9ad68bbbba1ad3e4e45bd32082753c9ca3a5107f36"
 SCRIPT = Path(__file__).parent.parent / "scripts" / "make_mnist_small.py"
 
 
-def _rows(images: NDArray[Any]) -> set[bytes]:
-    return {image.tobytes() for image in images}
+def _rows(samples: NDArray[Any]) -> set[bytes]:
+    return {sample.tobytes() for sample in samples}
 
 
 def _full_mnist() -> Path:
@@ -45,8 +45,8 @@ def test_mnist_small_is_a_hundred_each_of_zeros_and_ones() -> None:
     assert dataset.classes == 2
     assert dataset.input_shape == (28, 28)
     for split in (dataset.train, dataset.validation, dataset.test):
-        assert split.images.shape == (100, 28, 28)
-        assert split.images.dtype == np.uint8
+        assert split.samples.shape == (100, 28, 28)
+        assert split.samples.dtype == np.uint8
         assert set(split.labels.tolist()) == {0, 1}
         assert split.labels.dtype == np.int64
     # Well known: 62 of the first 100 zeros and ones of the test split are ones.
@@ -56,7 +56,7 @@ def test_mnist_small_is_a_hundred_each_of_zeros_and_ones() -> None:
 def test_the_splits_of_mnist_small_are_disjoint() -> None:
     dataset = load_dataset("mnist_small")
     train, validation, test = (
-        _rows(split.images) for split in (dataset.train, dataset.validation, dataset.test)
+        _rows(split.samples) for split in (dataset.train, dataset.validation, dataset.test)
     )
     assert len(train) == len(validation) == len(test) == 100
     assert not train & validation
@@ -155,7 +155,7 @@ def test_a_dataset_of_another_package(tmp_path: Path, monkeypatch: pytest.Monkey
 # The user's own .npz
 
 
-def test_a_file_of_images(tmp_path: Path) -> None:
+def test_a_file_of_samples(tmp_path: Path) -> None:
     path = save_arrays(tmp_path / "mine.npz", make_arrays())
     dataset = load_dataset(path, validation=0.25)
     assert dataset.name == path
@@ -165,11 +165,11 @@ def test_a_file_of_images(tmp_path: Path) -> None:
     assert len(dataset.test) == 4
 
 
-def test_a_file_of_images_with_channels_and_compressed(tmp_path: Path) -> None:
-    images = np.zeros((8, 5, 5, 3), dtype=np.uint8)
+def test_a_file_of_samples_with_channels_and_compressed(tmp_path: Path) -> None:
+    samples = np.zeros((8, 5, 5, 3), dtype=np.uint8)
     np.savez_compressed(
         tmp_path / "rgb.npz",
-        **make_arrays(x_train=images, x_test=images[:4]),  # type: ignore[arg-type]
+        **make_arrays(x_train=samples, x_test=samples[:4]),  # type: ignore[arg-type]
     )
     assert load_dataset(str(tmp_path / "rgb.npz")).input_shape == (5, 5, 3)
 
@@ -219,11 +219,11 @@ def test_labels_of_any_number_type(kind: type[np.generic]) -> None:
 
 
 def test_many_classes(tmp_path: Path) -> None:
-    images = np.arange(200 * 2, dtype=np.float32).reshape(200, 2)
+    samples = np.arange(200 * 2, dtype=np.float32).reshape(200, 2)
     labels = np.arange(200) % 100
     path = save_arrays(
         tmp_path / "many.npz",
-        {"x_train": images, "y_train": labels, "x_test": images[:100], "y_test": labels[:100]},
+        {"x_train": samples, "y_train": labels, "x_test": samples[:100], "y_test": labels[:100]},
     )
     dataset = load_dataset(path)
     assert dataset.classes == 100
@@ -236,7 +236,7 @@ def test_a_validation_split_of_the_users_own(tmp_path: Path) -> None:
         tmp_path / "v.npz", make_arrays(x_val=own["x_test"] + 1, y_val=own["y_test"])
     )
     dataset = load_dataset(path, validation=0.9)
-    np.testing.assert_array_equal(dataset.validation.images, own["x_test"] + 1)
+    np.testing.assert_array_equal(dataset.validation.samples, own["x_test"] + 1)
     assert len(dataset.train) == 8
 
 
@@ -255,8 +255,8 @@ def test_pixels_are_scaled_by_255_unless_the_paper_is_followed() -> None:
 
 
 def test_larger_integers_are_scaled_by_the_largest_of_training() -> None:
-    images = np.full((8, 4, 3), 1000, dtype=np.uint16)
-    dataset = check_splits(make_arrays(x_train=images), "mine")
+    samples = np.full((8, 4, 3), 1000, dtype=np.uint16)
+    dataset = check_splits(make_arrays(x_train=samples), "mine")
     assert dataset.inputs(dataset.train, scaled=True).max() == pytest.approx(1)
 
 
@@ -274,12 +274,12 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
 
 
 def _numbered(labels: list[int]) -> Arrays:
-    """Each training image is its own number."""
-    images = np.arange(len(labels), dtype=np.float32).reshape(-1, 1)
+    """Each training sample is its own number."""
+    samples = np.arange(len(labels), dtype=np.float32).reshape(-1, 1)
     return {
-        "x_train": images,
+        "x_train": samples,
         "y_train": np.array(labels),
-        "x_test": images[:1],
+        "x_test": samples[:1],
         "y_test": np.array(labels[:1]),
     }
 
@@ -297,12 +297,12 @@ def held_out(draw: st.DrawFn) -> tuple[list[int], float, Dataset]:
 @given(held_out())
 def test_the_hold_out_is_disjoint_and_complete(case: tuple[list[int], float, Dataset]) -> None:
     labels, _, dataset = case
-    train = dataset.train.images.ravel().astype(int).tolist()
-    held = dataset.validation.images.ravel().astype(int).tolist()
+    train = dataset.train.samples.ravel().astype(int).tolist()
+    held = dataset.validation.samples.ravel().astype(int).tolist()
     assert sorted(train + held) == list(range(len(labels)))
-    # Every image has kept its label.
+    # Every sample has kept its label.
     for split in (dataset.train, dataset.validation):
-        numbers = split.images.ravel().astype(int)
+        numbers = split.samples.ravel().astype(int)
         assert [labels[number] for number in numbers] == split.labels.tolist()
 
 
@@ -326,7 +326,7 @@ def test_the_hold_out_is_stratified(case: tuple[list[int], float, Dataset]) -> N
 def test_the_hold_out_is_always_the_same(case: tuple[list[int], float, Dataset]) -> None:
     labels, part, dataset = case
     again = check_splits(_numbered(labels), "numbered", part)
-    np.testing.assert_array_equal(again.validation.images, dataset.validation.images)
+    np.testing.assert_array_equal(again.validation.samples, dataset.validation.samples)
     assert again.digest == dataset.digest
 
 

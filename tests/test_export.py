@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from powerml import export
 from powerml.errors import ExportError, SetupError
 from powerml.export import (
-    CHECKED_IMAGES,
+    CHECKED_SAMPLES,
     TOLERANCE,
     export_checked,
     export_model,
@@ -36,7 +36,9 @@ from tests.families.networks import build
 CNN = "cnn:layers=1,filters=3,kernel=3"
 
 
-def _images(count: int = CHECKED_IMAGES, shape: tuple[int, ...] = (28, 28)) -> NDArray[np.float32]:
+def _samples(
+    count: int = CHECKED_SAMPLES, shape: tuple[int, ...] = (28, 28)
+) -> NDArray[np.float32]:
     return np.random.default_rng(0).random((count, *shape), dtype=np.float32)
 
 
@@ -61,15 +63,15 @@ def test_onnx_computes_what_keras_does(
 ) -> None:
     model = build(family, parameters, shape)
     saved = _saved(tmp_path, model)
-    path, difference = export_checked(saved, "onnxruntime", _images(shape=shape), batch_size)
+    path, difference = export_checked(saved, "onnxruntime", _samples(shape=shape), batch_size)
     assert path == tmp_path / "best.onnx"
     assert sorted(tmp_path.iterdir()) == [saved, path]
     assert difference <= TOLERANCE == 1e-5
-    # By hand, with all images at once: the batch is open.
+    # By hand, with all samples at once: the batch is open.
     runtime = find_runtime("onnxruntime")
     session = runtime.load(str(path))
-    (answers,) = session.run({session.inputs[0].name: _images(shape=shape)})
-    expected = model.predict_on_batch(_images(shape=shape))
+    (answers,) = session.run({session.inputs[0].name: _samples(shape=shape)})
+    expected = model.predict_on_batch(_samples(shape=shape))
     np.testing.assert_allclose(answers, expected, atol=1e-5, rtol=0)
 
 
@@ -124,7 +126,7 @@ def test_an_export_that_computes_something_else_is_refused(
     saved = _saved(tmp_path)
     monkeypatch.setattr(export, "largest_difference", lambda *_given: difference)
     with pytest.raises(ExportError) as caught:
-        export_checked(saved, "onnxruntime", _images(shape=(4,)), 1)
+        export_checked(saved, "onnxruntime", _samples(shape=(4,)), 1)
     assert str(caught.value) == (
         f"best.keras computes other outputs in onnxruntime: they differ by up to {difference:.2g}, "
         f"more than 1e-05; use {saved}, or another --runtime"
@@ -137,7 +139,7 @@ def test_a_difference_of_just_the_tolerance_is_none(
 ) -> None:
     monkeypatch.setattr(export, "largest_difference", lambda *_given: TOLERANCE)
     saved = _saved(tmp_path)
-    path, difference = export_checked(saved, "onnxruntime", _images(shape=(4,)), 1)
+    path, difference = export_checked(saved, "onnxruntime", _samples(shape=(4,)), 1)
     assert (path.exists(), difference) == (True, TOLERANCE)
 
 
@@ -145,11 +147,11 @@ def test_a_refused_export_leaves_the_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = _saved(tmp_path)
-    earlier, _ = export_checked(saved, "onnxruntime", _images(shape=(4,)), 1)
+    earlier, _ = export_checked(saved, "onnxruntime", _samples(shape=(4,)), 1)
     content = earlier.read_bytes()
     monkeypatch.setattr(export, "largest_difference", lambda *_given: 1.0)
     with pytest.raises(ExportError, match="computes other outputs"):
-        export_checked(saved, "onnxruntime", _images(shape=(4,)), 1)
+        export_checked(saved, "onnxruntime", _samples(shape=(4,)), 1)
     assert earlier.read_bytes() == content
 
 
@@ -157,15 +159,15 @@ def test_the_difference_is_found_wherever_it_is(tmp_path: Path) -> None:
     one, other = (build("dffr", {"layers": 1, "width": 4}, (4,)) for _ in range(2))
     other.set_weights([weights + 0.1 for weights in one.get_weights()])
     export_model(one, tmp_path / "one.onnx", 1)
-    images = _images(shape=(4,))
-    expected = np.abs(one.predict_on_batch(images) - other.predict_on_batch(images)).max()
-    found = largest_difference(other, tmp_path / "one.onnx", "onnxruntime", images, 1)
+    samples = _samples(shape=(4,))
+    expected = np.abs(one.predict_on_batch(samples) - other.predict_on_batch(samples)).max()
+    found = largest_difference(other, tmp_path / "one.onnx", "onnxruntime", samples, 1)
     assert found == pytest.approx(expected, rel=1e-3)
     assert found > TOLERANCE
 
 
 class _NotANumber:
-    """A runtime whose answer to one image alone is not a number."""
+    """A runtime whose answer to one sample alone is not a number."""
 
     def __init__(self, at: int) -> None:
         self._at = at
@@ -185,8 +187,8 @@ class _NotANumber:
 class _Halves:
     """A model that is never in doubt."""
 
-    def predict_on_batch(self, images: NDArray[Any]) -> NDArray[Any]:
-        return np.full((len(images), 2), 0.5)
+    def predict_on_batch(self, samples: NDArray[Any]) -> NDArray[Any]:
+        return np.full((len(samples), 2), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -201,21 +203,21 @@ def test_an_answer_that_is_not_a_number_is_never_overlooked(
     monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr(export, "require_runtime", lambda _name: _NotANumber(at))
-    found = largest_difference(_Halves(), Path("model.onnx"), "any", _images(shape=(4,)), 1)
+    found = largest_difference(_Halves(), Path("model.onnx"), "any", _samples(shape=(4,)), 1)
     assert math.isnan(found)
 
 
 @pytest.mark.parametrize(
-    "images",
+    "samples",
     [
         (3),
         8,
         11,
     ],
 )
-def test_a_batch_that_the_images_do_not_fill_is_checked_too(tmp_path: Path, images: int) -> None:
+def test_a_batch_that_the_samples_do_not_fill_is_checked_too(tmp_path: Path, samples: int) -> None:
     saved = _saved(tmp_path)
-    path, difference = export_checked(saved, "onnxruntime", _images(images, (4,)), 8)
+    path, difference = export_checked(saved, "onnxruntime", _samples(samples, (4,)), 8)
     assert path.exists()
     assert difference <= TOLERANCE
 

@@ -238,13 +238,13 @@ def test_arrays_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 def test_one_channel_may_be_left_out_or_added(
     given: tuple[int, ...], taken: tuple[int, ...]
 ) -> None:
-    images = np.random.default_rng(0).random(given).astype(np.float32)
-    cut = inputs_from_arrays([_fixed(*taken)], 5, {"x": images}, "mine.npz")["x"]
+    samples = np.random.default_rng(0).random(given).astype(np.float32)
+    cut = inputs_from_arrays([_fixed(*taken)], 5, {"x": samples}, "mine.npz")["x"]
     assert cut.shape == (5, *taken)
-    np.testing.assert_array_equal(cut.reshape(5, 4, 4), images.reshape(5, 4, 4))
+    np.testing.assert_array_equal(cut.reshape(5, 4, 4), samples.reshape(5, 4, 4))
 
 
-def test_a_single_number_is_no_array_of_images() -> None:
+def test_a_single_number_is_no_array_of_samples() -> None:
     with pytest.raises(ModelError, match=r"shape \(\) for the input 'x'"):
         inputs_from_arrays([_fixed(2)], 1, {"x": np.array(3.0)}, "mine.npz")
 
@@ -261,8 +261,8 @@ def test_open_dimensions_are_read_off_the_arrays() -> None:
 
 
 def test_floats_get_scaled_pixels_and_bytes_raw_ones() -> None:
-    images = np.array([0, 51, 255] * 4, np.uint8).reshape(4, 1, 3)
-    dataset = _dataset(x_train=np.repeat(images, 2, axis=0), x_test=images)
+    samples = np.array([0, 51, 255] * 4, np.uint8).reshape(4, 1, 3)
+    dataset = _dataset(x_train=np.repeat(samples, 2, axis=0), x_test=samples)
     floats, unsigned, signed, integers = (
         inputs_from_dataset([_fixed(1, 1, 3, dtype=dtype)], 1, dataset)["x"].ravel().tolist()
         for dtype in ("float32", "uint8", "int8", "int64")
@@ -272,7 +272,7 @@ def test_floats_get_scaled_pixels_and_bytes_raw_ones() -> None:
     assert signed == [-128, -77, 127]
 
 
-def test_the_test_images_are_what_a_dataset_gives() -> None:
+def test_the_test_samples_are_what_a_dataset_gives() -> None:
     dataset = _dataset()
     taken = inputs_from_dataset([_fixed(2, 4, 3, 1)], 2, dataset)["x"]
     assert taken.shape == (2, 2, 4, 3, 1)

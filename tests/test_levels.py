@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powerml.cost import Accesses, Cost, per_image, price
+from powerml.cost import Accesses, Cost, per_sample, price
 from powerml.counts import Counts, PhaseCounts
 from powerml.errors import MachineError
 from powerml.machines import Machine, geometries, load_machine, load_machines, up_to_l2
@@ -124,11 +124,11 @@ def test_an_l2_never_makes_it_dearer(whole: Counts, data: st.DataObject) -> None
         assert three <= price(whole, machine, kind).cycles
 
 
-def test_one_image_of_several() -> None:
+def test_one_sample_of_several() -> None:
     cost = Cost(cycles=90.0, joules=3e-3, joules_estimated=True)
-    assert per_image(cost, 3) == Cost(cycles=30, joules=1e-3, joules_estimated=True)
-    assert per_image(cost, 1) == cost
-    assert per_image(Cost(cycles=90.0), 3) == Cost(cycles=30)
+    assert per_sample(cost, 3) == Cost(cycles=30, joules=1e-3, joules_estimated=True)
+    assert per_sample(cost, 1) == cost
+    assert per_sample(Cost(cycles=90.0), 3) == Cost(cycles=30)
 
 
 def test_each_machine_is_priced_by_its_own_caches() -> None:
@@ -186,20 +186,20 @@ def test_a_phase_is_priced_by_its_own_counts_up_to_l2() -> None:
     assert inference.costs[machine.name] == price(busy, machine, "data", busy_lower)
 
 
-def test_only_the_inference_has_a_price_for_an_image() -> None:
+def test_only_the_inference_has_a_price_for_one_sample() -> None:
     machines = load_machines("xeon-x5650,xeon-8180")
     simulated = {
         geometry: [_phase("training", WHOLE), _phase("load", WHOLE), _phase("inference", WHOLE)]
         for geometry in geometries(machines, 2)
     }
     training, load, inference = price_phases(simulated, machines, "data", 2, 40)
-    assert (training.images, load.images, inference.images) == (None, None, 40)
-    assert training.costs_per_image is None
-    assert load.costs_per_image is None
-    assert inference.costs_per_image == {
-        name: per_image(cost, 40) for name, cost in inference.costs.items()
+    assert (training.samples, load.samples, inference.samples) == (None, None, 40)
+    assert training.costs_per_sample is None
+    assert load.costs_per_sample is None
+    assert inference.costs_per_sample == {
+        name: per_sample(cost, 40) for name, cost in inference.costs.items()
     }
-    assert list(inference.costs_per_image) == ["xeon-x5650", "xeon-8180"]
+    assert list(inference.costs_per_sample) == ["xeon-x5650", "xeon-8180"]
 
 
 def test_three_levels_on_a_machine_without_l2_are_refused() -> None:

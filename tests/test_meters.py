@@ -116,7 +116,7 @@ def test_a_file_with_one_object_a_line(tmp_path: Path, dataset: Dataset) -> None
         b"[]",
         b"null",
         b"PK\x03\x04 garbage",
-        json.dumps({"schema": "powerml.measurement/2"}).encode(),
+        json.dumps({"schema": "powerml.measurement/3"}).encode(),
         RECORDS[0].model_dump_json(by_alias=True).encode()[:-10],
         RECORDS[0].model_dump_json(by_alias=True).encode() + b"\ngarbage",
     ],

@@ -19,7 +19,7 @@ from powerml.structure import Layer
 from powerml.topology import find_family
 
 SIMULATED = Path(__file__).parent.parent / "benchmarks" / "data"
-DEMAND = Demand(training_images=100, epochs=2, inference_images=100, inference=(1, 1))
+DEMAND = Demand(training_samples=100, epochs=2, inference_samples=100, inference=(1, 1))
 
 
 def _dense(*widths: int) -> tuple[Layer, ...]:
@@ -137,7 +137,7 @@ def test_a_batch_larger_than_the_data_is_all_the_data() -> None:
 
 
 def test_inference_in_keras_is_predicted_from_its_batches() -> None:
-    demand = Demand(training_images=100, epochs=2, inference_images=60, inference=None)
+    demand = Demand(training_samples=100, epochs=2, inference_samples=60, inference=None)
     sums = np.array([structure_sums(_dense(784, 8, 2))] * 2)
     terms = demand.terms("inference", sums, np.array([30.0, 20.0]))
     steps = terms.values[:, terms.names.index("step")]

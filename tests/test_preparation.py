@@ -198,7 +198,7 @@ def test_a_keras_file_with_a_dataset_is_trained_too(tmp_path: Path) -> None:
     workload, material = prepare_file(path, _wanted(data=data, inference_batch=2))
     assert isinstance(workload, Workload)
     assert isinstance(material, ModelFile)
-    assert (workload.topology, workload.training_images) == ("model.keras", 6)
+    assert (workload.topology, workload.training_samples) == ("model.keras", 6)
     assert workload.deployment == Deployment(runtime="onnxruntime", batch_size=2, inferences=1)
     assert material.dataset is not None
 
@@ -221,7 +221,7 @@ def test_a_keras_file_with_arrays_for_its_inputs_is_only_run(tmp_path: Path) -> 
     ("shape", "classes", "told"),
     [
         ((5, 3), 2, "takes inputs of shape (5, 3), "),
-        ((4, 3), 1, "needs (images, 2 classes)"),
+        ((4, 3), 1, "needs (samples, 2 classes)"),
     ],
 )
 def test_a_keras_file_that_does_not_fit_its_dataset(
@@ -241,9 +241,9 @@ def test_a_channel_is_added_to_the_dataset_where_the_model_has_one(tmp_path: Pat
 
 
 def test_a_model_with_a_fixed_batch_is_not_trained_in_another(tmp_path: Path) -> None:
-    images = keras.Input(batch_shape=(2, 4, 3))
-    flat = keras.layers.Reshape((12,))(images)
-    keras.Model(images, keras.layers.Dense(2)(flat)).save(tmp_path / "model.keras")
+    samples = keras.Input(batch_shape=(2, 4, 3))
+    flat = keras.layers.Reshape((12,))(samples)
+    keras.Model(samples, keras.layers.Dense(2)(flat)).save(tmp_path / "model.keras")
     data = save_arrays(tmp_path / "data.npz", make_arrays())
     told = _refusal(UsageError, lambda: prepare_file(tmp_path / "model.keras", _wanted(data=data)))
     assert "batch" in told
@@ -297,7 +297,7 @@ def test_a_file_is_measured(tmp_path: Path, machine: Machine) -> None:
     path = _onnx(tmp_path / "model.onnx", IMAGE)
     record = powerml.measure(path, meter=FormulaMeter(machine), inference_batch=4)
     assert [phase.name for phase in record.phases] == ["load", "inference"]
-    assert (record.score, record.score_split, record.phase("inference").images) == (None, None, 4)
+    assert (record.score, record.score_split, record.phase("inference").samples) == (None, None, 4)
     assert powerml.Measurement.model_validate_json(record.to_json()) == record
 
 

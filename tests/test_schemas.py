@@ -8,11 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from powerml.cost import Cost
 from powerml.counts import EVENTS
-from powerml.records import Winner
+from powerml.measurement import Measurement
+from powerml.records import TrialRecord, Winner
 from powerml.report.account import findings_of
 from tests.builders import (
     make_best,
@@ -64,24 +65,24 @@ def test_the_files_are_what_the_script_makes() -> None:
 
 
 def test_a_measurement_is_as_its_schema_says() -> None:
-    _validate(_json(make_measurement()), "measurement-1")
+    _validate(_json(make_measurement()), "measurement-2")
     _validate(
         _json(make_measurement(score=None, score_split=None, scores=[], accesses="all")),
-        "measurement-1",
+        "measurement-2",
     )
 
 
 def test_a_measurement_has_the_fields_that_others_build_on() -> None:
     written = json.loads(make_measurement().to_json())
-    assert written["schema"] == "powerml.measurement/1"
+    assert written["schema"] == "powerml.measurement/2"
     assert {"workload", "phases", "score", "fingerprint", "seconds"} <= set(written)
     for phase in written["phases"]:
         assert set(phase) == {
             "name",
             "counts",
             "costs",
-            "images",
-            "costs_per_image",
+            "samples",
+            "costs_per_sample",
             "fidelity",
             "error_bound",
             "steps_simulated",
@@ -90,6 +91,28 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
         }
         assert set(phase["counts"]) == set(EVENTS)
         assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
+
+
+def test_a_measurement_of_the_schema_before_is_read() -> None:
+    phases = [make_phase("inference", samples=4, costs_per_sample={"xeon-x5650": Cost(cycles=1)})]
+    record = make_measurement(phases=phases)
+    earlier = (
+        record.to_json()
+        .replace("powerml.measurement/2", "powerml.measurement/1")
+        .replace("_samples", "_images")
+        .replace('"samples"', '"images"')
+        .replace("costs_per_sample", "costs_per_image")
+    )
+    assert "sample" not in earlier
+    assert Measurement.model_validate_json(earlier) == record
+    within = {**_json(make_trial(measurement=record)), "measurement": json.loads(earlier)}
+    assert TrialRecord.model_validate(within).measurement == record
+
+
+@pytest.mark.parametrize("content", [[], {"schema": "powerml.measurement/1", "phases": 3}])
+def test_what_is_no_measurement_of_the_schema_before_is_refused(content: object) -> None:
+    with pytest.raises(ValidationError):
+        Measurement.model_validate(content)
 
 
 @pytest.mark.parametrize(
@@ -103,22 +126,22 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
     ids=["measured", "repeated", "failed", "pruned"],
 )
 def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
-    _validate(_json(record), "trial-1")
+    _validate(_json(record), "trial-2")
 
 
 def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
-    _validate(json.loads(make_study(trials=trials).to_json()), "study-2")
-    _validate(json.loads(make_study(reference=None).to_json()), "study-2")
+    _validate(json.loads(make_study(trials=trials).to_json()), "study-3")
+    _validate(json.loads(make_study(reference=None).to_json()), "study-3")
     none = make_study(best=None, nearest=make_trial(), test_score=None)
-    _validate(json.loads(none.to_json()), "study-2")
+    _validate(json.loads(none.to_json()), "study-3")
     front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
-    _validate(json.loads(front.to_json()), "study-2")
+    _validate(json.loads(front.to_json()), "study-3")
 
 
 def test_an_answer_is_as_its_schema_says() -> None:
     for best in (make_best(), make_best(best=None, nearest=make_trial())):
-        _validate(json.loads(best.to_json()), "best-1")
+        _validate(json.loads(best.to_json()), "best-2")
 
 
 def test_a_reproduction_is_as_its_schema_says() -> None:
@@ -134,13 +157,13 @@ def test_a_calibration_is_as_its_schema_says() -> None:
         make_phase(name, costs={machine: Cost(cycles=1e6)}) for name in ("training", "inference")
     ]
     calibrated = make_measurement(phases=phases).calibrated(calibration)
-    _validate(_json(calibrated), "measurement-1")
+    _validate(_json(calibrated), "measurement-2")
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "powerml.measurement/2"),
+        (("schema",), "powerml.measurement/3"),
         (("score",), 1.5),
         (("workload", "classes"), 1),
         (("phases", 0, "counts", "Ir"), -1),
@@ -158,7 +181,7 @@ def test_the_schema_refuses_what_is_no_measurement(
         inner = inner[step]
     inner[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        _validate(document, "measurement-1")
+        _validate(document, "measurement-2")
 
 
 def test_a_report_is_as_its_schema_says() -> None:

@@ -374,8 +374,8 @@ def test_the_winner_is_exported_and_computes_the_same(meter: FormulaMeter, tmp_p
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(tmp_path / "s" / "best" / "model.onnx")
     dataset = powerml.load_dataset("mnist_small")
-    images = dataset.inputs(dataset.test, scaled=True)
-    [outputs] = session.run(None, {session.get_inputs()[0].name: images})
+    samples = dataset.inputs(dataset.test, scaled=True)
+    [outputs] = session.run(None, {session.get_inputs()[0].name: samples})
     score = (outputs.argmax(axis=1) == dataset.test.labels).mean()
     assert score == pytest.approx(record.test_score)
 

@@ -30,12 +30,12 @@ def _make(topology: str = "dffr:layers=2,width=16", **options: Any) -> Workload:
 
 
 def _vectors() -> Dataset:
-    images = np.arange(60, dtype=np.float32).reshape(20, 3)
+    samples = np.arange(60, dtype=np.float32).reshape(20, 3)
     labels = np.arange(20) % 2
     arrays: dict[str, NDArray[Any]] = {
-        "x_train": images,
+        "x_train": samples,
         "y_train": labels,
-        "x_test": images,
+        "x_test": samples,
         "y_test": labels,
     }
     return check_splits(arrays, "vectors")
@@ -43,14 +43,14 @@ def _vectors() -> Dataset:
 
 @settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 4))
-def test_steps_are_the_batches_one_meets(images: int, batch_size: int, epochs: int) -> None:
+def test_steps_are_the_batches_one_meets(samples: int, batch_size: int, epochs: int) -> None:
     batches = [
-        list(range(images))[start : start + batch_size]
+        list(range(samples))[start : start + batch_size]
         for _ in range(epochs)
-        for start in range(0, images, batch_size)
+        for start in range(0, samples, batch_size)
     ]
-    assert steps(images, batch_size, epochs) == len(batches)
-    assert sum(map(len, batches)) == images * epochs
+    assert steps(samples, batch_size, epochs) == len(batches)
+    assert sum(map(len, batches)) == samples * epochs
 
 
 @pytest.mark.parametrize("batch_size", [100, 101, 128, 10_000])
@@ -66,7 +66,7 @@ def test_a_workload_says_what_will_be_done() -> None:
     assert workload.topology == "dffr:layers=2,width=16"
     assert (workload.data, workload.data_digest) == ("mnist_small", dataset.digest)
     assert (workload.input_shape, workload.classes) == ((28, 28), 2)
-    assert (workload.training_images, workload.inference_images) == (100, 100)
+    assert (workload.training_samples, workload.inference_samples) == (100, 100)
     assert (workload.training_steps, workload.inference_steps) == (8, 4)
 
 
@@ -103,7 +103,7 @@ def test_json_round_trip() -> None:
         {"classes": 1},
         {"batch_size": 0},
         {"validation": 1.0},
-        {"training_images": 0},
+        {"training_samples": 0},
         {"colour": "red"},
     ],
 )

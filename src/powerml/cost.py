@@ -23,7 +23,7 @@ __all__ = [
     "check_accesses",
     "cycles_of",
     "hits",
-    "per_image",
+    "per_sample",
     "price",
 ]
 
@@ -111,15 +111,15 @@ def cycles_of(machine: Machine, accesses: Accesses, counts: Counts) -> float:
     return price(counts, machine, accesses).cycles
 
 
-def per_image(cost: Cost, images: int) -> Cost:
-    """Return the cost of one of so many images."""
+def per_sample(cost: Cost, samples: int) -> Cost:
+    """Return the cost of one of so many samples."""
 
     def one(value: float | None) -> float | None:
-        return None if value is None else value / images
+        return None if value is None else value / samples
 
     return cost.model_copy(
         update={
-            "cycles": cost.cycles / images,
+            "cycles": cost.cycles / samples,
             "joules": one(cost.joules),
             "calibrated_value": one(cost.calibrated_value),
         }

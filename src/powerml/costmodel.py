@@ -88,12 +88,12 @@ class Demand:
     """What a study asks of each of its topologies, beside the size of a batch.
 
     `inference` is the batch size and the number of the inferences in a runtime; None for one pass
-    of Keras over `inference_images` in batches of the training's size.
+    of Keras over `inference_samples` in batches of the training's size.
     """
 
-    training_images: int
+    training_samples: int
     epochs: int
-    inference_images: int
+    inference_samples: int
     inference: tuple[int, int] | None
 
     @classmethod
@@ -101,9 +101,9 @@ class Demand:
         """What a workload asks."""
         deployment = workload.deployment
         return cls(
-            training_images=workload.training_images,
+            training_samples=workload.training_samples,
             epochs=workload.epochs,
-            inference_images=workload.inference_images,
+            inference_samples=workload.inference_samples,
             inference=None
             if deployment is None
             else (deployment.batch_size, deployment.inferences),
@@ -112,9 +112,9 @@ class Demand:
     def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:
         """What a phase of topologies consists of."""
         if phase == "training":
-            return training_terms(sums, batch_size, self.training_images, self.epochs)
+            return training_terms(sums, batch_size, self.training_samples, self.epochs)
         if self.inference is None:
-            return training_terms(sums, batch_size, self.inference_images, epochs=1)
+            return training_terms(sums, batch_size, self.inference_samples, epochs=1)
         return inference_terms(sums, *self.inference)
 
     def prior(self, phase: str) -> Mapping[str, float]:

@@ -53,7 +53,7 @@ class Counting:
             workload=self.workload,
             accesses=accesses,
             levels=cast(Literal[2, 3], levels),
-            phases=price_phases(counted, machines, accesses, levels, self._images()),
+            phases=price_phases(counted, machines, accesses, levels, self._samples()),
             score=None,
             score_split=None,
             fingerprint=simulated[shown][1],
@@ -69,10 +69,10 @@ class Counting:
             seconds=round(time.monotonic() - self.started_seconds, 3),
         )
 
-    def _images(self) -> int:
+    def _samples(self) -> int:
         if self.workload.deployment is not None:
-            return self.workload.deployment.images
-        return self.workload.inference_images
+            return self.workload.deployment.samples
+        return self.workload.inference_samples
 
 
 def start_counting(

@@ -1,6 +1,6 @@
 """Datasets: `digits`, `mnist_small` (shipped), `mnist`, and the user's own ``.npz``.
 
-Every dataset ends up as three disjoint splits of images and integer labels. All checks happen
+Every dataset ends up as three disjoint splits of samples and integer labels. All checks happen
 here, before anything is started.
 """
 
@@ -40,7 +40,7 @@ DEFAULT_VALIDATION = 0.1
 BUILT_IN = ("digits", "mnist", "mnist_small")
 REQUIRED_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALIDATION_ARRAYS = ("x_val", "y_val")
-# Which training images serve as validation must not change with the seed of a study:
+# Which training samples serve as validation must not change with the seed of a study:
 # studies that differ in the seed alone are compared by their scores.
 VALIDATION_SEED = 0
 BYTE_MAX = 255
@@ -55,9 +55,9 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images of shape (n, ...) as stored, and their labels, integers of shape (n,)."""
+    """Samples of shape (n, ...) as stored, and their labels, integers of shape (n,)."""
 
-    images: NDArray[Any]
+    samples: NDArray[Any]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -78,11 +78,11 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(self.train.images.shape[1:])
+        return tuple(self.train.samples.shape[1:])
 
     def inputs(self, split: Split, *, scaled: bool) -> NDArray[np.float32]:
         """Network inputs of a split, float32; `scaled` divides them by `scale`."""
-        inputs = split.images.astype(np.float32)
+        inputs = split.samples.astype(np.float32)
         return inputs / np.float32(self.scale()) if scaled else inputs
 
     def scale(self) -> float:
@@ -91,10 +91,10 @@ class Dataset:
         255 for integers that fit a byte (pixels), the largest training value for larger
         integers, 1 for floating-point inputs: their scale is the user's.
         """
-        images = self.train.images
-        if not np.issubdtype(images.dtype, np.integer):
+        samples = self.train.samples
+        if not np.issubdtype(samples.dtype, np.integer):
             return 1.0
-        largest = int(np.abs(images).max())
+        largest = int(np.abs(samples).max())
         return float(BYTE_MAX if largest <= BYTE_MAX else largest)
 
 
@@ -282,10 +282,10 @@ def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATI
     }
     train = splits["train"]
     for part, split in splits.items():
-        if split.images.shape[1:] != train.images.shape[1:]:
+        if split.samples.shape[1:] != train.samples.shape[1:]:
             raise DatasetError(
-                f"{name}: x_{part} holds inputs of shape {split.images.shape[1:]}, "
-                f"x_train of {train.images.shape[1:]}: they must agree"
+                f"{name}: x_{part} holds inputs of shape {split.samples.shape[1:]}, "
+                f"x_train of {train.samples.shape[1:]}: they must agree"
             )
     classes = _count_classes(arrays, splits, name)
     for part, split in splits.items():
@@ -328,24 +328,24 @@ def _one_hot_width(labels: NDArray[Any]) -> int:
     return int(labels.shape[1]) if labels.ndim == 2 and labels.shape[1] > 1 else 0  # noqa: PLR2004 - one-hot: a column a class
 
 
-def _split(images: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> Split:
-    if images.dtype.kind not in "uif":
-        raise DatasetError(f"{name}: x_{part} holds {images.dtype}: numbers are needed")
-    if images.ndim < 2 or 0 in images.shape:  # noqa: PLR2004 - one axis counts the inputs
+def _split(samples: NDArray[Any], labels: NDArray[Any], part: str, name: str) -> Split:
+    if samples.dtype.kind not in "uif":
+        raise DatasetError(f"{name}: x_{part} holds {samples.dtype}: numbers are needed")
+    if samples.ndim < 2 or 0 in samples.shape:  # noqa: PLR2004 - one axis counts the inputs
         raise DatasetError(
-            f"{name}: x_{part} has shape {images.shape}: "
+            f"{name}: x_{part} has shape {samples.shape}: "
             "it must be (number of inputs, ...) with nothing empty"
         )
-    if images.dtype.kind == "f" and not (np.abs(images) <= np.finfo(np.float32).max).all():
+    if samples.dtype.kind == "f" and not (np.abs(samples) <= np.finfo(np.float32).max).all():
         raise DatasetError(
             f"{name}: x_{part} holds NaN, infinite or too large values for float32: remove them"
         )
-    if labels.ndim == 0 or len(labels) != len(images):
+    if labels.ndim == 0 or len(labels) != len(samples):
         raise DatasetError(
-            f"{name}: x_{part} has {len(images)} inputs and y_{part} {labels.size} labels: "
+            f"{name}: x_{part} has {len(samples)} inputs and y_{part} {labels.size} labels: "
             "they must agree"
         )
-    return Split(images, _integer_labels(labels, part, name))
+    return Split(samples, _integer_labels(labels, part, name))
 
 
 def _integer_labels(labels: NDArray[Any], part: str, name: str) -> NDArray[np.int64]:
@@ -384,15 +384,15 @@ def _hold_out(train: Split, validation: float, name: str) -> tuple[Split, Split]
     chosen = np.zeros(len(train), dtype=bool)
     chosen[np.concatenate(held)] = True
     return (
-        Split(train.images[~chosen], train.labels[~chosen]),
-        Split(train.images[chosen], train.labels[chosen]),
+        Split(train.samples[~chosen], train.labels[~chosen]),
+        Split(train.samples[chosen], train.labels[chosen]),
     )
 
 
 def _digest(splits: dict[str, Split]) -> str:
     digest = hashlib.sha256()
     for part in sorted(splits):
-        for array in (splits[part].images, splits[part].labels):
+        for array in (splits[part].samples, splits[part].labels):
             digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -89,7 +89,7 @@ def measure(
         ``mnist_small`` with a topology, for random inputs with a file. For a file it may also be
         an ``.npz`` with an array for each of the model's inputs, by name.
     batch_size, epochs
-        Images in a batch of the training, passes over the training data.
+        Samples in a batch of the training, passes over the training data.
     machine
         Machines that price the counts: names, separated by commas, ``all``, or profiles. Each
         geometry of caches is simulated once.
@@ -99,12 +99,12 @@ def measure(
         ``data``, or ``all`` to price instruction fetches too.
     protocol
         ``default``, or ``paper`` for the paper's preprocessing, initialisers and score, and its
-        inference: Keras's ``evaluate`` over the test images in batches of `batch_size`.
+        inference: Keras's ``evaluate`` over the test samples in batches of `batch_size`.
     runtime
         What runs the inference: ``onnxruntime``, ``litert`` or ``keras``. None for ONNX Runtime,
         for what the file is made for, or for the paper's inference under its protocol.
     inference_batch, inferences
-        Images in a batch of the inference, None for 1 or what the model has fixed; how many
+        Samples in a batch of the inference, None for 1 or what the model has fixed; how many
         batches are counted.
     dimensions
         Sizes of what dimensions a file leaves open, by name.

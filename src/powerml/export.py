@@ -24,7 +24,7 @@ from powerml.runtimes import Runtime, find_runtime, require_runtime
 from powerml.workload import Workload
 
 __all__ = [
-    "CHECKED_IMAGES",
+    "CHECKED_SAMPLES",
     "TOLERANCE",
     "export_checked",
     "export_model",
@@ -36,7 +36,7 @@ __all__ = [
 # Largest absolute difference of an output, such as a probability: float32 sums in another order
 # differ by some 1e-7 (the winners of benchmarks/deployment.py by up to 1.5e-7).
 TOLERANCE = 1e-5
-CHECKED_IMAGES = 100
+CHECKED_SAMPLES = 100
 SEED = 0  # counts do not depend on the values of the weights
 # What each format needs beside the backend, for torch: package and how to install it.
 EXPORTERS = {
@@ -163,9 +163,9 @@ def largest_difference(
     runtime_name
         What it is run in.
     inputs
-        Shape (images, ...).
+        Shape (samples, ...).
     batch_size
-        Images that are run at once; the first come round again to fill the last batch.
+        Samples that are run at once; the first come round again to fill the last batch.
     """
     runtime = require_runtime(runtime_name)
     runtime.start()
@@ -182,7 +182,7 @@ def largest_difference(
 
 
 def export_checked(
-    saved: Path, runtime_name: str, images: NDArray[np.float32], batch_size: int
+    saved: Path, runtime_name: str, samples: NDArray[np.float32], batch_size: int
 ) -> tuple[Path, float]:
     """Export a saved Keras model beside itself, once its outputs proved to be the same.
 
@@ -191,9 +191,9 @@ def export_checked(
     saved
         The ``.keras`` file, one of powerML's own.
     runtime_name, batch_size
-        What it is to run in, and how many images at once.
-    images
-        Network inputs of shape (images, ...), to compare the outputs on.
+        What it is to run in, and how many samples at once.
+    samples
+        Network inputs of shape (samples, ...), to compare the outputs on.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def export_checked(
     unfinished = saved.with_name(f"unfinished{runtime.suffix}")
     try:
         export_model(model, unfinished, batch_size)
-        difference = largest_difference(model, unfinished, runtime_name, images, batch_size)
+        difference = largest_difference(model, unfinished, runtime_name, samples, batch_size)
         # A NaN is no small difference.
         if not difference <= TOLERANCE:
             raise ExportError(

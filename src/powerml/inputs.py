@@ -42,7 +42,7 @@ def resolve_inputs(
     inputs
         As the model has them.
     batch_size
-        Images in a batch; None for 1, or for what the model has fixed.
+        Samples in a batch; None for 1, or for what the model has fixed.
     dimensions
         Sizes of open dimensions by name.
 
@@ -156,7 +156,7 @@ def open_dimensions_of(
 def inputs_from_arrays(
     inputs: Sequence[ModelInput], inferences: int, arrays: Mapping[str, NDArray[Any]], source: str
 ) -> dict[str, NDArray[Any]]:
-    """Cut given arrays, whose first dimension counts the images, into inferences.
+    """Cut given arrays, whose first dimension counts the samples, into inferences.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def inputs_from_arrays(
 def inputs_from_dataset(
     inputs: Sequence[ModelInput], inferences: int, dataset: Dataset
 ) -> dict[str, NDArray[Any]]:
-    """Take the test images for a model of one input, as its type asks: floats scaled, bytes raw.
+    """Take the test samples for a model of one input, as its type asks: floats scaled, bytes raw.
 
     Raises
     ------
@@ -190,25 +190,25 @@ def inputs_from_dataset(
             f"the model has {len(inputs)} inputs ({names}): give an .npz with an array of each name"
         )
     dtype = np.dtype(inputs[0].dtype)
-    images: NDArray[Any] = dataset.inputs(dataset.test, scaled=dtype.kind == "f")
+    samples: NDArray[Any] = dataset.inputs(dataset.test, scaled=dtype.kind == "f")
     if dtype == np.int8:
-        images = images - SIGNED_BYTE_OFFSET
-    return {inputs[0].name: _cut(inputs[0], inferences, images.astype(dtype), dataset.name)}
+        samples = samples - SIGNED_BYTE_OFFSET
+    return {inputs[0].name: _cut(inputs[0], inferences, samples.astype(dtype), dataset.name)}
 
 
 def _cut(one: ModelInput, inferences: int, array: NDArray[Any], source: str) -> NDArray[Any]:
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         raise ModelError(
             f"{source} has {array.dtype} of shape {array.shape} for the input {one.name!r}: "
-            "give an array of numbers, its first dimension counting the images"
+            "give an array of numbers, its first dimension counting the samples"
         )
     batch, *rest = one.shape or (1,)
-    # Images with or without a dimension for their one channel are the same images.
+    # Samples with or without a dimension for their one channel are the same samples.
     if [n for n in array.shape[1:] if n != 1] != [n for n in rest if n != 1] or not len(array):
         raise ModelError(
             f"{source} has an array of shape {array.shape} for the input {one.name!r}: it must be "
             f"of shape ({', '.join(['any number', *map(str, rest)])})"
         )
-    # Where there are fewer images than are asked for they come round again.
+    # Where there are fewer samples than are asked for they come round again.
     rows = array[np.arange(inferences * batch) % len(array)]
     return rows.astype(one.dtype, copy=False).reshape(inferences, *one.shape)

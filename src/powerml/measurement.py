@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from powerml.calibration import AppliedCalibration, Calibration
-from powerml.cost import Accesses, Cost, per_image, price
+from powerml.cost import Accesses, Cost, per_sample, price
 from powerml.counts import PhaseCounts
 from powerml.fingerprint import Fingerprint
 from powerml.machines import THREE_LEVELS, Geometry, Machine, up_to_l2
@@ -16,17 +16,26 @@ from powerml.workload import ModelWorkload, Workload
 
 __all__ = ["Measurement", "Phase", "Simulation", "price_phases"]
 
+EARLIER_SCHEMA, SCHEMA = "powerml.measurement/1", "powerml.measurement/2"
+# Fields of the workload and of a phase by their names in the schema before.
+EARLIER_NAMES = {
+    "training_images": "training_samples",
+    "inference_images": "inference_samples",
+    "images": "samples",
+    "costs_per_image": "costs_per_sample",
+}
+
 
 class Phase(PhaseCounts):
     """Counts of one phase, priced for each machine by name.
 
-    An inference ran over so many `images`; `costs_per_image` is what one of them costs. Both are
+    An inference ran over so many `samples`; `costs_per_sample` is what one of them costs. Both are
     None for other phases.
     """
 
     costs: dict[str, Cost]
-    images: int | None = Field(default=None, ge=1)
-    costs_per_image: dict[str, Cost] | None = None
+    samples: int | None = Field(default=None, ge=1)
+    costs_per_sample: dict[str, Cost] | None = None
 
 
 class Simulation(BaseModel):
@@ -43,18 +52,18 @@ class Simulation(BaseModel):
 
 
 class Measurement(BaseModel):
-    """One workload, measured. JSON: ``powerml.measurement/1``.
+    """One workload, measured. JSON: ``powerml.measurement/2``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
     the first machine's caches; `simulations` holds those of the others. `calibration` is what the
-    costs of its machine were calibrated with.
+    costs of its machine were calibrated with. Records of ``powerml.measurement/1`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.measurement/1"] = Field(
-        default="powerml.measurement/1", alias="schema"
+    schema_: Literal["powerml.measurement/2"] = Field(
+        default="powerml.measurement/2", alias="schema"
     )
     workload: Workload | ModelWorkload
     accesses: Accesses
@@ -67,6 +76,14 @@ class Measurement(BaseModel):
     simulations: list[Simulation] = Field(default_factory=list)
     calibration: AppliedCalibration | None = None
     seconds: NonNegativeFloat
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("schema") != EARLIER_SCHEMA:
+            return content
+        renamed = {name: _renamed(content[name]) for name in {"workload", "phases"} & set(content)}
+        return {**content, **renamed, "schema": SCHEMA}
 
     @property
     def machines(self) -> list[str]:
@@ -99,6 +116,14 @@ class Measurement(BaseModel):
         return self.model_dump_json(by_alias=True, indent=2)
 
 
+def _renamed(content: Any) -> Any:
+    if isinstance(content, list):
+        return [_renamed(one) for one in content]
+    if not isinstance(content, dict):
+        return content
+    return {EARLIER_NAMES.get(name, name): value for name, value in content.items()}
+
+
 def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
     machine = calibration.machine
     priced = phase.costs[machine]
@@ -107,11 +132,11 @@ def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
         "unit": calibration.unit,
     }
     costs = {**phase.costs, machine: priced.model_copy(update=found)}
-    images = phase.images
+    samples = phase.samples
     alone = (
-        None if images is None else {name: per_image(one, images) for name, one in costs.items()}
+        None if samples is None else {name: per_sample(one, samples) for name, one in costs.items()}
     )
-    return phase.model_copy(update={"costs": costs, "costs_per_image": alone})
+    return phase.model_copy(update={"costs": costs, "costs_per_sample": alone})
 
 
 def price_phases(
@@ -119,7 +144,7 @@ def price_phases(
     machines: Sequence[Machine],
     accesses: Accesses,
     levels: int,
-    images: int | None,
+    samples: int | None,
 ) -> list[Phase]:
     """Price what meters have counted for each of several machines. Pure.
 
@@ -131,8 +156,8 @@ def price_phases(
         Those to price for; the counts shown are those of the first one's caches.
     accesses, levels
         What is priced.
-    images
-        How many images the inference ran over.
+    samples
+        How many samples the inference ran over.
     """
     shown = simulated[machines[0].simulated_geometry]
     phases = []
@@ -144,15 +169,15 @@ def price_phases(
             if levels == THREE_LEVELS:
                 lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
             costs[machine.name] = price(counts, machine, accesses, lower)
-        of_inference = images if phase.name == "inference" else None
+        of_inference = samples if phase.name == "inference" else None
         phases.append(
             Phase(
                 **phase.model_dump(),
                 costs=costs,
-                images=of_inference,
-                costs_per_image=None
+                samples=of_inference,
+                costs_per_sample=None
                 if of_inference is None
-                else {name: per_image(cost, of_inference) for name, cost in costs.items()},
+                else {name: per_sample(cost, of_inference) for name, cost in costs.items()},
             )
         )
     return phases

@@ -66,7 +66,7 @@ RuntimeName = Annotated[
 ]
 InferenceBatch = Annotated[
     int | None,
-    typer.Option(help="Images in a batch of the inference.", show_default="1"),
+    typer.Option(help="Samples in a batch of the inference.", show_default="1"),
 ]
 Inferences = Annotated[
     int, typer.Option(help="Batches of the inference that are counted, after two that are not.")

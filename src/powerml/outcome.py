@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from powerml.backend import import_keras
 from powerml.datasets import Dataset
 from powerml.errors import MeasurementError, StudyError
-from powerml.export import CHECKED_IMAGES, export_checked
+from powerml.export import CHECKED_SAMPLES, export_checked
 from powerml.goal import make_goal, nearest
 from powerml.interruption import interruption_kept
 from powerml.listener import Listener
@@ -118,6 +118,6 @@ def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, fl
     return export_checked(
         saved,
         deployment.runtime,
-        dataset.inputs(dataset.test, scaled=workload.scaled)[:CHECKED_IMAGES],
+        dataset.inputs(dataset.test, scaled=workload.scaled)[:CHECKED_SAMPLES],
         deployment.batch_size,
     )

@@ -221,7 +221,7 @@ def _comparable(workload: Workload, circumstances: Mapping[str, Any]) -> dict[st
 def _example(entry: Entry, wanted: Mapping[str, Any]) -> _Example | None:
     stored = entry.determined_by
     described = stored.get("workload", {})
-    if "topology" not in described or "training_images" not in described:
+    if "topology" not in described or "training_samples" not in described:
         return None
     workload = Workload.model_validate({"seed": 0, "data": "", **described})
     if workload.model_digest is not None:

@@ -88,7 +88,7 @@ def structure_sums(layers: Sequence[Layer]) -> Array:
     return sums
 
 
-def training_terms(sums: Array, batch_size: Array, images: int, epochs: int) -> Terms:
+def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) -> Terms:
     """What a training consists of.
 
     Parameters
@@ -96,12 +96,12 @@ def training_terms(sums: Array, batch_size: Array, images: int, epochs: int) -> 
     sums
         As `structure_sums` gives them, of shape (topologies, kinds, sums).
     batch_size
-        Images in a batch, of shape (topologies,).
-    images, epochs
-        Training images, and passes over them.
+        Samples in a batch, of shape (topologies,).
+    samples, epochs
+        Training samples, and passes over them.
     """
-    steps = np.ceil(images / np.minimum(batch_size, images)) * epochs
-    seen = images * epochs
+    steps = np.ceil(samples / np.minimum(batch_size, samples)) * epochs
+    seen = samples * epochs
     terms = {"set-up": np.ones(len(sums)), "step": steps}
     for kind, part in _parts(sums):
         terms |= {
@@ -123,23 +123,23 @@ def training_terms(sums: Array, batch_size: Array, images: int, epochs: int) -> 
 
 def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
     """What an inference in a runtime consists of; arguments as for `training_terms`."""
-    images = batch_size * inferences
+    samples = batch_size * inferences
     terms = {"inference": np.full(len(sums), float(inferences))}
     for kind, part in _parts(sums):
         terms |= {
             f"{kind} layer": part[:, LAYERS] * inferences,
             f"{kind} layer of one unit": part[:, SINGLE] * inferences,
             f"{kind} weight": part[:, WEIGHTS] * inferences,
-            f"{kind} input": part[:, INPUTS] * images,
-            f"{kind} input of odd windows": part[:, ODD_INPUTS] * images,
-            f"{kind} input of even windows": part[:, EVEN_INPUTS] * images,
-            f"{kind} input of one unit": part[:, SINGLE_INPUTS] * images,
-            f"{kind} output": part[:, OUTPUTS] * images,
-            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * images,
-            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * images,
+            f"{kind} input": part[:, INPUTS] * samples,
+            f"{kind} input of odd windows": part[:, ODD_INPUTS] * samples,
+            f"{kind} input of even windows": part[:, EVEN_INPUTS] * samples,
+            f"{kind} input of one unit": part[:, SINGLE_INPUTS] * samples,
+            f"{kind} output": part[:, OUTPUTS] * samples,
+            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * samples,
+            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * samples,
         }
         terms |= {
-            f"{kind} product in blocks of {block}": part[:, BLOCKED + number] * images
+            f"{kind} product in blocks of {block}": part[:, BLOCKED + number] * samples
             for number, block in enumerate(BLOCKS)
         }
     return Terms(tuple(terms), np.column_stack(list(terms.values())))

@@ -132,7 +132,7 @@ def make_deployment(
     runtime
         Name of the runtime, None for the default.
     inference_batch, inferences
-        Images in a batch, None for the default; batches that are counted.
+        Samples in a batch, None for the default; batches that are counted.
     backend
         The backend that Keras exports from.
     evaluates
@@ -150,7 +150,7 @@ def make_deployment(
     if runtime is None and evaluates:
         if inference_batch is not None:
             raise UsageError(
-                "the paper's inference runs over the test images in batches of the training's "
+                "the paper's inference runs over the test samples in batches of the training's "
                 "size: leave out --inference-batch, or add --runtime"
             )
         return None
@@ -289,8 +289,8 @@ def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, 
         validation=wanted.validation,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
-        training_images=len(dataset.train),
-        inference_images=len(dataset.test),
+        training_samples=len(dataset.train),
+        inference_samples=len(dataset.test),
         batch_size=wanted.batch_size,
         epochs=wanted.epochs,
         protocol=wanted.protocol,
@@ -316,7 +316,7 @@ def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dat
 
     def reshaped(part: str) -> Any:
         split = getattr(dataset, part)
-        return replace(split, images=split.images.reshape(-1, *wanted))
+        return replace(split, samples=split.samples.reshape(-1, *wanted))
 
     return replace(dataset, **{part: reshaped(part) for part in ("train", "validation", "test")})
 
@@ -329,8 +329,8 @@ def _check_outputs(path: Path, allowed: tuple[str, ...], dataset: Dataset) -> No
     if len(outputs) != 1:
         raise ModelError(f"{path} has {len(outputs)} outputs: a classifier has one")
     shape = outputs[0].shape
-    if len(shape) != 2 or shape[1] < dataset.classes:  # noqa: PLR2004 - images, classes
+    if len(shape) != 2 or shape[1] < dataset.classes:  # noqa: PLR2004 - samples, classes
         raise ModelError(
-            f"{path} has an output of shape {shape}: {dataset.name} needs (images, "
+            f"{path} has an output of shape {shape}: {dataset.name} needs (samples, "
             f"{dataset.classes} classes)"
         )

@@ -30,7 +30,7 @@ class Proposed(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Images in a batch."""
+        """Samples in a batch."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Problem:
         """
         batch_sizes = self.family.batch_size_bounds
         if self.settings.protocol != "paper":
-            most = max(batch_sizes.low, min(batch_sizes.high, self._most_images))
+            most = max(batch_sizes.low, min(batch_sizes.high, self._most_samples))
             batch_sizes = Bounds(batch_sizes.low, most)
         bounds = {**self.family.bounds, BATCH_SIZE: batch_sizes}
         return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
@@ -79,12 +79,12 @@ class Problem:
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
         """Whether two trials do the same: batches larger than the data are all the data."""
-        sizes = {min(trial.batch_size, self._most_images) for trial in (one, other)}
+        sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
         return one.topology == other.topology and len(sizes) == 1
 
     @property
-    def _most_images(self) -> int:
-        """Images in the largest batch that there can be."""
+    def _most_samples(self) -> int:
+        """Samples in the largest batch that there can be."""
         return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
     def reference_workload(self) -> Workload | None:

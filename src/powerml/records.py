@@ -136,7 +136,7 @@ class Winner(BaseModel):
 
     `test_score` is the accuracy on the test split, from 0 to 1, averaged over the `score_seeds`
     trainings. `exported` is the deployed model in the study's folder, and `export_difference` the
-    largest absolute difference of its outputs from the Keras model's on test images; both are
+    largest absolute difference of its outputs from the Keras model's on test samples; both are
     None where Keras is what runs the inference.
     """
 
@@ -149,7 +149,7 @@ class Winner(BaseModel):
 
 
 class StudyRecord(BaseModel):
-    """A finished study. JSON: ``powerml.study/2``.
+    """A finished study. JSON: ``powerml.study/3``.
 
     `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
@@ -161,7 +161,7 @@ class StudyRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.study/2"] = Field(default="powerml.study/2", alias="schema")
+    schema_: Literal["powerml.study/3"] = Field(default="powerml.study/3", alias="schema")
     folder: str
     settings: StudySettings
     reference: Measurement | None
@@ -240,7 +240,7 @@ class Comparison(BaseModel):
 class BestRecord(BaseModel):
     """The best of a study by weights and limits that may be chosen afterwards.
 
-    JSON: ``powerml.best/1``. The trial's objective is the one asked for. `models` is where its
+    JSON: ``powerml.best/2``. The trial's objective is the one asked for. `models` is where its
     models lie in the study's folder, or None where they were not kept. Where no trial obeys the
     limits, `best` is None and `nearest` the one that comes nearest, of which `broken` says what
     it breaks. `undecided` are the trials that were not trained and might be better. `remark`
@@ -249,7 +249,7 @@ class BestRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.best/1"] = Field(default="powerml.best/1", alias="schema")
+    schema_: Literal["powerml.best/2"] = Field(default="powerml.best/2", alias="schema")
     folder: str
     objective: str
     alpha: float

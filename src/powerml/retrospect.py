@@ -189,7 +189,7 @@ class _Retrospect:
         workload = None if winner.measurement is None else winner.measurement.workload
         if not isinstance(workload, Workload):
             raise TypeError(workload)
-        most = max(workload.training_images, workload.inference_images)
+        most = max(workload.training_samples, workload.inference_samples)
         found = {
             (trial.topology, min(trial.batch_size, most)): trial
             for trial in reversed(self._trials)

@@ -65,7 +65,7 @@ class _Candidate:
 
     @property
     def batch_size(self) -> int:
-        """Images in a batch."""
+        """Samples in a batch."""
         return self.workload.batch_size
 
 

@@ -49,12 +49,12 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        """Numbers that the layer computes for one image."""
+        """Numbers that the layer computes for one sample."""
         return self.units * self.positions
 
     @property
     def multiply_accumulates(self) -> int:
-        """Products that are summed up for one image."""
+        """Products that are summed up for one sample."""
         return self.fan_in * self.outputs
 
 

@@ -61,7 +61,7 @@ class Family(Protocol):
 
     @property
     def batch_size_bounds(self) -> Bounds:
-        """The search space of the batch size, in images."""
+        """The search space of the batch size, in samples."""
 
     @property
     def reference(self) -> Mapping[str, int]:
@@ -69,7 +69,7 @@ class Family(Protocol):
 
     @property
     def reference_batch_size(self) -> int:
-        """The batch size that goes with the reference, in images."""
+        """The batch size that goes with the reference, in samples."""
 
     @property
     def optimizer(self) -> str:

@@ -51,7 +51,7 @@ DEFAULT_INFERENCES = 1
 
 
 class Deployment(BaseModel):
-    """How a model is run where it is deployed: `inferences` batches of `batch_size` images."""
+    """How a model is run where it is deployed: `inferences` batches of `batch_size` samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,8 +60,8 @@ class Deployment(BaseModel):
     inferences: int = Field(ge=1)
 
     @property
-    def images(self) -> int:
-        """Images that all inferences run over."""
+    def samples(self) -> int:
+        """Samples that all inferences run over."""
         return self.batch_size * self.inferences
 
 
@@ -70,8 +70,8 @@ class Workload(BaseModel):
 
     `topology` is a topology, or the name of a ``.keras`` file, whose content `model_digest` then
     is the SHA-256 of; `allowed` is the code of its own that may be run. ``training`` is `epochs`
-    epochs over `training_images` in batches of `batch_size`. ``inference`` is what `deployment`
-    says; without one it is one pass of Keras's ``evaluate`` over `inference_images` in the same
+    epochs over `training_samples` in batches of `batch_size`. ``inference`` is what `deployment`
+    says; without one it is one pass of Keras's ``evaluate`` over `inference_samples` in the same
     batches, as in the paper.
     """
 
@@ -85,8 +85,8 @@ class Workload(BaseModel):
     validation: float = Field(gt=0, lt=1)
     input_shape: tuple[int, ...]
     classes: int = Field(ge=2)
-    training_images: int = Field(ge=1)
-    inference_images: int = Field(ge=1)
+    training_samples: int = Field(ge=1)
+    inference_samples: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     protocol: Protocol
@@ -107,12 +107,12 @@ class Workload(BaseModel):
     @property
     def training_steps(self) -> int:
         """Number of batches that the whole training takes."""
-        return steps(self.training_images, self.batch_size, self.epochs)
+        return steps(self.training_samples, self.batch_size, self.epochs)
 
     @property
     def inference_steps(self) -> int:
         """Number of batches that the inference takes."""
-        return steps(self.inference_images, self.batch_size)
+        return steps(self.inference_samples, self.batch_size)
 
 
 class ModelInput(BaseModel):
@@ -169,9 +169,9 @@ class ModelFile:
 Material = Dataset | ModelFile
 
 
-def steps(images: int, batch_size: int, epochs: int = 1) -> int:
+def steps(samples: int, batch_size: int, epochs: int = 1) -> int:
     """Batches in `epochs` passes; the last batch of a pass may be smaller."""
-    return math.ceil(images / batch_size) * epochs
+    return math.ceil(samples / batch_size) * epochs
 
 
 def make_workload(
@@ -209,8 +209,8 @@ def make_workload(
         validation=validation,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
-        training_images=len(dataset.train),
-        inference_images=len(dataset.test),
+        training_samples=len(dataset.train),
+        inference_samples=len(dataset.test),
         batch_size=batch_size,
         epochs=epochs,
         protocol=protocol,

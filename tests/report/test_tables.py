@@ -70,20 +70,20 @@ def test_every_machine_priced_has_its_row() -> None:
     assert row(text, "epyc-7601")[:2] == ["2.000", "2.000"]
 
 
-def test_one_image_has_its_cost_however_small() -> None:
+def test_one_sample_has_its_cost_however_small() -> None:
     cost = Cost(cycles=246_000, joules=1.23e-6)
     inference = make_phase(
         "inference",
         costs={"xeon-x5650": Cost(cycles=8 * 246_000, joules=8 * 1.23e-6)},
-        images=8,
-        costs_per_image={"xeon-x5650": cost},
+        samples=8,
+        costs_per_sample={"xeon-x5650": cost},
     )
     deployment = Deployment(runtime="onnxruntime", batch_size=4, inferences=2)
     workload = make_workload_record(deployment=deployment)
     phases = [make_phase("training"), make_phase("load"), inference]
     text = shown(measurement_table(make_measurement(workload=workload, phases=phases)))
-    assert row(text, "cost of one image (Mcycles)") == ["-", "-", "0.246"]
-    assert row(text, "images") == ["-", "-", "8"]
+    assert row(text, "cost of one sample (Mcycles)") == ["-", "-", "0.246"]
+    assert row(text, "samples") == ["-", "-", "8"]
     assert row(text, "energy (mJ, estimated)")[2] == "0.00984"
     assert "inference: 2 x batch 4 in onnxruntime" in text
 

@@ -116,13 +116,13 @@ def test_the_shipped_models_run(name: str) -> None:
 
 def test_a_model_computes_the_same_in_all_runtimes() -> None:
     pytest.importorskip("ai_edge_litert")
-    image = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
+    sample = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
     answers = []
     for name in runtime_names():
         runtime = find_runtime(name)
         runtime.start()
         session = runtime.load(str(SHIPPED / f"even{runtime.suffix}"), [(1, 8, 8)])
-        outputs = session.run({session.inputs[0].name: image})
+        outputs = session.run({session.inputs[0].name: sample})
         answers.append(outputs[0] if isinstance(outputs, list) else outputs)
     for answer in answers[1:]:
         np.testing.assert_allclose(answer, answers[0], atol=1e-5)

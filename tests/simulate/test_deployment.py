@@ -75,7 +75,7 @@ def test_the_network_decides_and_each_inference_costs_the_same(
     assert one.counts.Ir < inference(TOPOLOGY, batch_size=8).counts.Ir < 8 * one.counts.Ir
 
 
-def test_every_image_is_cold(
+def test_every_sample_is_cold(
     callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     [*_, three] = callgrind.measure(_deployed(make(TOPOLOGY), inferences=3), mnist_small)

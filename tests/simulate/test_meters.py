@@ -72,7 +72,7 @@ def test_a_batch_larger_than_the_data_is_one_batch_of_all_the_data(
     assert [phase.steps_total for phase in larger] == [1, 1]
 
 
-def test_images_are_cold_when_the_region_starts(
+def test_samples_are_cold_when_the_region_starts(
     callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     _, inference = callgrind.measure(make(TOPOLOGY, batch_size=100), mnist_small)

@@ -12,7 +12,7 @@ from powerml.simulate import steps
 from powerml.topology import find_family
 from powerml.training import build_model, evaluate, fit
 
-IMAGES, BATCH_SIZE = 26, 4  # six batches and one of two
+SAMPLES, BATCH_SIZE = 26, 4  # six batches and one of two
 IMAGE_BYTES = 2 * 3 * 4
 UNLIMITED = 10**9
 
@@ -28,7 +28,7 @@ class Recorder(SimpleNamespace):
         self.marks.append(name)
 
     def touch(self, inputs: NDArray[np.float32], row_bytes: int, rows: list[int]) -> None:
-        assert (len(inputs), row_bytes) == (IMAGES, IMAGE_BYTES)
+        assert (len(inputs), row_bytes) == (SAMPLES, IMAGE_BYTES)
         self.touched += rows
 
 
@@ -42,8 +42,8 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 def do(visits: list[list[int]], epochs: int | None, touch_limit_bytes: int = UNLIMITED) -> None:
     """Train for some epochs, or evaluate."""
     shape = (2, 3)
-    inputs = np.arange(IMAGES * 6, dtype=np.float32).reshape(IMAGES, *shape)
-    labels = np.zeros(IMAGES, dtype=np.int64)
+    inputs = np.arange(SAMPLES * 6, dtype=np.float32).reshape(SAMPLES, *shape)
+    labels = np.zeros(SAMPLES, dtype=np.int64)
     model = build_model(find_family("dffr"), {"layers": 1, "width": 2}, shape, 2, "default")
     marks = steps.Marks()
     with steps.only(visits, inputs, touch_limit_bytes):
@@ -68,7 +68,7 @@ def test_the_rows_of_steps_left_out_are_read_once_each(recorder: Recorder) -> No
     # A training shuffles them: as many, and none of them twice.
     recorder.touched.clear()
     do([[0, 2]], epochs=1)
-    assert len(recorder.touched) == len(set(recorder.touched)) == IMAGES - 2 * BATCH_SIZE
+    assert len(recorder.touched) == len(set(recorder.touched)) == SAMPLES - 2 * BATCH_SIZE
 
 
 def test_of_a_long_way_only_the_last_rows_are_read(recorder: Recorder) -> None:
@@ -82,4 +82,4 @@ def test_afterwards_all_steps_are_done_again(recorder: Recorder) -> None:
     recorder.marks.clear()
     do([list(range(7))], epochs=1)
     assert recorder.marks == ["begin 0 0", *(f"end 0 {step}" for step in range(7))]
-    assert len(recorder.touched) == IMAGES - BATCH_SIZE
+    assert len(recorder.touched) == SAMPLES - BATCH_SIZE

@@ -48,7 +48,7 @@ def measure(
             show_default="mnist_small for a topology, random inputs for a file",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images in a batch of the training.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="Samples in a batch of the training.")] = 32,
     epochs: Epochs = 2,
     machine: MachineNames = None,
     machine_file: MachineFiles = None,

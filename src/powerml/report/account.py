@@ -274,15 +274,15 @@ def _point(trial: TrialRecord) -> Point | None:
 def _price(
     measurement: Measurement | None, phase: str, machine: str, ratio: float | None
 ) -> Price | None:
-    """What a phase costs, the inference of one image where it is known."""
+    """What a phase costs, the inference of one sample where it is known."""
     if measurement is None:
         return None
     found = measurement.phase(phase)
-    cost = (found.costs_per_image or found.costs)[machine]
+    cost = (found.costs_per_sample or found.costs)[machine]
     return Price(cycles=cost.cycles, ratio=ratio, joules=cost.joules)
 
 
 def _inference_of(unit: Measurement | None) -> str:
     """What the cost of the inference is that of."""
     phase: Phase | None = None if unit is None else unit.phase("inference")
-    return "one image" if phase is not None and phase.costs_per_image else "all test images"
+    return "one sample" if phase is not None and phase.costs_per_sample else "all test samples"

@@ -41,10 +41,10 @@ def measurement_table(measurement: Measurement) -> Table:
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
     alone = [
-        None if one.costs_per_image is None else one.costs_per_image[machine] for one in phases
+        None if one.costs_per_sample is None else one.costs_per_sample[machine] for one in phases
     ]
-    row("cost of one image (Mcycles)", ["-" if one is None else _mcycles(one) for one in alone])
-    row("images", ["-" if phase.images is None else f"{phase.images:,}" for phase in phases])
+    row("cost of one sample (Mcycles)", ["-" if one is None else _mcycles(one) for one in alone])
+    row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
     row("simulated steps", [_steps(phase) for phase in phases])
     row("fidelity", [_fidelity(phase) for phase in phases])
     row("instructions", [f"{phase.counts.Ir:,}" for phase in phases])
@@ -76,7 +76,7 @@ def _inference_line(workload: Workload | ModelWorkload) -> str:
     """How the inference was run."""
     deployment = workload.deployment
     if deployment is None:
-        return "inference: Keras's evaluate over the test images, in batches as in training"
+        return "inference: Keras's evaluate over the test samples, in batches as in training"
     text = (
         f"inference: {deployment.inferences} x batch {deployment.batch_size} "
         f"in {deployment.runtime}"
@@ -129,11 +129,11 @@ def machines_costs_table(measurement: Measurement) -> Table:
     table.add_column("machine")
     for phase in measurement.phases:
         table.add_column(phase.name, justify="right")
-    table.add_column("one image", justify="right")
-    table.add_column("one image (mJ)", justify="right")
+    table.add_column("one sample", justify="right")
+    table.add_column("one sample (mJ)", justify="right")
     inference = measurement.phase("inference")
     for machine in measurement.machines:
-        alone = (inference.costs_per_image or {}).get(machine)
+        alone = (inference.costs_per_sample or {}).get(machine)
         table.add_row(
             machine,
             *[_mcycles(phase.costs[machine]) for phase in measurement.phases],

@@ -310,13 +310,13 @@ class _Phase:
     def __init__(
         self, name: str, workload: Workload, machines: Sequence[Machine], request: Request
     ) -> None:
-        images = workload.training_images if name == "training" else workload.inference_images
-        image_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
+        samples = workload.training_samples if name == "training" else workload.inference_samples
+        sample_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
         self.name = name
         self.shape: Shape = shape_of(name, workload)
         self.flow = DataFlow(
-            step_bytes=min(images, workload.batch_size) * image_bytes,
-            epoch_bytes=images * image_bytes,
+            step_bytes=min(samples, workload.batch_size) * sample_bytes,
+            epoch_bytes=samples * sample_bytes,
             last_level_bytes=machines[0].simulated_geometry.ll.size_bytes,
         )
         self._machines = machines

@@ -206,8 +206,8 @@ def _plug_ins(workload: AnyWorkload) -> list[object]:
 def shape_of(phase: str, workload: Workload) -> Shape:
     """Return the steps of a phase."""
     if phase == "training":
-        return Shape.of(workload.training_images, workload.batch_size, workload.epochs)
-    return Shape.of(workload.inference_images, workload.batch_size)
+        return Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
+    return Shape.of(workload.inference_samples, workload.batch_size)
 
 
 def whole(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:

@@ -80,10 +80,10 @@ class Shape:
     epochs: int
 
     @classmethod
-    def of(cls, images: int, batch_size: int, epochs: int = 1) -> Shape:
-        """Cut images into batches; a batch larger than the data is one of all the data."""
-        size = min(images, batch_size)
-        return cls(images // size, images % size > 0, epochs)
+    def of(cls, samples: int, batch_size: int, epochs: int = 1) -> Shape:
+        """Cut samples into batches; a batch larger than the data is one of all the data."""
+        size = min(samples, batch_size)
+        return cls(samples // size, samples % size > 0, epochs)
 
     @property
     def steps_in_epoch(self) -> int:

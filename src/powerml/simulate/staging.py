@@ -56,9 +56,9 @@ class Staging:
                     inputs = dataset.inputs(split, scaled=workload.scaled)
                     np.save(self._folder / f"{stem}-{part}-inputs.npy", inputs)
                     np.save(self._folder / f"{stem}-{part}-labels.npy", split.labels)
-        images = {
-            "training": workload.training_images,
-            "inference": workload.inference_images,
+        samples = {
+            "training": workload.training_samples,
+            "inference": workload.inference_samples,
         }
         return Request(
             phase=phase,
@@ -66,7 +66,7 @@ class Staging:
             input_shape=list(workload.input_shape),
             classes=workload.classes,
             # A batch larger than the data is one batch of all the data, to the last instruction.
-            batch_size=min(workload.batch_size, images.get(phase, max(images.values()))),
+            batch_size=min(workload.batch_size, samples.get(phase, max(samples.values()))),
             epochs=workload.epochs,
             protocol=workload.protocol,
             data=stem,
@@ -181,10 +181,10 @@ def _inputs(
             raise UsageError(f"{workload.model} needs arrays for its inputs")
         return [material.inputs[one.name] for one in workload.inputs]
     dataset = _dataset(material)
-    images = dataset.inputs(dataset.test, scaled=workload.scaled)
-    # Where there are fewer images than are asked for they come round again.
-    chosen = images[np.arange(deployment.images) % len(images)]
-    return [chosen.reshape(deployment.inferences, deployment.batch_size, *images.shape[1:])]
+    samples = dataset.inputs(dataset.test, scaled=workload.scaled)
+    # Where there are fewer samples than are asked for they come round again.
+    chosen = samples[np.arange(deployment.samples) % len(samples)]
+    return [chosen.reshape(deployment.inferences, deployment.batch_size, *samples.shape[1:])]
 
 
 def _short_name(described: bytes, suffix: str) -> str:

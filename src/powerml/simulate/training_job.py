@@ -11,7 +11,7 @@ from powerml.simulate import _client_requests as valgrind
 from powerml.simulate.region import Moments, region, settle
 from powerml.simulate.request import Request
 
-# Images, batch size and shape of each round. The first has the code translated that computes; the
+# Samples, batch size and shape of each round. The first has the code translated that computes; the
 # second leaves no first times of the framework behind, for which a few pixels do.
 WARM_UP_ROUNDS = ((64, 32, (28, 28)), (8, 4, (8, 8)))
 WARM_UP_EPOCHS = 2
@@ -37,9 +37,9 @@ class TrainingJob:
 
     def warm_up(self) -> Iterator[None]:
         """Build, train and evaluate small networks."""
-        for images, batch_size, shape in WARM_UP_ROUNDS:
+        for samples, batch_size, shape in WARM_UP_ROUNDS:
             yield
-            _warm_up(images, batch_size, shape)
+            _warm_up(samples, batch_size, shape)
 
     def run(self, content: dict[str, Any], moments: Moments) -> None:
         """Count one phase."""
@@ -55,12 +55,12 @@ def _warm_up(number: int, batch_size: int, shape: tuple[int, ...]) -> None:
 
     from powerml import training
 
-    images = np.zeros((number, *shape), dtype=np.float32)
+    samples = np.zeros((number, *shape), dtype=np.float32)
     labels = np.zeros(number, dtype=np.int64)
     for topology in WARM_UP_TOPOLOGIES:
         model = _build(topology, shape, 2, "default", SEED)
-        training.fit(model, images, labels, batch_size, WARM_UP_EPOCHS)
-        training.evaluate(model, images, labels, batch_size)
+        training.fit(model, samples, labels, batch_size, WARM_UP_EPOCHS)
+        training.evaluate(model, samples, labels, batch_size)
 
 
 def _build(
@@ -104,7 +104,7 @@ def _data(request: Request, phase: str) -> tuple[Any, Any]:
     """Inputs and labels of a phase.
 
     numpy reads a file straight into an array: the kernel writes it, so the simulated caches have
-    not seen the images when the region starts.
+    not seen the samples when the region starts.
     """
     import numpy as np
 
@@ -130,13 +130,13 @@ def _run_phase(request: Request, moments: Moments) -> None:
             training.evaluate(model, inputs, labels, request.batch_size, callback=marks)
 
 
-def _prime_inference(model: Any, request: Request, images: int) -> None:
-    """Have Keras set up its test function, on images that are not those to be measured."""
+def _prime_inference(model: Any, request: Request, samples: int) -> None:
+    """Have Keras set up its test function, on samples that are not those to be measured."""
     import numpy as np
 
     from powerml import training
 
-    count = min(request.batch_size, images)
+    count = min(request.batch_size, samples)
     blank = np.zeros((count, *request.input_shape), dtype=np.float32)
     training.evaluate(model, blank, np.zeros(count, dtype=np.int64), count)
 
@@ -150,13 +150,13 @@ def _run_once(request: Request) -> None:
 
     model = _model(request)
     also_inference = request.phase == "all"
-    images, image_labels = _data(request, "training")
+    samples, sample_labels = _data(request, "training")
     inputs, labels = _data(request, "inference")
-    few = _one_of_each_shape(len(images), request.batch_size)
+    few = _one_of_each_shape(len(samples), request.batch_size)
     fewer = _one_of_each_shape(len(inputs), request.batch_size)
 
     def pass_over_shapes() -> None:
-        training.fit(model, images[:few], image_labels[:few], request.batch_size, 1)
+        training.fit(model, samples[:few], sample_labels[:few], request.batch_size, 1)
         if also_inference:
             training.evaluate(model, inputs[:fewer], labels[:fewer], request.batch_size)
 
@@ -165,15 +165,15 @@ def _run_once(request: Request) -> None:
         pass_over_shapes()
     pass_over_shapes()
     with region("training"):
-        training.fit(model, images, image_labels, request.batch_size, request.epochs)
+        training.fit(model, samples, sample_labels, request.batch_size, request.epochs)
     if also_inference:
         with region("inference"):
             training.evaluate(model, inputs, labels, request.batch_size)
 
 
-def _one_of_each_shape(images: int, batch_size: int) -> int:
-    """How many images make one full batch and one of what is left over."""
-    return min(images, batch_size) + (images % batch_size if images > batch_size else 0)
+def _one_of_each_shape(samples: int, batch_size: int) -> int:
+    """How many samples make one full batch and one of what is left over."""
+    return min(samples, batch_size) + (samples % batch_size if samples > batch_size else 0)
 
 
 def run_whole(content: dict[str, Any]) -> None:
