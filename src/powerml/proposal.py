@@ -8,10 +8,11 @@ from optuna.samplers import BaseSampler
 from powerml.goal import objective_of
 from powerml.knowledge import CostKnowledge
 from powerml.limits import RatioLimits
-from powerml.problem import Problem
+from powerml.measurement import Measurement
+from powerml.problem import BATCH_SIZE, Problem
 from powerml.records import Prediction, TrialRecord
-from powerml.samplers import Admits, Known, Requirements, make_sampler
-from powerml.topology import Topology, topology_of
+from powerml.samplers import Admits, Known, Quantities, Requirements, make_sampler
+from powerml.topology import Topology, parse_topology, topology_of
 
 __all__ = ["Proposals"]
 
@@ -48,14 +49,17 @@ class Proposals:
             return None
         return self._knowledge.predict(topology.parameters, batch_size)
 
-    def sampler(self, earlier_trials: int, limits: RatioLimits) -> BaseSampler:
+    def sampler(
+        self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
+    ) -> BaseSampler:
         """Make what proposes the next topology; the limits are those known by now."""
         settings, least = self._problem.settings, self._aimed_score(limits)
         known = Known(
             space=self._problem.space,
-            objective=None if settings.pareto else objective_of(settings, least),
+            objective=None if settings.pareto else objective_of(settings, limits.min_score),
             costs=None if self._knowledge is None else self._knowledge.costs,
             requirements=self._requirements(limits, least),
+            measured_before=self._measured_before(reference),
         )
         return make_sampler(
             settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
@@ -70,6 +74,17 @@ class Proposals:
         if margin is None:
             return limits.min_score
         return 1.0 if limits.min_score is None else limits.min_score + margin
+
+    def _measured_before(
+        self, reference: Measurement | None
+    ) -> list[tuple[dict[str, int], Quantities]]:
+        """Return the reference where its score is one of those that the least one follows."""
+        settings, family = self._problem.settings, self._problem.family
+        if settings.limits.score_margin is None or reference is None:
+            return []
+        parameters = dict(parse_topology(settings.reference).parameters)
+        parameters[BATCH_SIZE] = family.reference_batch_size
+        return [(parameters, Quantities(1.0, 1.0, reference.score))]
 
     def _requirements(self, limits: RatioLimits, least: float | None) -> Requirements:
         def given(limit: float | None, otherwise: float) -> float:

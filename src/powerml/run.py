@@ -125,8 +125,10 @@ class Run:
             workload = self._problem.reference_workload()
             self._reference_counting = None if workload is None else self._count(workload)
         settings, earlier = self._problem.settings, len(self._ended) + len(self._under_way)
+        if settings.limits.score_margin is not None:
+            self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
-        sampler = self._proposals.sampler(earlier, limits)
+        sampler = self._proposals.sampler(earlier, limits, self._reference)
         proposal, parameters = self._study.ask(self._problem.space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._problem.family, parameters)
@@ -214,16 +216,18 @@ class Run:
     def _wait_for_reference(self) -> None:
         if self._reference is not None or self._reference_counting is None:
             return
+        workload = self._problem.reference_workload()
+        trained: Sequence[Trained] = ()
+        # Without a score the reference's costs still are what all others are relative to.
+        with contextlib.suppress(TrainingError):
+            if workload is not None:
+                trained = self._train(workload)  # while it is being counted
         counted = self._price(self._reference_counting)
-        workload = self._reference_counting.workload
-        if isinstance(workload, Workload):
-            # Without a score the reference's costs still are what all others are relative to.
-            with contextlib.suppress(TrainingError):
-                trained = self._train(workload)
-                counted = scored(counted, [one.score for one in trained])
-                self._study.reference_test_score = fmean(
-                    score_on_test(one, workload, self._problem.dataset) for one in trained
-                )
+        if workload is not None and trained:
+            counted = scored(counted, [one.score for one in trained])
+            self._study.reference_test_score = fmean(
+                score_on_test(one, workload, self._problem.dataset) for one in trained
+            )
         self._reference = self._study.reference = counted
 
     def _price(self, counting: Counting) -> Measurement:

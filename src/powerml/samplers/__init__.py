@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -17,7 +17,7 @@ from powerml.errors import UnknownNameError
 from powerml.samplers.acquisition import CostRatios
 from powerml.samplers.composite import Admits, CompositeSampler, Requirements
 from powerml.samplers.costs import CostsOf
-from powerml.samplers.trials import QUANTITIES, quantities
+from powerml.samplers.trials import QUANTITIES, Quantities, quantities
 
 if TYPE_CHECKING:
     from powerml.objective import Objective
@@ -31,6 +31,7 @@ __all__ = [
     "CostRatios",
     "CostsOf",
     "Known",
+    "Quantities",
     "Requirements",
     "make_sampler",
     "quantities",
@@ -47,12 +48,14 @@ class Known:
     """What a study knows beside the values of its trials, for samplers that can use it.
 
     `objective` is None where a front is sought, `costs` where they have to be learned.
+    `measured_before` are parameters and quantities that are known without a trial.
     """
 
     space: Mapping[str, BaseDistribution] | None = None
     objective: Objective | None = None
     costs: CostsOf | None = None
     requirements: Requirements = field(default_factory=Requirements)
+    measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = ()
 
 
 def make_sampler(
@@ -86,6 +89,7 @@ def _composite(startup_trials: int, seed: int, known: Known) -> BaseSampler:
         space=known.space,
         costs=known.costs,
         requirements=known.requirements,
+        measured_before=known.measured_before,
         startup_trials=startup_trials,
         seed=seed,
     )

@@ -31,7 +31,7 @@ from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_para
 from powerml.samplers.costs import CostsOf, learned_costs
 from powerml.samplers.plain import plain_improvement
 from powerml.samplers.scores import ANY, SHORT, ScoreModel, expected_scores
-from powerml.samplers.trials import FRONT, Known, known_trials
+from powerml.samplers.trials import FRONT, Known, Quantities, known_trials
 
 if TYPE_CHECKING:
     from powerml.objective import Objective
@@ -88,6 +88,9 @@ class CompositeSampler(BaseSampler):
         Computes the costs of candidates; None to learn them from the trials.
     requirements
         What a topology must fulfil.
+    measured_before
+        Parameters and quantities that are known without a trial, such as the reference's. None of
+        them is proposed.
     startup_trials
         Trials at random before anything is learned; none where `costs` knows from the start.
     seed
@@ -101,6 +104,7 @@ class CompositeSampler(BaseSampler):
         space: Space | None = None,
         costs: CostsOf | None = None,
         requirements: Requirements | None = None,
+        measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = (),
         startup_trials: int = STARTUP_TRIALS,
         seed: int = 0,
     ) -> None:
@@ -109,6 +113,7 @@ class CompositeSampler(BaseSampler):
         self._space = None if space is None else dict(space)
         self._costs = costs
         self._requirements = requirements or Requirements()
+        self._measured_before = [(dict(row), found) for row, found in measured_before]
         self._seed = seed
         self._intersection = IntersectionSearchSpace()
         self._independent = RandomSampler(seed=seed)
@@ -144,7 +149,7 @@ class CompositeSampler(BaseSampler):
         if not search_space:
             return {}
         generator = np.random.default_rng([self._seed, trial.number])
-        known = known_trials(study, trial, search_space)
+        known = known_trials(study, trial, search_space, self._measured_before)
         candidates = self._candidates(search_space, known, generator)
         gain = self._gain(study, candidates, known)
         if gain is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,10 +74,17 @@ class Known:
 
 
 def known_trials(
-    study: Study, current: FrozenTrial, space: Mapping[str, BaseDistribution]
+    study: Study,
+    current: FrozenTrial,
+    space: Mapping[str, BaseDistribution],
+    before: Sequence[tuple[dict[str, Any], Quantities]] = (),
 ) -> Known:
-    """Sort the trials of a study that lie in the search space, all but the current one."""
-    known = Known()
+    """Sort the trials of a study that lie in the search space, all but the current one.
+
+    What was measured `before` the study counts as measured and as proposed.
+    """
+    inside = [(row, found) for row, found in before if _lies_in(space, row)]
+    known = Known(measured=list(inside), proposed=[row for row, _ in inside])
     for trial in study.get_trials(deepcopy=False):
         if trial.number == current.number or not _lies_in(space, trial.params):
             continue
