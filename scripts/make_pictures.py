@@ -21,14 +21,14 @@ from powerml import write_report
 from powerml.goal import make_goal
 from powerml.records import StudyRecord
 from powerml.report.reproduction import command_of, jobs_of, wanted_trials
-from powerml.report.studies import best_lines, trials_table
+from powerml.report.studies import headline, places_table, trials_table
 from powerml.report.writing import REPORT
 from powerml.stored import StoredStudy, read_study
 from powerml.study import DEFAULT_OUT
 from powerml.tradeoff import remark
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
-COLUMNS = 112
+COLUMNS = 124
 WIDTH, HEIGHT = 1100, 900  # pixels
 MARGIN = 16
 # The fonts would be fetched from elsewhere.
@@ -44,6 +44,7 @@ def ended(stored: StoredStudy) -> StudyRecord:
         folder=f"{DEFAULT_OUT}/{stored.folder.name}",
         settings=stored.settings,
         reference=stored.reference,
+        reference_test_score=stored.reference_test_score,
         trials=stored.trials,
         best=best,
         test_score=proved.test_score,
@@ -63,12 +64,11 @@ def picture_terminal(stored: StoredStudy, target: Path) -> None:
         console = Console(
             record=True, width=COLUMNS, file=nowhere, force_terminal=True, highlight=False
         )
-        console.print(Text(f"$ {command}"))
+        console.print(Text("$ powerml optimize"))
+        console.print(Text(headline(study), style="bold"), "")
         console.print(trials_table(study))
-        for line in best_lines(study):
-            console.print(line)
         # The picture ends a little above the end of its last line.
-        console.print(Text(f"report in {study.folder}/{REPORT}\n"))
+        console.print("", places_table(study, f"{study.folder}/{REPORT}", command), "")
     console.save_svg(str(target), title="powerml", code_format=SVG_FORMAT, unique_id="terminal")
 
 

@@ -156,18 +156,21 @@ def make_settings(**fields: Any) -> StudySettings:
     return StudySettings.model_validate({**ordinary, **fields})
 
 
+def make_reference(score: float | None = None) -> Measurement:
+    return make_measurement(
+        workload=make_workload_record(topology="dffr:layers=5,width=10", batch_size=64),
+        score=score,
+        score_split=None if score is None else "validation",
+        scores=[] if score is None else [score],
+    )
+
+
 def make_study(**fields: Any) -> StudyRecord:
     trials = fields.pop("trials", [make_trial()])
-    reference = make_measurement(
-        workload=make_workload_record(topology="dffr:layers=5,width=10", batch_size=64),
-        score=None,
-        score_split=None,
-        scores=[],
-    )
     ordinary = {
         "folder": "powerml-studies/dffr-1",
         "settings": make_settings(),
-        "reference": reference,
+        "reference": make_reference(),
         "trials": trials,
         "best": trials[0],
         "test_score": 0.97,

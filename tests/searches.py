@@ -13,12 +13,17 @@ REFERENCE = "dffr:layers=5,width=10 batch 64"
 
 def search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
     arguments: dict[str, object] = {
+        "data": "mnist_small",
+        "objective": "squared",
+        "epochs": 2,
         "trials": 4,
         "study": "s",
         "out": out,
         "meter": meter,
         "jobs": 1,
     }
+    if options.get("pareto"):
+        del arguments["objective"]
     return powerml.optimize("dffr", **{**arguments, **options})  # type: ignore[arg-type]
 
 

@@ -21,6 +21,10 @@ def study(tmp_path: Path) -> Path:
     return save_study(tmp_path / "s")
 
 
+# The default trains for dozens of epochs.
+QUICK = ("--space", "dffr", "--objective", "squared", "--epochs", "2")
+
+
 def test_a_page_lies_in_the_studys_folder_or_where_it_is_wanted(
     run: Run, study: Path, tmp_path: Path
 ) -> None:
@@ -53,11 +57,17 @@ def test_a_search_ends_with_its_report(
     run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "make_meter", lambda *_: FormulaMeter(machine))
-    command = ["optimize", "--trials", "1", "--jobs", "1", "--out", str(tmp_path)]
+    command = ["optimize", *QUICK, "--trials", "1", "--jobs", "1", "--out", str(tmp_path)]
     code, out, _ = run(*command, "--study", "s")
     page = tmp_path / "s" / "report.html"
     assert code == 0
-    assert out.endswith(f"report in {page}\n")
+    said = [line.split(maxsplit=1) for line in out.splitlines() if line.split()]
+    assert [words[0] for words in said[-3:]] == ["model", "report", "repeat"]
+    assert said[-2][1].strip() == str(page)
+    assert said[-1][1].startswith("powerml optimize --space dffr --data digits --objective squared")
+    assert (
+        "like the reference" in out.splitlines()[0] or "than the reference" in out.splitlines()[0]
+    )
     shown = powerml.render_report(tmp_path / "s")
     assert page.read_text(encoding="utf-8") == shown
     assert "on the test split" in shown

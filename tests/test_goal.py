@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from tests.builders import (
     make_measurement,
     make_phase,
     make_pruned_trial,
+    make_reference,
     make_settings,
     make_trial,
 )
@@ -125,27 +127,80 @@ def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
 def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
     chosen = make_settings(limits=make_limits("5000", "0.5x", 0.9, 100))
     reference = _measured(10_000, 10)
-    assert limits_of(chosen, reference) == RatioLimits(0.5, 0.5, 0.9, 100)
+    assert limits_of(chosen, reference, []) == RatioLimits(0.5, 0.5, 0.9, 100)
     trials = [
         make_failed_trial("crashed", number=1),
         make_trial(number=2, measurement=_measured(20_000, 10)),
     ]
     assert unit_of(reference, trials) == reference
-    assert limits_of(chosen, unit_of(None, trials)) == RatioLimits(0.25, 0.5, 0.9, 100)
+    assert limits_of(chosen, None, trials) == RatioLimits(0.25, 0.5, 0.9, 100)
     # Where nothing was measured no cost is known that could be limited.
-    assert limits_of(chosen, unit_of(None, trials[:1])) == RatioLimits(None, None, 0.9, 100)
+    assert limits_of(chosen, None, trials[:1]) == RatioLimits(None, None, 0.9, 100)
 
 
 def test_a_study_has_the_objective_that_its_settings_name() -> None:
     weights = Weights(0.5, 0.05)
-    assert objective_of(make_settings()) == Squared(weights)
-    assert objective_of(make_settings(objective="linear")) == Linear(weights)
-    constrained = make_settings(objective="constrained", limits=make_limits(min_score=0.5))
-    assert objective_of(constrained) == Constrained(weights, 0.5)
+    assert objective_of(make_settings(), None) == Squared(weights)
+    assert objective_of(make_settings(objective="linear"), None) == Linear(weights)
+    assert objective_of(make_settings(objective="constrained"), 0.5) == Constrained(weights, 0.5)
+
+
+FOLLOWING = make_settings(objective="constrained", limits=make_limits(min_score="best-0.01"))
+
+
+def test_the_least_score_follows_the_best_that_was_seen_the_reference_among_them() -> None:
+    scored = make_reference(score=0.95)
+    assert limits_of(FOLLOWING, scored, []).min_score == pytest.approx(0.94)
+    trials = [make_trial(number=1, score=0.9), make_trial(number=2, score=0.97)]
+    assert limits_of(FOLLOWING, scored, trials[:1]).min_score == pytest.approx(0.94)
+    assert limits_of(FOLLOWING, scored, trials).min_score == pytest.approx(0.96)
+    assert limits_of(FOLLOWING, None, []).min_score is None
+
+
+def test_a_cheaper_network_is_the_best_until_a_more_accurate_one_is_seen() -> None:
+    cheap = make_trial(number=1, score=0.95, objective=0.2)
+    dear = make_trial(number=2, score=0.97, objective=0.9)
+    assert make_goal(FOLLOWING, None, [cheap]).winners([cheap]) == [cheap]
+    assert make_goal(FOLLOWING, None, [cheap, dear]).winners([cheap, dear]) == [dear]
+
+
+def test_no_cost_rules_a_trial_out_while_a_better_score_would_unseat_the_best() -> None:
+    dear = make_trial(training_cost_ratio=5, inference_cost_ratio=5, score=None, objective=None)
+    for score, said in ((0.98, None), (0.995, "cannot beat trial 4")):
+        best = make_trial(number=4, score=score, objective=0.2)
+        assert make_goal(FOLLOWING, None, [best]).ruled_out(dear, [best]) == said
+
+
+SCORED = st.builds(
+    lambda score, cost: make_trial(
+        score=score,
+        training_cost_ratio=cost,
+        inference_cost_ratio=cost,
+        objective=cost,
+        measurement=None,
+    ),
+    # Few values, so that equal scores and costs come up.
+    score=st.integers(90, 100).map(lambda hundredths: hundredths / 100),
+    cost=st.integers(1, 5).map(float),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(SCORED, min_size=1, max_size=8))
+def test_whatever_wins_was_a_contender_ever_since_it_ended(trials: list[TrialRecord]) -> None:
+    numbered = [one.model_copy(update={"number": place}) for place, one in enumerate(trials, 1)]
+    kept: set[int] = set()
+    for count in range(1, len(numbered) + 1):
+        ended = numbered[:count]
+        goal = make_goal(FOLLOWING, None, ended)
+        contenders = {trial.number for trial in goal.contenders(ended)}
+        # Models are saved when a trial ends and kept while it is a contender.
+        kept = {number for number in contenders if number in kept or number == count}
+        assert {trial.number for trial in goal.winners(ended)} <= kept
 
 
 def test_a_study_of_the_front_weighs_nothing() -> None:
-    goal = make_goal(make_settings(pareto=True, limits=make_limits(min_score=0.5)), None)
+    goal = make_goal(make_settings(pareto=True, limits=make_limits(min_score=0.5)), None, [])
     assert goal == ParetoFront(RatioLimits(min_score=0.5))
     assert goal.worth(make_trial()) is None
 

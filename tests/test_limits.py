@@ -35,8 +35,25 @@ FIELDS = ("training_cost_ratio", "inference_cost_ratio", "score", "parameters")
 
 def test_cycles_are_put_relative_to_the_reference_and_multiples_are_left() -> None:
     wanted = make_limits("1.5e9", "0.8x", 0.9, 500)
-    assert wanted.in_ratios(3e9, 7e6) == RatioLimits(0.5, 0.8, 0.9, 500)
-    assert make_limits().in_ratios(3e9, 7e6) == RatioLimits()
+    assert wanted.in_ratios(3e9, 7e6, None) == RatioLimits(0.5, 0.8, 0.9, 500)
+    assert make_limits().in_ratios(3e9, 7e6, 1.0) == RatioLimits()
+
+
+@pytest.mark.parametrize(
+    ("given_as", "least", "margin"),
+    [(0.9, 0.9, None), ("0.9", 0.9, None), (" best-0.02 ", None, 0.02), ("BEST-0", None, 0)],
+)
+def test_a_least_score_is_a_number_or_lies_below_the_best(
+    given_as: str | float, least: float | None, margin: float | None
+) -> None:
+    limits = make_limits(min_score=given_as)
+    assert (limits.min_score, limits.score_margin) == (least, margin)
+
+
+@pytest.mark.parametrize("wrong", ["best", "best-", "best-1", "best-x", "1.1", "-0.1", "nan", ""])
+def test_what_is_no_least_score_is_refused_with_both_forms(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"give one from 0 to 1, or as in best-0.01"):
+        make_limits(min_score=wrong)
 
 
 @pytest.mark.parametrize(

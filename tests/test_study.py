@@ -236,9 +236,9 @@ def test_best_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
     first, second = record(1, 0.5), record(2, 0.1)
     with open_study(tmp_path / "s", make_settings(), resume=False) as study:
-        study.save_best([first], first, save)
+        study.save_best([first], [first], first, save)
         with pytest.raises(OSError, match="disk full"):
-            study.save_best([second], second, fail)
+            study.save_best([second], [second], second, fail)
         assert study.holds(first)
         content = (tmp_path / "s" / BEST / "model.keras").read_text(encoding="utf-8")
         assert content == "first"
@@ -261,12 +261,41 @@ def test_ctrl_c_while_the_best_is_replaced_does_not_lose_it(
 
     first, second = record(1, 0.5), record(2, 0.1)
     with open_study(tmp_path / "s", make_settings(), resume=False) as study:
-        study.save_best([first], first, save)
+        study.save_best([first], [first], first, save)
         monkeypatch.setattr(Path, "rename", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            study.save_best([second], second, save)
+            study.save_best([second], [second], second, save)
         monkeypatch.undo()
         assert (tmp_path / "s" / BEST / "model.keras").exists()
+        do_trial(study)
+
+
+def test_models_of_contenders_wait_beside_the_best_until_they_win_or_cannot(tmp_path: Path) -> None:
+    def saving(text: str) -> Callable[[Path], None]:
+        def save(folder: Path) -> None:
+            (folder / "model.keras").write_text(text, encoding="utf-8")
+
+        return save
+
+    def found() -> dict[str, str]:
+        models = (tmp_path / "s").glob("**/model.keras")
+        return {
+            str(model.parent.relative_to(tmp_path / "s")): model.read_text(encoding="utf-8")
+            for model in models
+        }
+
+    one, two, three = (
+        record(number, 0.5).model_copy(update={"batch_size": number}) for number in (1, 2, 3)
+    )
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
+        study.save_best([one], [one], one, saving("one"))
+        study.save_best([one], [one, two], two, saving("two"))
+        assert found() == {"best": "one", "contenders/trial-2": "two"}
+        study.save_best([two], [two, three], three, saving("three"))
+        assert found() == {"best": "two", "contenders/trial-3": "three"}
+        assert study.holds(two)
+        study.save_best([three], [three], one, saving("never"))
+        assert found() == {"best": "three"}
         do_trial(study)
 
 
@@ -286,13 +315,13 @@ def test_a_front_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
     one, two, three = (record(number, None) for number in (1, 2, 3))
     with open_study(tmp_path / "s", make_settings(pareto=True), resume=False) as study:
-        study.save_best([one], one, saving("one"))
-        study.save_best([one, two], two, saving("two"))
+        study.save_best([one], [one], one, saving("one"))
+        study.save_best([one, two], [one, two], two, saving("two"))
         assert found() == {"trial-1": "one", "trial-2": "two"}
         with pytest.raises(OSError, match="disk full"):
-            study.save_best([three], three, fail)
+            study.save_best([three], [three], three, fail)
         assert found() == {"trial-1": "one", "trial-2": "two"}
-        study.save_best([two, three], three, saving("three"))
+        study.save_best([two, three], [two, three], three, saving("three"))
         assert found() == {"trial-2": "two", "trial-3": "three"}
         assert [study.holds(trial) for trial in (one, two, three)] == [False, True, True]
         do_trial(study)

@@ -229,7 +229,7 @@ def _too_dear(phase: str, ratio: float | None, limit: float | None) -> str | Non
 def _too_low(score: float | None, limit: float | None) -> str | None:
     if score is None or limit is None or _lack(score, limit) == 0:
         return None
-    return f"score {score:.4g} is below {limit:g}"
+    return f"score {score:.4g} is below {limit:.4g}"
 
 
 def _excess(value: float | None, limit: float) -> float:

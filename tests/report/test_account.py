@@ -25,8 +25,8 @@ def outcomes(findings: Findings) -> list[str]:
 def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
     findings = findings_of(make_stored())
     assert findings.headline == (
-        "dffr:layers=1,width=8 batch 32 scores 0.980 and costs 25.0% less to train and "
-        "25.0% more to run than the reference, dffr:layers=5,width=10 batch 64."
+        "dffr:layers=1,width=8 batch 32 scores 0.980 and, against the reference, trains for "
+        "25 % less and runs for 25 % more."
     )
     assert findings.best == 2
     assert outcomes(findings) == ["complete", "best", "complete", "pruned", "failed"]
@@ -36,11 +36,18 @@ def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "said"),
-    [(1.0, "no more"), (0.9996, "no more"), (0.5, "50.0% less"), (13.5, "1,250.0% more")],
+    [
+        (1.0, "as much"),
+        (0.9951, "as much"),
+        (0.994, "1 % less"),
+        (0.5, "50 % less"),
+        (1.2, "20 % more"),
+        (13.5, "13.5 times as much"),
+    ],
 )
 def test_a_saving_is_told_as_it_is(ratio: float, said: str) -> None:
     [trial] = [make_trial(training_cost_ratio=ratio)]
-    assert f"costs {said} to train" in findings_of(make_stored([trial])).headline
+    assert f"trains for {said} and" in findings_of(make_stored([trial])).headline
 
 
 def test_what_the_models_proved_to_be_worth_is_told_of_winners_alone() -> None:

@@ -7,7 +7,14 @@ import pytest
 from powerml.cost import Cost
 from powerml.limits import make_limits
 from powerml.records import TrialRecord, Winner
-from powerml.report.studies import best_lines, no_best_line, ranking_table, trial_line, trials_table
+from powerml.report.studies import (
+    headline,
+    no_best_line,
+    places_table,
+    ranking_table,
+    trial_line,
+    trials_table,
+)
 from powerml.report.tables import (
     measurement_table,
 )
@@ -16,6 +23,7 @@ from tests.builders import (
     make_measurement,
     make_phase,
     make_pruned_trial,
+    make_reference,
     make_settings,
     make_study,
     make_trial,
@@ -61,9 +69,8 @@ def test_trials_with_scores_costs_and_the_best() -> None:
     best = make_trial(number=2, topology="dffr:layers=1,width=5", batch_size=99)
     text = shown(trials_table(make_study(trials=[first, best], best=best)))
     assert "dffr on mnist_small, alpha 0.5, beta 0.05" in text
-    assert "costs relative to dffr:layers=5,width=10 batch 64 on xeon-x5650" in text
-    assert "a smaller objective is better" in text
-    expected = ["dffr:layers=1,width=5", "99", "0.980", "0.750", "1.250", "-0.125", "best"]
+    assert "costs relative to the reference on xeon-x5650" in text
+    expected = ["dffr:layers=1,width=5", "99", "0.980", "0.970", "0.750", "1.250", "-0.125", "best"]
     assert row(text, "2") == expected
     assert row(text, "1")[-1] == ""
 
@@ -80,10 +87,9 @@ def test_failed_and_repeated_trials_show() -> None:
     ]
     study = make_study(trials=trials)
     text = shown(trials_table(study))
-    assert row(text, "2") == ["dffr:layers=2,width=16", "32", "-", "-", "-", "-", "failed"]
+    failed = "failed: training crashed (SIGSEGV)"
+    assert row(text, "2") == ["dffr:layers=2,width=16", "32", "-", "", "-", "-", "-", failed]
     assert row(text, "3")[-1] == "as trial 1"
-    said = shown(*best_lines(study))
-    assert "trial 2: dffr:layers=2,width=16 batch 32: failed: training crashed (SIGSEGV)" in said
 
 
 def test_a_failed_trial_shows_no_zero() -> None:
@@ -102,13 +108,62 @@ def test_a_trial_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(("protocol", "split"), [("default", "validation"), ("paper", "test")])
-def test_the_result_says_on_what_it_was_scored(protocol: str, split: str) -> None:
-    study = make_study(settings=make_settings(protocol=protocol), folder="out/[x]")
-    said = shown(*best_lines(study))
-    assert "Best: dffr:layers=2,width=16 batch 32" in said
-    assert f"score 0.980 ({split}), 0.970 (test)" in said
-    assert "training cost 0.750 x, inference cost 1.250 x the reference's" in said
-    assert "results in out/[x]:" in said
+def test_the_table_says_on_what_it_was_scored(protocol: str, split: str) -> None:
+    study = make_study(settings=make_settings(protocol=protocol))
+    assert f"scores on the {split} split, which chooses" in shown(trials_table(study))
+
+
+def test_the_reference_stands_above_the_trials_with_its_own_scores() -> None:
+    reference = make_reference(score=0.95)
+    study = make_study(reference=reference, reference_test_score=0.94)
+    topology = "dffr:layers=5,width=10"
+    assert row(shown(trials_table(study)), "ref") == [
+        topology, "64", "0.950", "0.940", "1.000", "1.000", "", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        (
+            0.965,
+            "scores 0.970, like the reference (0.965), trains for 25 % less, runs for 25 % more.",
+        ),
+        (0.9, "scores 0.970, more than the reference (0.900),"),
+        (0.99, "scores 0.970, less than the reference (0.990),"),
+    ],
+)
+def test_the_result_is_one_sentence_with_the_reference_beside_it(
+    reference: float, said: str
+) -> None:
+    study = make_study(reference=make_reference(score=0.5), reference_test_score=reference)
+    assert headline(study).startswith("dffr:layers=2,width=16 batch 32 ")
+    assert said in headline(study)
+
+
+def test_scores_of_two_splits_are_never_compared() -> None:
+    known = make_study(reference=make_reference(score=0.93), reference_test_score=None)
+    assert "scores 0.980, more than the reference (0.930)" in headline(known)
+    unknown = make_study(reference=make_reference(score=None), reference_test_score=None)
+    assert "(" not in headline(unknown)
+    assert "against the reference" in headline(unknown)
+
+
+def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> None:
+    dear = make_trial(training_cost_ratio=1.0, inference_cost_ratio=3.21)
+    said = headline(make_study(trials=[dear], best=dear, reference=None))
+    assert "against the first trial, trains for as much and runs for 3.2 times as much." in said
+
+
+def test_the_end_says_where_everything_is() -> None:
+    study = make_study(folder="out/[x]", exported="best/model.onnx")
+    said = shown(places_table(study, "out/[x]/report.html", "powerml optimize --seed 0"))
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert lines == [
+        "model out/[x]/best/model.onnx",
+        "report out/[x]/report.html",
+        "repeat powerml optimize --seed 0",
+    ]
 
 
 def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks() -> None:
@@ -124,7 +179,8 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks
     )
     text = shown(trials_table(study))
     assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; score 0.5 is below 0.99"
-    assert "best" not in shown(*best_lines(study))
+    assert headline(study) == no_best_line(study)
+    assert "model" not in shown(places_table(study, "r", "c"))
 
 
 def test_another_objective_is_named() -> None:
@@ -148,7 +204,7 @@ def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None
     topology = "dffr:layers=2,width=16"
     told = "pruned: cannot beat trial 1"
     assert row(shown(trials_table(study)), "2") == [
-        topology, "32", "-", "0.750", "1.250", "-", told,
+        topology, "32", "-", "", "0.750", "1.250", "-", told,
     ]  # fmt: skip
     assert trial_line(pruned).plain == (
         f"trial 2: {topology} batch 32: training 0.750, inference 1.250, {told}"
@@ -182,14 +238,10 @@ def test_a_front_shows_its_members_and_no_objective() -> None:
     assert "the front of score, training cost and inference cost" in text
     assert "objective" not in text
     topology = "dffr:layers=2,width=16"
-    assert row(text, "1") == [topology, "32", "0.980", "0.750", "1.250", "front"]
+    assert row(text, "1") == [topology, "32", "0.980", "0.900", "0.750", "1.250", "front"]
     assert row(text, "2")[-1] == ""
-    said = shown(*best_lines(study))
-    assert "Front: 1 trial of 2" in said
-    assert f"trial 1: {topology} batch 32: score 0.980 (validation), 0.900 (test)" in said
+    said = shown(places_table(study, "r", "c"))
+    assert "out/my study/best/trial-N" in said
     assert "powerml best 'out/my study' --alpha A --beta B" in said
+    assert headline(study).startswith(f"{topology} batch 32 is as good as each of 2 trials")
     assert "objective" not in trial_line(first).plain
-
-
-def test_weights_that_prefer_an_inaccurate_network_are_named_beside_the_best() -> None:
-    assert "prefers [bad]" in shown(*best_lines(make_study(remark="prefers [bad]")))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["dashboard", "repeating_command", "report", "report_line", "written_report"]
+__all__ = ["dashboard", "repeating_command", "report", "report_line"]
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 
@@ -59,21 +59,21 @@ def dashboard(
 
 def report_line(folder: Path) -> str:
     """Write a study's report and say where, or why it is not there."""
-    return f"report: {written_report(folder)}"
+    path, reason = _written_report(folder)
+    return f"the report was not written: {reason}" if path is None else f"report in {path}"
 
 
-def written_report(folder: Path) -> str:
-    """Write a study's report and return where it is, or why it is not there.
+def _written_report(folder: Path) -> tuple[Path | None, str]:
+    """Write a study's report and return where it is, or None and why it is not there.
 
     Whatever goes wrong with a report, the study has been kept, and must not fail for it.
     """
     try:
         import powerml
 
-        return str(powerml.write_report(folder))
+        return powerml.write_report(folder), ""
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return f"not written: {said}"
+        return None, " ".join(str(error).split()) or type(error).__name__
 
 
 def repeating_command(folder: Path) -> str:

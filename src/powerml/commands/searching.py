@@ -9,7 +9,7 @@ import typer
 
 from powerml.commands.choices import machines_of
 from powerml.commands.console import print_result, study_progress
-from powerml.commands.reporting import repeating_command, written_report
+from powerml.commands.reporting import repeating_command, report_line
 from powerml.errors import LimitError
 from powerml.options import (
     DATA_HELP,
@@ -184,16 +184,17 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
     from powerml.report import studies
 
     folder = Path(record.folder)
-    report = written_report(folder)
+    report = report_line(folder)
     if json:
         typer.echo(record.to_json())
-        typer.echo(f"powerml: report: {report}", err=True)
+        typer.echo(f"powerml: {report}", err=True)
     else:
         if record.best is not None or record.front:
             print_result(Text(studies.headline(record), style="bold"), "")
         print_result(studies.trials_table(record))
         if record.settings.other_machines and not record.settings.pareto:
             print_result(studies.ranking_table(record))
-        print_result("", studies.places_table(record, report, repeating_command(folder)))
+        where = report.removeprefix("report in ")
+        print_result("", studies.places_table(record, where, repeating_command(folder)))
     if record.best is None and not record.front:
         raise LimitError(studies.no_best_line(record))

@@ -24,7 +24,6 @@ __all__ = [
     "title_of",
 ]
 
-SAME = 0.005
 TWICE = 2
 
 
@@ -113,11 +112,12 @@ def _saving(ratio: float | None) -> str:
     """Say a cost against the reference's, as in ``61 % less``."""
     if ratio is None:
         raise TypeError(ratio)
-    if abs(ratio - 1) < SAME:
-        return "as much"
     if ratio >= TWICE:
         return f"{ratio:,.1f} times as much"
-    return f"{abs(ratio - 1):.0%} {'more' if ratio > 1 else 'less'}".replace("%", " %")
+    percent = round(100 * abs(ratio - 1))
+    if percent == 0:
+        return "as much"
+    return f"{percent} % {'more' if ratio > 1 else 'less'}"
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
