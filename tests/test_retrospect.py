@@ -60,7 +60,7 @@ def test_any_weights_can_be_applied_to_a_front(front: powerml.StudyRecord) -> No
 
 def test_where_the_models_of_the_best_are_is_told(front: powerml.StudyRecord) -> None:
     for alpha, beta in ((0, 0), (1, 0), (0.3, 0.3)):
-        found = powerml.best(front.folder, alpha=alpha, beta=beta)
+        found = powerml.best(front.folder, alpha=alpha, beta=beta, objective="squared")
         assert found.models == f"best/trial-{_best(found).number}"
         assert (Path(front.folder) / found.models / "model.keras").exists()
 
@@ -75,9 +75,10 @@ def test_models_that_were_not_kept_are_not_promised(meter: FormulaMeter, tmp_pat
 def test_limits_are_applied_afterwards(front: powerml.StudyRecord) -> None:
     costs = sorted(trial.training_cost_ratio or 9 for trial in front.trials)
     limit = (costs[0] + costs[-1]) / 2
-    found = powerml.best(front.folder, alpha=0, beta=0, max_training_cost=f"{limit}x")
+    limited = f"{limit}x"
+    found = powerml.best(front.folder, objective="squared", max_training_cost=limited)
     assert (_best(found).training_cost_ratio or 9) <= limit
-    none = powerml.best(front.folder, max_training_cost=1e3)
+    none = powerml.best(front.folder, objective="squared", max_training_cost=1e3)
     assert none.best is None
     assert none.nearest is not None
     assert none.nearest.training_cost_ratio == costs[0]
@@ -89,6 +90,19 @@ def test_the_constrained_objective_asks_for_its_least_score(front: powerml.Study
     found = powerml.best(front.folder, objective="constrained", min_score=0.6)
     assert (_best(found).score or 0) >= 0.6
     assert powerml.best(front.folder, objective="constrained").limits.min_score == 0.97
+
+
+def test_a_least_score_leaves_with_the_objective_that_required_it(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    options = {"objective": "constrained", "min_score": "best-0.05"}
+    search(meter, tmp_path, trials=3, **options)
+    own = powerml.best(tmp_path / "s")
+    assert (own.objective, own.limits.score_margin) == ("constrained", 0.05)
+    other = powerml.best(tmp_path / "s", objective="squared")
+    assert (other.limits.min_score, other.limits.score_margin) == (None, None)
+    given = powerml.best(tmp_path / "s", objective="squared", min_score=0.1)
+    assert (given.limits.min_score, given.limits.score_margin) == (0.1, None)
 
 
 def test_the_neighbours_and_the_leaders_are_told(front: powerml.StudyRecord) -> None:

@@ -17,7 +17,7 @@ from powerml.meters import DEFAULT_METER, Meter, make_meter
 from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
 from powerml.paper.reproduction import Reproduction, summarize
 from powerml.paper.settings import TRIALS
-from powerml.paper.ways import PlannedStudy, make_plan
+from powerml.paper.ways import ALIKE, PlannedStudy, make_plan
 from powerml.search import optimize
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import JOURNAL
@@ -134,6 +134,7 @@ def _make(
     try:
         record = optimize(
             study.family,
+            **ALIKE,
             **study.options,
             fidelity=FIDELITY,
             jobs=TRIALS_UNDER_WAY,
