@@ -19,14 +19,8 @@ from onnx import TensorProto, numpy_helper, parser
 
 from powerml import models
 from powerml.errors import ModelError
-from powerml.models import (
-    check_format,
-    check_runs,
-    external_files,
-    file_digest,
-    is_model_file,
-    read_inputs,
-)
+from powerml.model_formats import check_format, external_files, file_digest, is_model_file
+from powerml.models import check_runs, read_inputs
 from powerml.runtimes import Input, find_runtime
 
 SHIPPED = Path(models.__file__).parent / "data" / "warm_up"

@@ -22,7 +22,7 @@ from powerml.errors import UsageError
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
-from powerml.models import is_model_file
+from powerml.model_formats import is_model_file
 from powerml.predicted import DEFAULT_PREDICTED_ERROR, PREDICTED
 from powerml.preparation import Wanted, prepare_file, prepare_topology
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions, Notify

@@ -31,7 +31,8 @@ from powerml.inputs import (
     random_inputs,
     resolve_inputs,
 )
-from powerml.models import RUNTIME_OF, check_format, check_runs, file_digest, read_inputs
+from powerml.model_formats import RUNTIME_OF, check_format, file_digest
+from powerml.models import check_runs, read_inputs
 from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_runtime
 from powerml.topology import Topology
 from powerml.workload import (

@@ -22,7 +22,7 @@ from powerml.datasets import Dataset
 from powerml.errors import UsageError
 from powerml.export import export_model, export_topology
 from powerml.inputs import digest_of_arrays
-from powerml.models import external_files, file_digest
+from powerml.model_formats import external_files, file_digest
 from powerml.runtimes import Runtime, find_runtime
 from powerml.simulate.request import DeploymentRequest, Request
 from powerml.workload import (
