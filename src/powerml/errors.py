@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 __all__ = [
     "CalibrationError",
@@ -52,10 +53,71 @@ __all__ = [
 ]
 
 
+LONGEST_QUOTE = 100
+LONGEST_WORD = 64
+MARK = "…"
+
+
 class PowerMLError(Exception):
-    """The root of the tree."""
+    """The root of the tree. `detail` is the whole of what the message quotes in part."""
 
     exit_code = 1
+    detail = ""
+
+    @classmethod
+    def quoting(cls, wrong: str, said: BaseException | str, advice: str) -> Self:
+        """Make an error whose message quotes a line of what another library said.
+
+        Parameters
+        ----------
+        wrong
+            Our own words for what was wrong.
+        said
+            The exception or the text of the other library. What does not fit is in `detail`.
+        advice
+            Our own words for what to do.
+        """
+        text = said if isinstance(said, str) else words_of(said)
+        quoted = shortened(text, LONGEST_QUOTE)
+        error = cls(f"{wrong} ({quoted}): {advice}")
+        if quoted != text:
+            error.detail = text
+        return error
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an exception says, without the number and the path that an ``OSError`` adds."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    text = str(error)
+    # The text of these is a name or a value alone.
+    is_bare = isinstance(error, (LookupError, AssertionError)) or not text.strip()
+    return f"{type(error).__name__}: {text}".rstrip(": ") if is_bare else text
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text as one line of at most `most` characters; a mark stands for what is left out.
+
+    Long words, such as paths, lose their middle first, and then the text its end.
+    """
+    words = text.split()
+    if len(line := " ".join(words)) <= most:
+        return line
+    line = " ".join(map(_shortened_word, words))
+    return line if len(line) <= most else f"{line[: most - len(MARK)].rstrip()}{MARK}"
+
+
+def _shortened_word(word: str) -> str:
+    if len(word) <= LONGEST_WORD:
+        return word
+    kept = LONGEST_WORD - len(MARK)
+    return f"{word[: kept // 3]}{MARK}{word[-(kept - kept // 3) :]}"
 
 
 class UsageError(PowerMLError):

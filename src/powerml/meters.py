@@ -172,7 +172,11 @@ class ReplayMeter:
             parts = [text] if text.startswith("{\n") else text.splitlines()
             records = [Measurement.model_validate_json(part) for part in parts]
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read to be replayed: {error}") from error
+            raise UsageError.quoting(
+                f"{path} cannot be read to be replayed",
+                error,
+                "give what powerml measure --json wrote",
+            ) from error
         except ValidationError as error:
             raise UsageError(
                 f"{path} does not hold records of powerml measure --json: "

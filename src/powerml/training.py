@@ -197,8 +197,8 @@ def count_parameters(workload: Workload) -> int:
         with keras_alone():
             return int(build_topology(workload).count_params())
     except Exception as error:  # frameworks raise whatever they like
-        raise TrainingError(
-            f"building {workload.topology} failed: {type(error).__name__}: {error}"
+        raise TrainingError.quoting(
+            f"{workload.topology} cannot be built", error, BUILD_SMALLER
         ) from error
 
 
@@ -229,9 +229,10 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
             fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
             return Trained(model, _score(model, dataset, split, workload))
     except Exception as error:  # frameworks raise whatever they like
-        raise TrainingError(
-            f"training {workload.topology} with batch {workload.batch_size} failed: "
-            f"{type(error).__name__}: {error}"
+        raise TrainingError.quoting(
+            f"training {workload.topology} with batch {workload.batch_size} failed",
+            error,
+            "try other data, or a smaller topology or batch",
         ) from error
 
 
