@@ -27,6 +27,7 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Self
 
@@ -53,7 +54,14 @@ __all__ = [
 ]
 
 
-LONGEST_QUOTE = 100
+LONGEST_MESSAGE = 300
+LEAST_QUOTE, LONGEST_QUOTE = 60, 160
+AROUND_MESSAGE = 100  # what the command line puts around a message
+# Words after which libraries name the cause at the end of a long text.
+CAUSE_MARKS = ("Exception encountered:", "Status Message:")
+ERROR_CODE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .{1,4096}? failed:)?"
+)
 LONGEST_WORD = 64
 MARK = "…"
 
@@ -78,11 +86,20 @@ class PowerMLError(Exception):
             Our own words for what to do.
         """
         text = said if isinstance(said, str) else words_of(said)
-        quoted = shortened(text, LONGEST_QUOTE)
+        room = LONGEST_MESSAGE - AROUND_MESSAGE - len(wrong) - len(advice)
+        quoted = shortened(_cause_in(text), min(max(room, LEAST_QUOTE), LONGEST_QUOTE))
         error = cls(f"{wrong} ({quoted}): {advice}")
+        if isinstance(said, PowerMLError):
+            error.detail = said.detail
         if quoted != text:
-            error.detail = text
+            error.detail = f"{text}\n{error.detail}".strip()
         return error
+
+
+def _cause_in(text: str) -> str:
+    for mark in CAUSE_MARKS:
+        text = text.rpartition(mark)[2].strip() or text
+    return ERROR_CODE.sub("", text)
 
 
 def words_of(error: BaseException) -> str:

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from powerml.errors import PowerMLError, shortened, words_of
+from powerml.errors import LONGEST_MESSAGE, PowerMLError, shortened, words_of
 from powerml.fault_log import keep_log
 
 __all__ = ["complain", "explain"]
 
-LONGEST_LINE = 300
 LEAST_WORDS = 100  # of a message, however long the log's path is
 FULL_BYTES = 4_000_000
 START = "powerml: error: "
@@ -31,10 +30,10 @@ def complain(message: str, error: BaseException | None = None) -> None:
     """
     line = f"{START}{' '.join(message.split())}"
     log = None if error is None else keep_log(error)
-    if log is None and len(line) > LONGEST_LINE:
+    if log is None and len(line) > LONGEST_MESSAGE:
         log = keep_log(error or PowerMLError(message))
     where = "" if log is None else f" (all of it in {_from_home(log)})"
-    most = max(LONGEST_LINE - len(where), LEAST_WORDS)
+    most = max(LONGEST_MESSAGE - len(where), LEAST_WORDS)
     with contextlib.suppress(OSError, ValueError):  # there may be nobody who reads it
         print(f"{shortened(line, most)}{where}", file=sys.stderr, flush=True)  # noqa: T201 - what a command says
 
@@ -60,7 +59,7 @@ def explain(error: BaseException) -> tuple[str, int, bool]:
         return "what was given is nested too deeply to be read: give something simpler", 1, True
     if isinstance(error, OSError):
         return _of_the_system(error), 1, True
-    said = shortened(words_of(error), LONGEST_LINE // 3)
+    said = shortened(words_of(error), LONGEST_MESSAGE // 3)
     name = type(error).__name__
     return f"{said if said.startswith(name) else f'{name}: {said}'}; {UNFORESEEN}", 1, True
 

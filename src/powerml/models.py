@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from powerml.backend import import_keras
 from powerml.errors import ModelError
-from powerml.model_formats import RUNTIME_OF
+from powerml.model_formats import RUNTIME_OF, keras_version_of
 from powerml.runtimes import Input, Runtime, find_runtime
 
 __all__ = ["check_runs", "read_inputs"]
@@ -28,6 +28,7 @@ __all__ = ["check_runs", "read_inputs"]
 PROBE_LIMIT_SECONDS = 600.0
 # What Keras 3.15 says of a class that it does not know, and of code in a file.
 UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
+KERAS_2_ADVICE = "load it with the package tf_keras, and export it with tf2onnx to .onnx"
 UNSAFE_LAMBDA = re.compile(
     r"deserializ\w+ (?:of )?a `?[Ll]ambda`?|`?[Ll]ambda`? (?:layer|object)s? "
 )
@@ -57,17 +58,27 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
         raise
     except Exception as error:  # Keras raises whatever it likes
         text = " ".join(str(error).split())
+        is_unsafe = UNSAFE_LAMBDA.search(text) and LAMBDA not in allowed
+        written_by = keras_version_of(path) or ""
+        if written_by.startswith("2.") and not is_unsafe:
+            raise ModelError.quoting(
+                f"{path} was written by Keras {written_by}, and Keras 3 cannot read it",
+                text,
+                KERAS_2_ADVICE,
+            ) from error
         if unknown := UNKNOWN_OBJECT.search(text):
             raise ModelError(
                 f"{path} needs code that is not in the file ({unknown[0]}): allow "
                 "it with --allow-code module:Name, of a module that is installed"
             ) from error
-        if UNSAFE_LAMBDA.search(text) and LAMBDA not in allowed:
+        if is_unsafe:
             raise ModelError(
                 f"{path} holds code of its own (a Lambda layer), which is not run: "
                 f"allow it with --allow-code {LAMBDA} if you trust the file"
             ) from error
-        raise ModelError(f"{path} cannot be loaded by Keras: {text}") from error
+        raise ModelError.quoting(
+            f"{path} cannot be loaded by Keras", text, "save it anew with this Keras"
+        ) from error
 
 
 def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
@@ -114,5 +125,9 @@ def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
             f"{path} took {runtime.name} down ({how}): it is damaged, or made for another version"
         ) from error
     if "error" in answer:
-        raise ModelError(f"{path} cannot be run in {runtime.name}: {answer['error']}")
+        raise ModelError.quoting(
+            f"{path} cannot be run in {runtime.name}",
+            answer["error"].replace(str(path.absolute()), path.name),
+            "export it anew, or for this version",
+        )
     return [Input(**{**one, "shape": tuple(one["shape"])}) for one in answer["inputs"]]

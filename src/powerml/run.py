@@ -17,7 +17,7 @@ from optuna.trial import Trial
 
 from powerml.backend import import_keras
 from powerml.counting import Counting, counting_threads, start_counting
-from powerml.errors import MeasurementError, TrainingError
+from powerml.errors import LONGEST_MESSAGE, MeasurementError, TrainingError, shortened, words_of
 from powerml.evaluation import count_parameters, scored, train_natively
 from powerml.goal import Goal, limits_of, make_goal, unit_of
 from powerml.limits import too_many_parameters
@@ -158,7 +158,9 @@ class Run:
                 trained = self._train(candidate.workload)
             record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
-            record = record.model_copy(update={"failure": _one_line(error)})
+            record = record.model_copy(
+                update={"failure": shortened(words_of(error), LONGEST_MESSAGE)}
+            )
         winners = self._goal(record).winners([*self._ended, record])
         if trained and record in winners:
             self._study.save_best(winners, record, partial(save_models, trained))
@@ -263,7 +265,3 @@ class Run:
                 }
                 return earlier.model_copy(update=mine)
         raise MeasurementError(f"{record.topology} was under way in another trial, which failed")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -165,8 +165,8 @@ class Study:
                 try:
                     require_comparable(earlier.fingerprint, measurement.fingerprint)
                 except ComparisonError as error:
-                    raise StudyError(
-                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                    raise StudyError.quoting(
+                        f"{self.folder} cannot be gone on with", error, "give another --study"
                     ) from error
                 return
 

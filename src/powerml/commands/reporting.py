@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from powerml.errors import LONGEST_MESSAGE, shortened, words_of
+
 __all__ = ["dashboard", "report", "report_line"]
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
@@ -67,5 +69,5 @@ def report_line(folder: Path) -> str:
 
         return f"report in {powerml.write_report(folder)}"
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = shortened(words_of(error), LONGEST_MESSAGE)
         return f"the report was not written: {said}"

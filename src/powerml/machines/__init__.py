@@ -197,7 +197,9 @@ def load_machine(name: str) -> Machine:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MachineError(f"the profile of machine {name} cannot be read: {error}") from error
+        raise MachineError.quoting(
+            f"the profile of machine {name} cannot be read", error, "install its plug-in again"
+        ) from error
     return machine_from_toml(text, name)
 
 
