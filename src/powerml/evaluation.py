@@ -178,6 +178,8 @@ def measure(
         workload, material = prepare_file(Path(model), wanted)
     else:
         workload, material = prepare_topology(parse_topology(str(model)), wanted)
+        if material.remark:
+            notify(material.remark)
     with (
         open_meters(meter, groups, workload.backend, options, cache=cache) as running,
         counting_threads(jobs=min(options.jobs, len(running))) as threads,

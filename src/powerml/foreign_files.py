@@ -16,6 +16,7 @@ from powerml.errors import words_of
 
 __all__ = ["fault_of_path", "missing"]
 
+GIVE_A_FILE = "give the path of a file"
 HEAD_BYTES = 1024
 TAR_PLACE, TAR = 257, b"ustar"
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -76,21 +77,22 @@ FOLDERS: tuple[tuple[Callable[[Path], bool], str, str], ...] = (
 MODELS = (".keras", ".onnx", ".tflite", ".lite")
 
 
-def fault_of_path(path: Path) -> str | None:
+def fault_of_path(path: Path, advice: str = GIVE_A_FILE) -> str | None:
     """Return why a path holds no file of anyone's format, and what to do; None where it may.
 
     It is missing, a link to nothing, a folder or a device, empty, or it may not be read; or its
-    first bytes are those of a pointer, a page, an archive, a message.
+    first bytes are those of a pointer, a page, an archive, a message. `advice` is what to do where
+    it is missing, and its folder has nothing of a name that is near.
     """
     try:
-        return _of_place(path) or _of_content(path)
+        return _of_place(path, advice) or _of_content(path)
     except (OSError, ValueError) as error:
         return f"cannot be read: {words_of(error)}"
 
 
-def _of_place(path: Path) -> str | None:
+def _of_place(path: Path, advice: str) -> str | None:
     if not os.path.lexists(path):
-        return missing(path)
+        return missing(path, advice)
     if not path.exists():
         target = path.readlink()
         return f"is a link to {target}, which does not exist: fetch that file, or link anew"
@@ -99,17 +101,17 @@ def _of_place(path: Path) -> str | None:
     return None if path.is_file() else "is no regular file: give a file"
 
 
-def missing(path: Path) -> str:
+def missing(path: Path, advice: str = GIVE_A_FILE) -> str:
     """Return that a path does not exist, with the nearest name in its folder."""
     folder = path.parent
     if not folder.is_dir():
-        return f"does not exist, nor does its folder {folder}: give the path of a file"
+        return f"does not exist, nor does its folder {folder}: {advice}"
     names = sorted(entry.name for entry in folder.iterdir())
     near = difflib.get_close_matches(path.name, names, n=1)
     if not near:
         lower = {name.lower(): name for name in names}
         near = [lower[found] for found in difflib.get_close_matches(path.name.lower(), lower, n=1)]
-    hint = f"did you mean {str(folder / near[0])!r}?" if near else "give the path of a file"
+    hint = f"did you mean {str(folder / near[0])!r}?" if near else advice
     return f"does not exist: {hint}"
 
 

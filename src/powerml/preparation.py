@@ -269,7 +269,8 @@ def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | N
 
 def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
-    dataset = load_dataset(str(wanted.data), wanted.validation)
+    # The classes of a model that is there have their numbers.
+    dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
     found = read_inputs(path, wanted.allowed)
     inputs, fixed = resolve_inputs(found, None, wanted.dimensions)
     if not isinstance(found[0].shape[0], str):

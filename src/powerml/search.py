@@ -188,6 +188,9 @@ def optimize(
         evaluates=protocol == "paper" or meter == WHOLE_PROCESS,
     )
     dataset = load_dataset(data, validation)
+    listener = listener or Listener()
+    if dataset.remark:
+        listener.stage(dataset.remark)
     settings = StudySettings(
         family=family.name,
         data=dataset.name,
@@ -221,5 +224,5 @@ def optimize(
     folder = study_folder(Path(out), study, settings, resume=resume)
     meters = open_meters(meter, groups, backend, options, cache=cache)
     with open_study(folder, settings, resume=resume) as opened, meters as counting:
-        run = Run(problem, opened, counting, listener or Listener())
+        run = Run(problem, opened, counting, listener)
         return run.search(trials, options.jobs)
