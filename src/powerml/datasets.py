@@ -24,6 +24,7 @@ from powerml import registry
 from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
 from powerml.foreign_files import fault_of_path
+from powerml.user_texts import printable
 
 __all__ = [
     "DEFAULT_VALIDATION",
@@ -154,7 +155,7 @@ def load_dataset(
         arrays = _read(Path(data))
     else:
         arrays = _from_plug_in(data)
-    return check_splits(arrays, data, validation, renumber=renumber)
+    return check_splits(arrays, printable(data), validation, renumber=renumber)
 
 
 def _is_file(name: str) -> bool:

@@ -17,22 +17,15 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["keep_log", "log_folder"]
+from powerml.user_folders import user_log_folder
+
+__all__ = ["keep_log"]
 
 PREFIX = "powerml-"
 SUFFIX = ".log"
 MOST_LOGS = 20
 MOST_CHARACTERS = 1_000_000
 ESCAPED = "backslashreplace"
-
-
-def log_folder() -> Path | None:
-    """Return where logs lie, None for a user without a home."""
-    import platformdirs
-
-    folder = platformdirs.user_log_path("powerml")
-    # Without a home the path begins with a tilde that nobody resolves.
-    return folder if folder.is_absolute() else None
 
 
 def keep_log(error: BaseException) -> Path | None:
@@ -49,7 +42,7 @@ def keep_log(error: BaseException) -> Path | None:
 
 
 def _write_among_the_users(text: str) -> Path | None:
-    folder = log_folder()
+    folder = user_log_folder()
     if folder is None:
         return None
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from powerml.errors import ModelError
 from powerml.foreign_files import fault_of_path
+from powerml.user_texts import is_utf_8, printable
 
 __all__ = [
     "RUNTIME_OF",
@@ -135,6 +136,10 @@ def check_format(path: Path) -> None:
     """
     if fault := fault_of_path(path):
         raise ModelError(f"{path} {fault}")
+    if not is_utf_8(str(path)):
+        raise ModelError(
+            f"the path {printable(str(path))} is not UTF-8, so runtimes cannot open it: rename it"
+        )
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     suffix = path.suffix.lower()

@@ -5,11 +5,13 @@ Everything that can be refused is refused here, before anything is started.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, select_backend
@@ -31,10 +33,13 @@ from powerml.inputs import (
     random_inputs,
     resolve_inputs,
 )
-from powerml.model_formats import RUNTIME_OF, check_format, file_digest
+from powerml.model_formats import RUNTIME_OF, check_format, file_digest, format_of
 from powerml.models import check_runs, read_inputs
+from powerml.room import require_room
 from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_runtime
+from powerml.simulate.launch import require_installed
 from powerml.topology import Topology
+from powerml.user_texts import printable
 from powerml.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
@@ -43,6 +48,7 @@ from powerml.workload import (
     Deployment,
     Material,
     ModelFile,
+    ModelInput,
     ModelWorkload,
     Protocol,
     Workload,
@@ -54,6 +60,7 @@ from powerml.workload import (
 __all__ = ["DEFAULT_DATA", "Wanted", "make_deployment", "prepare_file", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,12 @@ def _on_dataset(
     backend: str,
     deployment: Deployment | None,
 ) -> Workload:
+    if deployment is not None:
+        require_room(
+            deployment.samples * math.prod(dataset.input_shape) * FLOAT_BYTES,
+            f"the input of {deployment.inferences} inferences",
+            "give fewer --inferences, or a smaller --inference-batch",
+        )
     return make_workload(
         topology,
         dataset,
@@ -187,7 +200,7 @@ def prepare_file(path: Path, wanted: Wanted) -> tuple[Workload | ModelWorkload, 
     check_seed(wanted.seed)
     if wanted.whole:
         raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
-    made_for = require_runtime(RUNTIME_OF[path.suffix.lower()])
+    made_for = require_runtime(RUNTIME_OF[format_of(path)])
     is_keras = made_for.suffix == ".keras"
     if not is_keras and wanted.runtime not in (None, made_for.name):
         raise UsageError(
@@ -224,20 +237,27 @@ def _to_be_run(
     arrays, dataset = _data_for(found, wanted)
     dimensions = {**open_dimensions_of(found, arrays or {}), **wanted.dimensions}
     inputs, batch_size = resolve_inputs(found, wanted.inference_batch, dimensions)
+    if runtime.suffix == ".keras":
+        require_installed(_modules(wanted.allowed), backend)
+    require_room(
+        wanted.inferences * sum(_bytes_of(one) for one in inputs),
+        f"the input of {wanted.inferences} inferences",
+        "give fewer --inferences, a smaller --inference-batch or --dim",
+    )
     if arrays is not None:
         given = inputs_from_arrays(inputs, wanted.inferences, arrays, str(wanted.data))
     elif dataset is not None:
         given = inputs_from_dataset(inputs, wanted.inferences, dataset)
     else:
         given = random_inputs(inputs, wanted.inferences, wanted.seed)
-    if runtime.suffix == path.suffix.lower() and runtime.suffix != ".keras":
+    if runtime.suffix == format_of(path) and runtime.suffix != ".keras":
         check_runs(path, runtime, [given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
         model_digest=digest,
         allowed=wanted.allowed,
         inputs=inputs,
-        data=wanted.data,
+        data=None if wanted.data is None else printable(wanted.data),
         data_digest=_data_digest(arrays, dataset),
         backend=backend,
         seed=wanted.seed,
@@ -246,6 +266,14 @@ def _to_be_run(
         ),
     )
     return workload, ModelFile(path, inputs=given)
+
+
+def _modules(allowed: tuple[str, ...]) -> list[str]:
+    return [name.partition(":")[0] for name in allowed if ":" in name]
+
+
+def _bytes_of(one: ModelInput) -> int:
+    return math.prod(one.shape) * np.dtype(one.dtype).itemsize
 
 
 def _data_for(
@@ -278,6 +306,7 @@ def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, 
             f"{path} has fixed its batch at {fixed}, so it cannot be trained in batches of other "
             "sizes: save it with an open batch, or leave out --data"
         )
+    require_installed(_modules(wanted.allowed), backend)
     dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
     _check_outputs(path, wanted.allowed, dataset)
     deployment = _deployment(wanted, backend)

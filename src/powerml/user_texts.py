@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from powerml.errors import PowerMLError
 from powerml.foreign_files import fault_of_path
 
-__all__ = ["read_user_text"]
+__all__ = ["is_utf_8", "printable", "read_user_text"]
 
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def is_utf_8(text: str) -> bool:
+    """Return whether a name from the file system can be written as UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return a name from the file system with the bytes escaped that are no UTF-8."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def read_user_text(path: Path, what: str, advice: str, kind: type[PowerMLError]) -> str:

@@ -22,7 +22,7 @@ from powerml.datasets import Dataset
 from powerml.errors import UsageError
 from powerml.export import export_model, export_topology
 from powerml.inputs import digest_of_arrays
-from powerml.model_formats import external_files, file_digest
+from powerml.model_formats import external_files, file_digest, format_of
 from powerml.runtimes import Runtime, find_runtime
 from powerml.simulate.request import DeploymentRequest, Request
 from powerml.workload import (
@@ -120,7 +120,7 @@ class Staging:
         return self._once(name, lambda path: export_topology(workload, path))
 
     def _copy(self, material: ModelFile) -> str:
-        suffix = material.path.suffix.lower()
+        suffix = format_of(material.path)
         name = _short_name(file_digest(material.path).encode(), suffix)
         beside = external_files(material.path)
         if beside:
@@ -139,7 +139,7 @@ class Staging:
     def _for_runtime(
         self, material: ModelFile, workload: AnyWorkload, deployment: Deployment, runtime: Runtime
     ) -> str:
-        if material.path.suffix.lower() == runtime.suffix:
+        if format_of(material.path) == runtime.suffix:
             return self._copy(material)
         described = f"{file_digest(material.path)} {deployment.batch_size}"
         name = _short_name(described.encode(), runtime.suffix)
