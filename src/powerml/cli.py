@@ -79,7 +79,7 @@ def _command() -> int:
     except NoArgsIsHelpError:
         return 2  # it has printed the help
     except ClickException as error:
-        complain(f"{error.format_message().rstrip('.')}: see powerml --help")
+        complain(f"{error.format_message().rstrip('.')}: see powerml --help", error)
         return 2
     except typer.Abort as error:
         raise KeyboardInterrupt from error
@@ -92,12 +92,23 @@ def _fail(error: BaseException) -> int:
         from powerml.last_resort import complain, explain
 
         message, code, has_more = explain(error)
-        complain(message, error if has_more else None)
+        complain(message, error, has_more=has_more)
+        _drop_what_cannot_be_written()
     except Exception:
         text = " ".join(f"powerml: error: {type(error).__name__}: {error}".split())
         sys.stderr.write(f"{text[:LONGEST_LINE]}\n")
         return 1
     return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Keep Python from trying again at its end, which it would complain of in its own words."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

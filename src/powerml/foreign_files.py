@@ -17,6 +17,7 @@ from powerml.errors import words_of
 __all__ = ["fault_of_path", "missing"]
 
 GIVE_A_FILE = "give the path of a file"
+NEAR = 0.75  # names share their suffix, which makes all alike
 HEAD_BYTES = 1024
 TAR_PLACE, TAR = 257, b"ustar"
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -107,10 +108,13 @@ def missing(path: Path, advice: str = GIVE_A_FILE) -> str:
     if not folder.is_dir():
         return f"does not exist, nor does its folder {folder}: {advice}"
     names = sorted(entry.name for entry in folder.iterdir())
-    near = difflib.get_close_matches(path.name, names, n=1)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=NEAR)
     if not near:
         lower = {name.lower(): name for name in names}
-        near = [lower[found] for found in difflib.get_close_matches(path.name.lower(), lower, n=1)]
+        near = [
+            lower[found]
+            for found in difflib.get_close_matches(path.name.lower(), lower, n=1, cutoff=NEAR)
+        ]
     hint = f"did you mean {str(folder / near[0])!r}?" if near else advice
     return f"does not exist: {hint}"
 

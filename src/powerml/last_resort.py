@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+import powerml
 from powerml.errors import LONGEST_MESSAGE, PowerMLError, shortened, words_of
 from powerml.fault_log import keep_log
 
@@ -23,15 +24,20 @@ START = "powerml: error: "
 UNFORESEEN = "powerML did not foresee this: report it with the log"
 
 
-def complain(message: str, error: BaseException | None = None) -> None:
+def complain(message: str, error: BaseException, *, has_more: bool = False) -> None:
     """Print a message as one line on standard error; all that it leaves out goes to a log.
 
-    `error` is what there is to log; None for a message that says all.
+    Parameters
+    ----------
+    message
+        What to print.
+    error
+        What is written to the log.
+    has_more
+        Whether there is more to the error than the message, however short that is.
     """
     line = f"{START}{' '.join(message.split())}"
-    log = None if error is None else keep_log(error)
-    if log is None and len(line) > LONGEST_MESSAGE:
-        log = keep_log(error or PowerMLError(message))
+    log = keep_log(error) if has_more or len(line) > LONGEST_MESSAGE else None
     where = "" if log is None else f" (all of it in {_from_home(log)})"
     most = max(LONGEST_MESSAGE - len(where), LEAST_WORDS)
     with contextlib.suppress(OSError, ValueError):  # there may be nobody who reads it
@@ -102,18 +108,12 @@ def _full_folder() -> Path | None:
 def _shadow_behind(error: BaseException) -> str | None:
     """Return words about a module of the user's that stands in the place of an installed one.
 
-    Only where an import or a missing name is behind the error.
+    Only where the error came out of that module, or misses something in it.
     """
-    if not any(isinstance(one, (ImportError, AttributeError, SystemExit)) for one in _chain(error)):
-        return None
-    involved = {os.path.realpath(name) for name in _files(error)}
-    involved |= {
-        os.path.realpath(file)
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None))
-    }
+    files = {os.path.realpath(name) for name in _files(error)}
+    said = [str(one) for one in _chain(error) if isinstance(one, (ImportError, AttributeError))]
     for name, path in _shadows():
-        if os.path.realpath(path) in involved:
+        if os.path.realpath(path) in files or any(f"'{name}'" in text for text in said):
             return (
                 f"{path} is imported in place of the module {name} that is installed: rename it, "
                 "or take its folder off PYTHONPATH"
@@ -154,7 +154,7 @@ def _shadows() -> Iterator[tuple[str, str]]:
             if not name.isidentifier():
                 continue
             mine = PathFinder.find_spec(name, [folder or "."])
-            if mine is None or mine.origin is None:
+            if mine is None or mine.origin in {None, powerml.__file__}:
                 continue
             if name in sys.stdlib_module_names or PathFinder.find_spec(name, later):
-                yield name, mine.origin
+                yield name, str(mine.origin)

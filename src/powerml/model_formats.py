@@ -42,6 +42,11 @@ TO_ONNX_FROM_TORCH = "export the model with torch.onnx.export"
 SAVE_HDF5 = (
     "load it as .h5 with keras.models.load_model(path, compile=False), and save it as .keras"
 )
+# torch.export.load falls back to unrestricted unpickling, and evaluates expressions for shapes.
+RUNS_CODE_TO_LOAD = (
+    "loading it may run code of its own, so powerML does not; if you trust it, write an .onnx with "
+    "torch.onnx.export(torch.export.load(path), f=to)"
+)
 WEIGHTS_ALONE = f"it holds weights alone: {TO_ONNX}"
 APPLES = f"it runs on Apple's systems alone: {TO_ONNX}"
 # Files that people keep networks in and that powerML does not read: why, and what to do.
@@ -75,7 +80,7 @@ UNREADABLE = {
     ".plan": "it is compiled by TensorRT for one GPU: give the .onnx that it was made from",
     ".prototxt": f"Caffe is not supported: {TO_ONNX}",
     ".pt": f"{PICKLED}: {TO_ONNX_FROM_TORCH}",
-    ".pt2": f"it holds a graph of torch.export: {TO_ONNX_FROM_TORCH}",
+    ".pt2": RUNS_CODE_TO_LOAD,
     ".pte": f"ExecuTorch is not supported: {TO_ONNX_FROM_TORCH}",
     ".pth": f"{PICKLED}: {TO_ONNX_FROM_TORCH}",
     ".ptl": f"TorchScript runs code of its own: {TO_ONNX_FROM_TORCH}",

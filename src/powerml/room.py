@@ -61,6 +61,6 @@ def require_room(needed_bytes: int, what: str, advice: str) -> None:
 def _size(count: float) -> str:
     for unit in UNITS[:-1]:
         if count < STEP:
-            return f"{count:.3g} {unit}"
+            return f"{count:.4g} {unit}"
         count /= STEP
-    return f"{count:.3g} {UNITS[-1]}"
+    return f"{count:.4g} {UNITS[-1]}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
-
 __all__ = ["user_cache_folder", "user_log_folder"]
 
 APPLICATION = "powerml"
@@ -14,15 +12,19 @@ APPLICATION = "powerml"
 
 def user_cache_folder() -> Path | None:
     """Return the folder of what can be made again, None for a user without a home."""
-    return _at_home(platformdirs.user_cache_path)
+    return _at_home("user_cache_path")
 
 
 def user_log_folder() -> Path | None:
     """Return the folder of logs, None for a user without a home."""
-    return _at_home(platformdirs.user_log_path)
+    return _at_home("user_log_path")
 
 
-def _at_home(locate: Callable[[str], Path]) -> Path | None:
+def _at_home(kind: str) -> Path | None:
+    # Where it cannot be imported there is still an error to be told.
+    import platformdirs
+
+    locate: Callable[[str], Path] = getattr(platformdirs, kind)
     try:
         folder = locate(APPLICATION)
     except (RuntimeError, LookupError):  # there is neither HOME nor an entry in the password file
