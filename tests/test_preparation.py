@@ -106,7 +106,7 @@ def test_another_content_is_another_workload(tmp_path: Path) -> None:
 def test_several_inputs_and_open_dimensions(tmp_path: Path) -> None:
     path = _onnx(tmp_path / "model.onnx", TEXT)
     told = _refusal(UsageError, lambda: _run(path))
-    assert told.endswith("'length': say how large with --dim length=N")
+    assert told.endswith("'length' of ids (?, ?): say how large with --dim length=N")
     workload, inputs = _run(path, dimensions={"length": 5, "batch": 2})
     assert [(one.name, one.shape) for one in workload.inputs] == [("ids", (2, 5)), ("mask", (2, 5))]
     assert inputs["ids"].dtype == np.int64

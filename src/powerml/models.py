@@ -34,6 +34,7 @@ __all__ = [
     "external_files",
     "file_digest",
     "is_model_file",
+    "load_model",
     "read_inputs",
 ]
 
@@ -240,6 +241,14 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
                 f"allow it with --allow-code {LAMBDA} if you trust the file"
             ) from error
         raise ModelError(f"{path} cannot be loaded by Keras: {text}") from error
+
+
+def load_model(path: Path, allowed: Sequence[str] = ()) -> Any:
+    """Load a ``.keras`` file whose inputs were read already, without its optimizer."""
+    import_keras()
+    from powerml.runtimes.keras import load_keras
+
+    return load_keras(str(path), allowed, compile_too=False)
 
 
 def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
