@@ -10,7 +10,7 @@ from typing import Any
 from powerml.onnx_graph import uses_of_inputs
 from powerml.uses import Use
 
-__all__ = ["uses_of_file", "uses_of_keras"]
+__all__ = ["signature_remarks", "uses_of_file", "uses_of_keras"]
 
 # Operators of TFLite that pick rows: (place of the indices, place of the table).
 TFLITE_TABLES = {"GATHER": (1, 0), "EMBEDDING_LOOKUP": (0, 1), "GATHER_ND": (1, 0)}
@@ -32,6 +32,25 @@ def uses_of_file(path: Path) -> dict[str, Use]:
         return _uses_of_tflite(path.read_bytes())
     except (ImportError, LookupError, TypeError, ValueError):
         return {}
+
+
+def signature_remarks(path: Path) -> tuple[str, ...]:
+    """Say which signature of a ``.tflite`` file is run, where it has several."""
+    if path.suffix.lower() != ".tflite":
+        return ()
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        model = schema.Model.GetRootAs(path.read_bytes(), 0)
+        found = [model.SignatureDefs(number) for number in range(model.SignatureDefsLength())]
+        names = {one.SignatureKey().decode(): one.SubgraphIndex() for one in found}
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return ()
+    if len(names) < 2:  # noqa: PLR2004 - of several one is chosen
+        return ()
+    # The interpreter runs the first graph.
+    chosen = next((name for name, graph in names.items() if graph == 0), "none of them")
+    return (f"the file has the signatures {', '.join(sorted(names))}: {chosen} was run",)
 
 
 def _uses_of_tflite(content: bytes) -> dict[str, Use]:  # noqa: C901 - one pass over a graph

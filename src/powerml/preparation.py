@@ -24,7 +24,7 @@ from powerml.datasets import (
 )
 from powerml.errors import ExportError, ModelError, UsageError
 from powerml.export import export_proved, require_exporter
-from powerml.file_uses import uses_of_file, uses_of_keras
+from powerml.file_uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.inputs import (
     digest_of_arrays,
     inputs_from_arrays,
@@ -255,7 +255,7 @@ def _to_be_run(
     inputs, batch_size = resolve_inputs(
         found, wanted.inference_batch, dimensions, uses=uses, batch_first=is_keras
     )
-    remarks: tuple[str, ...] = ()
+    remarks = signature_remarks(path)
     if arrays is not None:
         source = str(wanted.data)
         given = inputs_from_arrays(inputs, wanted.inferences, arrays, source, batch_size)
@@ -263,7 +263,7 @@ def _to_be_run(
         given = inputs_from_dataset(inputs, wanted.inferences, dataset, batch_size)
     else:
         given = random_inputs(inputs, wanted.inferences, wanted.seed, uses)
-        remarks = remarks_on(inputs, uses)
+        remarks += remarks_on(inputs, uses)
     exported = None
     if is_keras and runtime.suffix != ".keras":
         ordered = [given[one.name] for one in inputs]

@@ -47,7 +47,8 @@ def measurement_table(measurement: Measurement) -> Table:
         if any(one is not None for one in costs):
             cells = ["-" if one is None else _mcycles(one[machine]) for one in costs]
             row(f"cost of one {what} (Mcycles)", cells)
-    row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
+    if any(phase.samples is not None for phase in phases):
+        row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
     row("simulated steps", [_steps(phase) for phase in phases])
     row("fidelity", [_fidelity(phase) for phase in phases])
     row("instructions", [f"{phase.counts.Ir:,}" for phase in phases])
@@ -82,7 +83,7 @@ def _inference_line(workload: Workload | ModelWorkload) -> str:
         return "inference: Keras's evaluate over the test samples, in batches as in training"
     text = (
         f"inference: {deployment.inferences} x "
-        f"{'one run' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
+        f"{'inputs' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
         f"in {deployment.runtime}"
     )
     if isinstance(workload, Workload):
