@@ -32,6 +32,7 @@ from powerml.workload import (
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
     Material,
+    ModelFile,
     Workload,
     check_protocol,
 )
@@ -175,7 +176,7 @@ def measure(
         whole=meter == WHOLE_PROCESS,
     )
     if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
-        workload, material = prepare_file(Path(model), wanted)
+        workload, material = prepare_file(Path(model), wanted, notify)
     else:
         workload, material = prepare_topology(parse_topology(str(model)), wanted)
         if material.remark:
@@ -190,6 +191,8 @@ def measure(
         if isinstance(workload, Workload) and options.fidelity != PREDICTED:
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
         measurement = counting.measurement(profiles, levels, wanted_accesses)
+        if isinstance(material, ModelFile) and material.remarks:
+            measurement = measurement.model_copy(update={"remarks": list(material.remarks)})
         if calibration is not None:
             measurement = measurement.calibrated(calibration)
         return scored(measurement, scores) if scores else measurement

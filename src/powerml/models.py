@@ -23,7 +23,7 @@ from powerml.errors import ModelError
 from powerml.model_formats import RUNTIME_OF, keras_version_of
 from powerml.runtimes import Input, Runtime, find_runtime
 
-__all__ = ["check_runs", "read_inputs"]
+__all__ = ["check_runs", "load_model", "read_inputs"]
 
 PROBE_LIMIT_SECONDS = 600.0
 # What Keras 3.15 says of a class that it does not know, and of code in a file.
@@ -79,6 +79,14 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
         raise ModelError.quoting(
             f"{path} cannot be loaded by Keras", text, "save it anew with this Keras"
         ) from error
+
+
+def load_model(path: Path, allowed: Sequence[str] = ()) -> Any:
+    """Load a ``.keras`` file whose inputs were read already, without its optimizer."""
+    import_keras()
+    from powerml.runtimes.keras import load_keras
+
+    return load_keras(str(path), allowed, compile_too=False)
 
 
 def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
