@@ -37,7 +37,7 @@ from powerml.run import Run
 from powerml.samplers import COMPOSITE, DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import DEFAULT_OUT, open_study, study_folder
-from powerml.topology import find_family, topology_of
+from powerml.topology import parse_space, topology_of
 from powerml.workload import (
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
@@ -99,7 +99,8 @@ def optimize(
     Parameters
     ----------
     space
-        The family to search, as in ``dffr``.
+        The family to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
+        bounds of its parameters.
     data, epochs, levels, accesses, protocol, runtime, inference_batch, inferences, validation,
     seed, meter, fidelity, error, cache, limit_seconds
         As for `powerml.measure`.
@@ -177,7 +178,8 @@ def optimize(
             "what is reported as best has been simulated: give optimize --fidelity sampled or "
             "exact; its sampler predicts costs in any case"
         )
-    family, profiles = find_family(space), load_machines(machine)
+    searched, profiles = parse_space(space), load_machines(machine)
+    family = searched.family
     groups = geometries(profiles, levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -192,7 +194,7 @@ def optimize(
     if dataset.remark:
         listener.stage(dataset.remark)
     settings = StudySettings(
-        family=family.name,
+        family=str(searched),
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,

@@ -45,7 +45,9 @@ __all__ = ["optimize"]
 
 
 def optimize(
-    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "dffr",
+    space: Annotated[
+        str, typer.Option(help="The family to search: dffr or cnn; within dffr:layers=1-3,width=8.")
+    ] = "dffr",
     data: Data = "mnist_small",
     alpha: Annotated[float, typer.Option(help="Weight of the training cost.")] = 0.5,
     beta: Annotated[float, typer.Option(help="Weight of the inference cost.")] = 0.05,
