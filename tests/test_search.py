@@ -415,8 +415,6 @@ def test_a_search_within_narrower_bounds_stays_within_them(
     command = command_of(record.settings, 3, 1)
     assert f"--space {space}" in command
     assert powerml.best(tmp_path / "s").best is not None
-    assert "dffr:layers=1,width=2-4 on mnist" in powerml.render_report(
-        tmp_path / "s", "markdown"
-    )
+    assert "dffr:layers=1,width=2-4 on mnist" in powerml.render_report(tmp_path / "s", "markdown")
     with pytest.raises(StudyError, match="family is dffr:layers=1,width=2-4, not dffr"):
         powerml.optimize("dffr", trials=4, resume=True, **options)  # type: ignore[arg-type]
