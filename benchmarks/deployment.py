@@ -24,6 +24,8 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import itertools
 
+import numpy as np
+
 import powerml
 import workloads
 from commands import machine_line
@@ -91,7 +93,8 @@ def _saved(topology: str, dataset: Dataset, folder: Path) -> Path:
     if not path.exists():
         deployment = Deployment(runtime="keras", batch_size=1, inferences=1)
         workload = workloads.make(topology, dataset, 32)
-        export_topology(workload.model_copy(update={"deployment": deployment}), path)
+        zeros = np.zeros((1, 1, *workload.input_shape), np.float32)
+        export_topology(workload.model_copy(update={"deployment": deployment}), path, [zeros])
     return path
 
 
@@ -252,7 +255,7 @@ def _save_resnet18(path: Path) -> int:
     for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         features = block(block(features, filters, stride), filters, 1)
     classes = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(features))
-    export_model(keras.Model(samples, classes), path, 1)
+    export_model(keras.Model(samples, classes), path, [(1, 32, 32, 3)])
     return macs + 512 * 10
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+import numpy as np
+
 from powerml.errors import SetupError
 from powerml.export import export_topology, require_exporter
 from powerml.runtimes import find_runtime
@@ -37,7 +39,8 @@ def main() -> None:
             continue
         for name, topology in MODELS.items():
             path = FOLDER / f"{name}{runtime.suffix}"
-            export_topology(_workload(topology, runtime.name), path)
+            workload = _workload(topology, runtime.name)
+            export_topology(workload, path, [np.zeros((1, 1, *workload.input_shape), np.float32)])
             print(f"{path}: {path.stat().st_size} bytes")
 
 

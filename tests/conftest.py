@@ -30,8 +30,9 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Leave the user's cache of counts alone, in this process and in those it starts."""
+    """Leave the user's cache of counts and logs alone, here and in processes that are started."""
     os.environ["POWERML_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")

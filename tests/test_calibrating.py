@@ -203,7 +203,7 @@ def test_readings_that_are_not_there_are_named_whatever_is_written_over(
 ) -> None:
     (tmp_path / "powerml-calibration.json").write_text("{}", encoding="utf-8")
     code, _, err = run("calibrate", "--readings", "none.csv")
-    assert (code, "none.csv cannot be read" in err) == (2, True)
+    assert (code, "none.csv does not exist" in err) == (2, True)
 
 
 def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
@@ -225,14 +225,14 @@ def test_the_readings_of_2018_are_of_one_machine(run: Run, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--readings", "none.csv"], "none.csv cannot be read"),
+        (["--readings", "none.csv"], "none.csv does not exist: see powerml calibrate --template"),
         (["--out", "none/c.json"], "nothing can be written to 'none/c.json'"),
         (["--out", "."], "nothing can be written to '.'"),
         (["--out", "c.svg"], "it would be the figure's file: give one that ends in .json"),
         (["--fidelity", "predicted"], "loads are not predicted"),
         (["--fidelity", "roughly"], "unknown fidelity 'roughly'"),
         (["--meter", "cachegrind"], "unknown meter of loads 'cachegrind'"),
-        (["--meter", "replay:none.json"], "none.json cannot be read"),
+        (["--meter", "replay:none.json"], "none.json does not exist"),
         (["--machine", "all"], "a calibration is for one machine"),
         (["--jobs", "0"], "jobs is 0"),
     ],
@@ -292,6 +292,6 @@ def test_measure_applies_a_calibration(run: Run, machine: Machine, tmp_path: Pat
     code, _, err = run(*command, "c.json", "--accesses", "all")
     assert code == 2
     assert "the calibration prices data accesses" in err
-    code, _, err = run(*command, "none.json")
+    code, _, err = run(*command, "nowhere")
     assert code == 2
-    assert "write one with powerml calibrate" in err
+    assert "nowhere does not exist: write one with powerml calibrate" in err

@@ -290,7 +290,7 @@ def held_out(draw: st.DrawFn) -> tuple[list[int], float, Dataset]:
     # At least two classes, one of them with two members, and more inputs than classes.
     labels = draw(st.permutations([*labels, 0, 0, 0, 0, 0, 5]))
     part = draw(st.floats(0.01, 0.99))
-    return labels, part, check_splits(_numbered(labels), "numbered", part)
+    return labels, part, check_splits(_numbered(labels), "numbered", part, renumber=False)
 
 
 @settings(deadline=None)
@@ -325,7 +325,7 @@ def test_the_hold_out_is_stratified(case: tuple[list[int], float, Dataset]) -> N
 @given(held_out())
 def test_the_hold_out_is_always_the_same(case: tuple[list[int], float, Dataset]) -> None:
     labels, part, dataset = case
-    again = check_splits(_numbered(labels), "numbered", part)
+    again = check_splits(_numbered(labels), "numbered", part, renumber=False)
     np.testing.assert_array_equal(again.validation.samples, dataset.validation.samples)
     assert again.digest == dataset.digest
 
@@ -337,3 +337,20 @@ def test_labels_may_be_a_column(tmp_path: Path) -> None:
     columns = load_dataset(str(save_arrays(tmp_path / "column.npz", {**arrays, **column})))
     assert columns.classes == flat.classes
     np.testing.assert_array_equal(columns.test.labels, flat.test.labels)
+
+
+def test_labels_with_gaps_number_the_classes_that_occur() -> None:
+    labels = {"y_train": np.array([5, 95] * 4), "y_test": np.array([95, 5, 95, 5])}
+    dataset = check_splits(make_arrays(**labels), "mine")
+    assert (dataset.classes, dataset.class_labels) == (2, (5, 95))
+    assert dataset.test.labels.tolist() == [1, 0, 1, 0]
+    assert dataset.remark == "mine: the labels 5, 95 have gaps: they are the classes 0 to 1"
+    kept = check_splits(make_arrays(), "mine")
+    assert (kept.class_labels, kept.remark) == (None, None)
+
+
+def test_labels_of_a_model_that_is_there_keep_their_numbers() -> None:
+    labels = {"y_train": np.array([1, 3] * 4), "y_test": np.array([3, 1, 3, 1])}
+    dataset = check_splits(make_arrays(**labels), "mine", renumber=False)
+    assert (dataset.classes, dataset.class_labels) == (4, None)
+    assert dataset.test.labels.tolist() == [3, 1, 3, 1]

@@ -33,6 +33,7 @@ from powerml.workload import Deployment
 from tests.builders import make_workload_record
 from tests.families.networks import build
 
+DEPLOYED = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
 CNN = "cnn:layers=1,filters=3,kernel=3"
 
 
@@ -78,16 +79,17 @@ def test_onnx_computes_what_keras_does(
 @pytest.mark.parametrize("topology", ["dffr:layers=2,width=16", CNN])
 def test_a_topology_is_exported_untrained(tmp_path: Path, topology: str) -> None:
     path = tmp_path / "model.onnx"
-    export_topology(make_workload_record(topology=topology), path)
+    workload = make_workload_record(topology=topology, deployment=DEPLOYED)
+    export_topology(workload, path, [np.zeros((1, 1, 28, 28), np.float32)])
     (found,) = read_inputs(path)
     assert (found.shape, found.dtype) == (("batch", 28, 28), "float32")
 
 
 def test_exports_of_a_topology_are_the_same_each_time(tmp_path: Path) -> None:
-    workload = make_workload_record(topology=CNN)
+    workload = make_workload_record(topology=CNN, deployment=DEPLOYED)
     contents = []
     for name in ("one", "other"):
-        export_topology(workload, tmp_path / f"{name}.keras")
+        export_topology(workload, tmp_path / f"{name}.keras", [])
         model = keras.saving.load_model(tmp_path / f"{name}.keras", compile=False)
         contents.append(model.get_weights())
     for one, other in zip(*contents, strict=True):
@@ -99,7 +101,7 @@ def test_a_model_of_several_inputs_is_exported(tmp_path: Path, by_name: bool) ->
     one, other = keras.Input((2,), name="one"), keras.Input((3,), name="other")
     joined = keras.layers.Concatenate()([one, other])
     inputs = {"one": one, "other": other} if by_name else [one, other]
-    export_model(keras.Model(inputs, joined), tmp_path / "model.onnx", 1)
+    export_model(keras.Model(inputs, joined), tmp_path / "model.onnx", [(1, 2), (1, 3)])
     found = read_inputs(tmp_path / "model.onnx")
     assert [one.shape for one in found] == [("batch", 2), ("batch", 3)]
 
@@ -114,8 +116,10 @@ def test_what_cannot_be_exported_leaves_nothing(
     model = build("dffr", {"layers": 1, "width": 4}, (4,))
     monkeypatch.setattr(model, "export", failing)
     with pytest.raises(ExportError) as caught:
-        export_model(model, tmp_path / "model.onnx", 1)
-    assert f"{model.name} cannot be exported to .onnx: RuntimeError: the op" in str(caught.value)
+        export_model(model, tmp_path / "model.onnx", [(1, 4)])
+    assert f"{model.name} cannot be exported to .onnx (the operator is unknown)" in str(
+        caught.value
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,9 +131,10 @@ def test_an_export_that_computes_something_else_is_refused(
     monkeypatch.setattr(export, "largest_difference", lambda *_given: difference)
     with pytest.raises(ExportError) as caught:
         export_checked(saved, "onnxruntime", _samples(shape=(4,)), 1)
+    name = keras.saving.load_model(saved).name
     assert str(caught.value) == (
-        f"best.keras computes other outputs in onnxruntime: they differ by up to {difference:.2g}, "
-        f"more than 1e-05; use {saved}, or another --runtime"
+        f"the model {name} computes other outputs in onnxruntime: they differ by up to "
+        f"{difference:.2g}, more than 1e-05; add --runtime keras"
     )
     assert list(tmp_path.iterdir()) == [saved]
 
@@ -158,10 +163,10 @@ def test_a_refused_export_leaves_the_earlier_one(
 def test_the_difference_is_found_wherever_it_is(tmp_path: Path) -> None:
     one, other = (build("dffr", {"layers": 1, "width": 4}, (4,)) for _ in range(2))
     other.set_weights([weights + 0.1 for weights in one.get_weights()])
-    export_model(one, tmp_path / "one.onnx", 1)
+    export_model(one, tmp_path / "one.onnx", [(1, 4)])
     samples = _samples(shape=(4,))
     expected = np.abs(one.predict_on_batch(samples) - other.predict_on_batch(samples)).max()
-    found = largest_difference(other, tmp_path / "one.onnx", "onnxruntime", samples, 1)
+    found = largest_difference(other, tmp_path / "one.onnx", "onnxruntime", [samples[:, None]])
     assert found == pytest.approx(expected, rel=1e-3)
     assert found > TOLERANCE
 
@@ -187,6 +192,8 @@ class _NotANumber:
 class _Halves:
     """A model that is never in doubt."""
 
+    name = "halves"
+
     def predict_on_batch(self, samples: NDArray[Any]) -> NDArray[Any]:
         return np.full((len(samples), 2), 0.5)
 
@@ -203,7 +210,8 @@ def test_an_answer_that_is_not_a_number_is_never_overlooked(
     monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr(export, "require_runtime", lambda _name: _NotANumber(at))
-    found = largest_difference(_Halves(), Path("model.onnx"), "any", _samples(shape=(4,)), 1)
+    samples = _samples(shape=(4,))[:, None]
+    found = largest_difference(_Halves(), Path("model.onnx"), "any", [samples])
     assert math.isnan(found)
 
 
@@ -283,5 +291,5 @@ def test_litert_gets_the_batch_that_is_deployed(tmp_path: Path) -> None:
     pytest.importorskip("litert_torch")
     deployment = Deployment(runtime="litert", batch_size=3, inferences=1)
     workload = make_workload_record(deployment=deployment)
-    export_topology(workload, tmp_path / "model.tflite")
+    export_topology(workload, tmp_path / "model.tflite", [np.zeros((1, 3, 28, 28), np.float32)])
     assert read_inputs(tmp_path / "model.tflite")[0].shape == (3, 28, 28)

@@ -16,8 +16,15 @@ import pytest
 from onnx import TensorProto, numpy_helper, parser
 
 import powerml
-from powerml import preparation
-from powerml.errors import DatasetError, ModelError, PowerMLError, UnknownNameError, UsageError
+from powerml import export, preparation
+from powerml.errors import (
+    DatasetError,
+    ExportError,
+    ModelError,
+    PowerMLError,
+    UnknownNameError,
+    UsageError,
+)
 from powerml.machines import Machine
 from powerml.preparation import Wanted, make_deployment, prepare_file, prepare_topology
 from powerml.topology import parse_topology
@@ -106,7 +113,7 @@ def test_another_content_is_another_workload(tmp_path: Path) -> None:
 def test_several_inputs_and_open_dimensions(tmp_path: Path) -> None:
     path = _onnx(tmp_path / "model.onnx", TEXT)
     told = _refusal(UsageError, lambda: _run(path))
-    assert told.endswith("'length': say how large with --dim length=N")
+    assert told.endswith("'length' of ids (?, ?): say how large with --dim length=N")
     workload, inputs = _run(path, dimensions={"length": 5, "batch": 2})
     assert [(one.name, one.shape) for one in workload.inputs] == [("ids", (2, 5)), ("mask", (2, 5))]
     assert inputs["ids"].dtype == np.int64
@@ -311,3 +318,69 @@ def test_data_that_a_model_cannot_take_is_refused_before_anything_is_started(
     )
     data = save_arrays(tmp_path / "ids.npz", {"ids": np.array([7])})
     assert "idx=7" in _refusal(ModelError, lambda: _run(path, data=data))
+
+
+def _recurrent(path: Path, *layers: Any) -> Path:
+    keras.Sequential([keras.Input((None, 4)), *layers]).save(path)
+    return path
+
+
+def test_a_keras_file_is_exported_for_the_lengths_that_are_measured(tmp_path: Path) -> None:
+    path = _recurrent(tmp_path / "model.keras", keras.layers.GRU(3))
+    name = keras.saving.load_model(path).inputs[0].name
+    workload, material = prepare_file(path, _wanted(dimensions={f"{name}.1": 9}))
+    assert isinstance(workload, ModelWorkload)
+    assert isinstance(material, ModelFile)
+    assert workload.deployment.runtime == "onnxruntime"
+    assert [one.shape for one in workload.inputs] == [(1, 9, 4)]
+    graph = onnx.load_from_string(material.exported or b"").graph
+    assert [node.op_type for node in graph.node].count("GRU") == 1
+    assert material.remarks == ()
+
+
+def test_what_cannot_be_exported_runs_in_keras_unless_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _recurrent(tmp_path / "model.keras", keras.layers.GRU(3))
+    name = keras.saving.load_model(path).inputs[0].name
+    dimensions = {f"{name}.1": 9}
+    monkeypatch.setattr(export, "largest_difference", lambda *_given: 0.5)
+    told: list[str] = []
+    workload, material = prepare_file(path, _wanted(dimensions=dimensions), told.append)
+    assert isinstance(material, ModelFile)
+    assert workload.deployment == Deployment(runtime="keras", batch_size=1, inferences=1)
+    assert material.exported is None
+    (remark,) = material.remarks
+    assert remark.startswith("model.keras is run in Keras, for it cannot be exported: the model")
+    assert told[-1] == remark
+    asked = _wanted(dimensions=dimensions, runtime="onnxruntime")
+    assert "add --runtime keras" in _refusal(ExportError, lambda: prepare_file(path, asked))
+
+
+def test_tokens_of_a_keras_model_are_drawn_over_its_embedding(tmp_path: Path) -> None:
+    tokens = keras.Input((50,), dtype="int32", name="tokens")
+    embedded = keras.layers.Embedding(7, 2)(keras.layers.Reshape((50, 1))(tokens))
+    keras.Model(tokens, embedded).save(tmp_path / "model.keras")
+    _, inputs = _run(tmp_path / "model.keras", inferences=4)
+    assert sorted(np.unique(inputs["tokens"])) == list(range(7))
+
+
+def test_a_branch_is_not_left_to_chance(tmp_path: Path) -> None:
+    text = (
+        f"{OPSET} g (bool c, float[4] x) => (float[4] y) {{ y = If (c) <then_branch = a () => "
+        "(float[4] p) { p = Relu(x) }, else_branch = b () => (float[4] q) { q = Sigmoid(x) }> }"
+    )
+    path = _onnx(tmp_path / "model.onnx", text)
+    told = _refusal(UsageError, lambda: _run(path))
+    assert "the input 'c', bool of shape (), decides which branch runs" in told
+    given = {"c": np.array(True), "x": np.ones(4, np.float32)}
+    data = save_arrays(tmp_path / "inputs.npz", given)
+    workload, inputs = _run(path, data=data, inferences=2)
+    assert (inputs["c"].shape, inputs["x"].shape) == ((2,), (2, 4))
+    assert workload.deployment.batch_size is None
+
+
+def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
+    text = "g () => (float[2] y) { c = Constant<value = float[2] {1, 2}>() y = Identity(c) }"
+    path = _onnx(tmp_path / "model.onnx", f"{OPSET} {text}")
+    assert "takes no input" in _refusal(ModelError, lambda: _run(path))

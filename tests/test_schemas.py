@@ -81,6 +81,8 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "name",
             "counts",
             "costs",
+            "inferences",
+            "costs_per_inference",
             "samples",
             "costs_per_sample",
             "fidelity",

@@ -24,8 +24,10 @@ from powerml.listener import Listener
 from powerml.machines import Machine
 from powerml.ranking import objectives_by_machine
 from powerml.records import StudyRecord, TrialRecord
+from powerml.report.reproduction import command_of
 from powerml.samplers import sampler_names
 from powerml.stored import read_study
+from powerml.topology import parse_topology
 from powerml.workload import AnyWorkload, Material, Workload
 from tests.doubles import FormulaMeter
 from tests.searches import REFERENCE, best_of, search
@@ -396,3 +398,23 @@ def test_every_sampler_searches_and_says_that_it_did(
     assert _results(one) == _results(other)
     with pytest.raises(StudyError, match=f"sampler is {sampler}, not tpe"):
         search(meter, tmp_path, study="a", sampler="tpe", resume=True)
+
+
+def test_a_search_within_narrower_bounds_stays_within_them(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    space = "dffr:layers=1,width=2-4"
+    options = {"study": "s", "out": tmp_path, "meter": meter, "jobs": 1}
+    record = powerml.optimize(space, trials=3, **options)  # type: ignore[arg-type]
+    assert record.settings.family == space
+    assert record.reference is not None
+    assert record.reference.workload.title == REFERENCE
+    for trial in record.trials:
+        parameters = parse_topology(trial.topology).parameters
+        assert (parameters["layers"], parameters["width"] in range(2, 5)) == (1, True)
+    command = command_of(record.settings, 3, 1)
+    assert f"--space {space}" in command
+    assert powerml.best(tmp_path / "s").best is not None
+    assert "dffr:layers=1,width=2-4 on mnist" in powerml.render_report(tmp_path / "s", "markdown")
+    with pytest.raises(StudyError, match="family is dffr:layers=1,width=2-4, not dffr"):
+        powerml.optimize("dffr", trials=4, resume=True, **options)  # type: ignore[arg-type]

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml import families, registry
-from powerml.errors import TopologyError, UnknownNameError
+from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.topology import (
+    Bounds,
     Topology,
     family_names,
     find_family,
+    parse_space,
     parse_topology,
     topology_of,
 )
@@ -239,3 +241,42 @@ def test_equal_topologies_have_equal_hashes() -> None:
 def test_a_number_with_thousands_of_digits_is_refused() -> None:
     with pytest.raises(TopologyError, match="cannot read"):
         parse_topology(f"dffr:layers={'9' * 5000},width=1")
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "layers", "width"),
+    [
+        ("dffr", "dffr", Bounds(1, 10), None),
+        ("dffr:layers=1-3,width=4-12", "dffr:layers=1-3,width=4-12", Bounds(1, 3), Bounds(4, 12)),
+        ("dffr:layers=2", "dffr:layers=2", Bounds(2, 2), None),
+        (" dffr: layers = 1 - 1 ", "dffr:layers=1", Bounds(1, 1), None),
+        ("dffr:layers=1-10", "dffr", Bounds(1, 10), None),
+    ],
+)
+def test_a_space_is_a_family_within_bounds(
+    text: str, written: str, layers: Bounds, width: Bounds | None
+) -> None:
+    space = parse_space(text)
+    assert str(space) == written
+    assert str(parse_space(str(space))) == written
+    assert space.bounds["layers"] == layers
+    assert space.bounds["width"] == (width or find_family("dffr").bounds["width"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("dffr:layers=0-3", "has layers from 0 to 3: give a range within 1 to 10"),
+        ("dffr:layers=3-2", "has layers from 3 to 2: give a range within 1 to 10"),
+        ("dffr:layers=1-11", "give a range within 1 to 10"),
+        ("dffr:layers=1-3,layers=2", "gives layers twice: give it once"),
+        ("dffr:layers=a", "cannot read 'layers=a' in the space"),
+        ("dffr:layers=1..3", "write name=integer or name=low-high"),
+        ("dffr:layer=1", "did you mean 'layers'?"),
+        ("dfr:layers=1", "did you mean 'dffr'?"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_space(text)
+    assert told in str(caught.value)

@@ -5,32 +5,13 @@ The public API. Names are loaded when they are first used: importing powerML sta
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from powerml.errors import (
-    CalibrationError,
-    ComparisonError,
-    DatasetError,
-    ExportError,
-    LimitError,
-    MachineError,
-    MeasurementError,
-    ModelError,
-    OutputError,
-    PowerMLError,
-    PredictionError,
-    ServerError,
-    SetupError,
-    StudyError,
-    TopologyError,
-    TrainingError,
-    UnknownNameError,
-    UsageError,
-    WorkerError,
-)
+# The name is known to type checkers. Nothing is imported: whatever goes wrong in an import, the
+# command line tells of it, and this module comes before it.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from powerml.cache import CountsCache
     from powerml.calibrating import calibrate
     from powerml.calibration import Calibration
@@ -38,6 +19,27 @@ if TYPE_CHECKING:
     from powerml.cost import Cost, price
     from powerml.counts import Counts
     from powerml.datasets import Dataset, load_dataset
+    from powerml.errors import (
+        CalibrationError,
+        ComparisonError,
+        DatasetError,
+        ExportError,
+        LimitError,
+        MachineError,
+        MeasurementError,
+        ModelError,
+        OutputError,
+        PowerMLError,
+        PredictionError,
+        ServerError,
+        SetupError,
+        StudyError,
+        TopologyError,
+        TrainingError,
+        UnknownNameError,
+        UsageError,
+        WorkerError,
+    )
     from powerml.evaluation import measure
     from powerml.fingerprint import Fingerprint, require_comparable
     from powerml.machines import (
@@ -69,6 +71,27 @@ _HOMES = {
     "powerml.cost": ("Cost", "price"),
     "powerml.counts": ("Counts",),
     "powerml.datasets": ("Dataset", "load_dataset"),
+    "powerml.errors": (
+        "CalibrationError",
+        "ComparisonError",
+        "DatasetError",
+        "ExportError",
+        "LimitError",
+        "MachineError",
+        "MeasurementError",
+        "ModelError",
+        "OutputError",
+        "PowerMLError",
+        "PredictionError",
+        "ServerError",
+        "SetupError",
+        "StudyError",
+        "TopologyError",
+        "TrainingError",
+        "UnknownNameError",
+        "UsageError",
+        "WorkerError",
+    ),
     "powerml.evaluation": ("measure",),
     "powerml.fingerprint": ("Fingerprint", "require_comparable"),
     "powerml.machines": (
@@ -169,6 +192,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from powerml.counts import PhaseCounts
 from powerml.errors import SetupError, UsageError
 from powerml.fingerprint import Fingerprint
+from powerml.user_folders import user_cache_folder
 from powerml.whole_files import UNFINISHED, write_whole
 
 __all__ = ["FOLDER_VARIABLE", "CountsCache", "default_cache_folder"]
@@ -49,11 +49,17 @@ def default_cache_folder() -> Path:
     Raises
     ------
     UsageError
-        What was chosen is a file.
+        What was chosen is a file; or nothing was, and the user has no home folder.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if not chosen:
-        return platformdirs.user_cache_path("powerml")
+        folder = user_cache_folder()
+        if folder is None:
+            raise UsageError(
+                "there is no home folder to keep the cache of counts in: "
+                f"set HOME or {FOLDER_VARIABLE}, or add --no-cache"
+            )
+        return folder
     if Path(chosen).is_file():
         raise UsageError(f"{FOLDER_VARIABLE} is {chosen!r}, a file: give a folder")
     return Path(chosen)

@@ -8,27 +8,24 @@ from pydantic import ValidationError
 
 from powerml.calibration import Calibration
 from powerml.errors import CalibrationError
+from powerml.user_texts import read_user_text
 from powerml.whole_files import write_whole
 
 __all__ = ["figure_beside", "load_calibration", "save_calibration"]
 
+WRITE_ONE = "write one with powerml calibrate"
+
 
 def load_calibration(path: Path) -> Calibration:
     """Read what ``powerml calibrate`` has written; raises ``CalibrationError``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise CalibrationError(
-            f"the calibration {path} cannot be read ({reason}): write one with powerml calibrate"
-        ) from error
+    text = read_user_text(path, "the calibration", WRITE_ONE, CalibrationError)
     try:
         return Calibration.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise CalibrationError(
-            f"{path} is no calibration ({where}: {first['msg']}): write one with powerml calibrate"
+        raise CalibrationError.quoting(
+            f"{path} is no calibration", f"{where}: {first['msg']}", WRITE_ONE
         ) from error
 
 

@@ -112,7 +112,7 @@ def cycles_of(machine: Machine, accesses: Accesses, counts: Counts) -> float:
 
 
 def per_sample(cost: Cost, samples: int) -> Cost:
-    """Return the cost of one of so many samples."""
+    """Return the cost of one of so many samples, or of one of so many inferences."""
 
     def one(value: float | None) -> float | None:
         return None if value is None else value / samples

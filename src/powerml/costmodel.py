@@ -106,7 +106,7 @@ class Demand:
             inference_samples=workload.inference_samples,
             inference=None
             if deployment is None
-            else (deployment.batch_size, deployment.inferences),
+            else (deployment.batch_size or 1, deployment.inferences),
         )
 
     def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:

@@ -53,7 +53,9 @@ class Counting:
             workload=self.workload,
             accesses=accesses,
             levels=cast(Literal[2, 3], levels),
-            phases=price_phases(counted, machines, accesses, levels, self._samples()),
+            phases=price_phases(
+                counted, machines, accesses, levels, self._samples(), inferences=self._inferences()
+            ),
             score=None,
             score_split=None,
             fingerprint=simulated[shown][1],
@@ -69,7 +71,11 @@ class Counting:
             seconds=round(time.monotonic() - self.started_seconds, 3),
         )
 
-    def _samples(self) -> int:
+    def _inferences(self) -> int | None:
+        deployment = self.workload.deployment
+        return None if deployment is None else deployment.inferences
+
+    def _samples(self) -> int | None:
         if self.workload.deployment is not None:
             return self.workload.deployment.samples
         return self.workload.inference_samples

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from powerml import registry
 from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
+from powerml.foreign_files import fault_of_path
+from powerml.user_texts import printable
 
 __all__ = [
     "DEFAULT_VALIDATION",
@@ -49,6 +51,8 @@ BYTE_MAX = 255
 DIGITS_MAX, DIGITS_PERIOD = 16, 5
 DIGITS_VALIDATION, DIGITS_TEST = 3, 4
 LARGEST_LABEL = 2**31 - 1
+LARGEST_VALUE = 1e15  # sums of squares of larger values leave float32
+MOST_LABELS_SHOWN = 3
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -74,6 +78,21 @@ class Dataset:
     test: Split
     classes: int
     digest: str
+    # The data's label of each class; None where labels number the classes from 0.
+    class_labels: tuple[int, ...] | None = None
+
+    @property
+    def remark(self) -> str | None:
+        """What a user has to know of the data in one line, or None."""
+        if self.class_labels is None:
+            return None
+        labels = [str(label) for label in self.class_labels]
+        if len(labels) > MOST_LABELS_SHOWN:
+            labels = [labels[0], labels[1], "...", labels[-1]]
+        return (
+            f"{self.name}: the labels {', '.join(labels)} have gaps: "
+            f"they are the classes 0 to {self.classes - 1}"
+        )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -103,7 +122,9 @@ def dataset_names() -> list[str]:
     return registry.names("datasets", lambda: list(BUILT_IN))
 
 
-def load_dataset(data: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
+def load_dataset(
+    data: str, validation: float = DEFAULT_VALIDATION, *, renumber: bool = True
+) -> Dataset:
     """Load a dataset by name or from an ``.npz`` file.
 
     Parameters
@@ -116,6 +137,10 @@ def load_dataset(data: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
     validation
         The part of the training data, stratified by class, that serves as validation split
         where the data has none.
+    renumber
+        Whether labels that have gaps, as 5 and 95, number the classes that occur, as 0 and 1.
+        Otherwise the label is the number of the class, as it is for a model that is trained
+        already.
 
     Raises
     ------
@@ -137,7 +162,7 @@ def load_dataset(data: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
         arrays = _read(Path(data))
     else:
         arrays = _from_plug_in(data)
-    return check_splits(arrays, data, validation)
+    return check_splits(arrays, printable(data), validation, renumber=renumber)
 
 
 def _digits() -> Arrays:
@@ -191,7 +216,8 @@ def locate_mnist() -> Path:
         path = Path(folder) / "mnist.npz"
         where = f"POWERML_DATA_DIR is {folder}, but {path} does not exist"
     else:
-        keras_home = os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))
+        # Without a home the tilde stays, and nothing is there.
+        keras_home = os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))
         path = Path(keras_home) / "datasets" / "mnist.npz"
         where = f"mnist is not in {path}"
     if not path.is_file():
@@ -214,9 +240,10 @@ def _mnist_path() -> Path:
         with contextlib.redirect_stdout(sys.stderr):
             keras.datasets.mnist.load_data()
     except Exception as error:  # Keras raises bare Exceptions where there is no network
-        raise DatasetError(
-            f"mnist is not on this machine and cannot be downloaded ({error}): "
-            "put mnist.npz in a folder and set POWERML_DATA_DIR to it"
+        raise DatasetError.quoting(
+            "mnist is not on this machine and cannot be downloaded",
+            error,
+            "put mnist.npz in a folder and set POWERML_DATA_DIR to it",
         ) from error
     return locate_mnist()
 
@@ -239,11 +266,9 @@ def _read(path: Path) -> Arrays:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        is_zip = zipfile.is_zipfile(path) if path.stat() else False
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} does not exist or cannot be read ({error})") from error
-    if not is_zip:
+    if fault := fault_of_path(path):
+        raise DatasetError(f"{path} {fault}")
+    if not zipfile.is_zipfile(path):
         raise DatasetError(
             f"{path} is not an .npz file, or it is truncated: write it with numpy.savez"
         )
@@ -255,17 +280,44 @@ def _opened(path: Path) -> Iterator[Any]:
             raise DatasetError(
                 f"{path} holds pickled objects, which are never loaded: save plain numeric arrays"
             ) from error
-        raise DatasetError(f"{path} cannot be read ({error}): write it anew") from error
+        raise DatasetError.quoting(f"{path} cannot be read", error, "write it anew") from error
 
 
-def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATION) -> Dataset:
+def check_splits(
+    arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATION, *, renumber: bool = True
+) -> Dataset:
     """Turn the arrays of a file into a dataset, or say what is wrong with them.
+
+    `renumber` is that of `load_dataset`.
 
     Raises
     ------
     DatasetError
         Shapes, types, ranges, missing values or classes do not fit together.
     """
+    splits = _splits_of(arrays, name)
+    train = splits["train"]
+    class_labels = None
+    if renumber and not _one_hot_width(arrays["y_train"]):
+        splits, class_labels = _renumbered(splits, name)
+        train = splits["train"]
+    classes = _count_classes(arrays, splits, name)
+    for part, split in splits.items():
+        if int(split.labels.max()) >= classes:
+            raise DatasetError(
+                f"{name}: y_{part} has label {split.labels.max()}, "
+                f"but the training data has {classes} classes (0 to {classes - 1})"
+            )
+    digest = _digest(splits)
+    if "val" in splits:
+        held_out = splits["val"]
+    else:
+        train, held_out = _hold_out(train, validation, name)
+    return Dataset(name, train, held_out, splits["test"], classes, digest, class_labels)
+
+
+def _splits_of(arrays: Arrays, name: str) -> dict[str, Split]:
+    """Check each split by itself, and that their inputs are alike."""
     if missing := [key for key in REQUIRED_ARRAYS if key not in arrays]:
         raise DatasetError(
             f"{name} has no {', '.join(missing)}: it must hold {', '.join(REQUIRED_ARRAYS)}"
@@ -287,19 +339,26 @@ def check_splits(arrays: Arrays, name: str, validation: float = DEFAULT_VALIDATI
                 f"{name}: x_{part} holds inputs of shape {split.samples.shape[1:]}, "
                 f"x_train of {train.samples.shape[1:]}: they must agree"
             )
-    classes = _count_classes(arrays, splits, name)
+    return splits
+
+
+def _renumbered(
+    splits: dict[str, Split], name: str
+) -> tuple[dict[str, Split], tuple[int, ...] | None]:
+    """Number the training labels that occur from 0; returns them too, None where they were so."""
+    labels = np.unique(splits["train"].labels)
+    if len(labels) == 1 or np.array_equal(labels, np.arange(len(labels))):
+        return splits, None
+    found = {}
     for part, split in splits.items():
-        if int(split.labels.max()) >= classes:
+        unknown = np.setdiff1d(split.labels, labels)
+        if len(unknown):
             raise DatasetError(
-                f"{name}: y_{part} has label {split.labels.max()}, "
-                f"but the training data has {classes} classes (0 to {classes - 1})"
+                f"{name}: y_{part} has label {unknown[0]}, which y_train does not have: "
+                "give training data of every class"
             )
-    digest = _digest(splits)
-    if "val" in splits:
-        held_out = splits["val"]
-    else:
-        train, held_out = _hold_out(train, validation, name)
-    return Dataset(name, train, held_out, splits["test"], classes, digest)
+        found[part] = Split(split.samples, np.searchsorted(labels, split.labels).astype(np.int64))
+    return found, tuple(int(label) for label in labels)
 
 
 def _count_classes(arrays: Arrays, splits: dict[str, Split], name: str) -> int:
@@ -336,16 +395,28 @@ def _split(samples: NDArray[Any], labels: NDArray[Any], part: str, name: str) ->
             f"{name}: x_{part} has shape {samples.shape}: "
             "it must be (number of inputs, ...) with nothing empty"
         )
-    if samples.dtype.kind == "f" and not (np.abs(samples) <= np.finfo(np.float32).max).all():
-        raise DatasetError(
-            f"{name}: x_{part} holds NaN, infinite or too large values for float32: remove them"
-        )
+    _check_values(samples, part, name)
     if labels.ndim == 0 or len(labels) != len(samples):
         raise DatasetError(
             f"{name}: x_{part} has {len(samples)} inputs and y_{part} {labels.size} labels: "
             "they must agree"
         )
     return Split(samples, _integer_labels(labels, part, name))
+
+
+def _check_values(samples: NDArray[Any], part: str, name: str) -> None:
+    """Refuse values that are no numbers, or that no training could sum the squares of."""
+    if samples.dtype.kind != "f":
+        return
+    rows = samples.reshape(len(samples), -1)
+    wrong = ~(np.abs(rows) <= LARGEST_VALUE)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        value = rows[row, column]
+        advice = "scale the data to about 0 to 1" if np.isfinite(value) else "remove or replace it"
+        raise DatasetError(
+            f"{name}: x_{part} holds {value:g} in row {row} (counted from 0): {advice}"
+        )
 
 
 def _integer_labels(labels: NDArray[Any], part: str, name: str) -> NDArray[np.int64]:

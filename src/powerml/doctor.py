@@ -15,12 +15,15 @@ from pydantic import BaseModel, ConfigDict
 
 from powerml.backend import backend_version, installed_backends, select_backend
 from powerml.datasets import locate_mnist
-from powerml.errors import PowerMLError
+from powerml.errors import shortened, words_of
 from powerml.export import require_exporter
 from powerml.runtimes import DEFAULT_RUNTIME, find_runtime, require_runtime, runtime_names
 from powerml.simulate import launch
 
 __all__ = ["Check", "examine"]
+
+
+LONGEST_DETAIL = 200
 
 
 class Check(BaseModel):
@@ -61,8 +64,13 @@ def examine() -> list[Check]:
 def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Check:
     try:
         return Check(name=name, ok=True, required=required, detail=look())
-    except (PowerMLError, OSError, metadata.PackageNotFoundError) as error:
-        return Check(name=name, ok=False, required=required, detail=str(error))
+    except Exception as error:  # whatever a thing raises, it does not work
+        return Check(
+            name=name,
+            ok=False,
+            required=required,
+            detail=shortened(words_of(error), LONGEST_DETAIL),
+        )
 
 
 def _client_requests() -> str:

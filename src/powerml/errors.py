@@ -27,7 +27,9 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Self
 
 __all__ = [
     "CalibrationError",
@@ -52,10 +54,87 @@ __all__ = [
 ]
 
 
+LONGEST_MESSAGE = 300
+LEAST_QUOTE, LONGEST_QUOTE = 60, 160
+AROUND_MESSAGE = 100  # what the command line puts around a message
+# Words after which libraries name the cause at the end of a long text.
+CAUSE_MARKS = ("Exception encountered:", "Status Message:")
+ERROR_CODE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .{1,4096}? failed:)?"
+)
+LONGEST_WORD = 64
+MARK = "…"
+
+
 class PowerMLError(Exception):
-    """The root of the tree."""
+    """The root of the tree. `detail` is the whole of what the message quotes in part."""
 
     exit_code = 1
+    detail = ""
+
+    @classmethod
+    def quoting(cls, wrong: str, said: BaseException | str, advice: str) -> Self:
+        """Make an error whose message quotes a line of what another library said.
+
+        Parameters
+        ----------
+        wrong
+            Our own words for what was wrong.
+        said
+            The exception or the text of the other library. What does not fit is in `detail`.
+        advice
+            Our own words for what to do.
+        """
+        text = said if isinstance(said, str) else words_of(said)
+        room = LONGEST_MESSAGE - AROUND_MESSAGE - len(wrong) - len(advice)
+        quoted = shortened(_cause_in(text), min(max(room, LEAST_QUOTE), LONGEST_QUOTE))
+        error = cls(f"{wrong} ({quoted}): {advice}")
+        if isinstance(said, PowerMLError):
+            error.detail = said.detail
+        if quoted != text:
+            error.detail = f"{text}\n{error.detail}".strip()
+        return error
+
+
+def _cause_in(text: str) -> str:
+    for mark in CAUSE_MARKS:
+        text = text.rpartition(mark)[2].strip() or text
+    return ERROR_CODE.sub("", text)
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an exception says, without the number and the path that an ``OSError`` adds."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    text = str(error)
+    # The text of these is a name or a value alone.
+    is_bare = isinstance(error, (LookupError, AssertionError)) or not text.strip()
+    return f"{type(error).__name__}: {text}".rstrip(": ") if is_bare else text
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text as one line of at most `most` characters; a mark stands for what is left out.
+
+    Long words, such as paths, lose their middle first, and then the text its end.
+    """
+    words = text.split()
+    if len(line := " ".join(words)) <= most:
+        return line
+    line = " ".join(map(_shortened_word, words))
+    return line if len(line) <= most else f"{line[: most - len(MARK)].rstrip()}{MARK}"
+
+
+def _shortened_word(word: str) -> str:
+    if len(word) <= LONGEST_WORD:
+        return word
+    kept = LONGEST_WORD - len(MARK)
+    return f"{word[: kept // 3]}{MARK}{word[-(kept - kept // 3) :]}"
 
 
 class UsageError(PowerMLError):

@@ -22,7 +22,7 @@ from powerml.errors import UsageError
 from powerml.machines import DEFAULT_MACHINE, Geometry, Machine, geometries, load_machines
 from powerml.measurement import Measurement
 from powerml.meters import DEFAULT_METER, WHOLE_PROCESS, Meter, make_meter
-from powerml.models import is_model_file
+from powerml.model_formats import is_model_file
 from powerml.predicted import DEFAULT_PREDICTED_ERROR, PREDICTED
 from powerml.preparation import Wanted, prepare_file, prepare_topology
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, MeterOptions, Notify
@@ -32,6 +32,7 @@ from powerml.workload import (
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
     Material,
+    ModelFile,
     Workload,
     check_protocol,
 )
@@ -176,9 +177,11 @@ def measure(
         whole=meter == WHOLE_PROCESS,
     )
     if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
-        workload, material = prepare_file(Path(model), wanted)
+        workload, material = prepare_file(Path(model), wanted, notify)
     else:
         workload, material = prepare_topology(parse_topology(str(model)), wanted)
+        if material.remark:
+            notify(material.remark)
     with (
         open_meters(meter, groups, workload.backend, options, cache=cache) as running,
         counting_threads(jobs=min(options.jobs, len(running))) as threads,
@@ -189,6 +192,8 @@ def measure(
         if isinstance(workload, Workload) and options.fidelity != PREDICTED:
             scores = [one.score for one in train_natively(workload, material, [seed], notify)]
         measurement = counting.measurement(profiles, levels, wanted_accesses)
+        if isinstance(material, ModelFile) and material.remarks:
+            measurement = measurement.model_copy(update={"remarks": list(material.remarks)})
         if calibration is not None:
             measurement = measurement.calibrated(calibration)
         return scored(measurement, scores) if scores else measurement

@@ -14,7 +14,7 @@ from powerml.records import Prediction, TrialRecord
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.scores import ScoreModel, expected_scores
 from powerml.stored import StoredStudy
-from powerml.topology import Bounds, find_family, parse_topology
+from powerml.topology import Bounds, parse_space, parse_topology
 from powerml.workload import Workload
 
 __all__ = ["Expectation", "expectation"]
@@ -73,11 +73,12 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     unit, settings = stored.unit, stored.settings
     if unit is None or not isinstance(unit.workload, Workload):
         return None
-    family = find_family(settings.family)
+    space = parse_space(settings.family)
+    family = space.family
     if not CostKnowledge.tells(family, unit.workload):
         return None
     costs = CostKnowledge(family, unit.workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
-    bounds = {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
+    bounds = {**space.bounds, BATCH_SIZE: family.batch_size_bounds}
     return Expectation(costs, stored.trials, bounds)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_valid
 from powerml.calibration import AppliedCalibration, Calibration
 from powerml.cost import Accesses, Cost, per_sample, price
 from powerml.counts import PhaseCounts
+from powerml.errors import MeasurementError
 from powerml.fingerprint import Fingerprint
 from powerml.machines import THREE_LEVELS, Geometry, Machine, up_to_l2
 from powerml.workload import ModelWorkload, Workload
@@ -29,11 +30,14 @@ EARLIER_NAMES = {
 class Phase(PhaseCounts):
     """Counts of one phase, priced for each machine by name.
 
-    An inference ran over so many `samples`; `costs_per_sample` is what one of them costs. Both are
-    None for other phases.
+    An inference was run `inferences` times over `samples` samples in all; `costs_per_inference` and
+    `costs_per_sample` are what one of them costs. The samples are None where it is not known what
+    of an input is one; all four are None for other phases.
     """
 
     costs: dict[str, Cost]
+    inferences: int | None = Field(default=None, ge=1)
+    costs_per_inference: dict[str, Cost] | None = None
     samples: int | None = Field(default=None, ge=1)
     costs_per_sample: dict[str, Cost] | None = None
 
@@ -57,7 +61,8 @@ class Measurement(BaseModel):
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
     the first machine's caches; `simulations` holds those of the others. `calibration` is what the
-    costs of its machine were calibrated with. Records of ``powerml.measurement/1`` are read too.
+    costs of its machine were calibrated with. `remarks` say what else bears on the
+    costs. Records of ``powerml.measurement/1`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -75,6 +80,7 @@ class Measurement(BaseModel):
     fingerprint: Fingerprint
     simulations: list[Simulation] = Field(default_factory=list)
     calibration: AppliedCalibration | None = None
+    remarks: list[str] = Field(default_factory=list)
     seconds: NonNegativeFloat
 
     @model_validator(mode="before")
@@ -132,11 +138,20 @@ def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
         "unit": calibration.unit,
     }
     costs = {**phase.costs, machine: priced.model_copy(update=found)}
-    samples = phase.samples
-    alone = (
-        None if samples is None else {name: per_sample(one, samples) for name, one in costs.items()}
+    return phase.model_copy(
+        update={
+            "costs": costs,
+            "costs_per_inference": _each(costs, phase.inferences),
+            "costs_per_sample": _each(costs, phase.samples),
+        }
     )
-    return phase.model_copy(update={"costs": costs, "costs_per_sample": alone})
+
+
+def _each(costs: Mapping[str, Cost], number: int | None) -> dict[str, Cost] | None:
+    """Costs of one of so many, None where the number is not known."""
+    return (
+        None if number is None else {name: per_sample(one, number) for name, one in costs.items()}
+    )
 
 
 def price_phases(
@@ -145,6 +160,8 @@ def price_phases(
     accesses: Accesses,
     levels: int,
     samples: int | None,
+    *,
+    inferences: int | None = None,
 ) -> list[Phase]:
     """Price what meters have counted for each of several machines. Pure.
 
@@ -156,8 +173,14 @@ def price_phases(
         Those to price for; the counts shown are those of the first one's caches.
     accesses, levels
         What is priced.
-    samples
-        How many samples the inference ran over.
+    samples, inferences
+        How many samples the inference ran over, and how often it was run; None where that is not
+        known.
+
+    Raises
+    ------
+    MeasurementError
+        The inference came to no data access: nothing was run.
     """
     shown = simulated[machines[0].simulated_geometry]
     phases = []
@@ -169,15 +192,21 @@ def price_phases(
             if levels == THREE_LEVELS:
                 lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
             costs[machine.name] = price(counts, machine, accesses, lower)
-        of_inference = samples if phase.name == "inference" else None
+        is_inference = phase.name == "inference"
+        if is_inference and phase.counts.data_accesses == 0:
+            raise MeasurementError(
+                "the inference came to no instruction and no data access, so nothing was measured: "
+                "check that the model computes something from its inputs"
+            )
+        runs, seen = (inferences, samples) if is_inference else (None, None)
         phases.append(
             Phase(
                 **phase.model_dump(),
                 costs=costs,
-                samples=of_inference,
-                costs_per_sample=None
-                if of_inference is None
-                else {name: per_sample(cost, of_inference) for name, cost in costs.items()},
+                inferences=runs,
+                costs_per_inference=_each(costs, runs),
+                samples=seen,
+                costs_per_sample=_each(costs, seen),
             )
         )
     return phases

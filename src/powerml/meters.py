@@ -22,6 +22,7 @@ from powerml.measurement import Measurement, Simulation
 from powerml.predicted import PREDICTED, PredictingMeter
 from powerml.simulate.callgrind import CallgrindMeter
 from powerml.simulate.meters import CachegrindMeter, Machines, MeterOptions
+from powerml.user_texts import read_user_text
 from powerml.workload import AnyWorkload, Material, Workload
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 DEFAULT_METER = "callgrind"
+REPLAYED = "give what powerml measure --json wrote"
 REPLAY_PREFIX = "replay:"
 WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 
@@ -167,16 +169,13 @@ class ReplayMeter:
         UsageError
             The file is missing or holds something else.
         """
+        text = read_user_text(path, "the record", REPLAYED, UsageError).strip()
         try:
-            text = path.read_text(encoding="utf-8").strip()
             parts = [text] if text.startswith("{\n") else text.splitlines()
             records = [Measurement.model_validate_json(part) for part in parts]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read to be replayed: {error}") from error
         except ValidationError as error:
-            raise UsageError(
-                f"{path} does not hold records of powerml measure --json: "
-                f"{error.errors()[0]['msg']}"
+            raise UsageError.quoting(
+                f"{path} holds no records to be replayed", error.errors()[0]["msg"], REPLAYED
             ) from error
         return cls(records, geometry)
 

@@ -119,5 +119,5 @@ def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, fl
         saved,
         deployment.runtime,
         dataset.inputs(dataset.test, scaled=workload.scaled)[:CHECKED_SAMPLES],
-        deployment.batch_size,
+        deployment.batch_size or 1,
     )

@@ -5,14 +5,17 @@ Everything that can be refused is refused here, before anything is started.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from powerml.backend import import_keras, select_backend
+from powerml.backend import select_backend
 from powerml.datasets import (
     DEFAULT_VALIDATION,
     REQUIRED_ARRAYS,
@@ -21,19 +24,32 @@ from powerml.datasets import (
     load_dataset,
     read_arrays,
 )
-from powerml.errors import ModelError, UsageError
-from powerml.export import require_exporter
+from powerml.errors import (
+    LONGEST_MESSAGE,
+    ExportError,
+    ModelError,
+    UsageError,
+    shortened,
+)
+from powerml.export import export_proved, require_exporter
+from powerml.file_uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.inputs import (
     digest_of_arrays,
     inputs_from_arrays,
     inputs_from_dataset,
     open_dimensions_of,
     random_inputs,
+    remarks_on,
     resolve_inputs,
 )
-from powerml.models import RUNTIME_OF, check_format, check_runs, file_digest, read_inputs
+from powerml.model_formats import RUNTIME_OF, check_format, file_digest, format_of
+from powerml.models import check_runs, load_model, read_inputs
+from powerml.room import require_room
 from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_runtime
+from powerml.simulate.launch import require_installed
+from powerml.simulate.meters import Notify
 from powerml.topology import Topology
+from powerml.user_texts import printable
 from powerml.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
@@ -42,6 +58,7 @@ from powerml.workload import (
     Deployment,
     Material,
     ModelFile,
+    ModelInput,
     ModelWorkload,
     Protocol,
     Workload,
@@ -53,6 +70,7 @@ from powerml.workload import (
 __all__ = ["DEFAULT_DATA", "Wanted", "make_deployment", "prepare_file", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,14 @@ def _on_dataset(
     backend: str,
     deployment: Deployment | None,
 ) -> Workload:
+    if deployment is not None:
+        require_room(
+            (deployment.samples or deployment.inferences)
+            * math.prod(dataset.input_shape)
+            * FLOAT_BYTES,
+            f"the input of {deployment.inferences} inferences",
+            "give fewer --inferences, or a smaller --inference-batch",
+        )
     return make_workload(
         topology,
         dataset,
@@ -169,8 +195,13 @@ def _deployment(wanted: Wanted, backend: str) -> Deployment | None:
     )
 
 
-def prepare_file(path: Path, wanted: Wanted) -> tuple[Workload | ModelWorkload, Material]:
+def prepare_file(
+    path: Path, wanted: Wanted, notify: Notify = lambda _message: None
+) -> tuple[Workload | ModelWorkload, Material]:
     """Prepare a model's file to be run; a ``.keras`` file with a dataset to be trained too.
+
+    A Keras model that cannot be exported runs in Keras, unless another runtime was asked for.
+    `notify` is called with one line of text at each stage.
 
     Raises
     ------
@@ -180,13 +211,15 @@ def prepare_file(path: Path, wanted: Wanted) -> tuple[Workload | ModelWorkload, 
         What runs it is not installed.
     UsageError
         What was asked for cannot be done.
+    ExportError
+        A Keras model cannot be exported for the runtime that was asked for.
     """
     check_format(path)
     check_at_least_one(inferences=wanted.inferences)
     check_seed(wanted.seed)
     if wanted.whole:
         raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
-    made_for = require_runtime(RUNTIME_OF[path.suffix.lower()])
+    made_for = require_runtime(RUNTIME_OF[format_of(path)])
     is_keras = made_for.suffix == ".keras"
     if not is_keras and wanted.runtime not in (None, made_for.name):
         raise UsageError(
@@ -196,13 +229,13 @@ def prepare_file(path: Path, wanted: Wanted) -> tuple[Workload | ModelWorkload, 
     if not is_keras and wanted.allowed:
         raise UsageError(f"--allow-code is for .keras files: a {made_for.suffix} file has no code")
     if not is_keras:
-        return _to_be_run(path, wanted, made_for, None)
+        return _to_be_run(path, wanted, made_for, None, notify)
     backend = select_backend()
     if wanted.data is not None and not _holds_inputs(path, wanted):
-        return _to_be_trained(path, wanted, backend)
+        return _to_be_trained(path, wanted, backend, notify)
     runtime = require_runtime(wanted.runtime or DEFAULT_RUNTIME)
     require_exporter(runtime, backend)
-    return _to_be_run(path, wanted, runtime, backend)
+    return _to_be_run(path, wanted, runtime, backend, notify)
 
 
 def _holds_inputs(path: Path, wanted: Wanted) -> bool:
@@ -216,27 +249,54 @@ def _holds_inputs(path: Path, wanted: Wanted) -> bool:
 
 
 def _to_be_run(
-    path: Path, wanted: Wanted, runtime: Runtime, backend: str | None
+    path: Path, wanted: Wanted, runtime: Runtime, backend: str | None, notify: Notify
 ) -> tuple[ModelWorkload, ModelFile]:
     digest = file_digest(path)
+    is_keras = path.suffix.lower() == ".keras"
     found = read_inputs(path, wanted.allowed)
+    if not found:
+        raise ModelError(
+            f"{path} takes no input, so it computes the same at every run, once and for all: "
+            "give a model with inputs"
+        )
+    uses = uses_of_keras(load_model(path, wanted.allowed)) if is_keras else uses_of_file(path)
     arrays, dataset = _data_for(found, wanted)
-    dimensions = {**open_dimensions_of(found, arrays or {}), **wanted.dimensions}
-    inputs, batch_size = resolve_inputs(found, wanted.inference_batch, dimensions)
+    dimensions = {
+        **open_dimensions_of(found, arrays or {}, batch_first=is_keras),
+        **wanted.dimensions,
+    }
+    inputs, batch_size = resolve_inputs(
+        found, wanted.inference_batch, dimensions, uses=uses, batch_first=is_keras
+    )
+    require_room(
+        wanted.inferences * sum(_bytes_of(one) for one in inputs),
+        f"the input of {wanted.inferences} inferences",
+        "give fewer --inferences, a smaller --inference-batch or --dim",
+    )
+    remarks = signature_remarks(path)
     if arrays is not None:
-        given = inputs_from_arrays(inputs, wanted.inferences, arrays, str(wanted.data))
+        source = str(wanted.data)
+        given = inputs_from_arrays(inputs, wanted.inferences, arrays, source, batch_size)
     elif dataset is not None:
-        given = inputs_from_dataset(inputs, wanted.inferences, dataset)
+        given = inputs_from_dataset(inputs, wanted.inferences, dataset, batch_size)
     else:
-        given = random_inputs(inputs, wanted.inferences, wanted.seed)
-    if runtime.suffix == path.suffix.lower() and runtime.suffix != ".keras":
+        given = random_inputs(inputs, wanted.inferences, wanted.seed, uses)
+        remarks += remarks_on(inputs, uses)
+    exported = None
+    if is_keras and runtime.suffix != ".keras":
+        ordered = [given[one.name] for one in inputs]
+        runtime, exported, said = _exported(path, wanted, runtime, ordered, notify)
+        remarks += said
+    if runtime.suffix == ".keras":
+        require_installed(_modules(wanted.allowed), backend)
+    if runtime.suffix == format_of(path) and runtime.suffix != ".keras":
         check_runs(path, runtime, [given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
         model_digest=digest,
         allowed=wanted.allowed,
         inputs=inputs,
-        data=wanted.data,
+        data=None if wanted.data is None else printable(wanted.data),
         data_digest=_data_digest(arrays, dataset),
         backend=backend,
         seed=wanted.seed,
@@ -244,7 +304,52 @@ def _to_be_run(
             runtime=runtime.name, batch_size=batch_size, inferences=wanted.inferences
         ),
     )
-    return workload, ModelFile(path, inputs=given)
+    return workload, ModelFile(path, inputs=given, exported=exported, remarks=remarks)
+
+
+def _exported(
+    path: Path,
+    wanted: Wanted,
+    runtime: Runtime,
+    inputs: Sequence[NDArray[Any]],
+    notify: Notify,
+) -> tuple[Runtime, bytes | None, tuple[str, ...]]:
+    """Export a Keras model for a runtime; where none was asked for and that fails, run it in Keras.
+
+    Returns
+    -------
+    What runs it, what it was exported to, and what is to be said of it.
+    """
+    notify(f"exporting {path.name} for {runtime.name}")
+    model = load_model(path, wanted.allowed)
+    remarks: list[str] = []
+
+    def unrolled(layer: str, steps: int) -> None:
+        said = f"the recurrence of {layer} is exported as {steps} copies of its step"
+        if said not in remarks:
+            remarks.append(said)
+            notify(f"{said}, which takes long")
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
+            target = Path(folder) / f"model{runtime.suffix}"
+            export_proved(model, target, runtime.name, inputs, unrolled)
+            return runtime, target.read_bytes(), tuple(remarks)
+    except ExportError as error:
+        if wanted.runtime is not None:
+            raise
+        said = f"{path.name} is run in Keras, for it cannot be exported: {error}"
+        said = shortened(said, LONGEST_MESSAGE)
+        notify(said)
+        return require_runtime("keras"), None, (said,)
+
+
+def _modules(allowed: tuple[str, ...]) -> list[str]:
+    return [name.partition(":")[0] for name in allowed if ":" in name]
+
+
+def _bytes_of(one: ModelInput) -> int:
+    return math.prod(one.shape) * np.dtype(one.dtype).itemsize
 
 
 def _data_for(
@@ -266,20 +371,40 @@ def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | N
     return None if arrays is None else digest_of_arrays(arrays)
 
 
-def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, ModelFile]:
+def _to_be_trained(
+    path: Path, wanted: Wanted, backend: str, notify: Notify
+) -> tuple[Workload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
-    dataset = load_dataset(str(wanted.data), wanted.validation)
+    # The classes of a model that is there have their numbers.
+    dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
     found = read_inputs(path, wanted.allowed)
-    inputs, fixed = resolve_inputs(found, None, wanted.dimensions)
+    inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
     if not isinstance(found[0].shape[0], str):
         raise ModelError(
             f"{path} has fixed its batch at {fixed}, so it cannot be trained in batches of other "
             "sizes: save it with an open batch, or leave out --data"
         )
+    require_installed(_modules(wanted.allowed), backend)
     dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
     _check_outputs(path, wanted.allowed, dataset)
     deployment = _deployment(wanted, backend)
     check_at_least_one(batch_size=wanted.batch_size, epochs=wanted.epochs)
+    exported: bytes | None = None
+    remarks: tuple[str, ...] = ()
+    if deployment is not None and deployment.runtime != "keras":
+        samples = dataset.inputs(dataset.test, scaled=wanted.protocol != "paper")
+        shape = ModelInput(
+            name=inputs[0].name,
+            shape=(deployment.batch_size or 1, *dataset.input_shape),
+            dtype="float32",
+        )
+        cut = inputs_from_arrays(
+            [shape], deployment.inferences, {shape.name: samples}, dataset.name, shape.shape[0]
+        )
+        chosen, exported, remarks = _exported(
+            path, wanted, require_runtime(deployment.runtime), list(cut.values()), notify
+        )
+        deployment = deployment.model_copy(update={"runtime": chosen.name})
     workload = Workload(
         topology=path.name,
         model_digest=file_digest(path),
@@ -298,7 +423,7 @@ def _to_be_trained(path: Path, wanted: Wanted, backend: str) -> tuple[Workload, 
         seed=wanted.seed,
         deployment=deployment,
     )
-    return workload, ModelFile(path, dataset=dataset)
+    return workload, ModelFile(path, dataset=dataset, exported=exported, remarks=remarks)
 
 
 def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dataset:
@@ -322,10 +447,7 @@ def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dat
 
 
 def _check_outputs(path: Path, allowed: tuple[str, ...], dataset: Dataset) -> None:
-    import_keras()
-    from powerml.runtimes.keras import load_keras
-
-    outputs = load_keras(str(path), allowed, compile_too=False).outputs
+    outputs = load_model(path, allowed).outputs
     if len(outputs) != 1:
         raise ModelError(f"{path} has {len(outputs)} outputs: a classifier has one")
     shape = outputs[0].shape

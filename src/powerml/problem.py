@@ -12,7 +12,7 @@ from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.records import StudySettings
 from powerml.structure import layers_of, parameter_count
-from powerml.topology import Bounds, Family, Topology, parse_topology, topology_of
+from powerml.topology import Bounds, Family, Topology, parse_space, parse_topology, topology_of
 from powerml.workload import Workload, make_workload
 
 __all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
@@ -44,7 +44,7 @@ class Problem:
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
-        """The family's parameters and the batch size, uniform over integers (section 2.5).
+        """The space's parameters and the batch size, uniform over integers (section 2.5).
 
         Batches larger than the data are left out, except where the paper has them: they are all
         the same.
@@ -53,7 +53,7 @@ class Problem:
         if self.settings.protocol != "paper":
             most = max(batch_sizes.low, min(batch_sizes.high, self._most_samples))
             batch_sizes = Bounds(batch_sizes.low, most)
-        bounds = {**self.family.bounds, BATCH_SIZE: batch_sizes}
+        bounds = {**parse_space(self.settings.family).bounds, BATCH_SIZE: batch_sizes}
         return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
 
     def workload(self, topology: Topology, batch_size: int) -> Workload:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from powerml.errors import CalibrationError, UnknownNameError
 from powerml.loads import READINGS_2018, Load, load_names, synthetic_loads, table_rows
+from powerml.user_texts import read_user_text
 
 __all__ = ["Readings", "load_readings", "parse_readings", "readings_template"]
 
@@ -55,13 +56,9 @@ def load_readings(path: Path | None = None) -> Readings:
     if path is None:
         shipped = resources.files("powerml") / "data" / "paper" / READINGS_2018
         return parse_readings(shipped.read_text(encoding="utf-8"), SOURCE_2018)
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise CalibrationError(f"{path} is too large for readings: {SEE_TEMPLATE}")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise CalibrationError(f"the readings in {path} cannot be read: {reason}") from error
+    if path.is_file() and path.stat().st_size > LARGEST_BYTES:
+        raise CalibrationError(f"{path} is too large for readings: {SEE_TEMPLATE}")
+    text = read_user_text(path, "the file of readings", SEE_TEMPLATE, CalibrationError)
     return parse_readings(text, str(path))
 
 

@@ -21,7 +21,7 @@ from powerml.problem import BATCH_SIZE
 from powerml.records import BestRecord, Importance, StudySettings, TrialRecord
 from powerml.stored import StoredStudy, read_study
 from powerml.study import holds, place_of
-from powerml.topology import Bounds, find_family, parse_topology
+from powerml.topology import Bounds, parse_space, parse_topology
 from powerml.tradeoff import comparisons, remark
 from powerml.workload import Workload
 
@@ -158,7 +158,7 @@ class _Retrospect:
         place = place_of(folder, winner, pareto=self.stored.settings.pareto)
         trained = [trial for trial in self._trials if trial.score is not None]
         near = neighbours(
-            self.settings.family,
+            parse_space(self.settings.family).family.name,
             _parameters(winner),
             _bounds(self.settings.family),
             self._tried(winner),
@@ -199,8 +199,8 @@ class _Retrospect:
 
 
 def _bounds(name: str) -> Mapping[str, Bounds]:
-    family = find_family(name)
-    return {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
+    space = parse_space(name)
+    return {**space.bounds, BATCH_SIZE: space.family.batch_size_bounds}
 
 
 def _parameters(trial: TrialRecord) -> dict[str, int]:

@@ -18,7 +18,7 @@ from optuna.trial import Trial
 
 from powerml.backend import import_keras
 from powerml.counting import Counting, counting_threads, start_counting
-from powerml.errors import MeasurementError, TrainingError
+from powerml.errors import LONGEST_MESSAGE, MeasurementError, TrainingError, shortened, words_of
 from powerml.evaluation import count_parameters, score_on_test, scored, train_natively
 from powerml.goal import Goal, limits_of, make_goal, unit_of
 from powerml.limits import too_many_parameters
@@ -164,7 +164,9 @@ class Run:
                 trained = self._train(candidate.workload, candidate.number)
             record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
-            record = record.model_copy(update={"failure": _one_line(error)})
+            record = record.model_copy(
+                update={"failure": shortened(words_of(error), LONGEST_MESSAGE)}
+            )
         goal, trials = self._goal(record), [*self._ended, record]
         contenders = goal.contenders(trials)
         if trained and record in contenders:
@@ -283,7 +285,3 @@ class Run:
                 }
                 return earlier.model_copy(update=mine)
         raise MeasurementError(f"{record.topology} was under way in another trial, which failed")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -32,7 +32,7 @@ from powerml.run import Run
 from powerml.samplers import DEFAULT_STARTUP_TRIALS, sampler_names
 from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
 from powerml.study import DEFAULT_OUT, open_study, study_folder
-from powerml.topology import find_family, topology_of
+from powerml.topology import parse_space, topology_of
 from powerml.workload import (
     DEFAULT_INFERENCES,
     check_at_least_one,
@@ -87,7 +87,8 @@ def optimize(
     Parameters
     ----------
     space
-        The family to search, as in ``dffr``.
+        The family to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
+        bounds of its parameters.
     data
         As for `powerml.measure`; None for ``digits``, or ``mnist_small`` under the paper's
         protocol.
@@ -182,7 +183,8 @@ def optimize(
             "what is reported as best has been simulated: give optimize --fidelity sampled or "
             "exact; its sampler predicts costs in any case"
         )
-    family, profiles = find_family(space), load_machines(machine)
+    searched, profiles = parse_space(space), load_machines(machine)
+    family = searched.family
     groups = geometries(profiles, levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -193,8 +195,11 @@ def optimize(
         evaluates=protocol == "paper" or meter == WHOLE_PROCESS,
     )
     dataset = load_dataset(data, validation)
+    listener = listener or Listener()
+    if dataset.remark:
+        listener.stage(dataset.remark)
     settings = StudySettings(
-        family=family.name,
+        family=str(searched),
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
@@ -226,5 +231,5 @@ def optimize(
     folder = study_folder(Path(out), study, settings, resume=resume)
     meters = open_meters(meter, groups, backend, options, cache=cache)
     with open_study(folder, settings, resume=resume) as opened, meters as counting:
-        run = Run(problem, opened, counting, listener or Listener())
+        run = Run(problem, opened, counting, listener)
         return run.search(trials, options.jobs)

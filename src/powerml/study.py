@@ -7,6 +7,7 @@ measured survives whenever the process ends.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,8 +180,8 @@ class Study:
                 try:
                     require_comparable(earlier.fingerprint, measurement.fingerprint)
                 except ComparisonError as error:
-                    raise StudyError(
-                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                    raise StudyError.quoting(
+                        f"{self.folder} cannot be gone on with", error, "give another --study"
                     ) from error
                 return
 
@@ -360,7 +361,8 @@ def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume
         return out / name
     data = Path(settings.data).stem
     sought = "pareto" if settings.pareto else f"a{settings.alpha:g}-b{settings.beta:g}"
-    stem = f"{settings.family}-{data}-{sought}-s{settings.seed}"
+    family = re.sub(r"\W+", "-", settings.family)
+    stem = f"{family}-{data}-{sought}-s{settings.seed}"
     free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
     return out / f"{stem}-{max(1, free - 1) if resume else free}"
 

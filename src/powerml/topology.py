@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Bounds",
     "Family",
+    "Space",
     "Topology",
     "family_names",
     "find_family",
+    "parse_space",
     "parse_topology",
     "topology_of",
 ]
 
+RANGE = re.compile(r"(\w+)\s*=\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?", re.ASCII)
 MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
 
 
@@ -154,6 +158,60 @@ def topology_of(family: Family, parameters: Mapping[str, int]) -> Topology:
             )
         ordered[name] = parameters[name]
     return Topology(family.name, ordered)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The topologies that a search chooses among: a family, and the bounds of its parameters.
+
+    ``str()`` gives the text it is written as, with those parameters alone that are narrowed.
+    """
+
+    family: Family
+    bounds: Mapping[str, Bounds]
+
+    def __str__(self) -> str:
+        narrowed = ",".join(
+            f"{name}={limit.low}" if limit.low == limit.high else f"{name}={limit.low}-{limit.high}"
+            for name, limit in self.bounds.items()
+            if limit != self.family.bounds[name]
+        )
+        return f"{self.family.name}:{narrowed}" if narrowed else self.family.name
+
+
+def parse_space(text: str) -> Space:
+    """Read a family's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
+
+    Raises
+    ------
+    TopologyError
+        The text is not of that form, or a bound is outside the family's.
+    UnknownNameError
+        The family or a parameter does not exist.
+    """
+    name, _, rest = text.strip().partition(":")
+    family = find_family(name.strip())
+    narrowed: dict[str, Bounds] = {}
+    for part in rest.split(",") if rest else []:
+        found = RANGE.fullmatch(part.strip())
+        if found is None:
+            raise TopologyError(
+                f"cannot read {part.strip()!r} in the space {text!r}: "
+                "write name=integer or name=low-high, separated by commas"
+            )
+        parameter, low, high = found[1], int(found[2]), int(found[3] or found[2])
+        if parameter not in family.bounds:
+            raise UnknownNameError(f"parameter of {family.name}", parameter, family.bounds)
+        if parameter in narrowed:
+            raise TopologyError(f"the space {text!r} gives {parameter} twice: give it once")
+        whole = family.bounds[parameter]
+        if low > high or low not in whole or high not in whole:
+            raise TopologyError(
+                f"the space {text!r} has {parameter} from {low} to {high}: "
+                f"give a range within {whole}"
+            )
+        narrowed[parameter] = Bounds(low, high)
+    return Space(family, {**family.bounds, **narrowed})
 
 
 def parse_topology(text: str) -> Topology:

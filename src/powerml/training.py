@@ -198,8 +198,8 @@ def count_parameters(workload: Workload) -> int:
         with keras_alone():
             return int(build_topology(workload).count_params())
     except Exception as error:  # frameworks raise whatever they like
-        raise TrainingError(
-            f"building {workload.topology} failed: {type(error).__name__}: {error}"
+        raise TrainingError.quoting(
+            f"{workload.topology} cannot be built", error, "give it fewer or narrower layers"
         ) from error
 
 
@@ -213,7 +213,7 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
     Raises
     ------
     TrainingError
-        The framework failed.
+        The framework failed, or the weights are no longer numbers.
     """
     dataset = material.dataset if isinstance(material, ModelFile) else material
     if dataset is None:
@@ -228,12 +228,32 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
                 model = build_topology(workload)
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
             fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
+            _check_weights(model, workload)
             return Trained(model, _score(model, dataset, split, workload))
+    except TrainingError:
+        raise
     except Exception as error:  # frameworks raise whatever they like
-        raise TrainingError(
-            f"training {workload.topology} with batch {workload.batch_size} failed: "
-            f"{type(error).__name__}: {error}"
+        raise TrainingError.quoting(
+            f"training {workload.topology} with batch {workload.batch_size} failed",
+            error,
+            "try other data, or a smaller topology or batch",
         ) from error
+
+
+def _check_weights(model: keras.Model, workload: Workload) -> None:
+    """Refuse a model that computes no numbers; one step with an infinite loss is enough for that.
+
+    Raises
+    ------
+    TrainingError
+        A weight is not finite.
+    """
+    for weight in model.trainable_weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise TrainingError(
+                f"training {workload.topology} with batch {workload.batch_size} diverged: its "
+                f"weights in {weight.path} are no longer numbers: scale the data to about 0 to 1"
+            )
 
 
 @interruption_kept()

@@ -51,18 +51,21 @@ DEFAULT_INFERENCES = 1
 
 
 class Deployment(BaseModel):
-    """How a model is run where it is deployed: `inferences` batches of `batch_size` samples."""
+    """How a model is run where it is deployed: `inferences` times, on `batch_size` samples each.
+
+    The batch size is None where it is not known what of an input is a sample.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     runtime: str
-    batch_size: int = Field(ge=1)
+    batch_size: int | None = Field(ge=1)
     inferences: int = Field(ge=1)
 
     @property
-    def samples(self) -> int:
-        """Samples that all inferences run over."""
-        return self.batch_size * self.inferences
+    def samples(self) -> int | None:
+        """Samples that all inferences run over, None where the batch is not known."""
+        return None if self.batch_size is None else self.batch_size * self.inferences
 
 
 class Workload(BaseModel):
@@ -116,7 +119,7 @@ class Workload(BaseModel):
 
 
 class ModelInput(BaseModel):
-    """One input of a model with all its dimensions, the batch first."""
+    """One input of a model with the sizes of all its dimensions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -147,7 +150,8 @@ class ModelWorkload(BaseModel):
     @property
     def title(self) -> str:
         """What it is called in messages."""
-        return f"{self.model} batch {self.deployment.batch_size}"
+        batch = self.deployment.batch_size
+        return self.model if batch is None else f"{self.model} batch {batch}"
 
 
 AnyWorkload = Workload | ModelWorkload
@@ -157,12 +161,16 @@ AnyWorkload = Workload | ModelWorkload
 class ModelFile:
     """A model's file, with the data that it is trained on or the inputs that it is run on.
 
-    `inputs` are arrays by name, of shape (inferences, *shape of the input).
+    `inputs` are arrays by name, of shape (inferences, *shape of the input). `exported` is what a
+    ``.keras`` file was exported to for its runtime, and `remarks` are what whoever reads the
+    costs must know of the inputs and of the export.
     """
 
     path: Path
     dataset: Dataset | None = None
     inputs: Mapping[str, NDArray[Any]] | None = None
+    exported: bytes | None = None
+    remarks: tuple[str, ...] = ()
 
 
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.

@@ -120,14 +120,21 @@ def test_a_machine_file_that_is_not_toml(tmp_path: Path) -> None:
         load_machine_file(path)
 
 
-@pytest.mark.parametrize("kind", ["missing", "a folder", "no text"])
-def test_a_machine_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("missing", "does not exist"),
+        ("a folder", "is a folder: give a file"),
+        ("no text", r"cannot be read \(it is not UTF-8 text\): give the path of a TOML file"),
+    ],
+)
+def test_a_machine_file_that_cannot_be_read(tmp_path: Path, kind: str, told: str) -> None:
     path = tmp_path / "board.toml"
     if kind == "a folder":
         path.mkdir()
     elif kind == "no text":
-        path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(MachineError, match=r"machine file .*board\.toml cannot be read"):
+        path.write_bytes(b"\xff\x00\xfe")
+    with pytest.raises(MachineError, match=rf"machine file .*board\.toml {told}"):
         load_machine_file(path)
 
 

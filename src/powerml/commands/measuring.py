@@ -139,6 +139,8 @@ def measure(
     if measurement.calibration is not None:
         for remark in measurement.calibration.remarks:
             typer.echo(remark)
+    for remark in measurement.remarks:
+        typer.echo(remark)
     score = ""
     if measurement.score is not None:
         score = f"score {measurement.score:.3f} ({measurement.score_split}), "

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from powerml.errors import LONGEST_MESSAGE, shortened, words_of
+
 __all__ = ["dashboard", "repeating_command", "report", "report_line"]
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
@@ -73,7 +75,7 @@ def _written_report(folder: Path) -> tuple[Path | None, str]:
 
         return powerml.write_report(folder), ""
     except Exception as error:
-        return None, " ".join(str(error).split()) or type(error).__name__
+        return None, shortened(words_of(error), LONGEST_MESSAGE)
 
 
 def repeating_command(folder: Path) -> str:

@@ -45,7 +45,9 @@ __all__ = ["optimize"]
 
 
 def optimize(
-    space: Annotated[str, typer.Option(help="The family to search: dffr or cnn.")] = "cnn",
+    space: Annotated[
+        str, typer.Option(help="The family to search: dffr or cnn; within dffr:layers=1-3,width=8.")
+    ] = "cnn",
     data: Annotated[
         str | None,
         typer.Option(help=DATA_HELP, show_default="digits; mnist_small under the paper's protocol"),

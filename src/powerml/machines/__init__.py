@@ -24,7 +24,8 @@ from pydantic import (
 )
 
 from powerml import registry
-from powerml.errors import MachineError, UsageError
+from powerml.errors import LONGEST_QUOTE, MachineError, UsageError, shortened
+from powerml.user_texts import read_user_text
 
 __all__ = [
     "DEFAULT_MACHINE",
@@ -194,10 +195,8 @@ def load_machine(name: str) -> Machine:
         text = (resources.files("powerml.machines") / f"{name}.toml").read_text(encoding="utf-8")
         return machine_from_toml(text, name)
     path = Path(str(registry.find("machine", "machines", name, _built_in)))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MachineError(f"the profile of machine {name} cannot be read: {error}") from error
+    what = f"the profile of machine {name} in"
+    text = read_user_text(path, what, "install its plug-in again", MachineError)
     return machine_from_toml(text, name)
 
 
@@ -212,13 +211,7 @@ def load_machine_file(path: Path) -> Machine:
     name = path.stem
     if name in machine_names() or name == ALL or "," in name:
         raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise MachineError(
-            f"the machine file {path} cannot be read ({reason}): give the path of a TOML file"
-        ) from error
+    text = read_user_text(path, "the machine file", "give the path of a TOML file", MachineError)
     return machine_from_toml(text, name)
 
 
@@ -306,14 +299,15 @@ def machine_from_toml(text: str, name: str) -> Machine:
     try:
         return Machine.model_validate({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
-        raise MachineError(
-            f"the profile of machine {name} is not TOML ({error}): mend it"
+        raise MachineError.quoting(
+            f"the profile of machine {name} is not TOML", error, "mend it"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        wrong = shortened(f"{where}: {first['msg']}{given}", LONGEST_QUOTE)
         raise MachineError(
-            f"the profile of machine {name} cannot be used: {where}: {first['msg']}{given}; "
+            f"the profile of machine {name} cannot be used: {wrong}; "
             "compare it with powerml machines show xeon-x5650"
         ) from error

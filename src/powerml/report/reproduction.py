@@ -12,7 +12,7 @@ from powerml.machines import machine_names
 from powerml.problem import reference_name
 from powerml.records import RunRecord, StudySettings
 from powerml.search import optimize
-from powerml.topology import find_family
+from powerml.topology import parse_space
 from powerml.workload import Deployment
 
 __all__ = ["command_of", "jobs_of", "wanted_trials"]
@@ -130,5 +130,5 @@ def _deployment(deployment: Deployment | None) -> list[str]:
 
 
 def _reference(settings: StudySettings) -> list[str]:
-    own = reference_name(find_family(settings.family), None)
+    own = reference_name(parse_space(settings.family).family, None)
     return [] if settings.reference == own else ["--reference", settings.reference]

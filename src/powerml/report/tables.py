@@ -40,11 +40,15 @@ def measurement_table(measurement: Measurement) -> Table:
     row("energy (mJ, estimated)", [_millijoules(phase.costs[machine]) for phase in phases])
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
-    alone = [
-        None if one.costs_per_sample is None else one.costs_per_sample[machine] for one in phases
-    ]
-    row("cost of one sample (Mcycles)", ["-" if one is None else _mcycles(one) for one in alone])
-    row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
+    for what, costs in (
+        ("inference", [phase.costs_per_inference for phase in phases]),
+        ("sample", [phase.costs_per_sample for phase in phases]),
+    ):
+        if any(one is not None for one in costs):
+            cells = ["-" if one is None else _mcycles(one[machine]) for one in costs]
+            row(f"cost of one {what} (Mcycles)", cells)
+    if any(phase.samples is not None for phase in phases):
+        row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
     row("simulated steps", [_steps(phase) for phase in phases])
     row("fidelity", [_fidelity(phase) for phase in phases])
     row("instructions", [f"{phase.counts.Ir:,}" for phase in phases])
@@ -78,7 +82,8 @@ def _inference_line(workload: Workload | ModelWorkload) -> str:
     if deployment is None:
         return "inference: Keras's evaluate over the test samples, in batches as in training"
     text = (
-        f"inference: {deployment.inferences} x batch {deployment.batch_size} "
+        f"inference: {deployment.inferences} x "
+        f"{'inputs' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
         f"in {deployment.runtime}"
     )
     if isinstance(workload, Workload):

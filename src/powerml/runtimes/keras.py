@@ -105,10 +105,11 @@ def _imported(name: str) -> tuple[str, Any]:
         if not (module and attribute):
             raise ImportError("it names no module and class")
         return attribute, getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(
-            f"the code allowed as {name!r} cannot be imported ({error}): "
-            f"write {LAMBDA}, or module:Name of an installed module"
+    except Exception as error:  # a module runs whatever it likes
+        raise ModelError.quoting(
+            f"the code allowed as {name!r} cannot be imported",
+            error,
+            f"write {LAMBDA}, or module:Name of an installed module",
         ) from error
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from powerml.errors import words_of
 from powerml.runtimes import find_runtime
 
 RESULT = 3
@@ -28,7 +29,7 @@ def main() -> None:
     try:
         answer = _look(**question)
     except Exception as error:  # runtimes raise whatever they like
-        answer = {"error": " ".join(str(error).split()) or type(error).__name__}
+        answer = {"error": words_of(error)}
     os.write(RESULT, json.dumps(answer).encode())
 
 

@@ -111,8 +111,10 @@ class CallgrindMeter(ValgrindMeter):
                 if self._left:
                     raise
                 if attempt == "second":
-                    raise ServerError(
-                        f"the simulator died twice over {workload.title}: {error}"
+                    raise ServerError.quoting(
+                        f"the simulator died twice over {workload.title}",
+                        error,
+                        "see powerml doctor",
                     ) from error
                 notify(f"{error}; starting it again")
             except ServerError:

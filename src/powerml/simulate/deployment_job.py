@@ -96,13 +96,17 @@ def _cold_array(path: str) -> NDArray[Any]:
         size_bytes = math.prod(shape) * dtype.itemsize
         pages = memoryview(mmap.mmap(-1, UNSEEN_BYTES + size_bytes))[UNSEEN_BYTES:]
         file.readinto(pages)
-    return np.frombuffer(pages, dtype).reshape(shape)
+    return np.ndarray(shape, dtype, pages)
 
 
 def _feeds(session: Session, inputs: Sequence[NDArray[Any]]) -> list[Feed]:
     """One feed for each inference, from arrays in the order of the model's inputs."""
     names = [one.name for one in session.inputs]
-    return [dict(zip(names, arrays, strict=True)) for arrays in zip(*inputs, strict=True)]
+    return [
+        # An array of a scalar's shape too, which an index alone would make a number.
+        {name: array[number, ...] for name, array in zip(names, inputs, strict=True)}
+        for number in range(len(inputs[0]))
+    ]
 
 
 def _infer(session: Session, feeds: Sequence[Feed]) -> None:

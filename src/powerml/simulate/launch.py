@@ -40,6 +40,7 @@ __all__ = [
     "precompile",
     "private_folder",
     "require_client_requests",
+    "require_installed",
     "surroundings",
     "text_environment",
     "valgrind_version",
@@ -51,6 +52,12 @@ WORKER_MODULE = "powerml.simulate.worker"
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(powerml.__file__).parent
 WARM_UP = PACKAGE / "data" / "warm_up"
+# Prints which of the modules that it is given by name there are not.
+FIND_MODULES = """
+import sys
+from importlib.util import find_spec
+print(*(name for name in sys.argv[1:] if find_spec(name) is None))
+"""
 FOLDER_PREFIX = "powerml-"
 OWNER_LOCK = "owner.lock"
 
@@ -107,6 +114,34 @@ def require_client_requests() -> None:
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
             "again with pip install --force-reinstall --no-deps powerml"
+        )
+
+
+def require_installed(modules: Iterable[str], backend: str | None) -> None:
+    """Check that a measured process finds modules: it has no ``PYTHONPATH`` and no own folder.
+
+    Nothing of the modules is run.
+
+    Raises
+    ------
+    SetupError
+        One is not installed where a measured process looks.
+    """
+    roots = sorted({module.partition(".")[0] for module in modules})
+    if not roots:
+        return
+    ended = subprocess.run(
+        [interpreter(), "-P", "-c", FIND_MODULES, *roots],
+        env=environment(backend),
+        cwd=WORKING_DIRECTORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if missing := ended.stdout.split():
+        raise SetupError(
+            f"the module {missing[0]} is not installed where a measured process finds it, which "
+            "sees neither PYTHONPATH nor the working directory: install it with pip"
         )
 
 

@@ -291,7 +291,9 @@ class CachegrindMeter(ValgrindMeter):
             ) from error
         if ended.returncode != 0:
             words = " | ".join(ended.stderr.strip().splitlines()[-LOG_LINES_SHOWN:])
-            raise WorkerError(
-                f"{phase} of {workload.topology} failed (exit code {ended.returncode}): {words}"
+            raise WorkerError.quoting(
+                f"{phase} of {workload.topology} failed with exit code {ended.returncode}",
+                words,
+                "measure again",
             )
         return whole(phase, workload, read_cachegrind(output))

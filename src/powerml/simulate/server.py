@@ -183,7 +183,9 @@ class Server:
                 start_new_session=True,
             )
         except OSError as error:
-            started.set_exception(ServerError(f"Valgrind cannot be started: {error}"))
+            started.set_exception(
+                ServerError.quoting("Valgrind cannot be started", error, "see powerml doctor")
+            )
             self._log.close()
             return
         self._process = process
@@ -196,7 +198,11 @@ class Server:
         except ServerError as error:
             self._fail(error)
         except Exception as error:  # whatever it is, nobody may be left waiting
-            self._fail(ServerError(f"the simulator's reports cannot be read: {error}"))
+            self._fail(
+                ServerError.quoting(
+                    "the simulator's reports cannot be read", error, "measure again"
+                )
+            )
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -277,7 +283,9 @@ class Server:
             self._closed = True
             pending = list(self._pending)
         for name in pending:
-            self._finish(name, ServerDiedError(str(error)))
+            died = ServerDiedError(str(error))
+            died.detail = error.detail
+            self._finish(name, died)
         if not self.ready.done():
             self.ready.set_exception(error)
 
@@ -287,7 +295,7 @@ class Server:
         try:
             os.write(self._process.stdin.fileno(), message)
         except (OSError, ValueError) as error:
-            raise ServerDiedError(self._obituary()) from error
+            raise self._obituary() from error
 
     def _report(self, deadline: float | None) -> bytes | None:
         """Return the next line from the worker, or None at the deadline or after a while."""
@@ -301,13 +309,13 @@ class Server:
             if not select.select([stream], [], [], POLL_SECONDS)[0]:
                 # A child of a dead server keeps the pipe open until the kernel has ended it.
                 if self._process.poll() is not None:
-                    raise ServerDiedError(self._obituary())
+                    raise self._obituary()
                 if deadline is None:
                     return None
                 continue
             chunk = os.read(stream.fileno(), 65536)
             if not chunk:
-                raise ServerDiedError(self._obituary())
+                raise self._obituary()
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
@@ -336,10 +344,13 @@ class Server:
         what = request.title
         error = self._folder / f"{name}.error"
         if error.exists():
-            raise WorkerError(f"{what} failed: {error.read_text(encoding='utf-8')}")
+            said = error.read_text(encoding="utf-8", errors="replace")
+            raise WorkerError.quoting(f"{what} failed", said, "measure again, or another model")
         if exit_code == -signal.SIGKILL:
             raise WorkerError(f"{what} was killed: out of memory?")
-        raise WorkerError(f"{what} crashed ({_how(exit_code)}){self._last_words()}")
+        raise WorkerError.quoting(
+            f"{what} crashed, {_how(exit_code)}", self._last_words(), "measure again"
+        )
 
     def _stop(self, name: str) -> None:
         if pid := self._keepers.pop(name, None):
@@ -350,12 +361,14 @@ class Server:
         """Read the mark of success."""
         return Done(**json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8")))
 
-    def _obituary(self) -> str:
+    def _obituary(self) -> ServerDiedError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
         code = self._process.returncode
-        how = "" if code is None else f" ({_how(code)})"
-        return f"the simulator ended{how}{self._last_words()}"
+        how = "" if code is None else f", {_how(code)}"
+        return ServerDiedError.quoting(
+            f"the simulator ended{how}", self._last_words(), "measure again"
+        )
 
     def _last_words(self) -> str:
         logs = [self._log_path, *sorted(self._folder.glob("valgrind.*.log"))]
@@ -366,7 +379,7 @@ class Server:
             for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
             if line.strip() and not NO_LAST_WORDS.match(line)
         ]
-        return ": " + " | ".join(lines[-LOG_LINES_SHOWN:]) if lines else ""
+        return " | ".join(lines[-LOG_LINES_SHOWN:]) or "it left no word"
 
 
 def _how(code: int) -> str:

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.backend import import_keras
 from powerml.datasets import Dataset
 from powerml.errors import UsageError
-from powerml.export import export_model, export_topology
+from powerml.export import export_topology
 from powerml.inputs import digest_of_arrays
-from powerml.models import external_files, file_digest
+from powerml.model_formats import external_files, file_digest, format_of
 from powerml.runtimes import Runtime, find_runtime
 from powerml.simulate.request import DeploymentRequest, Request
 from powerml.workload import (
@@ -95,11 +94,11 @@ class Staging:
                 if not path.exists():
                     np.save(path, array)
         if isinstance(material, ModelFile):
-            model = self._for_runtime(material, workload, deployment, runtime)
+            model = self._for_runtime(material, runtime)
         else:
             if not isinstance(workload, Workload):
                 raise TypeError(workload)
-            model = self._exported(workload, deployment, runtime)
+            model = self._exported(workload, deployment, runtime, inputs)
         return DeploymentRequest(
             name=workload.title,
             model=model,
@@ -108,7 +107,13 @@ class Staging:
             allowed=list(workload.allowed),
         )
 
-    def _exported(self, workload: Workload, deployment: Deployment, runtime: Runtime) -> str:
+    def _exported(
+        self,
+        workload: Workload,
+        deployment: Deployment,
+        runtime: Runtime,
+        inputs: list[NDArray[Any]],
+    ) -> str:
         described = [
             workload.topology,
             workload.input_shape,
@@ -117,10 +122,10 @@ class Staging:
             deployment.batch_size,
         ]
         name = _short_name(json.dumps(described).encode(), runtime.suffix)
-        return self._once(name, lambda path: export_topology(workload, path))
+        return self._once(name, lambda path: export_topology(workload, path, inputs))
 
     def _copy(self, material: ModelFile) -> str:
-        suffix = material.path.suffix.lower()
+        suffix = format_of(material.path)
         name = _short_name(file_digest(material.path).encode(), suffix)
         beside = external_files(material.path)
         if beside:
@@ -136,24 +141,16 @@ class Staging:
 
         return self._once(name, copy)
 
-    def _for_runtime(
-        self, material: ModelFile, workload: AnyWorkload, deployment: Deployment, runtime: Runtime
-    ) -> str:
-        if material.path.suffix.lower() == runtime.suffix:
+    def _for_runtime(self, material: ModelFile, runtime: Runtime) -> str:
+        if format_of(material.path) == runtime.suffix:
             return self._copy(material)
-        described = f"{file_digest(material.path)} {deployment.batch_size}"
-        name = _short_name(described.encode(), runtime.suffix)
+        content = material.exported
+        if content is None:
+            raise UsageError(f"{material.path} was not exported for {runtime.name}")
+        name = _short_name(content, runtime.suffix)
+        return self._once(name, lambda path: path.write_bytes(content))
 
-        def export(path: Path) -> None:
-            import_keras()
-            from powerml.runtimes.keras import load_keras
-
-            model = load_keras(str(material.path), workload.allowed, compile_too=False)
-            export_model(model, path, deployment.batch_size)
-
-        return self._once(name, export)
-
-    def _once(self, name: str, write: Callable[[Path], None]) -> str:
+    def _once(self, name: str, write: Callable[[Path], object]) -> str:
         """Write a file, unless it is there; half of one is never there under its name."""
         path = self._folder / name
         with self._lock:
@@ -183,8 +180,9 @@ def _inputs(
     dataset = _dataset(material)
     samples = dataset.inputs(dataset.test, scaled=workload.scaled)
     # Where there are fewer samples than are asked for they come round again.
-    chosen = samples[np.arange(deployment.samples) % len(samples)]
-    return [chosen.reshape(deployment.inferences, deployment.batch_size, *samples.shape[1:])]
+    batch_size = deployment.batch_size or 1
+    chosen = samples[np.arange(deployment.inferences * batch_size) % len(samples)]
+    return [chosen.reshape(deployment.inferences, batch_size, *samples.shape[1:])]
 
 
 def _short_name(described: bytes, suffix: str) -> str:

@@ -1,0 +1,66 @@
+"""Room: whether what is asked for fits into memory and the temporary folder, before it is made."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from powerml.errors import UsageError
+
+__all__ = ["memory_bytes", "require_room"]
+
+MEMORY = Path("/proc/meminfo")
+AVAILABLE = "MemAvailable:"
+# Limits of a container, in both versions of control groups.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+STEP = 1024
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory this process can have, None where the system does not tell."""
+    found = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in MEMORY.read_text(encoding="ascii").splitlines():
+            if line.startswith(AVAILABLE):
+                found.append(int(line.split()[1]) * STEP)
+    for path in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # the word max is no limit
+            found.append(int(path.read_text(encoding="ascii")))
+    return min(found, default=None)
+
+
+def require_room(needed_bytes: int, what: str, advice: str) -> None:
+    """Check that something fits into memory, and its file into the temporary folder.
+
+    Raises
+    ------
+    UsageError
+        It does not; the message has both sizes.
+    """
+    memory = memory_bytes()
+    if memory is not None and needed_bytes > memory:
+        raise UsageError(
+            f"{what} would take {_size(needed_bytes)} of memory, "
+            f"and this machine has {_size(memory)} free: {advice}"
+        )
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise UsageError(
+            f"{what} would take {_size(needed_bytes)} in {folder}, "
+            f"which has {_size(free)} free: {advice}, or set TMPDIR to another folder"
+        )
+
+
+def _size(count: float) -> str:
+    for unit in UNITS[:-1]:
+        if count < STEP:
+            return f"{count:.4g} {unit}"
+        count /= STEP
+    return f"{count:.4g} {UNITS[-1]}"
