@@ -41,6 +41,7 @@ __all__ = [
 TOLERANCE = 1e-5
 CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
+LONGEST_REASON = 150  # characters of what an exporter or a runtime says
 SEED = 0  # counts do not depend on the values of the weights
 # What each format needs beside the backend, for torch: package and how to install it.
 EXPORTERS = {
@@ -229,7 +230,8 @@ def export_model(
             path.unlink(missing_ok=True)
             raise ExportError(
                 f"the model {model.name} cannot be exported to {path.suffix}: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
+                f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}; "
+                "add --runtime keras"
             ) from error
 
 
@@ -290,7 +292,7 @@ def largest_difference(
     except Exception as error:  # runtimes raise whatever they like
         raise ExportError(
             f"the model {model.name}, exported, does not run in {runtime_name} as it does in "
-            f"Keras: {' '.join(str(error).split())}"
+            f"Keras: {' '.join(str(error).split())[:LONGEST_REASON]}"
         ) from error
     return float(np.max(worst))  # not Python's: it would lose a NaN
 
