@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml.cost import Accesses, Cost, per_sample, price
-from powerml.counts import Counts, PhaseCounts
-from powerml.errors import MachineError
+from powerml.counts import EVENTS, Counts, PhaseCounts
+from powerml.errors import MachineError, MeasurementError
 from powerml.machines import Machine, geometries, load_machine, load_machines, up_to_l2
 from powerml.measurement import price_phases
 from tests.builders import make_counts, make_machine
@@ -200,6 +200,25 @@ def test_only_the_inference_has_a_price_for_one_sample() -> None:
         name: per_sample(cost, 40) for name, cost in inference.costs.items()
     }
     assert list(inference.costs_per_sample) == ["xeon-x5650", "xeon-8180"]
+
+
+def test_where_the_batch_is_not_known_an_inference_alone_has_a_price() -> None:
+    machine = load_machine("xeon-x5650")
+    simulated = {machine.simulated_geometry: [_phase("load", WHOLE), _phase("inference", WHOLE)]}
+    load, inference = price_phases(simulated, [machine], "data", 2, None, inferences=4)
+    assert (load.inferences, load.costs_per_inference) == (None, None)
+    assert (inference.samples, inference.costs_per_sample, inference.inferences) == (None, None, 4)
+    assert inference.costs_per_inference == {
+        name: per_sample(cost, 4) for name, cost in inference.costs.items()
+    }
+
+
+def test_an_inference_that_came_to_nothing_is_no_measurement() -> None:
+    machine = load_machine("xeon-x5650")
+    nothing = Counts(**dict.fromkeys(EVENTS, 0))
+    simulated = {machine.simulated_geometry: [_phase("inference", nothing)]}
+    with pytest.raises(MeasurementError, match="so nothing was measured"):
+        price_phases(simulated, [machine], "data", 2, 1)
 
 
 def test_three_levels_on_a_machine_without_l2_are_refused() -> None:

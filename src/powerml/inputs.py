@@ -31,6 +31,7 @@ __all__ = [
 
 BATCH = "batch"
 STRING = "string"
+MOST_SHOWN = 3  # shapes in a message
 # Types of inputs that numpy has no arrays of, by how they begin, and what they are.
 UNGIVEN = {
     "bfloat16": " (numpy has no such type)",
@@ -134,7 +135,10 @@ def _demand(inputs: Sequence[Input], missing: Sequence[str]) -> str:
     told = []
     for name in basic:
         holder = next(one for one in inputs if name in one.shape)
-        told.append(f"{name!r} of {holder.name} {shape_text(holder.shape)}")
+        shown = len(basic) <= MOST_SHOWN
+        told.append(
+            f"{name!r} of {holder.name} {shape_text(holder.shape)}" if shown else f"{name!r}"
+        )
     return (
         f"the model leaves {'a dimension' if len(basic) == 1 else 'dimensions'} open, "
         f"{', '.join(told)}: say how large with {' '.join(map(option, basic))}"
@@ -161,7 +165,7 @@ def _batch_of(
             )
         return fixed
     if asked is not None:
-        described = ", ".join(f"{one.name} {shape_text(one.shape)}" for one in inputs)
+        described = ", ".join(f"{one.name} {shape_text(one.shape)}" for one in inputs[:MOST_SHOWN])
         raise UsageError(
             f"no dimension of the model's inputs is known to be a batch ({described}): leave out "
             "--inference-batch"

@@ -158,3 +158,31 @@ def test_a_runtime_that_dies_is_started_again(callgrind: CallgrindMeter) -> None
     wait_for(lambda: not is_running(dying.pid))
     assert _measure_file(callgrind, MODELS / "dense.onnx") == before
     assert callgrind.server is training
+
+
+def test_scalars_are_given_as_they_are(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["": 17]> g (float[64] wave, int64 rate) => (float[64] y) '
+        "{ f = Cast<to = 1>(rate) y = Div(wave, f) }"
+    )
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "scalar.onnx")
+    one = _measure_file(callgrind, tmp_path / "scalar.onnx")[-1]
+    three = _measure_file(callgrind, tmp_path / "scalar.onnx", inferences=3)[-1]
+    assert one.counts.Ir > 0
+    assert three.counts.Ir / 3 == pytest.approx(one.counts.Ir, rel=0.05)
+
+
+def test_a_longer_sequence_costs_more(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+    import keras
+
+    inputs = keras.Input((None, 8), name="x")
+    keras.Model(inputs, keras.layers.GRU(16)(inputs)).save(tmp_path / "model.keras")
+    load, inference = {}, {}
+    for length in (4, 100, 256):
+        wanted = {"runtime": "onnxruntime", "dimensions": {"x.1": length}}
+        phases = _measure_file(callgrind, tmp_path / "model.keras", **wanted)
+        load[length], inference[length] = (phase.counts.Ir for phase in phases)
+    a_step = (inference[256] - inference[100]) / 156
+    assert inference[100] - inference[4] == pytest.approx(96 * a_step, rel=0.1)
+    assert a_step > 1000
+    assert load[256] < 2 * load[4]
