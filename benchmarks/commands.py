@@ -7,10 +7,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from powerml.measurement import Measurement
 
-__all__ = ["machine_line", "measure", "timed"]
+__all__ = ["PAPERS_OPTIONS", "PAPERS_SEARCH", "machine_line", "measure", "timed"]
+
+# The paper's search, but for its protocol: eq. 2.6 and two epochs on its data (section 2.5).
+PAPERS_SEARCH: dict[str, Any] = {"data": "mnist_small", "objective": "squared", "epochs": 2}
+PAPERS_OPTIONS = tuple(f"--{name}={value}" for name, value in PAPERS_SEARCH.items())
 
 
 def timed(

@@ -28,7 +28,7 @@ import numpy as np
 
 import powerml
 import workloads
-from commands import machine_line
+from commands import PAPERS_SEARCH, machine_line
 from powerml.datasets import Dataset, load_dataset
 from powerml.errors import SetupError
 from powerml.export import TOLERANCE, export_model, export_topology, require_exporter
@@ -198,7 +198,7 @@ def winner() -> bool:
     good = True
     with tempfile.TemporaryDirectory() as folder:
         for family in FAMILIES:
-            record = powerml.optimize(family, trials=3, out=folder, study=family)
+            record = powerml.optimize(family, **PAPERS_SEARCH, trials=3, out=folder, study=family)
             best, difference = _best(record), record.export_difference
             print(f"{best.topology}: {record.exported} differs by {difference:.2g} at most")
             good &= difference is not None and difference <= TOLERANCE
@@ -267,6 +267,7 @@ def machines() -> bool:
             order = sorted(TWO_MACHINES, key=lambda name: name != first)
             records[first] = powerml.optimize(
                 "dffr",
+                **PAPERS_SEARCH,
                 alpha=ALPHA,
                 beta=BETA,
                 trials=TRIALS,

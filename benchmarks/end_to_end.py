@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from commands import machine_line, timed
+from commands import PAPERS_OPTIONS, machine_line, timed
 
 SAMPLERS = ("composite", "tpe")
 SEEDS, TRIALS = range(5), 10
@@ -42,6 +42,7 @@ def _search(sampler: str, seed: int, folder: Path) -> tuple[float, float]:
     seconds, output = timed(
         "optimize",
         "--space=dffr",
+        *PAPERS_OPTIONS,
         f"--trials={TRIALS}",
         f"--seed={seed}",
         f"--sampler={sampler}",

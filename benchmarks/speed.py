@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import workloads
-from commands import machine_line, timed
+from commands import PAPERS_OPTIONS, PAPERS_SEARCH, machine_line, timed
 from powerml.counts import Fidelity
 from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.errors import DatasetError
@@ -131,7 +131,14 @@ def study() -> bool:
         environment = {**os.environ, "POWERML_CACHE_DIR": f"{folder}/cache"}
 
         def search(name: str, *options: str) -> float:
-            arguments = ("optimize", "--space", "dffr", "--trials", "10", "--out", folder)
+            arguments = (
+                "optimize",
+                "--space=dffr",
+                *PAPERS_OPTIONS,
+                "--trials=10",
+                "--out",
+                folder,
+            )
             seconds, output = timed(
                 *arguments, "--study", name, "--json", *options, environment=environment
             )
@@ -164,7 +171,13 @@ def _rate(jobs: int) -> float:
         powerml.measure(TRIALS[0][0], meter=meter)
         # All drawn at random: else what is proposed would depend on the jobs.
         record = powerml.optimize(
-            "dffr", trials=10, startup_trials=10, jobs=jobs, meter=meter, out=folder
+            "dffr",
+            **PAPERS_SEARCH,
+            trials=10,
+            startup_trials=10,
+            jobs=jobs,
+            meter=meter,
+            out=folder,
         )
     return 3600 * len(record.trials) / record.seconds
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import powerml
-from commands import machine_line, timed
+from commands import PAPERS_OPTIONS, machine_line, timed
 from powerml.backend import select_backend
 from powerml.machines import DEFAULT_MACHINE, load_machine
 
@@ -26,7 +26,7 @@ def main() -> None:
     _print("the same in a warm server", warm, None)
     with tempfile.TemporaryDirectory() as out:
         search, _ = timed(
-            "optimize", "--space", "dffr", "--trials", "10", "--out", out, "--no-cache"
+            "optimize", "--space=dffr", *PAPERS_OPTIONS, "--trials=10", "--out", out, "--no-cache"
         )
     _print("powerml optimize, 10 trials of dffr", search, SEARCH_LIMIT_SECONDS)
     whole, _ = timed("measure", *WORKLOAD, "--meter", "cachegrind", "--no-cache")

@@ -22,7 +22,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsiz
         (b"<!DOCTYPE html><html>", "is an HTML page, such as a site shows in place of a file"),
         (b"\xef\xbb\xbf\r\n <HTML lang=en>", "is an HTML page"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied", "is an XML document"),
-        (gzip.compress(b"model"), "is a gzip archive: unpack it and give the file inside"),
+        (gzip.compress(b"model", mtime=0), "is a gzip archive: unpack it and give the file inside"),
         (b"BZh91AY&SY", "is a bzip2 archive"),
         (b"\x28\xb5\x2f\xfd\x24", "is a Zstandard archive"),
         (b"7z\xbc\xaf\x27\x1c\x00", "is a 7-Zip archive"),
