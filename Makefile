@@ -13,7 +13,7 @@ PIP_FLAGS := --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url 
 .PHONY: run test check lint validate benchmark schemas clean
 
 run: $(INSTALLED)
-	$(BIN)/powerml optimize --space dffr --data mnist_small --alpha 0.5 --beta 0.05 --trials 10
+	$(BIN)/powerml optimize
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
