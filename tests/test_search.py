@@ -418,3 +418,34 @@ def test_a_search_within_narrower_bounds_stays_within_them(
     assert "dffr:layers=1,width=2-4 on mnist" in powerml.render_report(tmp_path / "s", "markdown")
     with pytest.raises(StudyError, match="family is dffr:layers=1,width=2-4, not dffr"):
         powerml.optimize("dffr", trials=4, resume=True, **options)  # type: ignore[arg-type]
+
+
+def test_the_reference_is_trained_and_scored_as_the_trials_are(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    record = search(meter, tmp_path, trials=1)
+    assert record.reference is not None
+    assert record.reference.score is not None
+    assert record.reference.score_split == "validation"
+    assert record.reference_test_score is not None
+    again = search(meter, tmp_path, trials=2, resume=True)
+    assert again.reference_test_score == record.reference_test_score
+
+
+def test_the_best_lies_no_further_below_the_best_seen_than_is_asked_for(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    options = {"objective": "constrained", "min_score": "best-0.05", "epochs": 8}
+    record = search(meter, tmp_path, trials=5, **options)
+    assert record.reference is not None
+    scores = [trial.score for trial in record.trials if trial.score is not None]
+    seen = max(*scores, record.reference.score or 0)
+    fit = [trial for trial in record.trials if (trial.score or 0) >= seen - 0.05 - 1e-6]
+    if fit:
+        assert best_of(record).objective == min(trial.objective or 9 for trial in fit)
+        assert (tmp_path / "s" / "best" / "model.keras").exists()
+    else:
+        assert record.best is None
+        assert record.nearest is not None
+    # No trial is what the reference is: that is known already.
+    assert REFERENCE not in {f"{one.topology} batch {one.batch_size}" for one in record.trials}

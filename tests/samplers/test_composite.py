@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from powerml.errors import UsageError
 from powerml.objective import Squared, Weights
-from powerml.samplers import QUANTITIES, Requirements, composite, quantities
+from powerml.samplers import QUANTITIES, Quantities, Requirements, composite, quantities
 from powerml.samplers.acquisition import CostRatios
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.scores import ANY, SHORT, ScoreModel
@@ -232,3 +232,17 @@ def test_values_alone_are_minimised_and_maximised() -> None:
 def test_quantities_that_cannot_be_are_refused(given: tuple[float, float, float]) -> None:
     with pytest.raises(UsageError, match="give one"):
         quantities(*given)
+
+
+def test_what_was_measured_before_is_learned_from_and_not_proposed() -> None:
+    everything: dict[str, BaseDistribution] = {"layers": IntDistribution(1, 2)}
+
+    def costs(columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+        layers = columns["layers"].astype(float)
+        return CostRatios(layers, layers, 0 * layers, 0 * layers)
+
+    for known, other in ((1, 2), (2, 1)):
+        before = [({"layers": known}, Quantities(float(known), float(known), 0.9))]
+        sampler = CompositeSampler(OBJECTIVE, space=everything, costs=costs, measured_before=before)
+        study = optuna.create_study(sampler=sampler)
+        assert study.ask(everything).params == {"layers": other}
