@@ -132,7 +132,9 @@ def test_mnist_in_the_cache_of_keras(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_unknown_name_offers_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="'mnist_smal': did you mean 'mnist_small'"):
         load_dataset("mnist_smal")
-    with pytest.raises(UnknownNameError, match=r"path of an \.npz file.*known: mnist, mnist_small"):
+    with pytest.raises(
+        UnknownNameError, match=r"path of an \.npz file.*known: digits, mnist, mnist_small"
+    ):
         load_dataset("imagenet-22k")
 
 
@@ -147,7 +149,7 @@ def test_a_dataset_of_another_package(tmp_path: Path, monkeypatch: pytest.Monkey
         return [point] if group == point.group else []
 
     monkeypatch.setattr(registry, "entry_points", entry_points)
-    assert dataset_names() == ["mine", "mnist", "mnist_small"]
+    assert dataset_names() == ["digits", "mine", "mnist", "mnist_small"]
     dataset = load_dataset("mine")
     assert (dataset.name, dataset.input_shape) == ("mine", (4, 3))
 

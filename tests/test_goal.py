@@ -148,13 +148,12 @@ def test_a_study_has_the_objective_that_its_settings_name() -> None:
 FOLLOWING = make_settings(objective="constrained", limits=make_limits(min_score="best-0.01"))
 
 
-def test_the_least_score_follows_the_best_that_was_seen_the_reference_among_them() -> None:
-    scored = make_reference(score=0.95)
-    assert limits_of(FOLLOWING, scored, []).min_score == pytest.approx(0.94)
+def test_the_least_score_follows_the_best_of_the_trials_and_not_the_reference() -> None:
+    scored = make_reference(score=0.99)
     trials = [make_trial(number=1, score=0.9), make_trial(number=2, score=0.97)]
-    assert limits_of(FOLLOWING, scored, trials[:1]).min_score == pytest.approx(0.94)
+    assert limits_of(FOLLOWING, scored, trials[:1]).min_score == pytest.approx(0.89)
     assert limits_of(FOLLOWING, scored, trials).min_score == pytest.approx(0.96)
-    assert limits_of(FOLLOWING, None, []).min_score is None
+    assert limits_of(FOLLOWING, scored, []).min_score is None
 
 
 def test_a_cheaper_network_is_the_best_until_a_more_accurate_one_is_seen() -> None:

@@ -178,11 +178,9 @@ def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Mea
     return next((trial.measurement for trial in trials if trial.measurement is not None), None)
 
 
-def best_score(reference: Measurement | None, trials: Iterable[TrialRecord]) -> float | None:
-    """Return the best score that was seen, the reference's among them."""
-    scores = [trial.score for trial in trials]
-    scores += [] if reference is None else [reference.score]
-    return max((score for score in scores if score is not None), default=None)
+def best_score(trials: Iterable[TrialRecord]) -> float | None:
+    """Return the best score of these trials, None where none was trained."""
+    return max((trial.score for trial in trials if trial.score is not None), default=None)
 
 
 def limits_of(
@@ -193,7 +191,7 @@ def limits_of(
     Costs are relative to the study's unit; without a unit nothing has a cost.
     """
     limits, unit = settings.limits, unit_of(reference, trials)
-    seen = best_score(reference, trials)
+    seen = best_score(trials)
     if unit is None:
         return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
     return limits.in_ratios(

@@ -114,7 +114,7 @@ MinScore = Annotated[
     typer.Option(
         metavar="SCORE",
         help="The least score of the best, from 0 to 1; or, as in best-0.01, how far it lies below "
-        "the best score seen.",
+        "the best of all trials.",
         show_default="with constrained 0.97 on mnist_small, else best-0.01",
     ),
 ]

@@ -53,27 +53,32 @@ class Proposals:
         self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
     ) -> BaseSampler:
         """Make what proposes the next topology; the limits are those known by now."""
-        settings, least = self._problem.settings, self._aimed_score(limits)
+        settings, aimed = self._problem.settings, self._aimed_score(limits, reference)
+        margin = settings.limits.score_margin
+        least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
         known = Known(
             space=self._problem.space,
-            objective=None if settings.pareto else objective_of(settings, limits.min_score),
+            objective=None if settings.pareto else objective_of(settings, least),
             costs=None if self._knowledge is None else self._knowledge.costs,
-            requirements=self._requirements(limits, least),
+            requirements=self._requirements(limits, aimed),
             measured_before=self._measured_before(reference),
         )
         return make_sampler(
             settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
         )
 
-    def _aimed_score(self, limits: RatioLimits) -> float | None:
+    def _aimed_score(self, limits: RatioLimits, reference: Measurement | None) -> float | None:
         """Return the score to aim at: where the least one follows the best, the best itself.
 
         Whoever aims at what just suffices never sees a better score, and the least one stays low.
+        The reference's score shows what can be had.
         """
         margin = self._problem.settings.limits.score_margin
         if margin is None:
             return limits.min_score
-        return 1.0 if limits.min_score is None else limits.min_score + margin
+        seen = [] if limits.min_score is None else [limits.min_score + margin]
+        seen += [] if reference is None or reference.score is None else [reference.score]
+        return max(seen, default=1.0)
 
     def _measured_before(
         self, reference: Measurement | None
@@ -86,14 +91,14 @@ class Proposals:
         parameters[BATCH_SIZE] = family.reference_batch_size
         return [(parameters, Quantities(1.0, 1.0, reference.score))]
 
-    def _requirements(self, limits: RatioLimits, least: float | None) -> Requirements:
+    def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:
         def given(limit: float | None, otherwise: float) -> float:
             return otherwise if limit is None else limit
 
         return Requirements(
             max_training_cost=given(limits.max_training_ratio, float("inf")),
             max_inference_cost=given(limits.max_inference_ratio, float("inf")),
-            min_score=given(least, 0.0),
+            min_score=given(aimed, 0.0),
             admits=self._small_enough(limits.max_parameters),
         )
 

@@ -117,9 +117,8 @@ def optimize(
         reference's cost, as in ``"0.8x"``.
     min_score
         The least score of the best, from 0 to 1; or, as in ``best-0.01``, how far it lies below
-        the best score that was seen, the reference's among them. None for 0.97 on
-        ``mnist_small`` and ``best-0.01`` elsewhere where the objective is ``constrained``, else
-        for none.
+        the best score of all trials. None for 0.97 on ``mnist_small`` and ``best-0.01`` elsewhere
+        where the objective is ``constrained``, else for none.
     max_parameters
         The most weights and biases.
     pareto

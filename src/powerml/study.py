@@ -180,8 +180,9 @@ class Study:
                 try:
                     require_comparable(earlier.fingerprint, measurement.fingerprint)
                 except ComparisonError as error:
-                    raise StudyError.quoting(
-                        f"{self.folder} cannot be gone on with", error, "give another --study"
+                    # What differs are our own words, and stays whole.
+                    raise StudyError(
+                        f"{self.folder} cannot be gone on with: {error}; give another --study"
                     ) from error
                 return
 

@@ -348,9 +348,9 @@ class Server:
             raise WorkerError.quoting(f"{what} failed", said, "measure again, or another model")
         if exit_code == -signal.SIGKILL:
             raise WorkerError(f"{what} was killed: out of memory?")
-        raise WorkerError.quoting(
-            f"{what} crashed, {_how(exit_code)}", self._last_words(), "measure again"
-        )
+        crashed = WorkerError(f"{what} crashed ({_how(exit_code)}): measure again")
+        crashed.detail = self._last_words()
+        raise crashed
 
     def _stop(self, name: str) -> None:
         if pid := self._keepers.pop(name, None):
