@@ -17,7 +17,7 @@ import powerml
 from powerml import evaluation
 from powerml.commands.app import app
 from powerml.commands.choices import machines_of
-from powerml.commands.console import command_to_resume
+from powerml.commands.console import command_to_resume, program
 from powerml.counts import PhaseCounts
 from powerml.machines import Machine
 from tests.doubles import FormulaMeter, Run
@@ -193,6 +193,19 @@ def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) 
     assert command_to_resume(progress) == (
         "powerml optimize --trials 5 --study 'my study' --resume"
     )
+
+
+def test_a_command_off_the_path_is_repeated_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "powerml").touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "powerml"), "optimize"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == str(tmp_path / "powerml")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == "powerml"
+    monkeypatch.setattr(sys, "argv", ["/x/python -m", "optimize"])
+    assert program() == "powerml"
 
 
 @pytest.mark.parametrize("command", ["best", "calibrate", "measure", "optimize", "reproduce"])

@@ -205,6 +205,29 @@ def test_a_module_of_the_users_that_stands_in_the_way_is_named(
         assert f"{module}.py is imported in place of the module {module}" in ended.stderr
 
 
+@pytest.mark.parametrize("module", ["csv", "tempfile", "random"])
+def test_a_module_that_ends_the_process_is_no_success(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text("raise SystemExit\n", encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
+    ended = _powerml("measure", "nope.onnx", PYTHONPATH=paths, XDG_STATE_HOME=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert "PYTHONPATH" in ended.stderr
+
+
+@pytest.mark.parametrize("content", ["raise SystemExit\n", "def broken(:\n"])
+def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text(content, encoding="utf-8")
+    model = SOURCES / "powerml" / "data" / "warm_up" / "dense.onnx"
+    paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
+    ended = _powerml("measure", str(model), PYTHONPATH=paths, XDG_STATE_HOME=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "onnxruntime cannot be imported" in ended.stderr
+    assert "PYTHONPATH" in ended.stderr
+
+
 def test_results_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         ended = subprocess.run(

@@ -94,8 +94,11 @@ def _fail(error: BaseException) -> int:
         message, code, has_more = explain(error)
         complain(message, error, has_more=has_more)
         _drop_what_cannot_be_written()
-    except Exception:
-        text = " ".join(f"powerml: error: {type(error).__name__}: {error}".split())
+    except (Exception, SystemExit):
+        # A csv.py on PYTHONPATH may be in the way of what makes an error's line.
+        said = str(error) or "a module in place of one of Python's own ended it"
+        advice = "take folders with modules of such names off PYTHONPATH"
+        text = " ".join(f"powerml: error: {type(error).__name__}: {said}; {advice}".split())
         sys.stderr.write(f"{text[:LONGEST_LINE]}\n")
         return 1
     return code

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras
-from powerml.errors import ModelError
+from powerml.errors import ModelError, SetupError
 from powerml.model_formats import RUNTIME_OF, keras_version_of
 from powerml.runtimes import Input, Runtime, find_runtime
 
@@ -132,6 +132,12 @@ def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
         raise ModelError(
             f"{path} took {runtime.name} down ({how}): it is damaged, or made for another version"
         ) from error
+    if "not_started" in answer:
+        raise SetupError.quoting(
+            f"{runtime.name} cannot be imported",
+            answer["not_started"],
+            f"install it again ({runtime.install}), or take a module of that name off PYTHONPATH",
+        )
     if "error" in answer:
         raise ModelError.quoting(
             f"{path} cannot be run in {runtime.name}",

@@ -29,7 +29,7 @@ def test_where_nobody_watches_each_trial_that_ended_is_one_line() -> None:
         progress.trial_ended(make_trial(number=2))
     lines = out.getvalue().splitlines()
     assert lines[:3] == [
-        "study in studies/s: 0 of 2 trials are there",
+        "study in studies/s: 2 trials",
         "starting the simulator",
         "simulating one",
     ]

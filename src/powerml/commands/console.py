@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,6 +22,7 @@ __all__ = [
     "command_to_resume",
     "loads_progress",
     "print_result",
+    "program",
     "stages_shown",
     "study_progress",
 ]
@@ -96,7 +99,7 @@ def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        command = shlex.join(["powerml", *sys.argv[1:]])
+        command = shlex.join([program(), *sys.argv[1:]])
         said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
         typer.echo(f"powerml: stopped; {said}", err=True)
         raise
@@ -119,4 +122,16 @@ def command_to_resume(progress: StudyProgress) -> str:
     named = any(argument.split("=")[0] == "--study" for argument in arguments)
     folder = progress.folder
     study = [] if named or folder is None else ["--study", folder.name]
-    return shlex.join(["powerml", *arguments, *study, "--resume"])
+    return shlex.join([program(), *arguments, *study, "--resume"])
+
+
+def program() -> str:
+    """Return what starts powerML: its name where the shell finds it, else the path that was given.
+
+    In a clone it lies in .venv/bin, which no shell searches.
+    """
+    given = sys.argv[0]
+    found = shutil.which("powerml")
+    if Path(given).name != "powerml" or (found and Path(found).resolve() == Path(given).resolve()):
+        return "powerml"
+    return given

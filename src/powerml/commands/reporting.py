@@ -78,11 +78,11 @@ def _written_report(folder: Path) -> tuple[Path | None, str]:
         return None, shortened(words_of(error), LONGEST_MESSAGE)
 
 
-def repeating_command(folder: Path) -> str:
-    """Return the command that does the trials of a study again."""
+def repeating_command(folder: Path, program: str) -> str:
+    """Return the command that does the trials of a study again; `program` starts powerML."""
     from powerml.report.reproduction import command_of, jobs_of, wanted_trials
     from powerml.stored import read_study
 
     stored = read_study(folder)
     wanted = wanted_trials(stored.runs, len(stored.trials))
-    return command_of(stored.settings, wanted, jobs_of(stored.runs))
+    return command_of(stored.settings, wanted, jobs_of(stored.runs), program)

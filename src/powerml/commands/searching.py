@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from powerml.commands.choices import machines_of
-from powerml.commands.console import print_result, study_progress
+from powerml.commands.console import print_result, program, study_progress
 from powerml.commands.reporting import repeating_command, report_line
 from powerml.errors import LimitError
 from powerml.options import (
@@ -197,6 +197,7 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
         if record.settings.other_machines and not record.settings.pareto:
             print_result(studies.ranking_table(record))
         where = report.removeprefix("report in ")
-        print_result("", studies.places_table(record, where, repeating_command(folder)))
+        command = repeating_command(folder, program())
+        print_result("", studies.places_table(record, where, command))
     if record.best is None and not record.front:
         raise LimitError(studies.no_best_line(record))

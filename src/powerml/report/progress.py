@@ -132,7 +132,8 @@ class StudyProgress(Listener):
         self._task = self._bar.add_task("", total=trials, completed=finished_trials)
         # The pace is reckoned from the first step: without one at the start, from two in a row.
         self._bar.advance(self._task, LEAST_STEP)
-        self._print(f"study in {folder}: {finished_trials} of {trials} trials are there")
+        there = f", {finished_trials} of them there" if finished_trials else ""
+        self._print(f"study in {folder}: {trials} trials{there}")
 
     def stage(self, message: str, trial: int | None = None) -> None:
         """Show what is running."""

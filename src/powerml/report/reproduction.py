@@ -36,7 +36,9 @@ DEFAULT_DEPLOYMENT = Deployment(runtime="onnxruntime", batch_size=1, inferences=
 DEFAULT_BACKEND = "torch"
 
 
-def command_of(settings: StudySettings, trials: int, jobs: int | None) -> str:
+def command_of(
+    settings: StudySettings, trials: int, jobs: int | None, program: str = "powerml"
+) -> str:
     """The command that does the same trials, as a shell reads it.
 
     Parameters
@@ -47,9 +49,11 @@ def command_of(settings: StudySettings, trials: int, jobs: int | None) -> str:
         How many topologies it was to evaluate.
     jobs
         How many of them were under way at once, or None where that is not known.
+    program
+        What starts powerML.
     """
     words = [
-        *("powerml", "optimize", "--space", settings.family, "--data", settings.data),
+        *(program, "optimize", "--space", settings.family, "--data", settings.data),
         *(["--pareto"] if settings.pareto else _objective(settings)),
         *_limits(settings),
         *("--epochs", str(settings.epochs), "--trials", str(trials)),

@@ -11,7 +11,7 @@ from rich.text import Text
 from powerml.goal import goal_of
 from powerml.limits import RatioLimits
 from powerml.measurement import Measurement
-from powerml.objective import Squared
+from powerml.objective import Constrained, Squared
 from powerml.ranking import objectives_by_machine, ranking
 from powerml.records import StudyRecord, StudySettings, TrialRecord
 from powerml.report.quantities import objective_text
@@ -41,12 +41,12 @@ def trials_table(study: StudyRecord) -> Table:
     table = Table(
         title=Text(_title(study.settings)),
         title_justify="left",
-        caption=f"{caption}; scores on the {split} split, which chooses, and on the test split",
+        caption=f"{caption}\nscores on the {split} split, which chooses, and on the test split",
         caption_justify="left",
     )
     table.add_column("trial", justify="right")
-    table.add_column("topology", overflow="fold")
-    for heading in ("batch", "score", "test score", "training cost", "inference cost"):
+    table.add_column("topology", no_wrap=True)
+    for heading in ("batch", "score", "test", "training", "inference"):
         table.add_column(heading, justify="right")
     if not pareto:
         table.add_column("objective", justify="right")
@@ -56,11 +56,18 @@ def trials_table(study: StudyRecord) -> Table:
         table.add_section()
     for trial in study.trials:
         won = trial.number in tested
-        worth = [] if pareto else [objective_text(trial.objective)]
+        worth = [] if pareto else [_worth(study, trial, limits)]
         remark = Text("front" if pareto else "best") if won else _remark(trial, limits)
         cells = _cells(trial, tested.get(trial.number))
         table.add_row(*cells, *worth, remark, style="bold" if won else "")
     return table
+
+
+def _worth(study: StudyRecord, trial: TrialRecord, limits: RatioLimits) -> str:
+    """Return the objective; what falls short of a required score by now has none."""
+    if study.settings.objective == Constrained.name and not limits.obeyed(trial):
+        return objective_text(None)
+    return objective_text(trial.objective)
 
 
 def _reference_cells(study: StudyRecord, reference: Measurement) -> list[str]:

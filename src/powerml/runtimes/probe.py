@@ -28,14 +28,23 @@ def main() -> None:
     question = json.loads(sys.stdin.read())
     try:
         answer = _look(**question)
+    except _NotStartedError as error:
+        answer = {"not_started": str(error)}
     except Exception as error:  # runtimes raise whatever they like
         answer = {"error": words_of(error)}
     os.write(RESULT, json.dumps(answer).encode())
 
 
+class _NotStartedError(Exception):
+    """A runtime that cannot be imported: the model has nothing to do with it."""
+
+
 def _look(runtime: str, path: str, inputs: str | None) -> dict[str, Any]:
     chosen = find_runtime(runtime)
-    chosen.start()
+    try:
+        chosen.start()
+    except (Exception, SystemExit) as error:
+        raise _NotStartedError(words_of(error) or type(error).__name__) from error
     if inputs is None:
         session = chosen.load(path)
     else:

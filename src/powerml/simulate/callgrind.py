@@ -372,7 +372,7 @@ def _announcement(
     for phase, schedule in zip(phases, schedules, strict=True):
         simulated, total = schedule.steps_simulated(phase.shape), phase.shape.steps
         most = max(most, simulated)
-        numbers.append(f"{simulated} of {total}" if simulated < total else f"{total}")
+        numbers.append(f"{simulated} of its {total}" if simulated < total else f"all {total}")
     what = f"{workload.topology} batch {workload.batch_size}"
     text = f"simulating {what}: {' + '.join(numbers)} steps"
     if server.seconds_per_step is None:
