@@ -130,3 +130,13 @@ def test_the_volume_that_an_uncertain_score_adds_is_the_mean_over_it(
     ]
     # At most 4 x 1, sampled at 200 places.
     assert found[0] == pytest.approx(np.mean(added), abs=0.01)
+
+
+def test_costs_of_which_nothing_is_known_do_not_pass_for_bargains() -> None:
+    costs = CostRatios(*(np.array([value]) for value in (13.0, 1.0, 5.8, 0.1)))
+    belief = ScoreBelief(np.array([1.0]), np.array([0.2]))
+
+    def mean(training: Array, inference: Array, _score: Array) -> Array:
+        return (training + inference) / 2
+
+    assert expected_improvement(mean, costs, belief, best=0.5) == pytest.approx(0.0)

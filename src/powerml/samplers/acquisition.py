@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 Value = Callable[[Array, Array, Array], Array]
 
 QUANTILES = norm.ppf((np.arange(32) + 0.5) / 32)
+# An error beyond it says that nothing is known. Thirteen times the reference's cost once passed for
+# a bargain: the cost model had seen two topologies, and minutes went into batches of two.
+MOST_ERROR = 0.5
 # Gauss-Hermite quadrature of a normal distribution with three nodes.
 COST_NODES = ((0.0, 2 / 3), (-(3**0.5), 1 / 6), (3**0.5, 1 / 6))
 
@@ -36,11 +39,18 @@ class CostRatios(NamedTuple):
     inference_error: Array
 
     def at(self, deviations: float) -> tuple[Array, Array]:
-        """Training and inference costs so many standard errors from what is expected."""
-        return (
-            self.training * np.exp(deviations * self.training_error),
-            self.inference * np.exp(deviations * self.inference_error),
+        """Return both costs so many standard errors from what is expected.
+
+        Errors count up to `MOST_ERROR`.
+        """
+        training, inference = (
+            cost * np.exp(deviations * np.minimum(error, MOST_ERROR))
+            for cost, error in (
+                (self.training, self.training_error),
+                (self.inference, self.inference_error),
+            )
         )
+        return training, inference
 
     def only(self, chosen: NDArray[np.bool_]) -> CostRatios:
         """Those of some of the candidates."""
