@@ -64,11 +64,13 @@ def picture_terminal(stored: StoredStudy, target: Path) -> None:
         console = Console(
             record=True, width=COLUMNS, file=nowhere, force_terminal=True, highlight=False
         )
-        console.print(Text("$ powerml optimize"))
-        console.print(Text(headline(study), style="bold"), "")
+        console.print(Text("$ powerml optimize\n"))
+        console.print(Text(f"{headline(study)}\n", style="bold"))
         console.print(trials_table(study))
         # The picture ends a little above the end of its last line.
-        console.print("", places_table(study, f"{study.folder}/{REPORT}", command), "")
+        console.print()
+        console.print(places_table(study, f"{study.folder}/{REPORT}", command))
+        console.print()
     console.save_svg(str(target), title="powerml", code_format=SVG_FORMAT, unique_id="terminal")
 
 

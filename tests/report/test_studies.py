@@ -178,7 +178,7 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks
         "loosen the limits, or search on with more --trials and --resume"
     )
     text = shown(trials_table(study))
-    assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; score 0.5 is below 0.99"
+    assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; below 0.990"
     assert headline(study) == no_best_line(study)
     assert "model" not in shown(places_table(study, "r", "c"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
@@ -123,7 +124,11 @@ def _remark(trial: TrialRecord, limits: RatioLimits) -> Text:
     if trial.pruned is not None:
         return Text(f"pruned: {trial.pruned}", style="dim")
     repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
-    return Text("; ".join(repeated + limits.broken(trial)))
+    costs_broken = replace(limits, min_score=None).broken(trial)
+    # The score itself stands in its own column.
+    falls_short = len(limits.broken(trial)) > len(costs_broken)
+    short = [f"below {limits.min_score:.3f}"] if falls_short else []
+    return Text("; ".join([*repeated, *costs_broken, *short]))
 
 
 def trial_line(trial: TrialRecord) -> Text:
