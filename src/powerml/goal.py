@@ -56,7 +56,7 @@ class Goal(Protocol):
 class SmallestObjective:
     """The trial of the smallest objective among those that obey the limits.
 
-    Where the least score follows the best that was seen, it lies `score_margin` below it.
+    Where the least score follows the best of the trials, it lies `score_margin` below it.
     """
 
     objective: Objective

@@ -105,7 +105,7 @@ class RatioLimits:
 class Limits(BaseModel):
     """Limits as they were asked for. None is no limit.
 
-    The least score is `min_score`, or lies `score_margin` below the best score that was seen.
+    The least score is `min_score`, or lies `score_margin` below the best of all trials.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,9 +117,9 @@ class Limits(BaseModel):
     max_parameters: int | None = Field(default=None, ge=1)
 
     def least_score(self, best_score: float | None) -> float | None:
-        """Return the least score, where `best_score` is the best that was seen.
+        """Return the least score, where `best_score` is the best of the trials so far.
 
-        None where none is asked for, or where no score was seen yet.
+        None where none is asked for, or where no trial has a score yet.
         """
         if self.score_margin is None or best_score is None:
             return self.min_score
@@ -152,7 +152,7 @@ def make_limits(
         Processor cycles, as in ``1.5e9``, or a multiple of the reference's cost, as in ``0.8x``.
     min_score
         The least score, from 0 to 1; or, as in ``best-0.01``, how far it lies below the best
-        score that was seen.
+        score of all trials.
     max_parameters
         The most weights and biases.
 
@@ -186,7 +186,7 @@ def _score_limit(given: str | float | None) -> tuple[float | None, float | None]
     if not 0 <= value <= 1 or (is_margin and value == 1):
         raise UsageError(
             f"min score is {given}: give one from 0 to 1, or as in best-0.01 how far below the "
-            "best score that was seen"
+            "best score of all trials"
         )
     return (None, value) if is_margin else (value, None)
 

@@ -83,7 +83,7 @@ class Proposals:
     def _measured_before(
         self, reference: Measurement | None
     ) -> list[tuple[dict[str, int], Quantities]]:
-        """Return the reference where its score is one of those that the least one follows."""
+        """Return the reference where the search aims at the best score that was seen."""
         settings, family = self._problem.settings, self._problem.family
         if settings.limits.score_margin is None or reference is None:
             return []

@@ -69,7 +69,7 @@ def limits_words(settings: StudySettings) -> str:
         f"a training cost of at most {limits.max_training_cost}",
         f"an inference cost of at most {limits.max_inference_cost}",
         f"a score of at least {limits.min_score}",
-        f"a score at most {limits.score_margin} below the best that was seen",
+        f"a score at most {limits.score_margin} below the best of all trials",
         f"at most {limits.max_parameters} weights and biases",
     ]
     asked = [words for words, (_, limit) in zip(said, limits, strict=True) if limit is not None]
