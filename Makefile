@@ -24,6 +24,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Slow: proves that the region is the training (about half an hour on 2 cores).
 validate: $(INSTALLED)
@@ -39,10 +40,10 @@ schemas: $(INSTALLED)
 	$(BIN)/python scripts/write_schemas.py
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info src/powerml/simulate/*.so
+	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/simulate/_client_requests.c \
-              src/powerml/simulate/_clock.c
+$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c \
+              src/powerml/guest/_clock.c
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dev]'

@@ -5,8 +5,8 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "powerml.simulate._client_requests",
-            ["src/powerml/simulate/_client_requests.c"],
+            "powerml.guest._client_requests",
+            ["src/powerml/guest/_client_requests.c"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             # Without a compiler or Valgrind's headers the package must still install:
@@ -14,8 +14,8 @@ setup(
             optional=True,
         ),
         Extension(
-            "powerml.simulate._clock",
-            ["src/powerml/simulate/_clock.c"],
+            "powerml.guest._clock",
+            ["src/powerml/guest/_clock.c"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             optional=True,

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from powerml.backend import BACKENDS
-from powerml.measurement import Measurement
+from powerml.costs.measurement import Measurement
 
 ROOT = Path(__file__).parent.parent
 WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2", "--runtime", "keras")
@@ -52,7 +52,7 @@ def _install(backend: str, folder: Path) -> Path:
 
 def _measure(python: Path, backend: str) -> Measurement:
     ended = subprocess.run(
-        [str(python), "-m", "powerml.cli", "measure", *WORKLOAD, "--no-cache", "--json"],
+        [str(python), "-m", "powerml", "measure", *WORKLOAD, "--no-cache", "--json"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from powerml.measurement import Measurement
+from powerml.costs.measurement import Measurement
 
 __all__ = ["PAPERS_OPTIONS", "PAPERS_SEARCH", "machine_line", "measure", "timed"]
 
@@ -24,7 +24,7 @@ def timed(
     """Run a command of powerML; return its wall time in seconds and its standard output."""
     started = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-m", "powerml.cli", *arguments],
+        [sys.executable, "-m", "powerml", *arguments],
         capture_output=True,
         text=True,
         check=False,

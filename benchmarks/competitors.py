@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from powerml.objective import Objective
-from powerml.samplers.composite import CompositeSampler, Requirements
+from powerml.samplers import CompositeSampler, Requirements
 from powerml.samplers.trials import QUANTITIES, quantities
+from powerml.studies.objective import Objective
 from tables import LearnedCosts, Table
 
 __all__ = ["LABELS", "NAMES", "search", "search_front", "winner"]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spaces
-from powerml.costmodel import PRIOR
-from powerml.prediction import CostFit, Terms, fit_costs
+from powerml.costs.cost_fit import CostFit, Terms, fit_costs
+from powerml.costs.cost_model import PRIOR
 from tabular import PHASES, simulated_costs, terms_of
 
 MEASUREMENTS = (1, 5, 10, 20)

@@ -29,18 +29,18 @@ import numpy as np
 import powerml
 import workloads
 from commands import PAPERS_SEARCH, machine_line
-from powerml.datasets import Dataset, load_dataset
 from powerml.errors import SetupError
-from powerml.export import TOLERANCE, export_model, export_topology, require_exporter
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.preparation import Wanted, prepare_file
-from powerml.ranking import objectives_by_machine, ranking
-from powerml.records import StudyRecord, TrialRecord
-from powerml.runtimes import find_runtime
-from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import MeterOptions
-from powerml.topology import Topology, find_family, topology_of
-from powerml.workload import Deployment
+from powerml.measuring.preparation import Wanted, prepare_file
+from powerml.meters.base import MeterOptions
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.networks.export import TOLERANCE, export_model, export_topology
+from powerml.runtimes import find_runtime, require_exporter
+from powerml.spaces import Topology, find_family, topology_of
+from powerml.studies.goal import objectives_by_machine, ranking
+from powerml.studies.records import StudyRecord, TrialRecord
+from powerml.workloads.datasets import Dataset, load_dataset
+from powerml.workloads.workload import Deployment
 
 RUNTIMES = ("keras", "onnxruntime", "litert")
 TOPOLOGIES = ("dffr:layers=2,width=16", "cnn:layers=3,filters=5,kernel=5")

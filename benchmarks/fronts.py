@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import competitors
 import spaces
-from powerml.front import Point, front
+from powerml.studies.goal import Point, front
 from tables import Table
 
 SAMPLERS = ("random", "nsga2", "tpe", "gp", "composite")

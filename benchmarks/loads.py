@@ -10,12 +10,12 @@ import sys
 import time
 from typing import Literal
 
-from powerml.cost import price
-from powerml.counts import PhaseCounts
-from powerml.loads import Load, synthetic_loads
+from powerml.calibration.load_meters import CallgrindLoadMeter
+from powerml.calibration.loads import Load, synthetic_loads
+from powerml.costs.cost import price
+from powerml.costs.counts import PhaseCounts
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.simulate.load_meter import CallgrindLoadMeter
-from powerml.simulate.meters import MeterOptions
+from powerml.meters.base import MeterOptions
 
 MACHINE = load_machine(DEFAULT_MACHINE)
 

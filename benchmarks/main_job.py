@@ -21,11 +21,10 @@ from statistics import median
 import powerml
 from commands import machine_line
 from powerml.backend import select_backend
-from powerml.cache import CountsCache
-from powerml.evaluation import meter_options
+from powerml.costs.cache import CountsCache
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters import Meter, make_meter
-from powerml.simulate.meters import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS
+from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, Meter
+from powerml.meters.catalogue import make_meter, meter_options
 
 SEEDS, TEST_SCORE = range(10), 0.95
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import competitors
 import spaces
 from powerml.errors import UsageError
-from powerml.objective import Constrained, Objective, Weights, make_objective
+from powerml.studies.objective import Constrained, Objective, Weights, make_objective
 from regret import SETTINGS
 from tables import Table
 

@@ -12,12 +12,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import workloads
-from powerml.counts import Counts
-from powerml.datasets import load_dataset
+from powerml.costs.counts import Counts
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.workload import Workload
+from powerml.meters.base import MeterOptions
+from powerml.meters.valgrind.cachegrind import CachegrindMeter
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.workloads.datasets import load_dataset
+from powerml.workloads.workload import Workload
 
 TOPOLOGIES = (("dffr:layers=2,width=16", 32), ("cnn:layers=1,filters=2,kernel=3", 50))
 EPOCHS = (2, 52)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import charts
 import competitors
 import spaces
-from powerml.objective import Weights, make_objective
+from powerml.studies.objective import Weights, make_objective
 from tables import Table
 from tabular import SEEDS as SEEDS_OF_SCORES
 

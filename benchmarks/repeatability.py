@@ -14,9 +14,9 @@ from pathlib import Path
 import powerml
 from commands import measure
 from powerml.backend import select_backend
-from powerml.counts import EVENTS
+from powerml.costs.counts import EVENTS
+from powerml.costs.measurement import Measurement
 from powerml.machines import DEFAULT_MACHINE
-from powerml.measurement import Measurement
 
 TOPOLOGY, BATCH_SIZE = "dffr:layers=2,width=16", 32
 IR_LIMIT, COST_LIMIT, STARTS_COST_LIMIT = 1e-5, 1e-4, 1e-3  # the project's own requirements

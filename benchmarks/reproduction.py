@@ -13,13 +13,13 @@ import argparse
 from pathlib import Path
 
 from powerml.paper.checks import Check, Convergence, Saving
+from powerml.paper.figures import Spread
+from powerml.paper.files import RECORD
 from powerml.paper.known import ACCURATE_SCORE, known
-from powerml.paper.records import RecordedStudy, RecordedTrial, recorded_studies
+from powerml.paper.original import RecordedStudy, RecordedTrial, recorded_studies
+from powerml.paper.page import recorded_rows
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.settings import FAMILIES, SETTINGS
-from powerml.paper.spread import Spread
-from powerml.report.paper.files import RECORD
-from powerml.report.paper.page import recorded_rows
 
 
 def main() -> None:

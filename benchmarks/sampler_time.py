@@ -14,14 +14,14 @@ import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 
 import workloads
-from powerml.datasets import DEFAULT_VALIDATION, load_dataset
-from powerml.knowledge import CostKnowledge
-from powerml.objective import Squared, Weights
-from powerml.problem import BATCH_SIZE
-from powerml.records import TrialRecord
 from powerml.samplers import QUANTITIES, CompositeSampler, quantities
-from powerml.topology import find_family, topology_of
-from powerml.workload import Deployment
+from powerml.search.known_costs import CostKnowledge
+from powerml.search.problem import BATCH_SIZE
+from powerml.spaces import find_family, topology_of
+from powerml.studies.objective import Squared, Weights
+from powerml.studies.records import TrialRecord
+from powerml.workloads.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.workloads.workload import Deployment
 
 TRIALS, LIMIT_SECONDS = 50, 0.5
 LAST = 10  # proposals that are timed

@@ -19,18 +19,18 @@ from pathlib import Path
 from statistics import median
 
 import workloads
-from powerml.cache import CountsCache
-from powerml.cost import price
-from powerml.counts import Fidelity, PhaseCounts
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.costs.cache import CountsCache
+from powerml.costs.cost import price
+from powerml.costs.counts import Fidelity, PhaseCounts
 from powerml.errors import DatasetError
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
-from powerml.meters import CachingMeter
-from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import MeterOptions
-from powerml.simulate.sampling import EVERYTHING, DataFlow, Shape, plan
-from powerml.topology import Topology, find_family, parse_topology, topology_of
-from powerml.workload import Workload
+from powerml.meters.base import MeterOptions
+from powerml.meters.caching import CachingMeter
+from powerml.meters.simulator.sampling import EVERYTHING, DataFlow, Shape, plan
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.spaces import Topology, find_family, parse_topology, topology_of
+from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.workloads.workload import Workload
 
 SEED = 20261122
 WORKLOADS, PAIRS = 24, 20

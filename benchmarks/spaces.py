@@ -19,11 +19,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 import workloads
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.preparation import Wanted, prepare_file, prepare_topology
-from powerml.structure import Layer, layers_of
-from powerml.topology import Bounds, find_family, topology_of
-from powerml.workload import DEFAULT_EPOCHS, Material, Workload
+from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
+from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
+from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.workloads.workload import DEFAULT_EPOCHS, Material, Workload
 
 __all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
 
@@ -142,7 +141,8 @@ class FamilySpace(Space):
 
     def train(self, member: Member, seed: int) -> tuple[float, float]:
         """As the product does it."""
-        from powerml.training import evaluate, train
+        from powerml.networks.model import evaluate
+        from powerml.networks.native import train
 
         workload, material = self.workload(member)
         trained = train(workload, material, seed)
@@ -224,7 +224,7 @@ class TaperSpace(Space):
         """By the product's own functions, on one thread."""
         import torch
 
-        from powerml.training import evaluate, fit, seed_everything
+        from powerml.networks.model import evaluate, fit, seed_everything
 
         torch.set_num_threads(1)
         seed_everything(seed)

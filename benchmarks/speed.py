@@ -27,15 +27,16 @@ from statistics import median
 
 import workloads
 from commands import PAPERS_OPTIONS, PAPERS_SEARCH, machine_line, timed
-from powerml.counts import Fidelity
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.costs.counts import Fidelity
 from powerml.errors import DatasetError
+from powerml.guest.request import AnyRequest, Request
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import CachegrindMeter, MeterOptions
-from powerml.simulate.request import AnyRequest, Request
-from powerml.simulate.server import Done, Server
-from powerml.workload import Workload
+from powerml.meters.base import MeterOptions
+from powerml.meters.simulator.server import Done, Server
+from powerml.meters.valgrind.cachegrind import CachegrindMeter
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.workloads.workload import Workload
 
 RUNS = 3
 IMPORTS_SHOWN = 8
@@ -246,7 +247,7 @@ def startup() -> bool:
 
 def _print_imports() -> None:
     """What the import under Valgrind takes, by the packages that take most of it."""
-    script = "import os, powerml.simulate.steps, powerml.families.cnn; os._exit(0)"
+    script = "import os, powerml.guest.steps, powerml.spaces.cnn; os._exit(0)"
     ended = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--instr-atstart=no"),
@@ -271,7 +272,7 @@ def _print_imports() -> None:
 
 
 def _run_quietly(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "powerml.cli", *arguments]
+    command = [sys.executable, "-m", "powerml", *arguments]
     subprocess.run(command, capture_output=True, check=False)
 
 

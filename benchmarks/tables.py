@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spaces
-from powerml.costmodel import CostModel, Demand
-from powerml.prediction import structure_sums
+from powerml.costs.cost_fit import structure_sums
+from powerml.costs.cost_model import CostModel, Demand
 from powerml.samplers.acquisition import CostRatios
 from tabular import DATA, read
 

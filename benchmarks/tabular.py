@@ -24,15 +24,15 @@ import numpy as np
 
 import spaces
 from powerml.backend import import_keras, select_backend
-from powerml.cost import price
-from powerml.counts import EVENTS, Counts
+from powerml.costs.cost import price
+from powerml.costs.cost_fit import Terms, fit_costs, inference_terms, structure_sums, training_terms
+from powerml.costs.counts import EVENTS, Counts
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters import make_meter
-from powerml.prediction import Terms, fit_costs, inference_terms, structure_sums, training_terms
-from powerml.simulate.meters import MeterOptions
+from powerml.meters.base import MeterOptions
+from powerml.meters.catalogue import make_meter
 
 if TYPE_CHECKING:
-    from powerml.counts import PhaseCounts
+    from powerml.costs.counts import PhaseCounts
 
 # Trainings that a score is averaged over, and how many members are simulated: as many as an
 # afternoon allows.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.topology import Topology, parse_topology
-from powerml.workload import Workload, make_workload
+from powerml.spaces import Topology, parse_topology
+from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.workloads.workload import Workload, make_workload
 
 __all__ = ["make", "subset"]
 

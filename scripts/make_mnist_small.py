@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 IMAGES_PER_SPLIT = 100
-TARGET = Path(__file__).parent.parent / "src" / "powerml" / "data" / "mnist_small.npz"
+TARGET = Path(__file__).parent.parent / "src" / "powerml" / "workloads" / "mnist_small.npz"
 
 
 def main(source: str) -> None:

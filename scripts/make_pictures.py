@@ -18,14 +18,13 @@ from rich.console import Console
 from rich.text import Text
 
 from powerml import write_report
-from powerml.goal import make_goal
-from powerml.records import StudyRecord
-from powerml.report.reproduction import command_of, jobs_of, wanted_trials
-from powerml.report.studies import headline, places_table, trials_table
+from powerml.cli.tables.studies import headline, places_table, trials_table
+from powerml.report.command import command_of, jobs_of, wanted_trials
 from powerml.report.writing import REPORT
-from powerml.stored import StoredStudy, read_study
-from powerml.study import DEFAULT_OUT
-from powerml.tradeoff import remark
+from powerml.studies.goal import make_goal
+from powerml.studies.reader import DEFAULT_OUT, StoredStudy, read_study
+from powerml.studies.records import StudyRecord
+from powerml.studies.tradeoff import remark
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 COLUMNS = 124

@@ -11,7 +11,6 @@ import csv
 from pathlib import Path
 from statistics import median
 
-from powerml.objective import SCORE_TOLERANCE, Squared
 from powerml.paper.known import (
     ACCURATE_SCORE,
     FILE,
@@ -21,10 +20,11 @@ from powerml.paper.known import (
     Preferred,
 )
 from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Setting
+from powerml.studies.objective import SCORE_TOLERANCE, Squared
 
 ROOT = Path(__file__).parent.parent
 TABLES = ROOT / "benchmarks" / "data"
-TARGET = ROOT.joinpath("src", "powerml", *FILE)
+TARGET = ROOT.joinpath("src", "powerml", "paper", *FILE)
 
 Row = dict[str, str]
 

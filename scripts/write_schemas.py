@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from powerml.calibration import Calibration
-from powerml.measurement import Measurement
+from powerml.calibration.fit import Calibration
+from powerml.costs.measurement import Measurement
+from powerml.explain.records import BestRecord
 from powerml.paper.reproduction import Reproduction
-from powerml.records import BestRecord, StudyRecord, TrialRecord
 from powerml.report.findings import Findings
+from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {

@@ -14,11 +14,11 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import numpy as np
 
 from powerml.errors import SetupError
-from powerml.export import export_topology, require_exporter
-from powerml.runtimes import find_runtime
-from powerml.workload import Deployment, Workload
+from powerml.networks.export import export_topology
+from powerml.runtimes import find_runtime, require_exporter
+from powerml.workloads.workload import Deployment, Workload
 
-FOLDER = Path(__file__).parent.parent / "src" / "powerml" / "data" / "warm_up"
+FOLDER = Path(__file__).parent.parent / "src" / "powerml" / "guest" / "warm_up"
 # Dense layers; convolutions with an odd and with an even kernel, which is padded apart.
 MODELS = {
     "dense": "dffr:layers=2,width=4",

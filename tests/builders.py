@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.calibration import Calibration, make_calibration
-from powerml.cost import Cost
-from powerml.counts import Counts, PhaseCounts
-from powerml.fingerprint import Fingerprint
-from powerml.limits import Limits
-from powerml.loads import Load, synthetic_loads
+from powerml.calibration.fit import Calibration, make_calibration
+from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.readings import load_readings
+from powerml.costs.cost import Cost
+from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.costs.measurement import Measurement, Phase
+from powerml.explain.records import BestRecord
 from powerml.machines import DEFAULT_MACHINE, Cache, Geometry, Machine, load_machine
-from powerml.measurement import Measurement, Phase
-from powerml.readings import load_readings
-from powerml.records import BestRecord, StudyRecord, StudySettings, TrialRecord
-from powerml.workload import Workload
+from powerml.studies.limits import Limits
+from powerml.studies.records import StudyRecord, StudySettings, TrialRecord
+from powerml.workloads.workload import Workload
 
 
 def make_counts(**fields: int) -> Counts:

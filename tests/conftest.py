@@ -12,13 +12,13 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import hypothesis
 import pytest
 
-from powerml import cli
-from powerml.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.cli import main as cli
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
-from powerml.simulate.callgrind import CallgrindMeter
-from powerml.simulate.meters import MeterOptions
-from powerml.topology import parse_topology
-from powerml.workload import Workload, make_workload
+from powerml.meters.base import MeterOptions
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.spaces import parse_topology
+from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
+from powerml.workloads.workload import Workload, make_workload
 from tests.doubles import FormulaMeter, Run, WorkloadMaker
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from powerml.counts import Counts, PhaseCounts
+from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import WorkerError
-from powerml.fingerprint import Fingerprint
 from powerml.machines import Machine
-from powerml.meters import ReplayMeter
-from powerml.topology import parse_topology
-from powerml.workload import AnyWorkload, Material, Workload
+from powerml.meters.replay import ReplayMeter
+from powerml.spaces import parse_topology
+from powerml.workloads.workload import AnyWorkload, Material, Workload
 
 # What the fixture `run` gives: arguments in, the exit code and both outputs out.
 Run = Callable[..., tuple[int, str, str]]

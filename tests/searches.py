@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import powerml
-from powerml.records import StudyRecord, TrialRecord
+from powerml.studies.records import StudyRecord, TrialRecord
 from tests.doubles import FormulaMeter
 
 # The paper's search but for its protocol: the default trains for dozens of epochs.

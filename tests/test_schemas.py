@@ -10,11 +10,12 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from powerml.cost import Cost
-from powerml.counts import EVENTS
-from powerml.measurement import Measurement
-from powerml.records import TrialRecord, Winner
+from powerml.calibration.fit import calibrated as calibrated_by
+from powerml.costs.cost import Cost
+from powerml.costs.counts import EVENTS
+from powerml.costs.measurement import Measurement
 from powerml.report.account import findings_of
+from powerml.studies.records import TrialRecord, Winner
 from tests.builders import (
     make_best,
     make_calibration_record,
@@ -26,7 +27,7 @@ from tests.builders import (
     make_trial,
 )
 from tests.paper.outcomes import make_reproduction
-from tests.studies import make_stored
+from tests.stored_studies import make_stored
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "schemas"
@@ -158,7 +159,7 @@ def test_a_calibration_is_as_its_schema_says() -> None:
     phases = [
         make_phase(name, costs={machine: Cost(cycles=1e6)}) for name in ("training", "inference")
     ]
-    calibrated = make_measurement(phases=phases).calibrated(calibration)
+    calibrated = calibrated_by(make_measurement(phases=phases), calibration)
     _validate(_json(calibrated), "measurement-2")
 
 

@@ -12,13 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from powerml.cache import CountsCache
-    from powerml.calibrating import calibrate
-    from powerml.calibration import Calibration
-    from powerml.calibration_file import load_calibration
-    from powerml.cost import Cost, price
-    from powerml.counts import Counts
-    from powerml.datasets import Dataset, load_dataset
+    from powerml.calibration.calibrate import calibrate
+    from powerml.calibration.files import load_calibration
+    from powerml.calibration.fit import Calibration
+    from powerml.costs.cache import CountsCache
+    from powerml.costs.cost import Cost, price
+    from powerml.costs.counts import Counts
+    from powerml.costs.fingerprint import Fingerprint, require_comparable
+    from powerml.costs.measurement import Measurement, Phase, Simulation
     from powerml.errors import (
         CalibrationError,
         ComparisonError,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
         UsageError,
         WorkerError,
     )
-    from powerml.evaluation import measure
-    from powerml.fingerprint import Fingerprint, require_comparable
+    from powerml.explain.best import best
+    from powerml.explain.neighbours import Predictor
+    from powerml.explain.records import BestRecord
     from powerml.machines import (
         Machine,
         load_machine,
@@ -49,28 +51,40 @@ if TYPE_CHECKING:
         load_machines,
         machine_names,
     )
-    from powerml.measurement import Measurement, Phase, Simulation
-    from powerml.meters import Meter, MeterOptions, ReplayMeter, make_meter
-    from powerml.neighbours import Predictor
-    from powerml.objective import Objective, Weights, make_objective
+    from powerml.measuring.measure import measure
+    from powerml.meters.base import Meter, MeterOptions
+    from powerml.meters.catalogue import make_meter
+    from powerml.meters.replay import ReplayMeter
+    from powerml.paper.reproduce import reproduce
     from powerml.paper.reproduction import Reproduction
-    from powerml.paper.studies import reproduce
-    from powerml.records import BestRecord, Prediction, StudyRecord, TrialRecord, Winner
     from powerml.report.writing import render_report, write_report
-    from powerml.retrospect import best
     from powerml.runtimes import Runtime, find_runtime, runtime_names
-    from powerml.search import optimize
-    from powerml.topology import Bounds, Family, Topology, family_names, parse_topology
-    from powerml.workload import Deployment, ModelFile, ModelWorkload, Workload
+    from powerml.search.optimize import optimize
+    from powerml.spaces import Bounds, Family, Topology, family_names, parse_topology
+    from powerml.studies.objective import Objective, Weights, make_objective
+    from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
+    from powerml.workloads.datasets import Dataset, load_dataset
+    from powerml.workloads.workload import Deployment, ModelFile, ModelWorkload, Workload
 
 _HOMES = {
-    "powerml.cache": ("CountsCache",),
-    "powerml.calibrating": ("calibrate",),
-    "powerml.calibration": ("Calibration",),
-    "powerml.calibration_file": ("load_calibration",),
-    "powerml.cost": ("Cost", "price"),
-    "powerml.counts": ("Counts",),
-    "powerml.datasets": ("Dataset", "load_dataset"),
+    "powerml.calibration.calibrate": ("calibrate",),
+    "powerml.calibration.files": ("load_calibration",),
+    "powerml.calibration.fit": ("Calibration",),
+    "powerml.costs.cache": ("CountsCache",),
+    "powerml.costs.cost": (
+        "Cost",
+        "price",
+    ),
+    "powerml.costs.counts": ("Counts",),
+    "powerml.costs.fingerprint": (
+        "Fingerprint",
+        "require_comparable",
+    ),
+    "powerml.costs.measurement": (
+        "Measurement",
+        "Phase",
+        "Simulation",
+    ),
     "powerml.errors": (
         "CalibrationError",
         "ComparisonError",
@@ -92,8 +106,9 @@ _HOMES = {
         "UsageError",
         "WorkerError",
     ),
-    "powerml.evaluation": ("measure",),
-    "powerml.fingerprint": ("Fingerprint", "require_comparable"),
+    "powerml.explain.best": ("best",),
+    "powerml.explain.neighbours": ("Predictor",),
+    "powerml.explain.records": ("BestRecord",),
     "powerml.machines": (
         "Machine",
         "load_machine",
@@ -101,19 +116,53 @@ _HOMES = {
         "load_machines",
         "machine_names",
     ),
-    "powerml.measurement": ("Measurement", "Phase", "Simulation"),
-    "powerml.meters": ("Meter", "MeterOptions", "ReplayMeter", "make_meter"),
-    "powerml.objective": ("Objective", "Weights", "make_objective"),
-    "powerml.neighbours": ("Predictor",),
+    "powerml.measuring.measure": ("measure",),
+    "powerml.meters.base": (
+        "MeterOptions",
+        "Meter",
+    ),
+    "powerml.meters.catalogue": ("make_meter",),
+    "powerml.meters.replay": ("ReplayMeter",),
+    "powerml.paper.reproduce": ("reproduce",),
     "powerml.paper.reproduction": ("Reproduction",),
-    "powerml.paper.studies": ("reproduce",),
-    "powerml.records": ("BestRecord", "Prediction", "StudyRecord", "TrialRecord", "Winner"),
-    "powerml.report.writing": ("render_report", "write_report"),
-    "powerml.retrospect": ("best",),
-    "powerml.runtimes": ("Runtime", "find_runtime", "runtime_names"),
-    "powerml.search": ("optimize",),
-    "powerml.topology": ("Bounds", "Family", "Topology", "family_names", "parse_topology"),
-    "powerml.workload": ("Deployment", "ModelFile", "ModelWorkload", "Workload"),
+    "powerml.report.writing": (
+        "render_report",
+        "write_report",
+    ),
+    "powerml.runtimes": (
+        "Runtime",
+        "find_runtime",
+        "runtime_names",
+    ),
+    "powerml.search.optimize": ("optimize",),
+    "powerml.spaces": (
+        "Bounds",
+        "Family",
+        "Topology",
+        "family_names",
+        "parse_topology",
+    ),
+    "powerml.studies.objective": (
+        "Objective",
+        "Weights",
+        "make_objective",
+    ),
+    "powerml.studies.records": (
+        "Prediction",
+        "StudyRecord",
+        "TrialRecord",
+        "Winner",
+    ),
+    "powerml.workloads.datasets": (
+        "Dataset",
+        "load_dataset",
+    ),
+    "powerml.workloads.workload": (
+        "Deployment",
+        "ModelFile",
+        "ModelWorkload",
+        "Workload",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

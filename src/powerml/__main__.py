@@ -1,6 +1,6 @@
 """``python -m powerml``: the command line."""
 
-from powerml.cli import main
+from powerml.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from powerml.errors import SetupError
-from powerml.interruption import interruption_held
+from powerml.signals import interruption_held
 
 __all__ = [
     "BACKENDS",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powerml import machines, registry
-from powerml.cost import price
+from powerml import machines, plugins
+from powerml.costs.cost import price
 from powerml.errors import MachineError, UnknownNameError
 from powerml.machines import (
     DEFAULT_MACHINE,
@@ -213,7 +213,7 @@ def test_a_machine_of_another_package(tmp_path: Path, monkeypatch: pytest.Monkey
     def entry_points(group: str) -> list[EntryPoint]:
         return [point] if group == point.group else []
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
     assert "board" in machine_names()
     assert load_machine("board").name == "board"
     assert load_machine("board").latency_cycles.memory.value == 300

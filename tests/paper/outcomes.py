@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from powerml.paper.outcomes import EvaluatedTrial, Outcome
+from powerml.paper.plan import Plan, PlannedStudy, make_plan
 from powerml.paper.reproduction import Reproduction, summarize
-from powerml.paper.ways import Plan, PlannedStudy, make_plan
 from tests.builders import make_fingerprint
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from powerml.paper.checks import convergences, savings
-from powerml.paper.figures import architectures, deviations, results
+from powerml.paper.figures import architectures, deviations, preferences, results
 from powerml.paper.known import known
 from powerml.paper.outcomes import Outcome
-from powerml.paper.preference import preferences
-from powerml.paper.ways import PlannedStudy, make_plan
+from powerml.paper.plan import PlannedStudy, make_plan
 from tests.paper.outcomes import make_evaluated, make_outcome
 
 

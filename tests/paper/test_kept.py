@@ -10,8 +10,8 @@ import pytest
 import powerml
 from powerml.machines import Machine
 from powerml.paper.outcomes import read_outcome
+from powerml.paper.plan import make_plan
 from powerml.paper.reproduction import Reproduction
-from powerml.paper.ways import make_plan
 from tests.doubles import FormulaMeter
 
 KEPT = Path(__file__).parents[2] / "benchmarks" / "data" / "reproduction" / "outcomes"

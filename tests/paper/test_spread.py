@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerml.paper.spread import spread
+from powerml.paper.figures import spread
 
 VALUES = st.lists(st.none() | st.floats(-10, 10), max_size=9)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from powerml.limits import make_limits
-from powerml.records import RunRecord, Winner
 from powerml.report.account import findings_of
 from powerml.report.findings import Findings
+from powerml.studies.limits import make_limits
+from powerml.studies.records import RunRecord, Winner
 from tests.builders import (
     make_failed_trial,
     make_measurement,
@@ -15,7 +15,7 @@ from tests.builders import (
     make_pruned_trial,
     make_trial,
 )
-from tests.studies import make_stored, make_trials
+from tests.stored_studies import make_stored, make_trials
 
 
 def outcomes(findings: Findings) -> list[str]:

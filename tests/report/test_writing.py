@@ -16,11 +16,11 @@ import pytest
 import powerml
 from powerml.errors import StudyError, UnknownNameError
 from powerml.report.account import findings_of
-from powerml.report.page import best_so_far, page_html, plots_data
+from powerml.report.html import best_so_far, page_html, plots_data
 from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
-from powerml.report.texts import csv_text, markdown_text
+from powerml.report.text import csv_text, markdown_text
 from tests.builders import make_failed_trial, make_settings, make_trial
-from tests.studies import make_stored, make_trials, save_study
+from tests.stored_studies import make_stored, make_trials, save_study
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>'\"&|`=cmd"
 

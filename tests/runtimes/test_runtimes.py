@@ -18,12 +18,11 @@ import onnx
 import pytest
 from onnx import parser
 
-from powerml import runtimes
 from powerml.errors import ModelError, SetupError, UnknownNameError
-from powerml.models import check_runs, read_inputs
 from powerml.runtimes import Input, Session, find_runtime, require_runtime, runtime_names
+from powerml.workloads.model_files import check_runs, read_inputs
 
-SHIPPED = Path(runtimes.__file__).parent.parent / "data" / "warm_up"
+SHIPPED = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up"
 OPSET = '<ir_version: 8, opset_import: ["": 17]>'
 LAYERS = """
 import keras
@@ -285,7 +284,7 @@ def test_what_is_measured_holds_no_tables_seeded_at_random(runtime: str) -> None
     pytest.importorskip(find_runtime(runtime).package)
     code = (
         "import sys\n"
-        "from powerml.simulate.deployment_job import DeploymentJob\n"
+        "from powerml.guest.deployment_job import DeploymentJob\n"
         f"DeploymentJob({runtime!r}).start()\n"
         "sys.exit('pydantic_core' in sys.modules)\n"
     )

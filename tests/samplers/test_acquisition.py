@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from powerml.objective import Constrained, Squared, Weights
 from powerml.samplers.acquisition import (
     CostRatios,
     ScoreBelief,
     expected_improvement,
     expected_volume,
 )
+from powerml.studies.objective import Constrained, Squared, Weights
 
 Array = NDArray[np.float64]
 

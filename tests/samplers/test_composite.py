@@ -12,11 +12,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from powerml.errors import UsageError
-from powerml.objective import Squared, Weights
 from powerml.samplers import QUANTITIES, Quantities, Requirements, composite, quantities
 from powerml.samplers.acquisition import CostRatios
 from powerml.samplers.composite import CompositeSampler
-from powerml.samplers.scores import ANY, SHORT, ScoreModel
+from powerml.samplers.score_model import ANY, SHORT, ScoreModel
+from powerml.studies.objective import Squared, Weights
 
 SPACE: dict[str, BaseDistribution] = {
     "layers": IntDistribution(1, 6),

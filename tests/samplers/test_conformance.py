@@ -12,8 +12,8 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
 )
 
-from powerml.objective import Squared, Weights
 from powerml.samplers.composite import CompositeSampler
+from powerml.studies.objective import Squared, Weights
 
 
 class WithoutAnObjective(

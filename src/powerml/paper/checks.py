@@ -11,14 +11,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from powerml.objective import SCORE_TOLERANCE
-from powerml.paper.figures import Group, groups
+from powerml.paper.figures import Group, Spread, groups, spread
 from powerml.paper.known import known
+from powerml.paper.original import printed_result
 from powerml.paper.outcomes import Outcome
-from powerml.paper.printed import printed_result
+from powerml.paper.plan import RIGHT
 from powerml.paper.settings import BASELINE, CONVERGED_SCORE, Phase
-from powerml.paper.spread import Spread, spread
-from powerml.paper.ways import RIGHT
+from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = ["Check", "Convergence", "Saving", "checks", "convergences", "savings"]
 

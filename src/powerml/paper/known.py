@@ -16,7 +16,7 @@ from powerml.paper.settings import Phase
 
 __all__ = ["ACCURATE_SCORE", "FILE", "KnownFamily", "KnownTopologies", "KnownTopology", "known"]
 
-FILE = ("data", "paper", "known.json")
+FILE = ("data", "known.json")
 # What a winner's score on the validation split has to be where eq. 2.6 has a limit.
 ACCURATE_SCORE = 0.97
 
@@ -77,5 +77,5 @@ class KnownTopologies(BaseModel):
 @cache
 def known() -> KnownTopologies:
     """Read what ships with the package."""
-    text = resources.files("powerml").joinpath(*FILE).read_text(encoding="utf-8")
+    text = resources.files("powerml.paper").joinpath(*FILE).read_text(encoding="utf-8")
     return KnownTopologies.model_validate_json(text)

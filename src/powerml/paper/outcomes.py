@@ -14,10 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from powerml.fingerprint import Fingerprint
+from powerml.costs.fingerprint import Fingerprint
+from powerml.paper.plan import PlannedStudy
 from powerml.paper.settings import SETTINGS, Phase, Setting
-from powerml.paper.ways import PlannedStudy
-from powerml.records import StudyRecord, TrialRecord
+from powerml.studies.records import StudyRecord, TrialRecord
 
 __all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome"]
 

@@ -11,15 +11,16 @@ from powerml.paper.checks import Convergence, Saving, convergences, savings
 from powerml.paper.figures import (
     Architecture,
     Deviation,
+    Preference,
     Result,
     architectures,
     deviations,
+    preferences,
     results,
 )
+from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.outcomes import Outcome
-from powerml.paper.preference import Preference, preferences
-from powerml.paper.printed import ARCHITECTURE_FIGURES
-from powerml.paper.ways import Plan
+from powerml.paper.plan import Plan
 
 __all__ = ["Reproduction", "summarize"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from powerml.errors import UsageError
-from powerml.objective import Weights
+from powerml.studies.objective import Weights
 
 __all__ = [
     "BASELINE",

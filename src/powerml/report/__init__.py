@@ -1,1 +1,1 @@
-"""What a person reads: tables for the terminal."""
+"""Reports: a study's findings as sentences, pages and text."""

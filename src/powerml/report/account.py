@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import get_args
 
-from powerml.front import Point, front
-from powerml.goal import make_goal, nearest
+from powerml.costs.measurement import Measurement, Phase
+from powerml.explain.best import importances_of
 from powerml.machines import machine_names
-from powerml.measurement import Measurement, Phase
-from powerml.ranking import cost_ratios, objectives_by_machine, ranking
-from powerml.records import Quantity, StudySettings, TrialRecord, Winner
+from powerml.report.command import command_of, jobs_of, wanted_trials
 from powerml.report.findings import (
     Findings,
     MachineFinding,
@@ -21,11 +19,10 @@ from powerml.report.findings import (
     Reproduction,
     Row,
 )
-from powerml.report.reproduction import command_of, jobs_of, wanted_trials
-from powerml.report.retrospect import comparison_lines
 from powerml.report.sentences import (
     Scored,
     best_sentence,
+    comparison_sentences,
     export_sentences,
     front_sentence,
     hindsight_words,
@@ -34,11 +31,19 @@ from powerml.report.sentences import (
     sought_sentence,
     title_of,
 )
-from powerml.retrospect import importances_of
-from powerml.stored import StoredStudy
-from powerml.study import DEFAULT_OUT
-from powerml.topology import parse_topology
-from powerml.tradeoff import comparisons, leader, remark
+from powerml.spaces import parse_topology
+from powerml.studies.goal import (
+    Point,
+    cost_ratios,
+    front,
+    make_goal,
+    nearest,
+    objectives_by_machine,
+    ranking,
+)
+from powerml.studies.reader import DEFAULT_OUT, StoredStudy
+from powerml.studies.records import Quantity, StudySettings, TrialRecord, Winner
+from powerml.studies.tradeoff import comparisons, leader, remark
 
 __all__ = ["findings_of"]
 
@@ -148,8 +153,8 @@ class _Account:
         if self._best is None:
             return []
         trained = [trial for trial in self._trials if trial.score is not None]
-        lines = comparison_lines(comparisons(self._best, trained), self._best)
-        return [f"{line.plain[0].upper()}{line.plain[1:]}." for line in lines]
+        sentences = comparison_sentences(comparisons(self._best, trained), self._best)
+        return [f"{one[0].upper()}{one[1:]}." for one in sentences]
 
     def _row(self, trial: TrialRecord) -> Row:
         machine = self._settings.machine

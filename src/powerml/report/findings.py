@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-from powerml.fingerprint import Fingerprint
-from powerml.records import Importance, Quantity, StudySettings
+from powerml.costs.fingerprint import Fingerprint
+from powerml.explain.records import Importance
+from powerml.studies.records import Quantity, StudySettings
 
 __all__ = ["Findings", "MachineFinding", "Outcome", "Price", "Reproduction", "Row"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from powerml.objective import UNFIT
+from powerml.studies.objective import UNFIT
 
 __all__ = ["cycles_text", "joules_text", "number_text", "objective_text", "ratio_text"]
 

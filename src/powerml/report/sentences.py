@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from powerml.defaults import SCORE_MARGIN
-from powerml.hindsight import hindsight
-from powerml.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
-from powerml.records import StudySettings, TrialRecord, Winner
+from powerml.explain.predictions import hindsight
+from powerml.studies.defaults import SCORE_MARGIN
+from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
+from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
 
 __all__ = [
     "Scored",
     "best_sentence",
+    "comparison_sentences",
     "export_sentences",
     "front_sentence",
     "hindsight_words",
@@ -189,3 +190,46 @@ def _listed(said: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+LEADERS: dict[Quantity, str] = {
+    "score": "the most accurate",
+    "training_cost": "the cheapest to train",
+    "inference_cost": "the cheapest to run",
+}
+SAME = 0.0005
+
+
+def comparison_sentences(comparisons: Sequence[Comparison], best: TrialRecord) -> list[str]:
+    """What the best gives up, and for what, against the trials that lead in one quantity."""
+    by_trial: dict[int, list[Comparison]] = {}
+    for one in comparisons:
+        by_trial.setdefault(one.trial, []).append(one)
+    return [_comparison_sentence(same, best) for same in by_trial.values()]
+
+
+def _comparison_sentence(same: Sequence[Comparison], best: TrialRecord) -> str:
+    comparison, leader = same[0], " and ".join(LEADERS[one.quantity] for one in same)
+    if comparison.trial == best.number:
+        return f"it is itself {leader} that was tried"
+    said = (
+        _score_words(comparison.score_difference),
+        _cost_words("training", comparison.training_cost_factor),
+        _cost_words("inference", comparison.inference_cost_factor),
+    )
+    other = f"trial {comparison.trial}, {comparison.topology} batch {comparison.batch_size}"
+    return f"against {leader} ({other}): {', '.join(said)}"
+
+
+def _score_words(difference: float) -> str:
+    if abs(difference) < SAME:
+        return "the same score"
+    return f"score {abs(difference):.3f} {'higher' if difference > 0 else 'lower'}"
+
+
+def _cost_words(phase: str, factor: float) -> str:
+    if abs(factor - 1) < SAME:
+        return f"{phase} as dear"
+    if factor >= TWICE:
+        return f"{phase} {factor:.1f} x as dear"
+    return f"{phase} {abs(factor - 1):.1%} {'dearer' if factor > 1 else 'cheaper'}"

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from powerml.errors import StudyError, UnknownNameError
+from powerml.files.atomic import write_whole
 from powerml.report.account import findings_of
 from powerml.report.findings import Findings
-from powerml.report.texts import csv_text, markdown_text
-from powerml.stored import is_of_study, read_study
-from powerml.whole_files import write_whole
+from powerml.report.text import csv_text, markdown_text
+from powerml.studies.reader import is_of_study, read_study
 
 __all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
 
@@ -20,7 +20,7 @@ DEFAULT_FORMAT = "html"
 
 
 def _page(findings: Findings) -> str:
-    from powerml.report.page import page_html
+    from powerml.report.html import page_html
 
     return page_html(findings)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from powerml.errors import ModelError
-from powerml.runtimes import Feed, Input, Session, Shapes
+from powerml.runtimes.base import Feed, Input, Session, Shapes
 
 LAMBDA = "Lambda"
 
 
 class Keras:
-    """See `powerml.runtimes.Runtime`. A batch is run by ``predict_on_batch``."""
+    """See `powerml.runtimes.base.Runtime`. A batch is run by ``predict_on_batch``."""
 
     name = "keras"
     suffix = ".keras"

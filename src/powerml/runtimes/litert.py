@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from powerml.runtimes import Feed, Input, Session, Shapes
+from powerml.runtimes.base import Feed, Input, Session, Shapes
 
 
 class LiteRt:
-    """See `powerml.runtimes.Runtime`."""
+    """See `powerml.runtimes.base.Runtime`."""
 
     name = "litert"
     suffix = ".tflite"
@@ -20,7 +20,6 @@ class LiteRt:
 
     def start(self) -> None:
         """Import it."""
-        import ai_edge_litert.interpreter  # noqa: F401 - for what it brings along
 
     def versions(self) -> dict[str, str]:
         """Versions of what runs the model."""

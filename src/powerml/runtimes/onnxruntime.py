@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from powerml.runtimes import Input, Session, Shapes
+from powerml.runtimes.base import Input, Session, Shapes
 
 # What ONNX calls the types that numpy has too.
 DTYPES = {"float": "float32", "double": "float64"}
@@ -15,7 +15,7 @@ ERRORS_ALONE = 3
 
 
 class OnnxRuntime:
-    """See `powerml.runtimes.Runtime`."""
+    """See `powerml.runtimes.base.Runtime`."""
 
     name = "onnxruntime"
     suffix = ".onnx"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from powerml.errors import words_of
-from powerml.runtimes import find_runtime
+from powerml.runtimes.catalogue import find_runtime
 
 RESULT = 3
 

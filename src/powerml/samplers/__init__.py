@@ -1,26 +1,16 @@
 """Samplers: what proposes the next topology, found by name."""
 
-from __future__ import annotations
-
-import hashlib
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
-
-from powerml.errors import UnknownNameError
 from powerml.samplers.acquisition import CostRatios
-from powerml.samplers.composite import Admits, CompositeSampler, Requirements
-from powerml.samplers.costs import CostsOf
+from powerml.samplers.base import Admits, Requirements, StudyKnowledge
+from powerml.samplers.catalogue import (
+    COMPOSITE,
+    DEFAULT_STARTUP_TRIALS,
+    make_sampler,
+    sampler_names,
+)
+from powerml.samplers.composite import CompositeSampler
+from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.trials import QUANTITIES, Quantities, quantities
-
-if TYPE_CHECKING:
-    from powerml.objective import Objective
 
 __all__ = [
     "COMPOSITE",
@@ -30,91 +20,10 @@ __all__ = [
     "CompositeSampler",
     "CostRatios",
     "CostsOf",
-    "Known",
     "Quantities",
     "Requirements",
+    "StudyKnowledge",
     "make_sampler",
     "quantities",
     "sampler_names",
 ]
-
-COMPOSITE = "composite"
-# Optuna's own default of 10 would make ten trials a random search, as hyperopt's 20 did in 2018.
-DEFAULT_STARTUP_TRIALS = 3
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a study knows beside the values of its trials, for samplers that can use it.
-
-    `objective` is None where a front is sought, `costs` where they have to be learned.
-    `measured_before` are parameters and quantities that are known without a trial.
-    """
-
-    space: Mapping[str, BaseDistribution] | None = None
-    objective: Objective | None = None
-    costs: CostsOf | None = None
-    requirements: Requirements = field(default_factory=Requirements)
-    measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = ()
-
-
-def make_sampler(
-    name: str, startup_trials: int, seed: int, earlier_trials: int, known: Known | None = None
-) -> BaseSampler:
-    """Make a sampler for one proposal.
-
-    It is seeded by the study's seed and the number of trials before. So a study that was
-    interrupted proposes what it would have proposed anyway.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no sampler of that name.
-    """
-    if name not in _SAMPLERS:
-        raise UnknownNameError("sampler", name, sampler_names())
-    text = f"{seed} {earlier_trials}".encode()
-    number = int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
-    return _SAMPLERS[name](startup_trials, number, known or Known())
-
-
-def sampler_names() -> tuple[str, ...]:
-    """Names of all samplers."""
-    return tuple(_SAMPLERS)
-
-
-def _composite(startup_trials: int, seed: int, known: Known) -> BaseSampler:
-    return CompositeSampler(
-        known.objective,
-        space=known.space,
-        costs=known.costs,
-        requirements=known.requirements,
-        measured_before=known.measured_before,
-        startup_trials=startup_trials,
-        seed=seed,
-    )
-
-
-def _tpe(startup_trials: int, seed: int, _known: Known) -> BaseSampler:
-    """Tree-structured Parzen estimator (section 2.3 of the paper)."""
-    # Trials that are still running count as bad ones: two at once do not try the same.
-    return TPESampler(n_startup_trials=startup_trials, seed=seed, constant_liar=True)
-
-
-def _gp(startup_trials: int, seed: int, _known: Known) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return GPSampler(n_startup_trials=startup_trials, seed=seed)
-
-
-def _random(_startup_trials: int, seed: int, _known: Known) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
-def _nsga2(_startup_trials: int, seed: int, _known: Known) -> BaseSampler:
-    return NSGAIISampler(seed=seed)
-
-
-_SAMPLERS: Mapping[str, Callable[[int, int, Known], BaseSampler]] = MappingProxyType(
-    {COMPOSITE: _composite, "tpe": _tpe, "gp": _gp, "random": _random, "nsga2": _nsga2}
-)

@@ -8,9 +8,8 @@ may have (Astudillo and Frazier, *Bayesian optimization of composite functions*,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,47 +26,22 @@ from powerml.samplers.acquisition import (
     expected_improvement,
     expected_volume,
 )
+from powerml.samplers.base import CostedObjective, Requirements
 from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
-from powerml.samplers.costs import CostsOf, learned_costs
-from powerml.samplers.plain import plain_improvement
-from powerml.samplers.scores import ANY, SHORT, ScoreModel, expected_scores
-from powerml.samplers.trials import FRONT, Known, Quantities, known_trials
+from powerml.samplers.learned_costs import CostsOf, learned_costs
+from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
+from powerml.samplers.trials import FRONT, KnownTrials, Quantities, known_trials
+from powerml.samplers.value_model import plain_improvement
 
-if TYPE_CHECKING:
-    from powerml.objective import Objective
-
-__all__ = ["Admits", "CompositeSampler", "Requirements"]
+__all__ = ["CompositeSampler"]
 
 Array = NDArray[np.float64]
 Space = Mapping[str, BaseDistribution]
-Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
-
 DRAWN = 8192
 STARTUP_TRIALS = 3
 # Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
 WORST_RATIO = 2.0
 NEAR = 3
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """What a topology must fulfil to be wanted at all. The costs are relative to the reference's.
-
-    `admits` tells, from the values of each parameter by name, which candidates may be tried.
-    """
-
-    max_training_cost: float = float("inf")
-    max_inference_cost: float = float("inf")
-    min_score: float = 0.0
-    admits: Admits | None = None
-
-    def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
-        """Which candidates may fulfil them, as far as their costs tell."""
-        training, inference = costs.at(-1.0)
-        admitted = (training <= self.max_training_cost) & (inference <= self.max_inference_cost)
-        if self.admits is not None:
-            admitted &= self.admits(candidates.columns)
-        return np.asarray(admitted)
 
 
 class CompositeSampler(BaseSampler):
@@ -99,7 +73,7 @@ class CompositeSampler(BaseSampler):
 
     def __init__(
         self,
-        objective: Objective | None = None,
+        objective: CostedObjective | None = None,
         *,
         space: Space | None = None,
         costs: CostsOf | None = None,
@@ -161,7 +135,9 @@ class CompositeSampler(BaseSampler):
         best = np.flatnonzero(gain >= gain.max())
         return candidates.parameters(int(generator.choice(best)))
 
-    def _candidates(self, space: Space, known: Known, generator: np.random.Generator) -> Candidates:
+    def _candidates(
+        self, space: Space, known: KnownTrials, generator: np.random.Generator
+    ) -> Candidates:
         if self._enumerated is None or self._enumerated[0] != space:
             self._enumerated = (dict(space), enumerate_all(space))
         enumerated = self._enumerated[1]
@@ -169,7 +145,7 @@ class CompositeSampler(BaseSampler):
             return enumerated
         return draw(space, DRAWN, generator, self._most_promising(known))
 
-    def _most_promising(self, known: Known) -> list[dict[str, Any]]:
+    def _most_promising(self, known: KnownTrials) -> list[dict[str, Any]]:
         """Parameters of the best trials so far, to look around them."""
         if self._objective is not None and known.measured:
             value = self._objective.value
@@ -184,7 +160,7 @@ class CompositeSampler(BaseSampler):
         near = [parameters for _, parameters in ranked[:NEAR]]
         return near or [parameters for parameters, _ in known.measured]
 
-    def _gain(self, study: Study, candidates: Candidates, known: Known) -> Array | None:
+    def _gain(self, study: Study, candidates: Candidates, known: KnownTrials) -> Array | None:
         """What each candidate can be expected to win, or None where nothing is known yet."""
         seeks_front = tuple(study.directions) == FRONT
         if self._objective is None and not seeks_front:
@@ -200,7 +176,7 @@ class CompositeSampler(BaseSampler):
             gain = self._gain_in_objective(costs, belief, known)
         return np.where(self._requirements.admit(candidates, costs), gain, -1e9)
 
-    def _cost_ratios(self, candidates: Candidates, known: Known) -> CostRatios | None:
+    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CostRatios | None:
         computed = None if self._costs is None else self._costs(candidates.columns)
         if computed is not None:
             return computed
@@ -214,7 +190,9 @@ class CompositeSampler(BaseSampler):
             candidates.points,
         )
 
-    def _gain_in_objective(self, costs: CostRatios, belief: ScoreBelief, known: Known) -> Array:
+    def _gain_in_objective(
+        self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials
+    ) -> Array:
         if self._objective is None:
             raise TypeError(self._objective)
         value, needed = self._objective.value, self._requirements
@@ -237,7 +215,7 @@ class CompositeSampler(BaseSampler):
         expected = np.clip(belief.mean, 0.0, 1.0)
         return -1.0 - np.asarray(value(costs.training, costs.inference, expected))
 
-    def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: Known) -> Array:
+    def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials) -> Array:
         found = [
             (one.training_cost, one.inference_cost, one.score)
             for _, one in known.measured
@@ -251,7 +229,9 @@ class CompositeSampler(BaseSampler):
             worst = (float(costs.training.max()), float(costs.inference.max()))
         return expected_volume(costs, belief, found, worst, self._requirements.min_score)
 
-    def _gain_in_value(self, study: Study, candidates: Candidates, known: Known) -> Array | None:
+    def _gain_in_value(
+        self, study: Study, candidates: Candidates, known: KnownTrials
+    ) -> Array | None:
         if len(study.directions) != 1 or len(known.valued) < self._startup_trials:
             return None
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
@@ -261,7 +241,7 @@ class CompositeSampler(BaseSampler):
 
 
 def _belief(
-    candidates: Candidates, costs: CostRatios, known: Known, lengths: Sequence[float]
+    candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
 ) -> ScoreBelief:
     """What is believed of scores. Trials under way are believed to score as expected."""
     dearest = float(costs.training.max())

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from powerml.errors import UsageError
 
-__all__ = ["QUANTITIES", "Known", "Quantities", "known_trials", "quantities"]
+__all__ = ["QUANTITIES", "KnownTrials", "Quantities", "known_trials", "quantities"]
 
 QUANTITIES = "powerml:quantities"
 # Directions of a study whose values are the three quantities.
@@ -64,7 +64,7 @@ def quantities(
 
 
 @dataclass
-class Known:
+class KnownTrials:
     """Trials of a study by what is known of them: their parameters, with quantities or values."""
 
     measured: list[tuple[dict[str, Any], Quantities]] = field(default_factory=list)
@@ -78,13 +78,13 @@ def known_trials(
     current: FrozenTrial,
     space: Mapping[str, BaseDistribution],
     before: Sequence[tuple[dict[str, Any], Quantities]] = (),
-) -> Known:
+) -> KnownTrials:
     """Sort the trials of a study that lie in the search space, all but the current one.
 
     What was measured `before` the study counts as measured and as proposed.
     """
     inside = [(row, found) for row, found in before if _lies_in(space, row)]
-    known = Known(measured=list(inside), proposed=[row for row, _ in inside])
+    known = KnownTrials(measured=list(inside), proposed=[row for row, _ in inside])
     for trial in study.get_trials(deepcopy=False):
         if trial.number == current.number or not _lies_in(space, trial.params):
             continue

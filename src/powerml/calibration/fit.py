@@ -1,0 +1,384 @@
+"""Calibration: what a power meter reads for each processor cycle of cost. Pure functions.
+
+The paper's Figure 1 sets the cost of synthetic loads against what a meter read while they ran. A
+load of no cycles reads nothing above idle, so the reading is proportional to the cost::
+
+    reading = per_cycle x cost
+
+fitted by least squares. The confidence interval is Student's, with one degree of freedom less than
+there are points, and takes the deviations from the line as independent, normal and of one variance.
+A line with an intercept of its own is fitted beside it, to tell whether the readings do begin at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+
+from powerml.calibration.loads import Load
+from powerml.costs.cost import Accesses, price
+from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.fingerprint import Fingerprint, digest_of
+from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, costs_of_one
+from powerml.errors import CalibrationError
+from powerml.machines import DEFAULT_MACHINE, Machine
+
+__all__ = [
+    "CONFIDENCE",
+    "LEAST_POINTS",
+    "Calibration",
+    "CalibrationFit",
+    "LoadPoint",
+    "calibrated",
+    "fit_readings",
+    "inclusive_cycles",
+    "make_calibration",
+    "profile_digest",
+    "require_spread",
+]
+
+CONFIDENCE = 0.95
+LEAST_POINTS = 4  # three are left when each is left out in turn
+# Spreads below this part of the largest value are rounding.
+NO_SPREAD = 1e-9
+Vector = NDArray[np.float64]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class CalibrationFit(_Record):
+    """Readings against costs. All but `r` in the readings' unit, `per_cycle` for each cycle.
+
+    `low` and `high` bound the interval of confidence `confidence`. `r` is Pearson's correlation of
+    readings and costs; `leave_one_out_r` that of each reading with what a fit to the others
+    foretells for it, None where those do not differ.
+    """
+
+    points: int
+    per_cycle: PositiveFloat
+    per_cycle_low: float
+    per_cycle_high: float
+    confidence: float = CONFIDENCE
+    r: float = Field(ge=-1, le=1)
+    leave_one_out_r: float | None = Field(ge=-1, le=1)
+    intercept: float
+    intercept_low: float
+    intercept_high: float
+
+    @property
+    def begins_at_zero(self) -> bool:
+        """Whether a free intercept could be 0."""
+        return self.intercept_low <= 0 <= self.intercept_high
+
+
+class LoadPoint(_Record):
+    """One load: its counts, its prices in cycles, what the meter read and what the fit gives.
+
+    `inclusive_cycles` is the original program's price, for comparison with
+    `recorded_cost_cycles`, which it printed in 2018; both and their ratio are None on other
+    machines than the paper's. `reading` and what follows is None where the load was not metered.
+    """
+
+    load: str
+    rows_a: int
+    inner: int
+    cols_b: int
+    counts: PhaseCounts
+    cost_cycles: NonNegativeFloat
+    inclusive_cycles: NonNegativeFloat | None
+    recorded_cost_cycles: int | None
+    ratio_to_recorded: NonNegativeFloat | None
+    reading: PositiveFloat | None
+    fitted: float | None
+    residual: float | None
+    left_out: float | None = Field(description="what a fit to the other loads foretells")
+
+
+class Calibration(_Record):
+    """A fit, what it was made from and what it is for. JSON: ``powerml.calibration/1``.
+
+    It holds for costs of that machine, with that profile, those accesses and levels.
+    """
+
+    schema_: Literal["powerml.calibration/1"] = Field(
+        default="powerml.calibration/1", alias="schema"
+    )
+    machine: str
+    profile_digest: str
+    accesses: Accesses
+    levels: Literal[2] = 2
+    unit: str
+    readings: str = Field(description="where the readings come from")
+    fit: CalibrationFit
+    loads: list[LoadPoint]
+    fingerprint: Fingerprint
+
+    @property
+    def metered(self) -> list[LoadPoint]:
+        """The loads that have a reading."""
+        return [point for point in self.loads if point.reading is not None]
+
+    @property
+    def range_cycles(self) -> tuple[float, float]:
+        """The lowest and the highest cost that it was fitted to."""
+        costs = [point.cost_cycles for point in self.metered]
+        return min(costs), max(costs)
+
+    def require_fit_for(self, machines: Sequence[Machine], accesses: str, levels: int) -> None:
+        """Check that costs priced so can be calibrated by it.
+
+        Raises
+        ------
+        CalibrationError
+            It is for another machine, another profile of it, other accesses or levels.
+        """
+        profiles = {machine.name: machine for machine in machines}
+        if self.machine not in profiles:
+            raise CalibrationError(
+                f"the calibration is for {self.machine}, not for {', '.join(profiles)}: "
+                f"add --machine {self.machine}, or calibrate with powerml calibrate --machine"
+            )
+        if profile_digest(profiles[self.machine]) != self.profile_digest:
+            raise CalibrationError(
+                f"the profile of {self.machine} is not the one that was calibrated: "
+                "run powerml calibrate again"
+            )
+        if (accesses, levels) != (self.accesses, self.levels):
+            raise CalibrationError(
+                f"the calibration prices {self.accesses} accesses on {self.levels} levels, not "
+                f"{accesses} on {levels}: measure with --accesses {self.accesses} --levels "
+                f"{self.levels}"
+            )
+
+    def applied(self, costs_cycles: Mapping[str, float]) -> AppliedCalibration:
+        """Return what is told of it beside costs, by phase, that it is applied to."""
+        lowest, highest = self.range_cycles
+        remarks = []
+        for where in ("below", "above"):
+            outside = [
+                f"{phase} {cycles:.2g}"
+                for phase, cycles in costs_cycles.items()
+                if _outside(cycles, lowest, highest) == where
+            ]
+            if outside:
+                remarks.append(
+                    f"costs {where} those of the metered loads ({lowest:.2g} to {highest:.2g} "
+                    f"cycles), whose readings are extrapolated: {', '.join(outside)}"
+                )
+        return AppliedCalibration(
+            machine=self.machine,
+            unit=self.unit,
+            per_cycle=self.fit.per_cycle,
+            per_cycle_low=self.fit.per_cycle_low,
+            per_cycle_high=self.fit.per_cycle_high,
+            confidence=self.fit.confidence,
+            lowest_cost_cycles=lowest,
+            highest_cost_cycles=highest,
+            remarks=remarks,
+        )
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=2)
+
+
+def calibrated(measurement: Measurement, calibration: Calibration) -> Measurement:
+    """Return the measurement with what a power meter would read beside its machine's costs."""
+    costs = {phase.name: phase.costs[calibration.machine].cycles for phase in measurement.phases}
+    return measurement.model_copy(
+        update={
+            "phases": [_calibrated(phase, calibration) for phase in measurement.phases],
+            "calibration": calibration.applied(costs),
+        }
+    )
+
+
+def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
+    machine = calibration.machine
+    priced = phase.costs[machine]
+    found = {
+        "calibrated_value": calibration.fit.per_cycle * priced.cycles,
+        "unit": calibration.unit,
+    }
+    costs = {**phase.costs, machine: priced.model_copy(update=found)}
+    return phase.model_copy(
+        update={
+            "costs": costs,
+            "costs_per_inference": costs_of_one(costs, phase.inferences),
+            "costs_per_sample": costs_of_one(costs, phase.samples),
+        }
+    )
+
+
+def make_calibration(
+    counted: Sequence[tuple[Load, PhaseCounts]],
+    *,
+    readings: Mapping[str, float],
+    unit: str,
+    source: str,
+    machine: Machine,
+    accesses: Accesses,
+    fingerprint: Fingerprint,
+) -> Calibration:
+    """Price loads, fit the readings to the costs and put all of it together.
+
+    Raises
+    ------
+    CalibrationError
+        The readings cannot be fitted.
+    """
+    costs = {load.name: price(counts.counts, machine, accesses).cycles for load, counts in counted}
+    metered = [name for name in costs if name in readings]
+    cycles = [costs[name] for name in metered]
+    read = [readings[name] for name in metered]
+    fit = fit_readings(cycles, read)
+    left_out = dict(zip(metered, _left_out(np.array(cycles), np.array(read)).tolist(), strict=True))
+    is_papers = machine.name == DEFAULT_MACHINE and accesses == "data"
+    points = [
+        _point(load, counts, costs[load.name], machine if is_papers else None)
+        for load, counts in counted
+    ]
+    return Calibration(
+        machine=machine.name,
+        profile_digest=profile_digest(machine),
+        accesses=accesses,
+        unit=unit,
+        readings=source,
+        fit=fit,
+        loads=[
+            point
+            if point.load not in readings
+            else _metered(point, readings[point.load], fit, left_out[point.load])
+            for point in points
+        ],
+        fingerprint=fingerprint,
+    )
+
+
+def _point(load: Load, counts: PhaseCounts, cost: float, papers: Machine | None) -> LoadPoint:
+    """A load that was counted; on the paper's machine with what was recorded for it."""
+    inclusive = None if papers is None else inclusive_cycles(counts.counts, papers)
+    recorded = None if papers is None else load.recorded_cost_cycles
+    return LoadPoint(
+        load=load.name,
+        rows_a=load.rows_a,
+        inner=load.inner,
+        cols_b=load.cols_b,
+        counts=counts,
+        cost_cycles=cost,
+        inclusive_cycles=inclusive,
+        recorded_cost_cycles=recorded,
+        ratio_to_recorded=None if not (inclusive and recorded) else inclusive / recorded,
+        reading=None,
+        fitted=None,
+        residual=None,
+        left_out=None,
+    )
+
+
+def _metered(point: LoadPoint, reading: float, fit: CalibrationFit, left_out: float) -> LoadPoint:
+    """The same with its reading beside what the fit gives."""
+    fitted = fit.per_cycle * point.cost_cycles
+    found = {
+        "reading": reading,
+        "fitted": fitted,
+        "residual": reading - fitted,
+        "left_out": left_out,
+    }
+    return point.model_copy(update=found)
+
+
+def fit_readings(costs_cycles: Sequence[float], readings: Sequence[float]) -> CalibrationFit:
+    """Fit readings to costs; see the module.
+
+    Parameters
+    ----------
+    costs_cycles, readings
+        One of each for a load, above 0.
+
+    Raises
+    ------
+    CalibrationError
+        There are too few, they do not differ, or the readings fall as the costs rise.
+    """
+    from scipy import stats  # it takes a second, which those who only measure need not wait
+
+    costs, read = np.array(costs_cycles, np.float64), np.array(readings, np.float64)
+    require_spread(read, "readings")
+    require_spread(costs, "costs of the loads")
+    # In units of the largest, so that nothing overflows or vanishes.
+    x, y = costs / costs.max(), read / read.max()
+    line = stats.linregress(x, y)
+    if line.slope <= 0:
+        raise CalibrationError(
+            f"the readings fall as the costs rise (r {line.rvalue:.3f}): are they in the right "
+            "rows, above idle, and of the energy of whole runs?"
+        )
+    per_cycle = float(x @ y / (x @ x))
+    deviation = float(np.sqrt(((y - per_cycle * x) ** 2).sum() / (len(x) - 1) / (x @ x)))
+    half = deviation * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1))
+    half_intercept = line.intercept_stderr * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2))
+    unit = read.max() / costs.max()
+    return CalibrationFit(
+        points=len(x),
+        per_cycle=per_cycle * unit,
+        per_cycle_low=(per_cycle - half) * unit,
+        per_cycle_high=(per_cycle + half) * unit,
+        r=float(np.clip(line.rvalue, -1, 1)),
+        leave_one_out_r=_correlation(_left_out(x, y), y),
+        intercept=line.intercept * read.max(),
+        intercept_low=(line.intercept - half_intercept) * read.max(),
+        intercept_high=(line.intercept + half_intercept) * read.max(),
+    )
+
+
+def require_spread(values: Sequence[float] | Vector, what: str = "readings") -> None:
+    """Refuse what cannot be fitted; raises ``CalibrationError``."""
+    if len(values) < LEAST_POINTS:
+        raise CalibrationError(
+            f"there are {len(values)} {what}: give the readings of at least {LEAST_POINTS} loads"
+        )
+    if np.ptp(values) <= NO_SPREAD * max(values):
+        raise CalibrationError(
+            f"the {what} are all {values[0]:g}: without a spread nothing can be fitted; "
+            "give readings of loads of several sizes"
+        )
+
+
+def inclusive_cycles(counts: Counts, machine: Machine) -> float:
+    """Return the price of the original's program: every access at L1's latency, misses on top.
+
+    Eq. 2.1 prices hits instead; this is for comparison with what was recorded in 2018.
+    """
+    latency = machine.latency_cycles
+    return (
+        counts.data_accesses * latency.l1.value
+        + counts.d1_misses * latency.ll.value
+        + counts.ll_misses * latency.memory.value
+    )
+
+
+def profile_digest(machine: Machine) -> str:
+    """SHA-256 of a machine's profile."""
+    return digest_of(machine.model_dump_json())
+
+
+def _left_out(x: Vector, y: Vector) -> Vector:
+    """What a fit to all others gives for each."""
+    return (x @ y - x * y) / (x @ x - x * x) * x
+
+
+def _correlation(one: Vector, other: Vector) -> float | None:
+    if min(np.ptp(one), np.ptp(other)) <= NO_SPREAD * np.abs(one).max():
+        return None
+    return float(np.clip(np.corrcoef(one, other)[0, 1], -1, 1))
+
+
+def _outside(cycles: float, lowest: float, highest: float) -> str:
+    return "below" if cycles < lowest else "above" if cycles > highest else ""

@@ -1,0 +1,119 @@
+"""The synthetic loads of the paper's Figure 1: integer matrix products with a reading of power.
+
+A load makes a matrix of ones and a matrix of twos from lists of Python's integers, and multiplies
+them: ``A.dot(B)`` in numpy, in 64-bit integers. Shapes, recorded costs and readings are those of
+2018, from ``data/paper/synthetic_loads_2018.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import zip_longest
+
+__all__ = ["READINGS_2018", "Load", "load_names", "synthetic_loads", "table_rows"]
+
+READINGS_2018 = "synthetic_loads_2018.csv"
+LONGEST_NAME = 32  # of what a message quotes
+
+
+@dataclass(frozen=True)
+class Load:
+    """``rows_a x inner`` times ``inner x cols_b``.
+
+    `recorded_cost_cycles` is what the original's program recorded for it in 2018, or None.
+    """
+
+    name: str
+    rows_a: int
+    inner: int
+    cols_b: int
+    recorded_cost_cycles: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"load {self.name} ({self.shape})"
+
+    @property
+    def shape(self) -> str:
+        """As in ``200x8000 x 8000x200``."""
+        return f"{self.rows_a}x{self.inner} x {self.inner}x{self.cols_b}"
+
+    @property
+    def products(self) -> int:
+        """Multiplications of two numbers."""
+        return self.rows_a * self.inner * self.cols_b
+
+    @property
+    def elements(self) -> int:
+        """Numbers in the two matrices that are made."""
+        return (self.rows_a + self.cols_b) * self.inner
+
+
+@cache
+def synthetic_loads() -> tuple[Load, ...]:
+    """All eight, in the order of the records."""
+    text = (resources.files("powerml.calibration") / READINGS_2018).read_text(encoding="utf-8")
+    return tuple(
+        Load(
+            name=row["load"],
+            rows_a=int(row["rows_a"]),
+            inner=int(row["inner"]),
+            cols_b=int(row["cols_b"]),
+            recorded_cost_cycles=int(row["recorded_cost_cycles"]),
+        )
+        for _, row in table_rows(text)
+    )
+
+
+def load_names() -> list[str]:
+    """Names of the loads."""
+    return [load.name for load in synthetic_loads()]
+
+
+def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV with the numbers of the lines they begin on, by the names of the columns.
+
+    Lines that are empty or begin with # are left out. What is missing at the end of a row is empty.
+
+    Raises
+    ------
+    ValueError
+        A column is there twice, a cell is longer than `csv` takes, or a row has more cells than
+        there are columns.
+    """
+    lines = [
+        (number, line)
+        for number, line in enumerate(io.StringIO(text, newline=None), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    reader = csv.reader(line for _, line in lines)
+    rows: list[tuple[int, list[str]]] = []
+    read = 0
+    try:
+        for row in reader:
+            # A row goes on over several lines where a quoted cell does.
+            rows.append((lines[read][0], [cell.strip() for cell in row]))
+            read = reader.line_num
+    except csv.Error as error:
+        raise ValueError(f"line {lines[read][0]}: {error}") from error
+    if not rows:
+        return []
+    _, columns = rows[0]
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ValueError(f"the column {column[:LONGEST_NAME]!r} is there twice")
+    for number, cells in rows[1:]:
+        if any(cells[len(columns) :]):
+            raise ValueError(
+                f"line {number} has more cells than there are columns: commas separate them, and "
+                "numbers have a decimal point"
+            )
+    return [
+        (number, dict(zip_longest(columns, cells[: len(columns)], fillvalue="")))
+        for number, cells in rows[1:]
+    ]

@@ -1,0 +1,29 @@
+"""The commands put together: options in, tables or JSON out."""
+
+from __future__ import annotations
+
+import typer
+
+from powerml.cli.best import best
+from powerml.cli.cache import cache_app
+from powerml.cli.calibrate import calibrate
+from powerml.cli.doctor import doctor
+from powerml.cli.machines import machines_app
+from powerml.cli.measure import measure
+from powerml.cli.optimize import optimize
+from powerml.cli.report import dashboard, report
+from powerml.cli.reproduce import reproduce
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="What a neural network's training and inference cost a processor, measured by simulation; "
+    "and the topology with the best trade.",
+)
+for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce):
+    app.command()(command)
+app.add_typer(machines_app, name="machines")
+app.add_typer(cache_app, name="cache")

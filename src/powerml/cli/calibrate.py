@@ -1,0 +1,114 @@
+"""``powerml calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powerml.cli.console import loads_progress, print_result
+from powerml.cli.options import (
+    AccessesName,
+    Cache,
+    Jobs,
+    Json,
+    LimitSeconds,
+    MachineFiles,
+    machines_of,
+)
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of your own readings, a row for each load; see --template.",
+            show_default="those of 2018",
+        ),
+    ] = None,
+    template: Annotated[
+        bool,
+        typer.Option("--template", help="Print a file of readings to fill in, and do no more."),
+    ] = False,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(help="The machine that was metered.", show_default="xeon-x5650"),
+    ] = None,
+    machine_file: MachineFiles = None,
+    accesses: AccessesName = "data",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            help="sampled: some rows of each product, minutes in all; exact: all of them, hours."
+        ),
+    ] = "sampled",
+    meter: Annotated[
+        str, typer.Option(help="callgrind, or replay:FILE with a calibration made before.")
+    ] = "callgrind",
+    jobs: Jobs = None,
+    cache: Cache = True,
+    limit_seconds: LimitSeconds = 21600.0,
+    out: Annotated[
+        Path, typer.Option(help="Where the calibration goes; the figure goes beside it, as .svg.")
+    ] = Path("powerml-calibration.json"),
+    json: Json = False,
+) -> None:
+    """Fit a power meter's readings of synthetic loads to their costs (the paper's Figure 1).
+
+    Without --readings those of 2018, whose unit is not known. What is written serves
+    powerml measure --calibration.
+
+    Example: powerml calibrate
+
+    Example: powerml calibrate --template > mine.csv
+
+    Example: powerml calibrate --readings mine.csv --machine epyc-7601
+    """
+    import powerml
+    from powerml.calibration.files import figure_beside, save_calibration
+    from powerml.calibration.readings import readings_template
+    from powerml.files.atomic import write_whole
+
+    if template:
+        typer.echo(readings_template(), nl=False)
+        return
+    figure = figure_beside(out, readings)
+    with loads_progress(kept=cache) as (notify, advance):
+        calibration = powerml.calibrate(
+            readings,
+            machine=machines_of(machine, machine_file),
+            accesses=accesses,
+            meter=meter,
+            fidelity=fidelity,
+            jobs=jobs,
+            cache=cache,
+            limit_seconds=limit_seconds,
+            notify=notify,
+            advance=advance,
+        )
+    from powerml.calibration.figure import draw
+    from powerml.calibration.readings import SOURCE_2018
+    from powerml.cli.tables.calibration import calibration_lines, calibration_table
+    from powerml.machines import DEFAULT_MACHINE
+
+    save_calibration(calibration, out)
+    write_whole(figure, draw(calibration))
+    if json:
+        typer.echo(calibration.to_json())
+        return
+    print_result(calibration_table(calibration), *calibration_lines(calibration))
+    if readings is not None and machine is None and machine_file is None:
+        typer.echo(
+            f"costs are those of {calibration.machine}, as no machine was named: "
+            "if another was metered, give it with --machine or --machine-file"
+        )
+    elif readings is None and calibration.machine != DEFAULT_MACHINE:
+        typer.echo(
+            f"{SOURCE_2018} were metered on {DEFAULT_MACHINE}: a calibration of "
+            f"{calibration.machine} needs its own, see --template"
+        )
+    typer.echo(f"written to {out}, the figure to {figure}")
+    typer.echo(f"to apply it: powerml measure TOPOLOGY --calibration {out}")

@@ -1,0 +1,137 @@
+"""Results on standard output, progress on standard error, and what is said when one is stopped."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from powerml.cli.report import report_line
+from powerml.signals import Terminated
+
+if TYPE_CHECKING:
+    from powerml.cli.progress import StudyProgress
+
+__all__ = [
+    "command_to_resume",
+    "loads_progress",
+    "print_result",
+    "program",
+    "stages_shown",
+    "study_progress",
+]
+
+
+def print_result(*renderables: object) -> None:
+    """Print tables and lines."""
+    from rich.console import Console
+
+    # A table in a file or a pipe must not be folded to 80 columns.
+    width = None if sys.stdout.isatty() else 160
+    console = Console(width=width, markup=False, emoji=False)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+@contextmanager
+def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
+    """Show one stage after the other; when they are interrupted, say how to go on.
+
+    `kept` says whether counts are kept in the cache.
+    """
+    from rich.console import Console
+
+    from powerml.cli.progress import stages
+
+    with (
+        _telling_what_is_kept("what was counted to its end is in the cache", kept=kept),
+        stages(Console(stderr=True)) as show,
+    ):
+        yield show
+
+
+@contextmanager
+def study_progress() -> Iterator[StudyProgress]:
+    """Show the progress of a study; when it is interrupted, say how to go on."""
+    from rich.console import Console
+
+    from powerml.cli.progress import StudyProgress
+
+    progress = StudyProgress(Console(stderr=True))
+    try:
+        with progress:
+            yield progress
+    except (KeyboardInterrupt, Terminated):
+        if progress.folder is not None:
+            _tell_how_to_resume(progress)
+            if progress.finished_trials:
+                typer.echo(f"powerml: {report_line(progress.folder)}", err=True)
+        raise
+
+
+@contextmanager
+def loads_progress(
+    *, kept: bool
+) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """Show how far the synthetic loads are; when that is interrupted, say how to go on.
+
+    `kept` says whether counts are kept in the cache.
+    """
+    from rich.console import Console
+
+    from powerml.cli.progress import loads_bar
+
+    with (
+        _telling_what_is_kept("loads that were counted are in the cache", kept=kept),
+        loads_bar(Console(stderr=True)) as shown,
+    ):
+        yield shown
+
+
+@contextmanager
+def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        command = shlex.join([program(), *sys.argv[1:]])
+        said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
+        typer.echo(f"powerml: stopped; {said}", err=True)
+        raise
+
+
+def _tell_how_to_resume(progress: StudyProgress) -> None:
+    if progress.finished_trials == 0:
+        message = "stopped before the first trial ended"
+    else:
+        message = (
+            f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
+            f"{progress.folder}. Go on with: {command_to_resume(progress)}"
+        )
+    typer.echo(f"powerml: {message}", err=True)
+
+
+def command_to_resume(progress: StudyProgress) -> str:
+    """The command that goes on with a study that was stopped."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    named = any(argument.split("=")[0] == "--study" for argument in arguments)
+    folder = progress.folder
+    study = [] if named or folder is None else ["--study", folder.name]
+    return shlex.join([program(), *arguments, *study, "--resume"])
+
+
+def program() -> str:
+    """Return what starts powerML: its name where the shell finds it, else the path that was given.
+
+    In a clone it lies in .venv/bin, which no shell searches.
+    """
+    given = sys.argv[0]
+    found = shutil.which("powerml")
+    if Path(given).name != "powerml" or (found and Path(found).resolve() == Path(given).resolve()):
+        return "powerml"
+    return given

@@ -1,0 +1,137 @@
+"""What is installed, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import typer
+from pydantic import BaseModel, ConfigDict
+
+from powerml.backend import backend_version, installed_backends, select_backend
+from powerml.cli.options import Json
+from powerml.errors import PowerMLError, shortened, words_of
+from powerml.meters.simulator import launch
+from powerml.runtimes import (
+    DEFAULT_RUNTIME,
+    find_runtime,
+    require_exporter,
+    require_runtime,
+    runtime_names,
+)
+from powerml.workloads.datasets import locate_mnist
+
+__all__ = ["Check", "doctor", "examine"]
+
+LONGEST_DETAIL = 200
+
+
+class Check(BaseModel):
+    """One thing that was looked at. `required` ones must be there for a measurement."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    ok: bool
+    required: bool
+    detail: str
+
+
+def examine() -> list[Check]:
+    """Look at everything a measurement needs. Nothing is started but ``valgrind --version``."""
+    return [
+        _check("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
+        _check("valgrind", lambda: f"{launch.valgrind_version()}, {launch.find_valgrind()}"),
+        _check("client requests", _client_requests),
+        _check("compiler", _compiler, required=False),
+        _check("keras", lambda: metadata.version("keras")),
+        _check("backend", _backend),
+        *(
+            _check(name, partial(_runtime, name), required=name == DEFAULT_RUNTIME)
+            for name in runtime_names()
+            if name != "keras"
+        ),
+        *(
+            _check(f"export to {name}", partial(_export, name), required=False)
+            for name in runtime_names()
+            if name != "keras"
+        ),
+        _check("temporary folder", _temporary_folder),
+        _check("full mnist", lambda: str(locate_mnist()), required=False),
+    ]
+
+
+def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Check:
+    try:
+        return Check(name=name, ok=True, required=required, detail=look())
+    except Exception as error:  # whatever a thing raises, it does not work
+        return Check(
+            name=name,
+            ok=False,
+            required=required,
+            detail=shortened(words_of(error), LONGEST_DETAIL),
+        )
+
+
+def _client_requests() -> str:
+    launch.require_client_requests()
+    return "the C extension is there"
+
+
+def _compiler() -> str:
+    """Needed only to build the C extension again."""
+    missing = [
+        name
+        for name, there in (
+            ("gcc", shutil.which("gcc") or shutil.which("cc")),
+            ("python3-dev", (Path(sysconfig.get_paths()["include"]) / "Python.h").exists()),
+            ("valgrind/callgrind.h", Path("/usr/include/valgrind/callgrind.h").exists()),
+        )
+        if not there
+    ]
+    if missing:
+        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C extension")
+    return "gcc, Python.h and valgrind/callgrind.h are there"
+
+
+def _backend() -> str:
+    chosen = select_backend()
+    others = [f"{name} {backend_version(name)}" for name in installed_backends()]
+    return f"{chosen} (installed: {', '.join(others)})"
+
+
+def _runtime(name: str) -> str:
+    package = require_runtime(name).package
+    return metadata.version(metadata.packages_distributions().get(package, [package])[0])
+
+
+def _export(name: str) -> str:
+    require_exporter(find_runtime(name), select_backend())
+    return "topologies and .keras files"
+
+
+def _temporary_folder() -> str:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"0")
+    return tempfile.gettempdir()
+
+
+def doctor(json: Json = False) -> None:
+    """Say what is installed, what is missing and what to do. Example: powerml doctor."""
+    checks = examine()
+    if json:
+        import json as json_text
+
+        typer.echo(json_text.dumps([check.model_dump() for check in checks], indent=2))
+    else:
+        for check in checks:
+            state = "ok" if check.ok else ("MISSING" if check.required else "-")
+            typer.echo(f"{state:8}{check.name:24}{check.detail}")
+    if any(check.required and not check.ok for check in checks):
+        raise typer.Exit(PowerMLError.exit_code)

@@ -1,0 +1,118 @@
+"""The command line's way in and out: signals, exit codes, and one line for every error.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
+while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted (Ctrl-C), 143 told to end
+(SIGTERM), 129 the terminal was closed. Of an error that is more than its line a log is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# What is imported may fail too: so everything else is, where it is caught.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+__all__ = ["main"]
+
+LONGEST_LINE = 300
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one line on standard error."""
+    try:
+        code = _heeding_signals()
+    except KeyboardInterrupt:  # before signals were heeded
+        code = 130
+    except BaseException as error:
+        code = _fail(error)
+    sys.exit(code)
+
+
+def _heeding_signals() -> int:
+    import signal
+
+    from powerml.signals import Terminated, exit_code_of, heed_signals, signals_end_at_once
+
+    try:
+        heed_signals()
+        code = _run()
+    except Terminated as told:
+        code = exit_code_of(told.number)
+    except KeyboardInterrupt:
+        code = exit_code_of(signal.SIGINT)
+    signals_end_at_once(code)
+    return code
+
+
+def _run() -> int:
+    try:
+        _print_any_text()
+        return _command()
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except (Exception, SystemExit) as error:
+        return _fail(error)
+
+
+def _print_any_text() -> None:
+    """Have names that are no UTF-8, and signs that a terminal lacks, be printed escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+
+
+def _command() -> int:
+    # It takes a while; signals are heeded before.
+    import typer
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from powerml.cli.app import app
+    from powerml.cli.last_resort import complain
+
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except NoArgsIsHelpError:
+        return 2  # it has printed the help
+    except ClickException as error:
+        complain(f"{error.format_message().rstrip('.')}: see powerml --help", error)
+        return 2
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: BaseException) -> int:
+    """Say what went wrong, whatever it is; returns the exit code."""
+    try:
+        from powerml.cli.last_resort import complain, explain
+
+        message, code, has_more = explain(error)
+        complain(message, error, has_more=has_more)
+        _drop_what_cannot_be_written()
+    except (Exception, SystemExit):
+        # A csv.py on PYTHONPATH may be in the way of what makes an error's line.
+        said = str(error) or "a module in place of one of Python's own ended it"
+        advice = "take folders with modules of such names off PYTHONPATH"
+        text = " ".join(f"powerml: error: {type(error).__name__}: {said}; {advice}".split())
+        sys.stderr.write(f"{text[:LONGEST_LINE]}\n")
+        return 1
+    return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Keep Python from trying again at its end, which it would complain of in its own words."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    main()

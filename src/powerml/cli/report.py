@@ -1,0 +1,88 @@
+"""``powerml report`` and ``powerml dashboard``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powerml.errors import LONGEST_MESSAGE, shortened, words_of
+
+__all__ = ["dashboard", "repeating_command", "report", "report_line"]
+
+Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+
+
+def report(
+    study: Study,
+    format: Annotated[  # noqa: A002 - the option's name
+        str, typer.Option(help="html, markdown, csv (a line for each trial) or json.")
+    ] = "html",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The file to write.",
+            show_default="report.html in the study's folder; standard output but for html",
+        ),
+    ] = None,
+) -> None:
+    """Tell what a study has found, as one page that opens offline, or as text.
+
+    Example: powerml report powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
+    """
+    import powerml
+
+    if out is None and format != "html":
+        typer.echo(powerml.render_report(study, format), nl=False)
+    else:
+        typer.echo(f"report in {powerml.write_report(study, out, format)}")
+
+
+def dashboard(
+    study: Study,
+    port: Annotated[int, typer.Option(help="Where to listen, on this computer alone.")] = 8080,
+) -> None:
+    """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.
+
+    Example: powerml dashboard powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
+    """
+    from powerml.report.dashboard import serve_dashboard
+
+    def tell(address: str) -> None:
+        typer.echo(f"the dashboard is at {address}; Ctrl-C ends it")
+
+    try:
+        serve_dashboard(study, port, tell)
+    except KeyboardInterrupt:
+        typer.echo("the dashboard has ended", err=True)
+
+
+def report_line(folder: Path) -> str:
+    """Write a study's report and say where, or why it is not there."""
+    path, reason = _written_report(folder)
+    return f"the report was not written: {reason}" if path is None else f"report in {path}"
+
+
+def _written_report(folder: Path) -> tuple[Path | None, str]:
+    """Write a study's report and return where it is, or None and why it is not there.
+
+    Whatever goes wrong with a report, the study has been kept, and must not fail for it.
+    """
+    try:
+        import powerml
+
+        return powerml.write_report(folder), ""
+    except Exception as error:
+        return None, shortened(words_of(error), LONGEST_MESSAGE)
+
+
+def repeating_command(folder: Path, program: str) -> str:
+    """Return the command that does the trials of a study again; `program` starts powerML."""
+    from powerml.report.command import command_of, jobs_of, wanted_trials
+    from powerml.studies.reader import read_study
+
+    stored = read_study(folder)
+    wanted = wanted_trials(stored.runs, len(stored.trials))
+    return command_of(stored.settings, wanted, jobs_of(stored.runs), program)

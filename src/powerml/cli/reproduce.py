@@ -1,0 +1,103 @@
+"""``powerml reproduce``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powerml.cli.console import print_result
+from powerml.cli.options import Json
+from powerml.signals import Terminated
+
+if TYPE_CHECKING:
+    from powerml.cli.paper_progress import ReproductionProgress
+
+__all__ = ["reproduce"]
+
+
+def reproduce(
+    setting: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="One of the paper's six (alpha, beta).", show_default="all"),
+    ] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="dffr or cnn.", show_default="both")
+    ] = None,
+    figure: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="2, 3, 4 or 5 of the paper.", show_default="all"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Studies of each kind: median and spread.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the reproduction.")] = Path("powerml-paper"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="How many processes simulate at once; results do not depend on it.",
+            show_default="the cores",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
+
+    Interrupted, it goes on with the same command. --setting, --family and --figure may be repeated.
+
+    Example: powerml reproduce --seeds 5
+
+    Example: powerml reproduce --family dffr --setting 1 --setting 3
+    """
+    import powerml
+
+    with _progress() as listener:
+        found = powerml.reproduce(
+            setting=setting or (),
+            family=family or (),
+            figure=figure or (),
+            seeds=seeds,
+            out=out,
+            jobs=jobs,
+            listener=listener,
+        )
+    from powerml.cli.tables.paper import parts
+    from powerml.paper.files import write_files
+
+    written = write_files(found, out, shlex.join(["powerml", *sys.argv[1:]]))
+    if json:
+        typer.echo(found.to_json())
+    else:
+        print_result(*parts(found))
+        typer.echo(f"page: {written.page}")
+        typer.echo(f"beside it: {', '.join(path.name for path in written.others)}")
+
+
+@contextmanager
+def _progress() -> Iterator[ReproductionProgress]:
+    """Show the progress of a reproduction; when it is interrupted, say how to go on."""
+    from rich.console import Console
+
+    from powerml.cli.paper_progress import ReproductionProgress
+
+    progress = ReproductionProgress(Console(stderr=True))
+    try:
+        with progress:
+            yield progress
+    except (KeyboardInterrupt, Terminated):
+        if progress.out is not None:
+            kept = (
+                f"; {progress.finished} of {progress.studies} studies are finished, and every "
+                f"trial that ended is kept in {progress.out}"
+                if progress.finished or progress.trials_kept
+                else " before the first trial ended"
+            )
+            typer.echo(
+                f"powerml: stopped{kept}. "
+                f"Go on with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
+                err=True,
+            )
+        raise

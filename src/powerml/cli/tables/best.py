@@ -1,0 +1,159 @@
+"""What a study tells afterwards, as Rich tables and lines. Pure: nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from powerml.explain.importance import FEW_TRIALS
+from powerml.explain.records import BestRecord, Importance, Neighbour
+from powerml.report.quantities import objective_text
+from powerml.report.sentences import comparison_sentences
+from powerml.studies.records import Quantity, TrialRecord
+
+__all__ = ["importance_lines", "importance_table", "neighbours_table", "no_best_line", "parts"]
+
+TITLES: dict[Quantity, str] = {
+    "score": "score",
+    "training_cost": "training cost",
+    "inference_cost": "inference cost",
+}
+
+
+def parts(record: BestRecord) -> list[RenderableType]:
+    """All that is to be said, from the best down."""
+    found: list[RenderableType] = []
+    if record.best is not None:
+        found += _best_lines(record, record.best)
+        if record.remark is not None:
+            found.append(Text(record.remark, style="yellow"))
+        found += map(Text, comparison_sentences(record.comparisons, record.best))
+    if record.undecided:
+        numbers = ", ".join(map(str, record.undecided))
+        found.append(
+            Text(
+                f"not trained, and perhaps better by these weights and limits: trial {numbers}; "
+                "a search with them would tell"
+            )
+        )
+    if record.neighbours:
+        found.append(neighbours_table(record))
+    if any(one.shares is not None for one in record.importances):
+        found.append(importance_table(record.importances))
+    return [*found, *importance_lines(record.importances)]
+
+
+def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
+    weights = f"alpha {record.alpha:g}, beta {record.beta:g}, {record.objective}"
+    parameters = "" if best.parameters is None else f", {best.parameters:,} parameters"
+    unit = record.reference or "the first trial"
+    kept = f"its models are in {record.folder}/{record.models}"
+    return [
+        Text(
+            f"Best of {record.trials} trials by {weights}: {best.topology} batch "
+            f"{best.batch_size}, trial {best.number}",
+            style="bold",
+        ),
+        Text(
+            f"score {_number(best.score)}, training cost {_number(best.training_cost_ratio)} x, "
+            f"inference cost {_number(best.inference_cost_ratio)} x, "
+            f"objective {_number(best.objective)}{parameters}"
+        ),
+        Text(f"costs relative to {unit} on {record.machine}"),
+        Text("its models were not kept" if record.models is None else kept),
+    ]
+
+
+def neighbours_table(record: BestRecord) -> Table:
+    """The neighbours of the best: what they cost and score, or would."""
+    table = Table(title=Text("one step from the best"), title_justify="left")
+    table.add_column("step")
+    table.add_column("topology")
+    for heading in ("batch", "score", "training cost", "inference cost", "objective"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for one in record.neighbours:
+        table.add_row(
+            f"{one.parameter} {one.step:+d}",
+            one.topology,
+            str(one.batch_size),
+            *_quantities(one),
+            objective_text(one.objective),
+            "; ".join([_origin(one), *one.broken]),
+        )
+    return table
+
+
+def _quantities(one: Neighbour) -> list[str]:
+    expected = one.prediction
+    if expected is None:
+        return [
+            _number(value)
+            for value in (one.score, one.training_cost_ratio, one.inference_cost_ratio)
+        ]
+    return [
+        _uncertain(expected.score, expected.score_error, ".3f"),
+        _uncertain(expected.training_cost_ratio, expected.training_error, ".1%"),
+        _uncertain(expected.inference_cost_ratio, expected.inference_error, ".1%"),
+    ]
+
+
+def _uncertain(value: float | None, error: float | None, form: str) -> str:
+    return _number(value) if value is None or error is None else f"{value:.3f} ±{error:{form}}"
+
+
+def _origin(one: Neighbour) -> str:
+    if one.trial is not None:
+        return f"trial {one.trial}" + ("" if one.score is not None else ", not trained")
+    return "not tried" if one.prediction is None else "predicted"
+
+
+def importance_table(importances: Sequence[Importance]) -> Table:
+    """How much each parameter mattered to each quantity."""
+    table = Table(
+        title=Text("how much each parameter mattered"),
+        title_justify="left",
+    )
+    table.add_column("parameter")
+    for one in importances:
+        table.add_column(TITLES[one.quantity], justify="right")
+    names = [list(one.shares) for one in importances if one.shares is not None]
+    for name in names[0] if names else ():
+        shares = [None if one.shares is None else one.shares[name] for one in importances]
+        table.add_row(name, *["-" if share is None else f"{share:.0%}" for share in shares])
+    return table
+
+
+def importance_lines(importances: Sequence[Importance]) -> list[Text]:
+    """Where shares are rough, or missing, and why."""
+    missing = [one for one in importances if one.shares is None]
+    few = [one for one in importances if one.shares is not None and one.trials < FEW_TRIALS]
+    said = [f"how much each parameter mattered to the {_listed(few)} is rough: few trials"]
+    return [Text(line) for line in (said if few else [])] + [
+        Text(f"how much each parameter mattered to the {TITLES[one.quantity]}: {one.missing}")
+        for one in missing
+    ]
+
+
+def _listed(importances: Sequence[Importance]) -> str:
+    return " and the ".join(f"{TITLES[one.quantity]} ({one.trials})" for one in importances)
+
+
+def no_best_line(record: BestRecord) -> str:
+    """Why there is no best, and which trial comes nearest to the limits."""
+    near = record.nearest
+    if near is None:
+        return "no trial succeeded"
+    said = record.broken if near.score is not None else [*record.broken, "not trained"]
+    return (
+        f"none of {record.trials} trials obeys the limits: the nearest is trial {near.number}, "
+        f"{near.topology} batch {near.batch_size} ({', '.join(said)}); loosen the limits, or "
+        "search on"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,117 @@
+"""A calibration as a table and lines. Pure."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from powerml.calibration.figure import GIGA
+from powerml.calibration.fit import Calibration, LoadPoint
+
+__all__ = ["calibration_lines", "calibration_table"]
+
+DOUBTFUL = 0.25  # that part of the slope is uncertain; with the readings of 2018 it is 0.07
+
+
+def calibration_table(calibration: Calibration) -> Table:
+    """Each load: its costs, what was recorded of it, its reading and how far the fit is off."""
+    table = Table(
+        title=Text(f"synthetic loads on {calibration.machine}, {calibration.readings}"),
+        title_justify="left",
+        caption=Text(_caption(calibration)),
+        caption_justify="left",
+    )
+    table.add_column("load")
+    table.add_column("matrices")
+    unit = calibration.unit
+    headings = [
+        "eq. 2.1\n(Gcycles)",
+        "error\nwithin",
+        *(
+            ["inclusive\n(Gcycles)", "recorded\n(Gcycles)", "ratio"]
+            if _compared(calibration)
+            else []
+        ),
+        f"reading\n({unit})",
+        f"fitted\n({unit})",
+        "residual",
+        "",
+    ]
+    for heading in headings:
+        table.add_column(Text(heading), justify="right")
+    for point in calibration.loads:
+        table.add_row(point.load, _shape(point), *_cells(point, compared=_compared(calibration)))
+    return table
+
+
+def _cells(point: LoadPoint, *, compared: bool) -> list[str]:
+    bound = point.counts.error_bound
+    cells = [_gcycles(point.cost_cycles), "exact" if bound == 0 else f"{bound:.1%}"]
+    if compared:
+        cells += [
+            _gcycles(point.inclusive_cycles),
+            _gcycles(point.recorded_cost_cycles),
+            "-" if point.ratio_to_recorded is None else f"{point.ratio_to_recorded:.3f}",
+        ]
+    if point.reading is None or point.fitted is None or point.residual is None:
+        return [*cells, "-", "-", "-", "-"]
+    return [
+        *cells,
+        f"{point.reading:.4g}",
+        f"{point.fitted:.4g}",
+        f"{point.residual:+.2g}",
+        f"{point.residual / point.fitted:+.1%}",
+    ]
+
+
+def _compared(calibration: Calibration) -> bool:
+    return any(point.recorded_cost_cycles is not None for point in calibration.loads)
+
+
+def _caption(calibration: Calibration) -> str:
+    if not _compared(calibration):
+        return "eq. 2.1 prices hits"
+    return (
+        "eq. 2.1 prices hits; inclusive: every access at L1's latency and the misses on top, "
+        "as the program of 2018\npriced and recorded; ratio: inclusive to recorded"
+    )
+
+
+def _shape(point: LoadPoint) -> str:
+    return f"{point.rows_a}x{point.inner} x {point.inner}x{point.cols_b}"
+
+
+def _gcycles(cycles: float | None) -> str:
+    return "-" if cycles is None else f"{cycles / GIGA:,.1f}"
+
+
+def calibration_lines(calibration: Calibration) -> list[Text]:
+    """The fit in words: the reading per cycle, how sure it is, and what it is for."""
+    fit, unit = calibration.fit, calibration.unit
+    percent = f"{fit.confidence:.0%}"
+    left_out = "-" if fit.leave_one_out_r is None else f"{fit.leave_one_out_r:.4f}"
+    zero = (
+        "which may be 0"
+        if fit.begins_at_zero
+        else "which is not 0: were the readings taken above idle?"
+    )
+    uncertain = fit.per_cycle_high / fit.per_cycle - 1
+    poorly = f"the readings follow the costs poorly: what is calibrated may be {uncertain:.0%} off"
+    return [
+        Text(line)
+        for line in (
+            f"reading per cycle {fit.per_cycle:.3e} {_named(unit)}, "
+            f"{percent} confidence {fit.per_cycle_low:.3e} to {fit.per_cycle_high:.3e}",
+            f"(least squares through 0, Student's t with {fit.points - 1} degrees of freedom)",
+            f"r {fit.r:.4f}, leaving each load out in turn {left_out}, {fit.points} loads",
+            f"a line of its own intercept begins at {fit.intercept:.2g} "
+            f"({percent}: {fit.intercept_low:.2g} to {fit.intercept_high:.2g}), {zero}",
+            f"for costs on {calibration.machine}, {calibration.accesses} accesses, "
+            f"{calibration.levels} levels",
+            *([poorly] if uncertain > DOUBTFUL else []),
+        )
+    ]
+
+
+def _named(unit: str) -> str:
+    return "(unit unstated)" if unit == "unstated" else unit

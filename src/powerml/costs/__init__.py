@@ -1,0 +1,1 @@
+"""Costs: counts, and what they come to on a machine."""

@@ -1,0 +1,162 @@
+"""The cache of counts: what was simulated once is not simulated again.
+
+An entry is one file, named by the SHA-256 of everything that determines the counts. It is written
+beside its place and then moved there, which no reader and no other writer can see half done; it
+holds its own checksum, and one that is damaged is measured again. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from powerml.costs.counts import PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import SetupError, UsageError
+from powerml.files.atomic import UNFINISHED, write_whole
+from powerml.files.folders import user_cache_folder
+
+__all__ = ["FOLDER_VARIABLE", "CountsCache", "default_cache_folder"]
+
+FOLDER_VARIABLE = "POWERML_CACHE_DIR"
+FOLDER = "counts"
+# Nothing else in the folder is touched, whatever folder the user has named.
+ENTRY_PATTERN = f"{'[0-9a-f]' * 2}/{'[0-9a-f]' * 64}.json"
+UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
+
+
+class Entry(BaseModel):
+    """One entry: what determined the counts, and the counts. JSON: ``powerml.counts/1``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal["powerml.counts/1"] = "powerml.counts/1"
+    determined_by: dict[str, Any]
+    phases: list[PhaseCounts]
+    fingerprint: Fingerprint
+
+
+def default_cache_folder() -> Path:
+    """``POWERML_CACHE_DIR``, or powerML's folder among the user's caches.
+
+    Raises
+    ------
+    UsageError
+        What was chosen is a file; or nothing was, and the user has no home folder.
+    """
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if not chosen:
+        folder = user_cache_folder()
+        if folder is None:
+            raise UsageError(
+                "there is no home folder to keep the cache of counts in: "
+                f"set HOME or {FOLDER_VARIABLE}, or add --no-cache"
+            )
+        return folder
+    if Path(chosen).is_file():
+        raise UsageError(f"{FOLDER_VARIABLE} is {chosen!r}, a file: give a folder")
+    return Path(chosen)
+
+
+class CountsCache:
+    """A folder of entries. Several processes may use it at once.
+
+    Parameters
+    ----------
+    folder
+        Where it lies; made when something is first kept.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or default_cache_folder()) / FOLDER
+
+    def get(self, determined_by: Mapping[str, Any]) -> Entry | None:
+        """Return what was kept, or None where there is nothing, or nothing that can be trusted."""
+        entry = self._read(self._path(determined_by))
+        if entry is None or entry.determined_by != _plain(determined_by):
+            return None
+        return entry
+
+    def put(
+        self, determined_by: Mapping[str, Any], phases: list[PhaseCounts], fingerprint: Fingerprint
+    ) -> None:
+        """Keep counts, whole or not at all; raises ``OSError`` where that is impossible."""
+        entry = Entry(determined_by=_plain(determined_by), phases=phases, fingerprint=fingerprint)
+        text = entry.model_dump_json()
+        path = self._path(determined_by)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, f"{_sha256(text)}\n{text}")
+
+    def keep(
+        self,
+        determined_by: Mapping[str, Any],
+        phases: list[PhaseCounts],
+        fingerprint: Fingerprint,
+        notify: Callable[[str], None],
+    ) -> None:
+        """Keep counts where that is possible; else say so, for they are there all the same."""
+        try:
+            self.put(determined_by, phases, fingerprint)
+        except OSError as error:
+            notify(
+                f"the counts cannot be kept in {self.folder} ({error.strerror}): "
+                f"set {FOLDER_VARIABLE} to another folder, or add --no-cache"
+            )
+
+    def entries(self) -> Iterator[Entry]:
+        """All that is kept and can be trusted, in the order of the names."""
+        for path in sorted(self.folder.glob(ENTRY_PATTERN)):
+            entry = self._read(path)
+            if entry is not None:
+                yield entry
+
+    def size(self) -> tuple[int, int]:
+        """How many entries there are, and how many bytes they take."""
+        sizes = []
+        for path in self.folder.glob(ENTRY_PATTERN):
+            with contextlib.suppress(FileNotFoundError):  # another process has cleared it
+                sizes.append(path.stat().st_size)
+        return len(sizes), sum(sizes)
+
+    def clear(self) -> None:
+        """Remove all entries, and what killed writers have left; raises ``SetupError``."""
+        for pattern in (ENTRY_PATTERN, UNFINISHED_PATTERN):
+            for path in self.folder.glob(pattern):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise SetupError(
+                        f"{path} cannot be removed ({error.strerror}): remove it by hand"
+                    ) from error
+        for folder in [*self.folder.glob("[0-9a-f]" * 2), self.folder]:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                folder.rmdir()
+
+    @staticmethod
+    def _read(path: Path) -> Entry | None:
+        try:
+            checksum, _, text = path.read_text("utf-8").partition("\n")
+            return Entry.model_validate_json(text) if checksum == _sha256(text) else None
+        except (OSError, UnicodeDecodeError, ValidationError):
+            return None
+
+    def _path(self, determined_by: Mapping[str, Any]) -> Path:
+        name = _sha256(json.dumps(determined_by, sort_keys=True))
+        return self.folder / name[:2] / f"{name}.json"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from JSON: tuples as lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain

@@ -1,0 +1,245 @@
+"""The cost model: costs of topologies not yet measured, from those that were. Pure functions.
+
+What a region costs is a sum over what it does: a set-up, so much for each step, for each layer in
+a step, each weight, each multiply-accumulate. How often a topology does each of these follows from
+its layers and is known. What each costs is not: it is fitted to what was measured, and is never
+below zero. A few measurements tell the costs of thousands of topologies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.stats import t as student
+
+from powerml.spaces import Layer
+
+__all__ = ["CostFit", "Terms", "fit_costs", "inference_terms", "structure_sums", "training_terms"]
+
+Array = NDArray[np.float64]
+
+# Kernels of matrix products work on whole vectors: eight floats with AVX2, half or two of them.
+BLOCKS = (4, 8, 16)
+KINDS = ("dense", "convolution")
+# What is summed up over the layers of one kind.
+(
+    LAYERS,
+    SINGLE,
+    EVEN_LAYERS,
+    WEIGHTS,
+    PARAMETERS,
+    OUTPUTS,
+    ODD_OUTPUTS,
+    EVEN_OUTPUTS,
+    PRODUCTS,
+    INPUTS,
+    ODD_INPUTS,
+    EVEN_INPUTS,
+    SINGLE_INPUTS,
+    BLOCKED,
+) = range(14)
+SUMS = BLOCKED + len(BLOCKS)
+
+# How far the cost of one thing may be from its prior, relative to it; and how far predictions are
+# off before residuals tell, as if so many had told. `benchmarks/cost_model.py` shows that the
+# errors stated by these are kept.
+PRIOR_SPREAD = 0.5
+PRIOR_ERROR, PRIOR_RESIDUALS = 0.01, 2.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How often each topology does each thing. `values` has the shape (topologies, things)."""
+
+    names: tuple[str, ...]
+    values: Array
+
+
+def structure_sums(layers: Sequence[Layer]) -> Array:
+    """Sums over the layers of each kind, of shape (kinds, sums); no network is built for it."""
+    sums = np.zeros((len(KINDS), SUMS))
+    for layer in layers:
+        inputs = layer.fan_in * layer.positions
+        row = sums[KINDS.index(layer.kind)]
+        row[LAYERS] += 1
+        row[WEIGHTS] += layer.fan_in * layer.units
+        row[PARAMETERS] += layer.parameters
+        row[OUTPUTS] += layer.outputs
+        row[PRODUCTS] += layer.multiply_accumulates
+        # A window of even width is padded in a step of its own, an odd one within the layer.
+        if layer.area == 1:
+            row[INPUTS] += inputs
+        elif layer.area % 2:
+            row[ODD_INPUTS] += inputs
+            row[ODD_OUTPUTS] += layer.outputs
+        else:
+            row[EVEN_LAYERS] += 1
+            row[EVEN_INPUTS] += inputs
+            row[EVEN_OUTPUTS] += layer.outputs
+        if layer.units == 1:  # a product with a vector has kernels of its own
+            row[SINGLE] += 1
+            row[SINGLE_INPUTS] += inputs
+        for number, block in enumerate(BLOCKS):
+            row[BLOCKED + number] += inputs * _rounded_up(layer.units, block)
+    return sums
+
+
+def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) -> Terms:
+    """What a training consists of.
+
+    Parameters
+    ----------
+    sums
+        As `structure_sums` gives them, of shape (topologies, kinds, sums).
+    batch_size
+        Samples in a batch, of shape (topologies,).
+    samples, epochs
+        Training samples, and passes over them.
+    """
+    steps = np.ceil(samples / np.minimum(batch_size, samples)) * epochs
+    seen = samples * epochs
+    terms = {"set-up": np.ones(len(sums)), "step": steps}
+    for kind, part in _parts(sums):
+        terms |= {
+            f"{kind} layer": part[:, LAYERS],
+            f"{kind} layer, step": part[:, LAYERS] * steps,
+            f"{kind} layer of even windows, step": part[:, EVEN_LAYERS] * steps,
+            f"{kind} parameter, step": part[:, PARAMETERS] * steps,
+            f"{kind} product": part[:, PRODUCTS] * seen,
+            f"{kind} product in blocks of 8": part[:, BLOCKED + 1] * seen,
+            f"{kind} input": part[:, INPUTS] * seen,
+            f"{kind} input of odd windows": part[:, ODD_INPUTS] * seen,
+            f"{kind} input of even windows": part[:, EVEN_INPUTS] * seen,
+            f"{kind} output": part[:, OUTPUTS] * seen,
+            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * seen,
+            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * seen,
+        }
+    return Terms(tuple(terms), np.column_stack(list(terms.values())))
+
+
+def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
+    """What an inference in a runtime consists of; arguments as for `training_terms`."""
+    samples = batch_size * inferences
+    terms = {"inference": np.full(len(sums), float(inferences))}
+    for kind, part in _parts(sums):
+        terms |= {
+            f"{kind} layer": part[:, LAYERS] * inferences,
+            f"{kind} layer of one unit": part[:, SINGLE] * inferences,
+            f"{kind} weight": part[:, WEIGHTS] * inferences,
+            f"{kind} input": part[:, INPUTS] * samples,
+            f"{kind} input of odd windows": part[:, ODD_INPUTS] * samples,
+            f"{kind} input of even windows": part[:, EVEN_INPUTS] * samples,
+            f"{kind} input of one unit": part[:, SINGLE_INPUTS] * samples,
+            f"{kind} output": part[:, OUTPUTS] * samples,
+            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * samples,
+            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * samples,
+        }
+        terms |= {
+            f"{kind} product in blocks of {block}": part[:, BLOCKED + number] * samples
+            for number, block in enumerate(BLOCKS)
+        }
+    return Terms(tuple(terms), np.column_stack(list(terms.values())))
+
+
+@dataclass(frozen=True)
+class CostFit:
+    """What each thing costs, fitted to measurements of one phase.
+
+    `error` is the relative standard error of one prediction beyond that of the fitted costs, from
+    leaving out one measurement at a time; `degrees` is how many measurements stand behind it.
+    """
+
+    names: tuple[str, ...]
+    costs: Array
+    covariance: Array
+    error: float
+    degrees: float
+    left_out: Array
+
+    def predict(self, terms: Terms) -> tuple[Array, Array]:
+        """Costs, and the relative standard error of each; both of shape (topologies,)."""
+        columns = [terms.names.index(name) for name in self.names]
+        shares = terms.values[:, columns]
+        predicted = shares @ self.costs
+        shares = shares / predicted[:, None]
+        spread = np.einsum("ij,jk,ik->i", shares, self.covariance, shares)
+        return predicted, np.sqrt(np.maximum(spread, 0.0) + self.error**2)
+
+    def bound(self, error: Array, confidence: float = 0.9) -> Array:
+        """How far off a prediction may be, with this confidence: few measurements widen it."""
+        return error * float(student.ppf((1 + confidence) / 2, self.degrees))
+
+
+def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> CostFit:
+    """Fit what each thing costs.
+
+    Parameters
+    ----------
+    terms
+        What was measured consists of.
+    measured
+        The costs, of shape (topologies,), at least one.
+    prior
+        What each thing costs elsewhere; only the ratios count. Things it lacks cost as much as
+        all the others together in an average topology, times 1 / the number of things.
+    """
+    present = [number for number in range(len(terms.names)) if terms.values[:, number].any()]
+    names = tuple(terms.names[number] for number in present)
+    shares = terms.values[:, present] / measured[:, None]
+    expected = _expected(names, shares, prior)
+    costs, covariance = _fit(shares, expected)
+    guessed = np.array([name not in prior for name in names])
+    left_out = np.array([_left_out(shares, expected, guessed, one) for one in range(len(measured))])
+    known = left_out[np.isfinite(left_out)]
+    degrees = PRIOR_RESIDUALS + len(known)
+    error = np.sqrt((PRIOR_RESIDUALS * PRIOR_ERROR**2 + (known**2).sum()) / degrees)
+    return CostFit(names, costs, covariance * error**2, float(error), degrees, left_out)
+
+
+def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float]) -> Array:
+    """Prior costs, at the level of what was measured."""
+    even: Array = 1 / (shares.mean(axis=0) * len(names))
+    known = np.array([prior.get(name, np.nan) for name in names])
+    there = np.isfinite(known)
+    if there.any():
+        # As much of the whole as these things would have if all were even.
+        level = 1 / (shares[:, there] @ known[there]).mean()
+        even[there] = known[there] * level
+    return even
+
+
+def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
+    """Least squares of relative errors, with each cost held near its prior; none is negative."""
+    scaled = shares * expected
+    tightness = PRIOR_ERROR / PRIOR_SPREAD
+    design = np.vstack([scaled, tightness * np.eye(len(expected))])
+    target = np.concatenate([np.ones(len(shares)), np.full(len(expected), tightness)])
+    factors, _ = nnls(design, target)
+    spread = np.linalg.inv(design.T @ design)
+    return factors * expected, spread * np.outer(expected, expected)
+
+
+def _left_out(shares: Array, expected: Array, guessed: NDArray[np.bool_], one: int) -> float:
+    """Relative error of the prediction for one measurement from all the others.
+
+    NaN where it has a thing that no other has and whose cost is a mere guess: how far off the guess
+    is says nothing of topologies that lack the thing, or of any once this one is known.
+    """
+    others = np.delete(shares, one, axis=0)
+    alone = ~others.any(axis=0) & (shares[one] > 0)
+    if not len(others) or (alone & guessed).any():
+        return float("nan")
+    costs, _ = _fit(others, expected)
+    return float(shares[one] @ costs - 1)
+
+
+def _parts(sums: Array) -> list[tuple[str, Array]]:
+    return [(kind, sums[:, number]) for number, kind in enumerate(KINDS)]
+
+
+def _rounded_up(units: int, block: int) -> int:
+    return -(-units // block) * block

@@ -1,0 +1,189 @@
+"""The cost model of a study: it learns from each measurement, and tells the costs of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.costs.cost_fit import (
+    CostFit,
+    Terms,
+    fit_costs,
+    inference_terms,
+    structure_sums,
+    training_terms,
+)
+from powerml.spaces import Layer
+from powerml.workloads.workload import Workload
+
+__all__ = ["PHASES", "CostModel", "Demand", "Predicted"]
+
+Array = NDArray[np.float64]
+
+PHASES = ("training", "inference")
+
+# What things cost in Keras on torch and in ONNX Runtime, in cycles of a Xeon X5650, to one digit:
+# only their ratios count, and only until measurements tell better.
+# `benchmarks/cost_model.py prior` prints them.
+PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "training": {
+            "set-up": 7e7,
+            "step": 2e7,
+            "dense layer": 1e7,
+            "dense layer, step": 3e6,
+            "dense parameter, step": 100,
+            "dense product": 0.7,
+            "dense product in blocks of 8": 0.2,
+            "dense input": 200,
+            "dense output": 50,
+            "convolution layer": 5e7,
+            "convolution layer, step": 2e6,
+            "convolution layer of even windows, step": 7e6,
+            "convolution parameter, step": 100,
+            "convolution product": 0.1,
+            "convolution product in blocks of 8": 0.4,
+            "convolution input": 10,
+            "convolution input of odd windows": 10,
+            "convolution input of even windows": 20,
+            "convolution output": 100,
+            "convolution output of odd windows": 70,
+            "convolution output of even windows": 40,
+        },
+        "inference": {
+            "inference": 1e5,
+            "dense layer": 8e3,
+            "dense layer of one unit": 7e3,
+            "dense weight": 0.3,
+            "dense input": 40,
+            "dense input of one unit": 3,
+            "dense output": 30,
+            "dense product in blocks of 4": 0.3,
+            "dense product in blocks of 8": 4,
+            "dense product in blocks of 16": 3,
+            "convolution layer": 7e4,
+            "convolution layer of one unit": 4e3,
+            "convolution weight": 0.3,
+            "convolution input": 30,
+            "convolution input of odd windows": 7,
+            "convolution input of even windows": 2,
+            "convolution input of one unit": 0.1,
+            "convolution output": 10,
+            "convolution output of odd windows": 10,
+            "convolution output of even windows": 40,
+            "convolution product in blocks of 4": 0.1,
+            "convolution product in blocks of 8": 0.2,
+            "convolution product in blocks of 16": 0.1,
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a study asks of each of its topologies, beside the size of a batch.
+
+    `inference` is the batch size and the number of the inferences in a runtime; None for one pass
+    of Keras over `inference_samples` in batches of the training's size.
+    """
+
+    training_samples: int
+    epochs: int
+    inference_samples: int
+    inference: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, workload: Workload) -> Demand:
+        """What a workload asks."""
+        deployment = workload.deployment
+        return cls(
+            training_samples=workload.training_samples,
+            epochs=workload.epochs,
+            inference_samples=workload.inference_samples,
+            inference=None
+            if deployment is None
+            else (deployment.batch_size or 1, deployment.inferences),
+        )
+
+    def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:
+        """What a phase of topologies consists of."""
+        if phase == "training":
+            return training_terms(sums, batch_size, self.training_samples, self.epochs)
+        if self.inference is None:
+            return training_terms(sums, batch_size, self.inference_samples, epochs=1)
+        return inference_terms(sums, *self.inference)
+
+    def prior(self, phase: str) -> Mapping[str, float]:
+        """What each thing of a phase costs elsewhere. Keras runs both phases alike."""
+        return PRIOR.get("training" if self.inference is None else phase, {})
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Costs in cycles and their relative standard errors, each of shape (topologies,)."""
+
+    cycles: Array
+    error: Array
+
+
+class CostModel:
+    """Predicts costs of the topologies of one study from those it has learned.
+
+    Parameters
+    ----------
+    demand
+        What all of them are asked for.
+    """
+
+    def __init__(self, demand: Demand) -> None:
+        self._demand = demand
+        self._sums: list[Array] = []
+        self._batch_sizes: list[int] = []
+        self._cycles: dict[str, list[float]] = {phase: [] for phase in PHASES}
+        self._fits: dict[str, CostFit] = {}
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def learn(self, layers: Sequence[Layer], batch_size: int, cycles: Mapping[str, float]) -> None:
+        """Add what was measured: the cost of each phase, in cycles."""
+        self._sums.append(structure_sums(layers))
+        self._batch_sizes.append(batch_size)
+        for phase in PHASES:
+            self._cycles[phase].append(cycles[phase])
+        self._fits.clear()
+
+    def predict(self, phase: str, sums: Array, batch_size: Array) -> Predicted:
+        """Costs of a phase.
+
+        Parameters
+        ----------
+        phase
+            ``training`` or ``inference``.
+        sums
+            As `structure_sums` gives them, of shape (topologies, kinds, sums).
+        batch_size
+            Of shape (topologies,).
+
+        Raises
+        ------
+        ValueError
+            Nothing was learned yet.
+        """
+        fitted = self.fit(phase)
+        return Predicted(*fitted.predict(self._demand.terms(phase, sums, batch_size)))
+
+    def fit(self, phase: str) -> CostFit:
+        """What each thing costs in a phase, by all that was learned."""
+        if not self._sums:
+            raise ValueError("nothing was measured that costs could be predicted from")
+        if phase not in self._fits:
+            batch_sizes = np.array(self._batch_sizes, dtype=float)
+            terms = self._demand.terms(phase, np.array(self._sums), batch_sizes)
+            measured = np.array(self._cycles[phase])
+            self._fits[phase] = fit_costs(terms, measured, self._demand.prior(phase))
+        return self._fits[phase]

@@ -1,0 +1,1 @@
+"""Explanations: why a study's best is the best."""

@@ -1,0 +1,116 @@
+"""Predictions of costs and scores: for topologies not tried, and their errors where tried. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import numpy as np
+from optuna.distributions import IntDistribution
+from scipy.stats import norm
+
+from powerml.samplers.candidates import of_parameters
+from powerml.samplers.score_model import ScoreModel, expected_scores
+from powerml.search.known_costs import CONFIDENCE, CostKnowledge
+from powerml.search.problem import BATCH_SIZE
+from powerml.spaces import Bounds, parse_space, parse_topology
+from powerml.studies.reader import StoredStudy
+from powerml.studies.records import Prediction, TrialRecord
+from powerml.workloads.workload import Workload
+
+__all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
+
+
+class Expectation:
+    """What the trials of a study that has run make expect of a topology that it has not tried.
+
+    Parameters
+    ----------
+    costs
+        What is known of costs; it must have learned from the trials.
+    trials
+        The trials.
+    bounds
+        What each parameter may be, the batch size among them.
+    """
+
+    def __init__(
+        self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
+    ) -> None:
+        self._costs = costs
+        self._space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
+        scored = [
+            (trial, trial.training_cost_ratio, trial.score)
+            for trial in trials
+            if trial.score is not None and trial.training_cost_ratio is not None
+        ]
+        rows = [
+            {**parse_topology(trial.topology).parameters, BATCH_SIZE: trial.batch_size}
+            for trial, *_ in scored
+        ]
+        paid = np.array([cost for _, cost, _ in scored])
+        self._dearest = float(paid.max(initial=1.0))
+        self._scores = ScoreModel(
+            of_parameters(self._space, rows).points,
+            np.array([score for *_, score in scored]),
+            expected_scores(paid, self._dearest),
+        )
+
+    def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
+        """What a topology is expected to cost and to score; None where nothing is known."""
+        found = self._costs.predict(parameters, batch_size)
+        if found is None:
+            return None
+        point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
+        cost = np.array([found.training_cost_ratio])
+        belief = self._scores.predict(point, expected_scores(cost, self._dearest))
+        error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
+        score = float(belief.mean.clip(0.0, 1.0)[0])
+        return found.model_copy(update={"score": score, "score_error": error})
+
+
+def expectation(stored: StoredStudy) -> Expectation | None:
+    """What a stored study makes expect, or None where its family does not tell its layers."""
+    unit, settings = stored.unit, stored.settings
+    if unit is None or not isinstance(unit.workload, Workload):
+        return None
+    space = parse_space(settings.family)
+    family = space.family
+    if not CostKnowledge.tells(family, unit.workload):
+        return None
+    costs = CostKnowledge(family, unit.workload, settings.reference)
+    for trial in stored.trials:
+        costs.learn(trial)
+    bounds = {**space.bounds, BATCH_SIZE: family.batch_size_bounds}
+    return Expectation(costs, stored.trials, bounds)
+
+
+@dataclass(frozen=True)
+class Hindsight:
+    """Predictions of one phase against what was measured.
+
+    `median_error` is relative; `kept` of `trials` predictions were no further off than stated.
+    """
+
+    phase: str
+    median_error: float
+    kept: int
+    trials: int
+
+
+def hindsight(
+    trials: Sequence[TrialRecord], phase: Literal["training", "inference"]
+) -> Hindsight | None:
+    """Hold predictions against measurements; None where there is nothing to compare."""
+    errors, kept = [], 0
+    for trial in trials:
+        expected = trial.predicted
+        measured = getattr(trial, f"{phase}_cost_ratio")
+        if expected is None or measured is None or trial.repeats is not None:
+            continue
+        error = abs(getattr(expected, f"{phase}_cost_ratio") / measured - 1)
+        errors.append(error)
+        kept += error <= getattr(expected, f"{phase}_error")
+    return Hindsight(phase, median(errors), kept, len(errors)) if errors else None

@@ -1,0 +1,1 @@
+"""Files and folders of the user's: read, named and written whole."""

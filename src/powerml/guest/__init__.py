@@ -1,0 +1,1 @@
+"""Guest: everything that is executed inside the simulator."""

@@ -1,0 +1,115 @@
+"""Inside the worker: a model that a runtime loads and runs."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.guest import _client_requests as valgrind
+from powerml.guest.region import Moments, settle
+from powerml.guest.request import DeploymentRequest
+from powerml.runtimes import Feed, Runtime, Session, find_runtime
+
+WARM_UP_MODELS = Path(__file__).parent / "warm_up"
+# Python fits its byte code to the types that it meets, within some tens of runs in all.
+WARM_UP_INFERENCES = 12
+# The first run sets up, the second takes up the memory that the first has found out it needs.
+SETTLING_INFERENCES = 1
+# So large a mapping lies where nothing was before: what is gone from memory may still be cached.
+UNSEEN_BYTES = 64 * 2**20
+
+
+class DeploymentJob:
+    """See `powerml.guest.region.Job`."""
+
+    def __init__(self, runtime: str) -> None:
+        self._runtime: Runtime = find_runtime(runtime)
+
+    def start(self) -> None:
+        """Import the runtime."""
+        self._runtime.start()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the runtime."""
+        return self._runtime.versions()
+
+    def warm_up(self) -> Iterator[None]:
+        """Load and run small models of several kinds, twice: later ones change how earlier fare."""
+        models = sorted(WARM_UP_MODELS.glob(f"*{self._runtime.suffix}"))
+        for _ in range(2):
+            yield
+            for model in models:
+                session = self._runtime.load(str(model))
+                shape = tuple(1 if isinstance(n, str) else n for n in session.inputs[0].shape)
+                session = self._runtime.load(str(model), [shape])
+                feeds = _feeds(session, [np.zeros((WARM_UP_INFERENCES, *shape), np.float32)])
+                _infer(session, feeds)
+
+    def run(self, content: dict[str, Any], moments: Moments) -> None:
+        """Count the loading and the inferences."""
+        request = DeploymentRequest(**content)
+        shapes = [tuple(shape) for shape in request.shapes]
+        inputs = [_cold_array(f"{request.data}-{number}.npy") for number in range(len(shapes))]
+        moments["built"] = valgrind.monotonic_seconds()
+        settle()
+        valgrind.zero_stats()
+        session = self._runtime.load(request.model, shapes, request.allowed)
+        blank = _feeds(session, [np.zeros((1, *one.shape[1:]), one.dtype) for one in inputs])
+        _infer(session, blank)
+        valgrind.mark("load")
+        feeds = _feeds(session, inputs)
+        settle()
+        _infer(session, blank * SETTLING_INFERENCES)
+        moments["primed"] = valgrind.monotonic_seconds()
+        # No inference at all: what the marks and the loop cost themselves. The second time counts.
+        for name in ("settled", "nothing yet"):
+            valgrind.mark(name)
+            _infer(session, [])
+        valgrind.mark("nothing")
+        _infer(session, feeds)
+        valgrind.mark("over")
+
+    def run_once(self, content: dict[str, Any], moments: Moments) -> None:
+        """Count the same with cold caches at the start of `load`."""
+        valgrind.start_instrumentation()
+        self.run(content, moments)
+
+
+def _cold_array(path: str) -> NDArray[Any]:
+    """Read an array that the simulated caches have not seen: the kernel writes it to fresh pages.
+
+    numpy would read a small file through a buffer, and copy it from there.
+    """
+    with open(path, "rb", buffering=0) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read_header(file)
+        size_bytes = math.prod(shape) * dtype.itemsize
+        pages = memoryview(mmap.mmap(-1, UNSEEN_BYTES + size_bytes))[UNSEEN_BYTES:]
+        file.readinto(pages)
+    return np.ndarray(shape, dtype, pages)
+
+
+def _feeds(session: Session, inputs: Sequence[NDArray[Any]]) -> list[Feed]:
+    """One feed for each inference, from arrays in the order of the model's inputs."""
+    names = [one.name for one in session.inputs]
+    return [
+        # An array of a scalar's shape too, which an index alone would make a number.
+        {name: array[number, ...] for name, array in zip(names, inputs, strict=True)}
+        for number in range(len(inputs[0]))
+    ]
+
+
+def _infer(session: Session, feeds: Sequence[Feed]) -> None:
+    run = session.run
+    for feed in feeds:
+        run(feed)

@@ -1,0 +1,180 @@
+"""The process inside Valgrind.
+
+A worker has one job: training in Keras, the inference of one runtime, or synthetic loads.
+
+``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
+child for each request. The children inherit the translated code and the warm caches; each starts
+from the very same memory, which is what makes their counts equal.
+
+``once``: for frameworks that start threads and cannot be forked. Does one request and ends.
+
+``whole``: does one request with no regions, for a process that is counted as a whole.
+
+The parent of the children must not change between two of them. So it reads requests of a fixed
+length, never parses them, and keeps nothing; all that differs happens in the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from powerml.guest import _client_requests as valgrind
+from powerml.guest.region import Job, Moments, settle
+from powerml.guest.request import HELLO_BYTES, LOADS, NAME_BYTES, REHEARSAL, REQUEST_BYTES, TRAINING
+
+REQUESTS = 0  # file descriptor on which the host sends requests
+# What Keras imports where it happens to be installed, and training does not need. Counts must not
+# depend on it, its import under Valgrind takes minutes, and matplotlib's starts a thread.
+UNSEEN = ("IPython", "PIL", "matplotlib", "pandas", "sklearn")
+REPORTS = 3  # file descriptor on which it reads reports: standard output, put out of harm's way
+
+
+def main() -> None:
+    """Run in the mode that the first argument names; the second is the job, or the request."""
+    mode, what = sys.argv[1:]
+    for package in UNSEEN:
+        # None makes its import fail as if it were not there.
+        sys.modules[package] = None  # type: ignore[assignment]
+    if mode == "whole":
+        _run_whole(what)
+        return
+    valgrind.die_with_parent()
+    os.dup2(1, REPORTS)
+    os.dup2(2, 1)
+    # Whoever started this process and has ended since cannot be waited for.
+    if os.read(REQUESTS, HELLO_BYTES) != b"%0*d" % (HELLO_BYTES, os.getppid()):
+        return
+    job = _make_job(what)
+    job.start()
+    _report(b"imported")
+    if mode == "once":
+        _report(b"ready " + json.dumps(_guest(job)).encode())
+        request = os.read(REQUESTS, REQUEST_BYTES)
+        _measure(request, job.run_once)
+        _report(b"ended %s 0" % request[-NAME_BYTES:])
+        _end()
+    valgrind.start_instrumentation()
+    for _ in job.warm_up():
+        _report(b"warming %020d" % _nanoseconds())
+    _report(b"warmed  %020d" % _nanoseconds())
+    settle()
+    _report(b"ready " + json.dumps(_guest(job)).encode())
+    _serve(job)
+
+
+def _make_job(name: str) -> Job:
+    """Make the job of that name; what a job does not need is not imported."""
+    if name == TRAINING:
+        from powerml.guest.training_job import TrainingJob
+
+        return TrainingJob()
+    if name == LOADS:
+        from powerml.guest.load_job import LoadJob
+
+        return LoadJob()
+    from powerml.guest.deployment_job import DeploymentJob
+
+    return DeploymentJob(name)
+
+
+def _report(line: bytes) -> None:
+    os.write(REPORTS, line + b"\n")
+
+
+def _nanoseconds() -> int:
+    return int(valgrind.monotonic_seconds() * 1e9)
+
+
+def _guest(job: Job) -> dict[str, Any]:
+    """What the simulated processor and the loaded libraries say of themselves."""
+    import numpy as np
+
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    return {
+        "software": {
+            "python": platform.python_version(),
+            "libc": " ".join(platform.libc_ver()),
+            "numpy": np.__version__,
+            **job.versions(),
+        },
+        "cpu_features": sorted({*simd.get("baseline", []), *simd.get("found", [])}),
+    }
+
+
+def _serve(job: Job) -> NoReturn:
+    # Children that have reported are not waited for, so nothing of them stays here.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        request = os.read(REQUESTS, REQUEST_BYTES)
+        if len(request) != REQUEST_BYTES:
+            _end()  # the host has closed the pipe: it is done
+        if os.fork() == 0:
+            _keep(request, job)
+        # The next one takes this one's place in memory, so that every child finds the same heap.
+        del request
+
+
+def _keep(request: bytes, job: Job) -> NoReturn:
+    """Fork the measurement, wait for it and report how it ended, unless it has done so itself."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    valgrind.die_with_parent()
+    name = request[-NAME_BYTES:]
+    if name == REHEARSAL.encode():
+        _end()
+    pid = os.fork()
+    if pid == 0:
+        valgrind.die_with_parent()
+        _measure(request, job.run)
+        # It takes the kernel 0.1 s to take the process down, for which nobody has to wait.
+        _report(b"ended %s 0" % name)
+        _end()
+    _report(b"started %s %d" % (name, os.getpid()))
+    _, status = os.waitpid(pid, 0)
+    _report(b"ended %s %d" % (name, os.waitstatus_to_exitcode(status)))
+    _end()
+
+
+def _end() -> NoReturn:
+    """End at once: an orderly end would have Valgrind write the counts of the whole process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _measure(request: bytes, run: Callable[[dict[str, Any], Moments], None]) -> None:
+    """Do one request in its folder; leave there NAME.done, or NAME.error with the reason."""
+    moments = {"forked": valgrind.monotonic_seconds()}
+    name = request[-NAME_BYTES:].decode()
+    os.chdir(request[:-NAME_BYTES])
+    try:
+        with open(name, encoding="utf-8") as file:
+            run(json.load(file), moments)
+        moments["ended"] = valgrind.monotonic_seconds()
+        with open(f"{name}.done", "w", encoding="utf-8") as file:
+            json.dump({"process": os.getpid(), "moments_seconds": moments}, file)
+    except BaseException as error:
+        traceback.print_exc()
+        with open(f"{name}.error", "w", encoding="utf-8") as file:
+            file.write(f"{type(error).__name__}: {error}")
+
+
+def _run_whole(request: str) -> None:
+    """Do what a request asks for, as one process from import to exit."""
+    from powerml.guest.training_job import TrainingJob, run_whole
+
+    TrainingJob().start()
+    folder, _, name = request.rpartition("/")
+    os.chdir(folder)
+    with open(name, encoding="utf-8") as file:
+        content = json.load(file)
+    run_whole(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Inside the worker: a network that Keras trains and evaluates, counted phase by phase."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from powerml.guest import _client_requests as valgrind
+from powerml.guest.region import Moments, region, settle
+from powerml.guest.request import Request
+from powerml.runtimes import find_runtime
+
+# Samples, batch size and shape of each round. The first has the code translated that computes; the
+# second leaves no first times of the framework behind, for which a few pixels do.
+WARM_UP_ROUNDS = ((64, 32, (28, 28)), (8, 4, (8, 8)))
+WARM_UP_EPOCHS = 2
+WARM_UP_TOPOLOGIES = ("dffr:layers=1,width=4", "cnn:layers=1,filters=1,kernel=3")
+# Counts do not depend on the seed of the native training: the simulated one is always the same.
+SEED = 0
+
+
+class TrainingJob:
+    """See `powerml.guest.region.Job`."""
+
+    def start(self) -> None:
+        """Import Keras, for one thread."""
+        import powerml.guest.steps  # noqa: F401 - imported for what it brings along
+
+        find_runtime("keras").start()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what was imported."""
+        return find_runtime("keras").versions()
+
+    def warm_up(self) -> Iterator[None]:
+        """Build, train and evaluate small networks."""
+        for samples, batch_size, shape in WARM_UP_ROUNDS:
+            yield
+            _warm_up(samples, batch_size, shape)
+
+    def run(self, content: dict[str, Any], moments: Moments) -> None:
+        """Count one phase."""
+        _run_phase(Request(**content), moments)
+
+    def run_once(self, content: dict[str, Any], moments: Moments) -> None:  # noqa: ARG002
+        """Count several phases in a process that is not forked."""
+        _run_once(Request(**content))
+
+
+def _warm_up(number: int, batch_size: int, shape: tuple[int, ...]) -> None:
+    import numpy as np
+
+    from powerml.networks import model as networks
+
+    samples = np.zeros((number, *shape), dtype=np.float32)
+    labels = np.zeros(number, dtype=np.int64)
+    for topology in WARM_UP_TOPOLOGIES:
+        model = _build(topology, shape, 2, "default", SEED)
+        networks.fit(model, samples, labels, batch_size, WARM_UP_EPOCHS)
+        networks.evaluate(model, samples, labels, batch_size)
+
+
+def _build(
+    topology: str, input_shape: tuple[int, ...], classes: int, protocol: Any, seed: int
+) -> Any:
+    from powerml.networks import model as networks
+    from powerml.spaces import find_family, parse_topology
+
+    parsed = parse_topology(topology)
+    networks.seed_everything(seed)
+    family = find_family(parsed.family)
+    return networks.build_model(family, parsed.parameters, input_shape, classes, protocol)
+
+
+@contextlib.contextmanager
+def _marked_region(request: Request, inputs: Any) -> Iterator[Any]:
+    """Count the steps that are asked for; yields the callback that marks them."""
+    from powerml.guest.steps import Marks, only
+
+    marks = Marks(request.marked_steps)
+    with contextlib.ExitStack() as stack:
+        if request.visits is not None:
+            stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
+        settle()
+        valgrind.zero_stats()
+        yield marks
+        valgrind.mark("over")
+
+
+def _model(request: Request) -> Any:
+    if request.model is not None:
+        from powerml.networks import model as networks
+
+        networks.seed_everything(SEED)
+        return networks.load_trainable(request.model, request.allowed)
+    shape = tuple(request.input_shape)
+    return _build(request.topology, shape, request.classes, request.protocol, SEED)
+
+
+def _data(request: Request, phase: str) -> tuple[Any, Any]:
+    """Inputs and labels of a phase.
+
+    numpy reads a file straight into an array: the kernel writes it, so the simulated caches have
+    not seen the samples when the region starts.
+    """
+    import numpy as np
+
+    return (
+        np.load(f"{request.data}-{phase}-inputs.npy", allow_pickle=False),
+        np.load(f"{request.data}-{phase}-labels.npy", allow_pickle=False),
+    )
+
+
+def _run_phase(request: Request, moments: Moments) -> None:
+    from powerml.networks import model as networks
+
+    model = _model(request)
+    moments["built"] = valgrind.monotonic_seconds()
+    inputs, labels = _data(request, request.phase)
+    if request.phase == "training":
+        with _marked_region(request, inputs) as marks:
+            networks.fit(model, inputs, labels, request.batch_size, request.epochs, callback=marks)
+    else:
+        _prime_inference(model, request, len(labels))
+        moments["primed"] = valgrind.monotonic_seconds()
+        with _marked_region(request, inputs) as marks:
+            networks.evaluate(model, inputs, labels, request.batch_size, callback=marks)
+
+
+def _prime_inference(model: Any, request: Request, samples: int) -> None:
+    """Have Keras set up its test function, on samples that are not those to be measured."""
+    import numpy as np
+
+    from powerml.networks import model as networks
+
+    count = min(request.batch_size, samples)
+    blank = np.zeros((count, *request.input_shape), dtype=np.float32)
+    networks.evaluate(model, blank, np.zeros(count, dtype=np.int64), count)
+
+
+def _run_once(request: Request) -> None:
+    """Count compilation, training and, for ``all``, inference in one process.
+
+    The first pass over each shape of batch compiles. A second one leaves no first times behind.
+    """
+    from powerml.networks import model as networks
+
+    model = _model(request)
+    also_inference = request.phase == "all"
+    samples, sample_labels = _data(request, "training")
+    inputs, labels = _data(request, "inference")
+    few = _one_of_each_shape(len(samples), request.batch_size)
+    fewer = _one_of_each_shape(len(inputs), request.batch_size)
+
+    def pass_over_shapes() -> None:
+        networks.fit(model, samples[:few], sample_labels[:few], request.batch_size, 1)
+        if also_inference:
+            networks.evaluate(model, inputs[:fewer], labels[:fewer], request.batch_size)
+
+    valgrind.start_instrumentation()
+    with region("compile"):
+        pass_over_shapes()
+    pass_over_shapes()
+    with region("training"):
+        networks.fit(model, samples, sample_labels, request.batch_size, request.epochs)
+    if also_inference:
+        with region("inference"):
+            networks.evaluate(model, inputs, labels, request.batch_size)
+
+
+def _one_of_each_shape(samples: int, batch_size: int) -> int:
+    """How many samples make one full batch and one of what is left over."""
+    return min(samples, batch_size) + (samples % batch_size if samples > batch_size else 0)
+
+
+def run_whole(content: dict[str, Any]) -> None:
+    """Train, or evaluate, with no regions: the process is counted as a whole."""
+    from powerml.networks import model as networks
+
+    request = Request(**content)
+    model = _model(request)
+    inputs, labels = _data(request, request.phase)
+    settle()
+    if request.phase == "training":
+        networks.fit(model, inputs, labels, request.batch_size, request.epochs)
+    else:
+        networks.evaluate(model, inputs, labels, request.batch_size)

@@ -1,0 +1,123 @@
+"""Machines, found by name or read from a file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from pydantic import (
+    ValidationError,
+)
+
+from powerml import plugins
+from powerml.errors import LONGEST_QUOTE, MachineError, shortened
+from powerml.files.texts import read_user_text
+from powerml.machines.profile import Machine
+
+__all__ = [
+    "DEFAULT_MACHINE",
+    "load_machine",
+    "load_machine_file",
+    "load_machines",
+    "machine_from_toml",
+    "machine_names",
+]
+
+DEFAULT_MACHINE = "xeon-x5650"  # the paper's, section 2.2
+ALL = "all"
+
+
+def _built_in() -> list[str]:
+    folder = resources.files("powerml.machines")
+    return [entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")]
+
+
+def machine_names() -> list[str]:
+    """Names of all machines, sorted."""
+    return plugins.names("machines", _built_in)
+
+
+def load_machine(name: str) -> Machine:
+    """Look a machine up by name.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none of that name.
+    MachineError
+        Its profile cannot be used.
+    """
+    if name in _built_in():
+        text = (resources.files("powerml.machines") / f"{name}.toml").read_text(encoding="utf-8")
+        return machine_from_toml(text, name)
+    path = Path(str(plugins.find("machine", "machines", name, _built_in)))
+    what = f"the profile of machine {name} in"
+    text = read_user_text(path, what, "install its plug-in again", MachineError)
+    return machine_from_toml(text, name)
+
+
+def load_machine_file(path: Path) -> Machine:
+    """Read a profile of the user's own; it is called by the file's name, without ``.toml``.
+
+    Raises
+    ------
+    MachineError
+        The file cannot be read, its profile cannot be used, or a machine of that name is there.
+    """
+    name = path.stem
+    if name in machine_names() or name == ALL or "," in name:
+        raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
+    text = read_user_text(path, "the machine file", "give the path of a TOML file", MachineError)
+    return machine_from_toml(text, name)
+
+
+def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Machine, ...]:
+    """Look several machines up: names, separated by commas, ``all``, or profiles.
+
+    Raises
+    ------
+    MachineError
+        None is given, one twice, or a profile cannot be used.
+    UnknownNameError
+        There is none of a name.
+    """
+    found: list[Machine] = []
+    for one in [wanted] if isinstance(wanted, (str, Machine)) else wanted:
+        if isinstance(one, Machine):
+            found.append(one)
+        else:
+            names = machine_names() if one == ALL else [name.strip() for name in one.split(",")]
+            found += [load_machine(name) for name in names]
+    names = [machine.name for machine in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise MachineError(f"the machine {twice[0]} is given twice: give it once")
+    if not found:
+        raise MachineError(f"no machine is given: name one of {', '.join(machine_names())}")
+    return tuple(found)
+
+
+def machine_from_toml(text: str, name: str) -> Machine:
+    """Read a profile; `name` is what it is called by.
+
+    Raises
+    ------
+    MachineError
+        The text is no TOML, or a number is missing, negative or without a source.
+    """
+    try:
+        return Machine.model_validate({**tomllib.loads(text), "name": name})
+    except tomllib.TOMLDecodeError as error:
+        raise MachineError.quoting(
+            f"the profile of machine {name} is not TOML", error, "mend it"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        wrong = shortened(f"{where}: {first['msg']}{given}", LONGEST_QUOTE)
+        raise MachineError(
+            f"the profile of machine {name} cannot be used: {wrong}; "
+            "compare it with powerml machines show xeon-x5650"
+        ) from error

@@ -1,0 +1,1 @@
+"""Measuring: prepare, count, price, score."""

@@ -1,0 +1,423 @@
+"""Preparation: what was asked for, checked and written down as a workload with its material.
+
+Everything that can be refused is refused here, before anything is started.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.backend import select_backend
+from powerml.errors import (
+    LONGEST_MESSAGE,
+    ExportError,
+    ModelError,
+    UsageError,
+    shortened,
+)
+from powerml.files.texts import printable
+from powerml.measuring.memory import require_room
+from powerml.meters.simulator.launch import require_installed
+from powerml.networks.export import export_proved
+from powerml.progress import Notify
+from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_exporter, require_runtime
+from powerml.spaces import Topology
+from powerml.workloads.datasets import (
+    DEFAULT_VALIDATION,
+    REQUIRED_ARRAYS,
+    Dataset,
+    array_names,
+    load_dataset,
+    read_arrays,
+)
+from powerml.workloads.inputs import (
+    digest_of_arrays,
+    inputs_from_arrays,
+    inputs_from_dataset,
+    open_dimensions_of,
+    random_inputs,
+    remarks_on,
+    resolve_inputs,
+)
+from powerml.workloads.model_files import (
+    RUNTIME_OF,
+    check_format,
+    check_runs,
+    file_digest,
+    format_of,
+    load_model,
+    read_inputs,
+)
+from powerml.workloads.uses import signature_remarks, uses_of_file, uses_of_keras
+from powerml.workloads.workload import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
+    DEFAULT_INFERENCES,
+    Deployment,
+    Material,
+    ModelFile,
+    ModelInput,
+    ModelWorkload,
+    Protocol,
+    Workload,
+    check_at_least_one,
+    check_seed,
+    make_deployment,
+    make_workload,
+)
+
+__all__ = ["DEFAULT_DATA", "Wanted", "prepare_file", "prepare_topology"]
+
+DEFAULT_DATA = "mnist_small"
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for; see `powerml.measure`.
+
+    `evaluates`: a topology is run as in the paper unless a runtime is named. `whole`: the meter
+    counts whole processes, of topologies alone.
+    """
+
+    data: str | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    epochs: int = DEFAULT_EPOCHS
+    protocol: Protocol = "default"
+    runtime: str | None = None
+    inference_batch: int | None = None
+    inferences: int = DEFAULT_INFERENCES
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
+    validation: float = DEFAULT_VALIDATION
+    seed: int = 0
+    evaluates: bool = False
+    whole: bool = False
+
+
+def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[Workload, Dataset]:
+    """Prepare a topology to be trained and run.
+
+    Raises
+    ------
+    SetupError
+        A Keras backend, the runtime or the export to it is not installed.
+    UsageError
+        What was asked for cannot be done.
+    """
+    for given, what in ((wanted.dimensions, "--dim"), (wanted.allowed, "--allow-code")):
+        if given:
+            raise UsageError(f"{what} is for a model's file, and {topology} is a topology")
+    backend = select_backend()
+    dataset = load_dataset(wanted.data or DEFAULT_DATA, wanted.validation)
+    deployment = _deployment(wanted, backend)
+    return _on_dataset(topology, dataset, wanted, backend, deployment), dataset
+
+
+def _on_dataset(
+    topology: Topology,
+    dataset: Dataset,
+    wanted: Wanted,
+    backend: str,
+    deployment: Deployment | None,
+) -> Workload:
+    if deployment is not None:
+        require_room(
+            (deployment.samples or deployment.inferences)
+            * math.prod(dataset.input_shape)
+            * FLOAT_BYTES,
+            f"the input of {deployment.inferences} inferences",
+            "give fewer --inferences, or a smaller --inference-batch",
+        )
+    return make_workload(
+        topology,
+        dataset,
+        batch_size=wanted.batch_size,
+        epochs=wanted.epochs,
+        protocol=wanted.protocol,
+        backend=backend,
+        validation=wanted.validation,
+        seed=wanted.seed,
+        deployment=deployment,
+    )
+
+
+def _deployment(wanted: Wanted, backend: str) -> Deployment | None:
+    return make_deployment(
+        wanted.runtime,
+        wanted.inference_batch,
+        wanted.inferences,
+        backend,
+        evaluates=wanted.evaluates,
+    )
+
+
+def prepare_file(
+    path: Path, wanted: Wanted, notify: Notify = lambda _message: None
+) -> tuple[Workload | ModelWorkload, Material]:
+    """Prepare a model's file to be run; a ``.keras`` file with a dataset to be trained too.
+
+    A Keras model that cannot be exported runs in Keras, unless another runtime was asked for.
+    `notify` is called with one line of text at each stage.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be used.
+    SetupError
+        What runs it is not installed.
+    UsageError
+        What was asked for cannot be done.
+    ExportError
+        A Keras model cannot be exported for the runtime that was asked for.
+    """
+    check_format(path)
+    check_at_least_one(inferences=wanted.inferences)
+    check_seed(wanted.seed)
+    if wanted.whole:
+        raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
+    made_for = require_runtime(RUNTIME_OF[format_of(path)])
+    is_keras = made_for.suffix == ".keras"
+    if not is_keras and wanted.runtime not in (None, made_for.name):
+        raise UsageError(
+            f"a {made_for.suffix} file runs in {made_for.name}, not in {wanted.runtime}: "
+            "leave out --runtime"
+        )
+    if not is_keras and wanted.allowed:
+        raise UsageError(f"--allow-code is for .keras files: a {made_for.suffix} file has no code")
+    if not is_keras:
+        return _to_be_run(path, wanted, made_for, None, notify)
+    backend = select_backend()
+    if wanted.data is not None and not _holds_inputs(path, wanted):
+        return _to_be_trained(path, wanted, backend, notify)
+    runtime = require_runtime(wanted.runtime or DEFAULT_RUNTIME)
+    require_exporter(runtime, backend)
+    return _to_be_run(path, wanted, runtime, backend, notify)
+
+
+def _holds_inputs(path: Path, wanted: Wanted) -> bool:
+    """Whether the data is an array for each input rather than a dataset."""
+    if wanted.data is None or not wanted.data.endswith(".npz"):
+        return False
+    names = array_names(Path(wanted.data))
+    if set(REQUIRED_ARRAYS) <= set(names):
+        return False
+    return any(one.name in names for one in read_inputs(path, wanted.allowed))
+
+
+def _to_be_run(
+    path: Path, wanted: Wanted, runtime: Runtime, backend: str | None, notify: Notify
+) -> tuple[ModelWorkload, ModelFile]:
+    digest = file_digest(path)
+    is_keras = path.suffix.lower() == ".keras"
+    found = read_inputs(path, wanted.allowed)
+    if not found:
+        raise ModelError(
+            f"{path} takes no input, so it computes the same at every run, once and for all: "
+            "give a model with inputs"
+        )
+    uses = uses_of_keras(load_model(path, wanted.allowed)) if is_keras else uses_of_file(path)
+    arrays, dataset = _data_for(found, wanted)
+    dimensions = {
+        **open_dimensions_of(found, arrays or {}, batch_first=is_keras),
+        **wanted.dimensions,
+    }
+    inputs, batch_size = resolve_inputs(
+        found, wanted.inference_batch, dimensions, uses=uses, batch_first=is_keras
+    )
+    require_room(
+        wanted.inferences * sum(_bytes_of(one) for one in inputs),
+        f"the input of {wanted.inferences} inferences",
+        "give fewer --inferences, a smaller --inference-batch or --dim",
+    )
+    remarks = signature_remarks(path)
+    if arrays is not None:
+        source = str(wanted.data)
+        given = inputs_from_arrays(inputs, wanted.inferences, arrays, source, batch_size)
+    elif dataset is not None:
+        given = inputs_from_dataset(inputs, wanted.inferences, dataset, batch_size)
+    else:
+        given = random_inputs(inputs, wanted.inferences, wanted.seed, uses)
+        remarks += remarks_on(inputs, uses)
+    exported = None
+    if is_keras and runtime.suffix != ".keras":
+        ordered = [given[one.name] for one in inputs]
+        runtime, exported, said = _exported(path, wanted, runtime, ordered, notify)
+        remarks += said
+    if runtime.suffix == ".keras":
+        require_installed(_modules(wanted.allowed), backend)
+    if runtime.suffix == format_of(path) and runtime.suffix != ".keras":
+        check_runs(path, runtime, [given[one.name] for one in inputs])
+    workload = ModelWorkload(
+        model=path.name,
+        model_digest=digest,
+        allowed=wanted.allowed,
+        inputs=inputs,
+        data=None if wanted.data is None else printable(wanted.data),
+        data_digest=_data_digest(arrays, dataset),
+        backend=backend,
+        seed=wanted.seed,
+        deployment=Deployment(
+            runtime=runtime.name, batch_size=batch_size, inferences=wanted.inferences
+        ),
+    )
+    return workload, ModelFile(path, inputs=given, exported=exported, remarks=remarks)
+
+
+def _exported(
+    path: Path,
+    wanted: Wanted,
+    runtime: Runtime,
+    inputs: Sequence[NDArray[Any]],
+    notify: Notify,
+) -> tuple[Runtime, bytes | None, tuple[str, ...]]:
+    """Export a Keras model for a runtime; where none was asked for and that fails, run it in Keras.
+
+    Returns
+    -------
+    What runs it, what it was exported to, and what is to be said of it.
+    """
+    notify(f"exporting {path.name} for {runtime.name}")
+    model = load_model(path, wanted.allowed)
+    remarks: list[str] = []
+
+    def unrolled(layer: str, steps: int) -> None:
+        said = f"the recurrence of {layer} is exported as {steps} copies of its step"
+        if said not in remarks:
+            remarks.append(said)
+            notify(f"{said}, which takes long")
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
+            target = Path(folder) / f"model{runtime.suffix}"
+            export_proved(model, target, runtime.name, inputs, unrolled)
+            return runtime, target.read_bytes(), tuple(remarks)
+    except ExportError as error:
+        if wanted.runtime is not None:
+            raise
+        said = f"{path.name} is run in Keras, for it cannot be exported: {error}"
+        said = shortened(said, LONGEST_MESSAGE)
+        notify(said)
+        return require_runtime("keras"), None, (said,)
+
+
+def _modules(allowed: tuple[str, ...]) -> list[str]:
+    return [name.partition(":")[0] for name in allowed if ":" in name]
+
+
+def _bytes_of(one: ModelInput) -> int:
+    return math.prod(one.shape) * np.dtype(one.dtype).itemsize
+
+
+def _data_for(
+    found: list[Input], wanted: Wanted
+) -> tuple[dict[str, NDArray[Any]] | None, Dataset | None]:
+    """Arrays by the names of the inputs, or a dataset, or neither."""
+    if wanted.data is None:
+        return None, None
+    if wanted.data.endswith(".npz"):
+        names = array_names(Path(wanted.data))
+        if not set(REQUIRED_ARRAYS) <= set(names):
+            return read_arrays(Path(wanted.data), [one.name for one in found]), None
+    return None, load_dataset(wanted.data, wanted.validation)
+
+
+def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | None) -> str | None:
+    if dataset is not None:
+        return dataset.digest
+    return None if arrays is None else digest_of_arrays(arrays)
+
+
+def _to_be_trained(
+    path: Path, wanted: Wanted, backend: str, notify: Notify
+) -> tuple[Workload, ModelFile]:
+    """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
+    # The classes of a model that is there have their numbers.
+    dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
+    found = read_inputs(path, wanted.allowed)
+    inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
+    if not isinstance(found[0].shape[0], str):
+        raise ModelError(
+            f"{path} has fixed its batch at {fixed}, so it cannot be trained in batches of other "
+            "sizes: save it with an open batch, or leave out --data"
+        )
+    require_installed(_modules(wanted.allowed), backend)
+    dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
+    _check_outputs(path, wanted.allowed, dataset)
+    deployment = _deployment(wanted, backend)
+    check_at_least_one(batch_size=wanted.batch_size, epochs=wanted.epochs)
+    exported: bytes | None = None
+    remarks: tuple[str, ...] = ()
+    if deployment is not None and deployment.runtime != "keras":
+        samples = dataset.inputs(dataset.test, scaled=wanted.protocol != "paper")
+        shape = ModelInput(
+            name=inputs[0].name,
+            shape=(deployment.batch_size or 1, *dataset.input_shape),
+            dtype="float32",
+        )
+        cut = inputs_from_arrays(
+            [shape], deployment.inferences, {shape.name: samples}, dataset.name, shape.shape[0]
+        )
+        chosen, exported, remarks = _exported(
+            path, wanted, require_runtime(deployment.runtime), list(cut.values()), notify
+        )
+        deployment = deployment.model_copy(update={"runtime": chosen.name})
+    workload = Workload(
+        topology=path.name,
+        model_digest=file_digest(path),
+        allowed=wanted.allowed,
+        data=dataset.name,
+        data_digest=dataset.digest,
+        validation=wanted.validation,
+        input_shape=dataset.input_shape,
+        classes=dataset.classes,
+        training_samples=len(dataset.train),
+        inference_samples=len(dataset.test),
+        batch_size=wanted.batch_size,
+        epochs=wanted.epochs,
+        protocol=wanted.protocol,
+        backend=backend,
+        seed=wanted.seed,
+        deployment=deployment,
+    )
+    return workload, ModelFile(path, dataset=dataset, exported=exported, remarks=remarks)
+
+
+def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dataset:
+    """Return the dataset in the shape of the model's one input; one channel may be left out."""
+    if len(shapes) != 1:
+        raise ModelError(f"{path} has {len(shapes)} inputs: only a model of one can be trained")
+    wanted, found = shapes[0], dataset.input_shape
+    if wanted == found:
+        return dataset
+    if [n for n in wanted if n != 1] != [n for n in found if n != 1]:
+        raise ModelError(
+            f"{path} takes inputs of shape {wanted}, {dataset.name} has {found}: "
+            "give data of the model's shape"
+        )
+
+    def reshaped(part: str) -> Any:
+        split = getattr(dataset, part)
+        return replace(split, samples=split.samples.reshape(-1, *wanted))
+
+    return replace(dataset, **{part: reshaped(part) for part in ("train", "validation", "test")})
+
+
+def _check_outputs(path: Path, allowed: tuple[str, ...], dataset: Dataset) -> None:
+    outputs = load_model(path, allowed).outputs
+    if len(outputs) != 1:
+        raise ModelError(f"{path} has {len(outputs)} outputs: a classifier has one")
+    shape = outputs[0].shape
+    if len(shape) != 2 or shape[1] < dataset.classes:  # noqa: PLR2004 - samples, classes
+        raise ModelError(
+            f"{path} has an output of shape {shape}: {dataset.name} needs (samples, "
+            f"{dataset.classes} classes)"
+        )

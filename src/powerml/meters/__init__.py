@@ -1,0 +1,1 @@
+"""Meters: ways of counting a workload, found by name."""

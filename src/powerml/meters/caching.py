@@ -1,0 +1,73 @@
+"""The meter in front of another that asks the cache of counts first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from powerml.costs.cache import CountsCache
+from powerml.costs.counts import PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.meters.base import DeterminedMeter
+from powerml.workloads.workload import AnyWorkload, Material, Workload
+
+__all__ = ["CachingMeter"]
+
+
+class CachingMeter:
+    """A meter in front of another: it measures what the cache does not hold, and keeps it."""
+
+    def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
+        self._meter = meter
+        self._cache = cache
+        self._fingerprint: Fingerprint | None = None
+        self.name = meter.name
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        """Look the workload up; measure and keep it where it is not there."""
+        determined_by = {
+            "workload": workload.model_dump(mode="json", exclude=_not_counted(workload)),
+            "circumstances": self._meter.circumstances(workload),
+        }
+        kept = self._cache.get(determined_by)
+        if kept is not None:
+            self._fingerprint = kept.fingerprint
+            notify(f"{workload.title}: counts from the cache")
+            return kept.phases
+        phases = self._meter.measure(workload, material, notify)
+        self._fingerprint = self._meter.fingerprint()
+        self._cache.keep(determined_by, phases, self._fingerprint, notify)
+        return phases
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload; known once something was looked up."""
+        return self._fingerprint or self._meter.fingerprint()
+
+    def __enter__(self) -> Self:
+        self._meter.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that was started."""
+        self._meter.__exit__(kind, error, trace)
+
+
+def _not_counted(workload: AnyWorkload) -> set[str]:
+    """What things are called, and the seed of the native training, do not move counts.
+
+    Inputs that are drawn at random do.
+    """
+    if isinstance(workload, Workload):
+        return {"data", "seed"} | ({"topology"} if workload.model_digest else set())
+    return {"data", "model"}

@@ -1,0 +1,142 @@
+"""Meters, found by name and opened for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from powerml import plugins
+from powerml.costs.cache import CountsCache
+from powerml.costs.counts import check_fidelity
+from powerml.errors import UnknownNameError, UsageError
+from powerml.machines import Geometry, Machine
+from powerml.meters.base import DEFAULT_ERROR, Machines, Meter, MeterOptions
+from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
+from powerml.meters.valgrind.cachegrind import CachegrindMeter
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+
+if TYPE_CHECKING:
+    pass
+from powerml.meters.caching import CachingMeter
+from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
+
+__all__ = [
+    "DEFAULT_METER",
+    "WHOLE_PROCESS",
+    "make_meter",
+    "meter_names",
+    "meter_options",
+    "open_meters",
+]
+
+DEFAULT_METER = "callgrind"
+WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
+MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
+BUILT_IN: dict[str, type[CallgrindMeter | CachegrindMeter]] = {
+    "callgrind": CallgrindMeter,
+    WHOLE_PROCESS: CachegrindMeter,
+}
+
+
+def meter_names() -> list[str]:
+    """Names of all meters, sorted."""
+    return plugins.names("meters", lambda: [*BUILT_IN, f"{REPLAY_PREFIX}FILE"])
+
+
+def make_meter(
+    name: str,
+    machines: Machines,
+    backend: str | None,
+    options: MeterOptions | None = None,
+    cache: CountsCache | None = None,
+) -> Meter:
+    """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
+
+    It serves one machine, or several that are simulated alike. Those that simulate look their
+    counts up in the cache where one is given; with the fidelity ``predicted`` nothing is simulated,
+    and counts are predicted from those in the cache.
+
+    Raises
+    ------
+    SetupError
+        What it needs is not installed.
+    UnknownNameError
+        There is none of that name.
+    """
+    chosen = options or MeterOptions()
+    if name.startswith(REPLAY_PREFIX):
+        first = machines if isinstance(machines, Machine) else machines[0]
+        return ReplayMeter.from_file(
+            Path(name.removeprefix(REPLAY_PREFIX)), first.simulated_geometry
+        )
+    if name in BUILT_IN:
+        meter = BUILT_IN[name](machines, backend, chosen)
+        if chosen.fidelity == PREDICTED:
+            return PredictingMeter(meter, cache or CountsCache(), meter.machines, chosen.error)
+        return meter if cache is None else CachingMeter(meter, cache)
+    try:
+        made = plugins.find("meter", "meters", name, list)
+    except UnknownNameError as error:
+        raise UnknownNameError("meter", name, meter_names()) from error
+    return cast(MakeMeter, made)(machines, backend, chosen)
+
+
+@contextlib.contextmanager
+def open_meters(
+    meter: str | Meter,
+    groups: Mapping[Geometry, tuple[Machine, ...]],
+    backend: str | None,
+    options: MeterOptions,
+    *,
+    cache: bool,
+) -> Iterator[dict[Geometry, Meter]]:
+    """Make a meter for each geometry of caches; one that is already running serves one of them.
+
+    Raises
+    ------
+    UsageError
+        A running meter was given for several geometries.
+    """
+    if not isinstance(meter, str):
+        if len(groups) > 1:
+            raise UsageError(
+                "the machines have caches of several geometries, which one meter cannot simulate: "
+                "give the meter by name"
+            )
+        yield dict.fromkeys(groups, meter)
+        return
+    # They share the processes that may simulate at once.
+    each = replace(options, jobs=max(1, options.jobs // min(options.jobs, len(groups))))
+    store = CountsCache() if cache else None
+    with contextlib.ExitStack() as stack:
+        yield {
+            geometry: stack.enter_context(make_meter(meter, machines, backend, each, store))
+            for geometry, machines in groups.items()
+        }
+
+
+def meter_options(
+    fidelity: str, error: float | None, jobs: int | None, limit_seconds: float
+) -> MeterOptions:
+    """Check how a meter is to work; without `jobs`, as many as this process may use cores.
+
+    Without `error` it is 0.01, or 0.05 where counts are predicted.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if error is None:
+        error = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
+    return MeterOptions(
+        fidelity=check_fidelity(fidelity),
+        error=error,
+        jobs=cores if jobs is None else jobs,
+        limit_seconds=limit_seconds,
+    )

@@ -1,0 +1,253 @@
+"""Counts that are predicted from the cache of counts: nothing is started, nothing simulated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.costs.cache import CountsCache, Entry
+from powerml.costs.cost import price
+from powerml.costs.cost_fit import Terms, fit_costs, structure_sums
+from powerml.costs.cost_model import Demand
+from powerml.costs.counts import EVENTS, Counts, PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import PredictionError
+from powerml.machines import Machine
+from powerml.spaces import Layer, find_family, layers_of, parse_topology
+from powerml.workloads.workload import AnyWorkload, Material, Workload
+
+__all__ = ["DEFAULT_PREDICTED_ERROR", "FEWEST", "PREDICTED", "PredictingMeter"]
+
+PREDICTED = "predicted"
+DEFAULT_PREDICTED_ERROR = 0.05
+
+# With fewer measurements the stated error is a guess, not a finding.
+FEWEST = 5
+# What may differ between a topology and those that it is predicted from.
+OWN = ("topology", "batch_size", "seed", "data")
+CONFIDENCE = 0.9
+
+
+class Circumstanced(Protocol):
+    """A meter that can tell, without measuring, what its counts depend on."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+        """Everything beside the workload that determines its counts, as plain JSON."""
+
+
+@dataclass(frozen=True)
+class _Example:
+    """A topology that was simulated."""
+
+    layers: tuple[Layer, ...]
+    batch_size: int
+    phases: Mapping[str, PhaseCounts]
+    fingerprint: Fingerprint
+
+
+class PredictingMeter:
+    """Answers from what the cost model makes of topologies that were simulated before.
+
+    Parameters
+    ----------
+    meter
+        The meter that simulated them.
+    cache
+        Where their counts are.
+    machines
+        Those for which the error of the cost must not be above `error`.
+    error
+        The largest relative error that may be stated.
+    """
+
+    def __init__(
+        self, meter: Circumstanced, cache: CountsCache, machines: Sequence[Machine], error: float
+    ) -> None:
+        self._meter = meter
+        self._cache = cache
+        self._machines = machines
+        self._error = error
+        self._fingerprint: Fingerprint | None = None
+        self.name = meter.name
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        _material: Material,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> list[PhaseCounts]:
+        """Predict the counts of a topology.
+
+        Raises
+        ------
+        PredictionError
+            It cannot be predicted, or not well enough.
+        """
+        layers = _layers(workload)
+        if layers is None or not isinstance(workload, Workload):
+            raise PredictionError(
+                f"{workload.title} cannot be predicted: only topologies of families that tell "
+                "their layers can; measure it with --fidelity sampled or exact"
+            )
+        examples = list(self._examples(workload))
+        if len(examples) < FEWEST:
+            raise PredictionError(
+                f"{workload.title} cannot be predicted from {len(examples)} measurements like it "
+                f"in the cache of counts: measure {FEWEST} topologies of its family with the same "
+                "data and options, or use --fidelity sampled"
+            )
+        notify(f"{workload.title}: predicted from {len(examples)} measurements")
+        self._fingerprint = examples[0].fingerprint
+        return [self._predict(workload, layers, examples, name) for name in examples[0].phases]
+
+    def fingerprint(self) -> Fingerprint:
+        """That of the counts that were predicted from; known once something was predicted."""
+        if self._fingerprint is None:
+            raise PredictionError("the fingerprint is known once something was predicted")
+        return self._fingerprint
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing has to be ended."""
+
+    def _examples(self, workload: Workload) -> Iterator[_Example]:
+        """What was simulated as this would be: all but the topology and its batches alike."""
+        wanted = _comparable(workload, self._meter.circumstances(workload))
+        phases: set[str] = set()
+        for entry in self._cache.entries():
+            example = _example(entry, wanted)
+            if example is not None and (not phases or phases == set(example.phases)):
+                phases = set(example.phases)
+                yield example
+
+    def _predict(
+        self,
+        workload: Workload,
+        layers: tuple[Layer, ...],
+        examples: Sequence[_Example],
+        phase: str,
+    ) -> PhaseCounts:
+        fits = _Fits(
+            Demand.of(workload).prior(phase),
+            _terms(workload, phase, [(one.layers, one.batch_size) for one in examples]),
+            _terms(workload, phase, [(layers, workload.batch_size)]),
+            [one.phases[phase].counts for one in examples],
+        )
+        counts = fits.counts()
+        bound = max(fits.bound(counts, machine) for machine in self._machines)
+        if bound > self._error:
+            raise PredictionError(
+                f"the {phase} cost of {workload.title} is predicted to within {bound:.1%} only, "
+                f"from {len(examples)} measurements, and {100 * self._error:g}% is asked for: "
+                "measure more topologies like it, give a larger --error, or use --fidelity sampled"
+            )
+        steps = workload.training_steps if phase == "training" else _inference_steps(workload)
+        return PhaseCounts(
+            name=phase,
+            counts=counts,
+            fidelity=PREDICTED,
+            error_bound=bound,
+            steps_simulated=0,
+            steps_total=steps,
+        )
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """One phase of topologies that were simulated, and of one that is asked for."""
+
+    prior: Mapping[str, float]
+    known: Terms
+    asked: Terms
+    counted: Sequence[Counts]
+
+    def counts(self) -> Counts:
+        """Each event is fitted as costs are; one that is missing somewhere is averaged."""
+        found = {}
+        for event in EVENTS:
+            measured = np.array([getattr(one, event) for one in self.counted], dtype=float)
+            expected = float(measured.mean())
+            if measured.all():
+                predicted, _ = fit_costs(self.known, measured, self.prior).predict(self.asked)
+                expected = float(predicted[0])
+            found[event] = round(expected)
+        return Counts(**found)
+
+    def bound(self, counts: Counts, machine: Machine) -> float:
+        """How far off the cost may be: by a fit of its own, and by how that differs from counts."""
+        measured = np.array([price(one, machine).cycles for one in self.counted])
+        fitted = fit_costs(self.known, measured, self.prior)
+        cycles, error = fitted.predict(self.asked)
+        disagreement = abs(price(counts, machine).cycles / float(cycles[0]) - 1)
+        return float(fitted.bound(error, CONFIDENCE)[0]) + disagreement
+
+
+def _layers(workload: AnyWorkload) -> tuple[Layer, ...] | None:
+    if not isinstance(workload, Workload) or workload.model_digest is not None:
+        return None
+    topology = parse_topology(workload.topology)
+    family = find_family(topology.family)
+    return layers_of(family, topology.parameters, workload.input_shape, workload.classes)
+
+
+def _comparable(workload: Workload, circumstances: Mapping[str, Any]) -> dict[str, Any]:
+    """What two workloads must share for one to be predicted from the other."""
+    family = parse_topology(workload.topology).family
+    # A sample and an exact count of one workload differ by less than predictions do.
+    alike = {key: circumstances[key] for key in circumstances if key not in ("fidelity", "prices")}
+    return {"family": family, "circumstances": alike} | workload.model_dump(
+        mode="json", exclude=set(OWN)
+    )
+
+
+def _example(entry: Entry, wanted: Mapping[str, Any]) -> _Example | None:
+    stored = entry.determined_by
+    described = stored.get("workload", {})
+    if "topology" not in described or "training_samples" not in described:
+        return None
+    workload = Workload.model_validate({"seed": 0, "data": "", **described})
+    if workload.model_digest is not None:
+        return None
+    # As JSON has it: lists where there were tuples.
+    if _comparable(workload, stored["circumstances"]) != _plain(wanted):
+        return None
+    layers = _layers(workload)
+    if layers is None:
+        return None
+    phases = {phase.name: phase for phase in entry.phases}
+    return _Example(layers, workload.batch_size, phases, entry.fingerprint)
+
+
+def _terms(
+    workload: Workload, phase: str, topologies: Sequence[tuple[tuple[Layer, ...], int]]
+) -> Terms:
+    sums = np.array([structure_sums(layers) for layers, _ in topologies])
+    batch_sizes: NDArray[np.float64] = np.array([float(size) for _, size in topologies])
+    return Demand.of(workload).terms(phase, sums, batch_sizes)
+
+
+def _inference_steps(workload: Workload) -> int:
+    deployment = workload.deployment
+    return workload.inference_steps if deployment is None else deployment.inferences
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain

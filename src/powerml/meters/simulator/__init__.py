@@ -1,0 +1,1 @@
+"""The simulator's host: launch, the warm server, staging, sampling and composition."""

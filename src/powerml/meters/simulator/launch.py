@@ -1,0 +1,325 @@
+"""Hermetic launch: the command line and the environment of a process under Valgrind.
+
+Both are fixed, so that nothing of the user's shell reaches the counts: no variable, no working
+directory, no path whose length moves the memory of the measured process.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from powerml.errors import SetupError
+from powerml.machines import Geometry
+
+__all__ = [
+    "INSTALL_VALGRIND",
+    "WORKER_MODULE",
+    "cachegrind_command",
+    "callgrind_command",
+    "clock",
+    "code_digest",
+    "environment",
+    "find_valgrind",
+    "precompile",
+    "private_folder",
+    "require_client_requests",
+    "require_installed",
+    "surroundings",
+    "text_environment",
+    "valgrind_version",
+]
+
+INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
+WORKER_MODULE = "powerml.guest.main"
+# The measured process works here: a folder that is the same everywhere.
+WORKING_DIRECTORY = "/"
+PACKAGE = Path(__file__).parents[2]
+WARM_UP = PACKAGE / "guest" / "warm_up"
+# Prints which of the modules that it is given by name there are not.
+FIND_MODULES = """
+import sys
+from importlib.util import find_spec
+print(*(name for name in sys.argv[1:] if find_spec(name) is None))
+"""
+FOLDER_PREFIX = "powerml-"
+OWNER_LOCK = "owner.lock"
+
+# glibc chooses its memory routines by the sizes of the host's caches unless they are given: any
+# values would do, if they are the same on every host. It copies long blocks with `rep movsb`, which
+# Valgrind counts as one read and one write for each byte: no processor does that, so it is put out
+# of reach. Blocks of 128 KiB and more get pages of their own, as glibc begins with: it would raise
+# that threshold as blocks are freed, and leave it to the heap's history in which sets of the last
+# level a tensor lies.
+GLIBC_TUNABLES = ":".join(
+    (
+        "glibc.cpu.x86_data_cache_size=32768",
+        "glibc.cpu.x86_shared_cache_size=1048576",
+        "glibc.cpu.x86_non_temporal_threshold=1000000000",
+        "glibc.cpu.x86_rep_movsb_threshold=1000000000",
+        "glibc.cpu.x86_rep_stosb_threshold=1000000000",
+        "glibc.malloc.mmap_threshold=131072",
+    )
+)
+# Instruction sets for which the libraries have code of their own. AVX-512 is not emulated.
+WITH_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_ISA": "AVX2"}
+WITHOUT_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "XLA_ISA": "SSE4_2",
+}
+# Features of the host by which Valgrind decides what processor its guest sees.
+SEEN_CPU_FLAGS = frozenset(
+    ("ssse3", "sse4_1", "sse4_2", "cx16", "avx", "avx2", "bmi1", "bmi2", "fma", "f16c", "abm")
+)
+
+
+def find_valgrind() -> str:
+    """Path of Valgrind; raises ``SetupError`` with what to install."""
+    path = shutil.which("valgrind")
+    if path is None:
+        raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")
+    return path
+
+
+def valgrind_version() -> str:
+    """Version of Valgrind, as in ``3.19.0``."""
+    answer = subprocess.run(
+        [find_valgrind(), "--version"], capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip().removeprefix("valgrind-")
+
+
+def require_client_requests() -> None:
+    """Check that the C extension is there; raises ``SetupError`` with what to install."""
+    parts = ("_client_requests", "_clock")
+    if any(importlib.util.find_spec(f"powerml.guest.{part}") is None for part in parts):
+        raise SetupError(
+            "powerml was installed without its C extension, which needs gcc, Python's headers and "
+            "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
+            "again with pip install --force-reinstall --no-deps powerml"
+        )
+
+
+def require_installed(modules: Iterable[str], backend: str | None) -> None:
+    """Check that a measured process finds modules: it has no ``PYTHONPATH`` and no own folder.
+
+    Nothing of the modules is run.
+
+    Raises
+    ------
+    SetupError
+        One is not installed where a measured process looks.
+    """
+    roots = sorted({module.partition(".")[0] for module in modules})
+    if not roots:
+        return
+    ended = subprocess.run(
+        [interpreter(), "-P", "-c", FIND_MODULES, *roots],
+        env=environment(backend),
+        cwd=WORKING_DIRECTORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if missing := ended.stdout.split():
+        raise SetupError(
+            f"the module {missing[0]} is not installed where a measured process finds it, which "
+            "sees neither PYTHONPATH nor the working directory: install it with pip"
+        )
+
+
+def interpreter() -> str:
+    """Path of this Python, the same by whatever name or link it was called.
+
+    The length of the path moves the heap of the measured process, by 1e-3 of the instructions.
+    """
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    path = Path(os.path.realpath(sys.prefix)) / "bin" / name
+    return str(path) if path.exists() else sys.executable
+
+
+def environment(backend: str | None) -> dict[str, str]:
+    """The whole environment of a measured process: the same whatever the shell's.
+
+    Without a `backend` Keras is not used in it.
+    """
+    isa = dict(WITH_AVX2 if _host_has_avx2() else WITHOUT_AVX2)
+    xla_isa = isa.pop("XLA_ISA")
+    return {
+        **isa,
+        "GLIBC_TUNABLES": GLIBC_TUNABLES,
+        # Neither the user's keras.json nor caches in the home folder may have a say.
+        "HOME": "/dev/null",
+        "KERAS_HOME": "/dev/null/keras",
+        **({} if backend is None else {"KERAS_BACKEND": backend}),
+        "LC_ALL": "C.UTF-8",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": (f"--xla_cpu_multi_thread_eigen=false --xla_cpu_max_isa={xla_isa}"),
+        "NPROC": "1",
+        "PJRT_NPROC": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
+
+
+def _host_has_avx2() -> bool:
+    return "avx2" in _host_flags()
+
+
+@functools.cache
+def _host_flags() -> frozenset[str]:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def clock() -> dict[str, str]:
+    """What gives a measured process its own clock: without it some counts depend on the time taken.
+
+    Not for processes with several threads, which wait until a time. The path is not part of the
+    environment that fingerprints compare. The loader would cut one with a space or a colon up.
+    """
+    found = importlib.util.find_spec("powerml.guest._clock")
+    path = "" if found is None or found.origin is None else found.origin
+    return {} if not path or set(" :") & set(path) else {"LD_PRELOAD": path}
+
+
+def surroundings(backend: str | None) -> dict[str, Any]:
+    """What counts depend on that can be told without starting anything, as plain JSON.
+
+    The paths are among it: their lengths move the heap of the measured process.
+    """
+    installed = {
+        f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
+    }
+    return {
+        "environment": environment(backend),
+        "python": sys.version,
+        "paths": [interpreter(), sys.base_prefix, str(PACKAGE)],
+        "libc": " ".join(platform.libc_ver()),
+        "valgrind": [find_valgrind(), valgrind_version()],
+        "installed": sorted(installed),
+        "cpu_flags": sorted(_host_flags() & SEEN_CPU_FLAGS),
+    }
+
+
+def code_digest(plug_ins: Iterable[object]) -> str:
+    """SHA-256 of powerML's code and of the files that families and runtimes come from."""
+    digest = hashlib.sha256()
+    files = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.so"), *WARM_UP.iterdir()])
+    for plug_in in plug_ins:
+        module = sys.modules.get(type(plug_in).__module__)
+        files += [Path(module.__file__)] if module is not None and module.__file__ else []
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _caches(geometry: Geometry) -> list[str]:
+    return [f"--I1={geometry.i1}", f"--D1={geometry.d1}", f"--LL={geometry.ll}"]
+
+
+def _python(arguments: list[str]) -> list[str]:
+    # -P: the working directory is not searched for modules, whatever lies in it.
+    return [interpreter(), "-P", "-m", WORKER_MODULE, *arguments]
+
+
+def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> list[str]:
+    """Command line of the worker under Callgrind, not counting until the worker says so."""
+    return [
+        find_valgrind(),
+        "--tool=callgrind",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--instr-atstart=no",
+        "--cache-sim=yes",
+        *_caches(geometry),
+        "--dump-line=no",
+        # Callgrind 3.19 adds stale costs to functions when it folds calls through the linkage
+        # table; the total of a region is right either way, that of its functions only so.
+        "--skip-plt=no",
+        f"--callgrind-out-file={folder / 'counts.%p'}",
+        *_python([mode, job]),
+    ]
+
+
+def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: Path) -> list[str]:
+    """Command line of a whole process under Cachegrind, as the paper's program ran it."""
+    return [
+        find_valgrind(),
+        "--tool=cachegrind",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--cache-sim=yes",
+        *_caches(geometry),
+        f"--cachegrind-out-file={output}",
+        *_python(["whole", str(request)]),
+    ]
+
+
+def precompile() -> None:
+    """Write the package's byte code, lest the first run differ from those after it."""
+    with contextlib.suppress(OSError):
+        compileall.compile_dir(PACKAGE, quiet=2)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A private folder for temporary files, gone afterwards.
+
+    A process that is killed cannot remove its folder; so each start removes those whose owner
+    has ended.
+    """
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    lock = FileLock(folder / OWNER_LOCK)
+    try:
+        with lock:
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in sorted(parent.glob(f"{FOLDER_PREFIX}*")):
+        lock_file = folder / OWNER_LOCK
+        with contextlib.suppress(OSError, Timeout):
+            if folder.stat().st_uid == os.getuid() and lock_file.exists():
+                with FileLock(lock_file, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def text_environment(variables: Mapping[str, str]) -> str:
+    """The environment as one sorted text, for the fingerprint."""
+    return "\n".join(f"{name}={value}" for name, value in sorted(variables.items()))

@@ -1,0 +1,379 @@
+"""The host's side of the warm process: start, ask, wait, start again, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from powerml.errors import ServerError, WorkerError
+from powerml.guest.request import NAME_BYTES, REHEARSAL, TRAINING, AnyRequest, announcement, hello
+from powerml.machines import Geometry
+from powerml.meters.simulator import launch
+
+__all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
+
+START_LIMIT_SECONDS = 900.0  # 30 to 60 s are usual; a loaded machine may take ten times that
+POLL_SECONDS = 0.5
+# The first seven leave a few cache lines otherwise than those after them.
+REHEARSALS = 10
+LOG_LINES_SHOWN = 3
+# Valgrind looks at the host's caches, and warns of them, before it takes those it is given; and the
+# logs of children hold their marks.
+NO_LAST_WORDS = re.compile(r"--\d+-- warning: .*cache|\*\*\d+\*\* |[a-z]+[a-z0-9-]*: ")
+# Servers that share a folder must not share a request.
+NAMES = count(1)
+STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and an evaluation
+
+
+class ServerDiedError(ServerError):
+    """The warm process ended while it was needed."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A request that was done.
+
+    Valgrind names the files of a process by its number. `moments_seconds` are when it was forked,
+    had built the network, and so on, by the system's monotonic clock.
+    """
+
+    process: int
+    moments_seconds: dict[str, float]
+
+
+@dataclass
+class _Pending:
+    """A request that was sent; its future tells of the process that did it."""
+
+    request: AnyRequest
+    result: Future[Done]
+    deadline: float
+    limit_seconds: float
+
+
+class Server:
+    """One warm process under Callgrind, for one cache geometry and one job.
+
+    Starting returns at once. `submit` may be called from any thread, before the process is ready
+    too: its requests are done side by side.
+
+    The process is the child of a thread that lives as long as it does: the kernel ends a child that
+    wished to end with its parent when the thread that made it ends.
+
+    Parameters
+    ----------
+    geometry
+        The simulated caches.
+    backend
+        The Keras backend, None where the job needs no Keras.
+    folder
+        A private folder, in which all files of the server lie.
+    job
+        ``training``, ``loads``, or the name of a runtime.
+    mode
+        ``serve`` forks a child for each request; ``once`` does one request and ends.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        backend: str | None,
+        folder: Path,
+        job: str = TRAINING,
+        mode: str = "serve",
+    ) -> None:
+        self._folder = folder
+        self._mode = mode
+        self._buffer = b""
+        self._keepers: dict[str, int] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.ready: Future[dict[str, Any]] = Future()
+        self.seconds_per_step: float | None = None
+        launch.require_client_requests()
+        launch.precompile()
+        self._log_path = folder / f"worker-{job}-{time.monotonic_ns()}.log"
+        self._log: IO[bytes] = self._log_path.open("wb")
+        self._command = launch.callgrind_command(geometry, folder, mode, job)
+        self._environment = launch.environment(backend)
+        if mode == "serve":
+            self._environment |= launch.clock()
+        self._process: subprocess.Popen[bytes]
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(started,), daemon=True)
+        self._thread.start()
+        started.result()
+        self._send(hello(os.getpid()))
+
+    @property
+    def pid(self) -> int:
+        """Process number of the warm process."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._closed
+
+    def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:
+        """Have a request measured; the future tells of it, or holds the error.
+
+        Errors are ``WorkerError`` where a child crashed, failed or took longer than
+        `limit_seconds`, and the server lives on; ``ServerDiedError`` where the server ended.
+        """
+        self.ready.result()
+        result: Future[Done] = Future()
+        deadline = time.monotonic() + limit_seconds
+        with self._lock:
+            if self._closed:
+                raise ServerDiedError("the simulator was stopped")
+            name = f"request-{next(NAMES):0{NAME_BYTES - len('request-')}d}"
+            (self._folder / name).write_text(json.dumps(request.content()), encoding="utf-8")
+            self._pending[name] = _Pending(request, result, deadline, limit_seconds)
+            self._send(announcement(self._folder, name))
+        return result
+
+    def give_up(self, result: Future[Done]) -> None:
+        """Stop a request whose result nobody wants any more."""
+        with self._lock:
+            names = [name for name, one in self._pending.items() if one.result is result]
+        for name in names:
+            self._stop(name)
+            self._finish(name, WorkerError("the measurement was given up"))
+
+    def close(self) -> None:
+        """End the server and all its children, and wait for it."""
+        with self._lock:
+            self._closed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._thread.join()
+
+    def _live(self, started: Future[None]) -> None:
+        """Start the process, pass on what it reports, and end when it ends."""
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=self._environment,
+                cwd=launch.WORKING_DIRECTORY,
+                # Ctrl-C is the host's to handle: the worker must not see it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            started.set_exception(
+                ServerError.quoting("Valgrind cannot be started", error, "see powerml doctor")
+            )
+            self._log.close()
+            return
+        self._process = process
+        started.set_result(None)
+        try:
+            self._wait_until_ready()
+            while True:
+                self._pass_on(self._report(None))
+                self._give_up_late_ones()
+        except ServerError as error:
+            self._fail(error)
+        except Exception as error:  # whatever it is, nobody may be left waiting
+            self._fail(
+                ServerError.quoting(
+                    "the simulator's reports cannot be read", error, "measure again"
+                )
+            )
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            self._log.close()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_LIMIT_SECONDS
+        started_ns = 0
+        while not self.ready.done():
+            line = self._report(deadline)
+            if line is None:
+                raise ServerError(
+                    f"the simulator was not ready after {START_LIMIT_SECONDS:.0f} s: "
+                    "is the machine overloaded?"
+                )
+            word, _, rest = line.partition(b" ")
+            if word == b"warming":
+                started_ns = int(rest)
+            elif word == b"warmed":
+                self.seconds_per_step = (int(rest) - started_ns) / 1e9 / STEPS_OF_WARM_UP_ROUND
+            elif word == b"ready":
+                for _ in range(REHEARSALS if self._mode == "serve" else 0):
+                    self._send(announcement(self._folder, REHEARSAL))
+                self.ready.set_result(json.loads(rest))
+
+    def _pass_on(self, line: bytes | None) -> None:
+        """Tell whoever waits for it that a child has ended."""
+        if line is None:
+            return
+        word, name, number = line.decode().split()
+        with self._lock:
+            pending = self._pending.get(name)
+        if word == "started":
+            self._keepers[name] = int(number)
+            if pending is None:  # it was given up before it began
+                self._stop(name)
+        elif pending is not None:
+            self._keepers.pop(name, None)
+            try:
+                self._check(name, int(number), pending.request)
+            except WorkerError as error:
+                self._finish(name, error)
+            else:
+                self._finish(name, self._done(name))
+
+    def _give_up_late_ones(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [(name, one) for name, one in self._pending.items() if now > one.deadline]
+        for name, one in late:
+            self._stop(name)
+            self._finish(
+                name,
+                WorkerError(
+                    f"{one.request.title} took longer than "
+                    f"{one.limit_seconds:g} s and was stopped: raise --limit-seconds"
+                ),
+            )
+
+    def _finish(self, name: str, outcome: Done | Exception) -> None:
+        with self._lock:
+            pending = self._pending.pop(name, None)
+        if pending is None:
+            return
+        if isinstance(outcome, Exception):
+            pending.result.set_exception(outcome)
+        else:
+            pending.result.set_result(outcome)
+
+    def _fail(self, error: ServerError) -> None:
+        """Tell all who wait that the server has ended."""
+        with self._lock:
+            self._closed = True
+            pending = list(self._pending)
+        for name in pending:
+            died = ServerDiedError(str(error))
+            died.detail = error.detail
+            self._finish(name, died)
+        if not self.ready.done():
+            self.ready.set_exception(error)
+
+    def _send(self, message: bytes) -> None:
+        if self._process.stdin is None:
+            raise ServerDiedError("the simulator has no standard input")
+        try:
+            os.write(self._process.stdin.fileno(), message)
+        except (OSError, ValueError) as error:
+            raise self._obituary() from error
+
+    def _report(self, deadline: float | None) -> bytes | None:
+        """Return the next line from the worker, or None at the deadline or after a while."""
+        stream = self._process.stdout
+        if stream is None:
+            raise ServerDiedError("the simulator has no standard output")
+        while b"\n" not in self._buffer:
+            self._check_keepers()
+            if deadline is not None and time.monotonic() > deadline:
+                return None
+            if not select.select([stream], [], [], POLL_SECONDS)[0]:
+                # A child of a dead server keeps the pipe open until the kernel has ended it.
+                if self._process.poll() is not None:
+                    raise self._obituary()
+                if deadline is None:
+                    return None
+                continue
+            chunk = os.read(stream.fileno(), 65536)
+            if not chunk:
+                raise self._obituary()
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _check_keepers(self) -> None:
+        for name, pid in list(self._keepers.items()):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                # It reports before it ends: read what it may have written first.
+                stream = self._process.stdout
+                if stream is not None and not select.select([stream], [], [], 0)[0]:
+                    del self._keepers[name]
+                    self._finish(
+                        name,
+                        WorkerError(
+                            f"the process that watches {name} was killed from outside: "
+                            "measure again"
+                        ),
+                    )
+
+    def _check(self, name: str, exit_code: int, request: AnyRequest) -> None:
+        """Raise unless the child has left its mark of success."""
+        if (self._folder / f"{name}.done").exists():
+            return
+        what = request.title
+        error = self._folder / f"{name}.error"
+        if error.exists():
+            said = error.read_text(encoding="utf-8", errors="replace")
+            raise WorkerError.quoting(f"{what} failed", said, "measure again, or another model")
+        if exit_code == -signal.SIGKILL:
+            raise WorkerError(f"{what} was killed: out of memory?")
+        crashed = WorkerError(f"{what} crashed ({_how(exit_code)}): measure again")
+        crashed.detail = self._last_words()
+        raise crashed
+
+    def _stop(self, name: str) -> None:
+        if pid := self._keepers.pop(name, None):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # its child ends with it
+
+    def _done(self, name: str) -> Done:
+        """Read the mark of success."""
+        return Done(**json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8")))
+
+    def _obituary(self) -> ServerDiedError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        code = self._process.returncode
+        how = "" if code is None else f", {_how(code)}"
+        return ServerDiedError.quoting(
+            f"the simulator ended{how}", self._last_words(), "measure again"
+        )
+
+    def _last_words(self) -> str:
+        logs = [self._log_path, *sorted(self._folder.glob("valgrind.*.log"))]
+        lines = [
+            line.strip()
+            for log in logs
+            if log.exists()
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip() and not NO_LAST_WORDS.match(line)
+        ]
+        return " | ".join(lines[-LOG_LINES_SHOWN:]) or "it left no word"
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,0 +1,189 @@
+"""Staging: what a measurement needs as files in the private folder, written once each.
+
+Everything has a short name there that depends on its content alone: the measured process sees
+neither where the user keeps a file nor what it is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.errors import UsageError
+from powerml.guest.request import DeploymentRequest, Request
+from powerml.networks.export import export_topology
+from powerml.runtimes import Runtime, find_runtime
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.inputs import digest_of_arrays
+from powerml.workloads.model_files import external_files, file_digest, format_of
+from powerml.workloads.workload import (
+    AnyWorkload,
+    Deployment,
+    Material,
+    ModelFile,
+    ModelWorkload,
+    Workload,
+)
+
+__all__ = ["Staging"]
+
+NAME_LENGTH = 16
+
+
+class Staging:
+    """Writes into a folder. May be used from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def training(self, workload: Workload, material: Material, phase: str) -> Request:
+        """Stage a phase in Keras and write down what the worker has to do."""
+        dataset = _dataset(material)
+        stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
+        with self._lock:
+            for part, split in (("training", dataset.train), ("inference", dataset.test)):
+                if not (self._folder / f"{stem}-{part}-labels.npy").exists():
+                    inputs = dataset.inputs(split, scaled=workload.scaled)
+                    np.save(self._folder / f"{stem}-{part}-inputs.npy", inputs)
+                    np.save(self._folder / f"{stem}-{part}-labels.npy", split.labels)
+        samples = {
+            "training": workload.training_samples,
+            "inference": workload.inference_samples,
+        }
+        return Request(
+            phase=phase,
+            topology=workload.topology,
+            input_shape=list(workload.input_shape),
+            classes=workload.classes,
+            # A batch larger than the data is one batch of all the data, to the last instruction.
+            batch_size=min(workload.batch_size, samples.get(phase, max(samples.values()))),
+            epochs=workload.epochs,
+            protocol=workload.protocol,
+            data=stem,
+            model=self._copy(material) if isinstance(material, ModelFile) else None,
+            allowed=list(workload.allowed),
+        )
+
+    def deployment(
+        self, workload: AnyWorkload, deployment: Deployment, material: Material
+    ) -> DeploymentRequest:
+        """Stage a model and its inputs and write down what the worker has to do.
+
+        Raises
+        ------
+        ExportError
+            The model cannot be exported for the runtime.
+        """
+        # The worker reads rows in the order of C, whatever order they were given in.
+        inputs = [np.ascontiguousarray(one) for one in _inputs(workload, deployment, material)]
+        numbered = {str(number): array for number, array in enumerate(inputs)}
+        stem = digest_of_arrays(numbered)[:NAME_LENGTH]
+        runtime = find_runtime(deployment.runtime)
+        with self._lock:
+            for number, array in numbered.items():
+                path = self._folder / f"{stem}-{number}.npy"
+                if not path.exists():
+                    np.save(path, array)
+        if isinstance(material, ModelFile):
+            model = self._for_runtime(material, runtime)
+        else:
+            if not isinstance(workload, Workload):
+                raise TypeError(workload)
+            model = self._exported(workload, deployment, runtime, inputs)
+        return DeploymentRequest(
+            name=workload.title,
+            model=model,
+            shapes=[list(array.shape[1:]) for array in inputs],
+            data=stem,
+            allowed=list(workload.allowed),
+        )
+
+    def _exported(
+        self,
+        workload: Workload,
+        deployment: Deployment,
+        runtime: Runtime,
+        inputs: list[NDArray[Any]],
+    ) -> str:
+        described = [
+            workload.topology,
+            workload.input_shape,
+            workload.classes,
+            workload.protocol,
+            deployment.batch_size,
+        ]
+        name = _short_name(json.dumps(described).encode(), runtime.suffix)
+        return self._once(name, lambda path: export_topology(workload, path, inputs))
+
+    def _copy(self, material: ModelFile) -> str:
+        suffix = format_of(material.path)
+        name = _short_name(file_digest(material.path).encode(), suffix)
+        beside = external_files(material.path)
+        if beside:
+            # The weights that an .onnx file keeps beside itself go by the names it gives them.
+            name = f"{name.removesuffix(suffix)}/model{suffix}"
+
+        def copy(path: Path) -> None:
+            for weights in beside:
+                target = path.parent / weights
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(material.path.parent / weights, target)
+            shutil.copyfile(material.path, path)
+
+        return self._once(name, copy)
+
+    def _for_runtime(self, material: ModelFile, runtime: Runtime) -> str:
+        if format_of(material.path) == runtime.suffix:
+            return self._copy(material)
+        content = material.exported
+        if content is None:
+            raise UsageError(f"{material.path} was not exported for {runtime.name}")
+        name = _short_name(content, runtime.suffix)
+        return self._once(name, lambda path: path.write_bytes(content))
+
+    def _once(self, name: str, write: Callable[[Path], object]) -> str:
+        """Write a file, unless it is there; half of one is never there under its name."""
+        path = self._folder / name
+        with self._lock:
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                unfinished = path.with_name(f"unfinished-{path.name}")
+                write(unfinished)
+                unfinished.rename(path)
+        return name
+
+
+def _dataset(material: Material) -> Dataset:
+    dataset = material.dataset if isinstance(material, ModelFile) else material
+    if dataset is None:
+        raise UsageError("a model that is to be trained needs --data")
+    return dataset
+
+
+def _inputs(
+    workload: AnyWorkload, deployment: Deployment, material: Material
+) -> list[NDArray[Any]]:
+    """Arrays of shape (inferences, batch, ...), one for each input of the model."""
+    if isinstance(workload, ModelWorkload):
+        if not isinstance(material, ModelFile) or material.inputs is None:
+            raise UsageError(f"{workload.model} needs arrays for its inputs")
+        return [material.inputs[one.name] for one in workload.inputs]
+    dataset = _dataset(material)
+    samples = dataset.inputs(dataset.test, scaled=workload.scaled)
+    # Where there are fewer samples than are asked for they come round again.
+    batch_size = deployment.batch_size or 1
+    chosen = samples[np.arange(deployment.inferences * batch_size) % len(samples)]
+    return [chosen.reshape(deployment.inferences, batch_size, *samples.shape[1:])]
+
+
+def _short_name(described: bytes, suffix: str) -> str:
+    return f"{hashlib.sha256(described).hexdigest()[:NAME_LENGTH]}{suffix}"

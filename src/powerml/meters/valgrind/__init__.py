@@ -1,0 +1,1 @@
+"""The meters under Valgrind, and the parsers of what it writes."""

@@ -1,0 +1,149 @@
+"""The parts that the meters under Valgrind share: staging, fingerprint, circumstances."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.fingerprint import Fingerprint, digest_of
+from powerml.machines import Machine
+from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions
+from powerml.meters.simulator import launch
+from powerml.meters.simulator.sampling import Shape
+from powerml.meters.simulator.staging import Staging
+from powerml.runtimes import find_runtime
+from powerml.spaces import find_family, parse_topology
+from powerml.workloads.workload import AnyWorkload, Workload
+
+__all__ = ["ValgrindMeter", "shape_of", "whole"]
+
+
+class ValgrindMeter:
+    """What both share: a private folder, the staged data and the fingerprint.
+
+    Parameters
+    ----------
+    machines
+        A machine, or several that are simulated alike: what a sample's bound holds for.
+    backend
+        The Keras backend, None where no Keras is needed.
+    options
+        How it works.
+    """
+
+    name = ""
+
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
+        launch.find_valgrind()
+        launch.require_client_requests()
+        self.machines = (machines,) if isinstance(machines, Machine) else tuple(machines)
+        self.machine = self.machines[0]
+        self._backend = backend
+        self._options = options
+        self._staging: Staging | None = None
+        self._making_folder = threading.Lock()
+        self._stack = contextlib.ExitStack()
+        self._private: Path | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+        self._stack.close()
+
+    def _close(self) -> None:
+        """End what was started."""
+
+    @property
+    def folder(self) -> Path:
+        """The private folder, made when it is first needed."""
+        with self._making_folder:
+            if self._private is None:
+                self._private = self._stack.enter_context(launch.private_folder())
+            return self._private
+
+    def _fingerprint(self, guest: Mapping[str, Any]) -> Fingerprint:
+        software = {
+            "powerml": metadata.version("powerml"),
+            "valgrind": launch.valgrind_version(),
+            **guest["software"],
+        }
+        environment = launch.text_environment(launch.environment(self._backend))
+        return Fingerprint(
+            meter=self.name,
+            geometry=self.machine.geometry,
+            simulated_geometry=self.machine.simulated_geometry,
+            software=software,
+            cpu_features=tuple(guest["cpu_features"]),
+            threads=1,
+            environment_digest=digest_of(environment),
+        )
+
+    @property
+    def staging(self) -> Staging:
+        """Where what is measured is put for the worker."""
+        folder = self.folder
+        with self._making_folder:
+            if self._staging is None:
+                self._staging = Staging(folder)
+            return self._staging
+
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+        """Everything beside the workload that determines its counts, as plain JSON.
+
+        It is known before anything is started. What a sample is composed of depends on the prices
+        too, for the error's sake.
+        """
+        return self._circumstances(_plug_ins(workload))
+
+    def _circumstances(self, plug_ins: list[object]) -> dict[str, Any]:
+        options = asdict(self._options)
+        del options["jobs"], options["limit_seconds"]
+        sampled = self._options.fidelity == "sampled"
+        return {
+            "meter": self.name,
+            "geometry": self.machine.geometry.model_dump(mode="json"),
+            "simulated_geometry": self.machine.simulated_geometry.model_dump(mode="json"),
+            "fidelity": options if sampled else {"fidelity": "exact"},
+            "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
+            **launch.surroundings(self._backend),
+            "code": launch.code_digest(plug_ins),
+        }
+
+
+def _plug_ins(workload: AnyWorkload) -> list[object]:
+    """What other code than powerML's own a workload's counts may depend on."""
+    found: list[object] = []
+    if isinstance(workload, Workload) and workload.model_digest is None:
+        found.append(find_family(parse_topology(workload.topology).family))
+    if workload.deployment is not None:
+        found.append(find_runtime(workload.deployment.runtime))
+    return found
+
+
+def shape_of(phase: str, workload: Workload) -> Shape:
+    """Return the steps of a phase."""
+    if phase == "training":
+        return Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
+    return Shape.of(workload.inference_samples, workload.batch_size)
+
+
+def whole(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:
+    """A phase of which all was simulated; the compilation has no steps."""
+    total = shape_of(phase, workload).steps if phase in PHASES else 0
+    return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)

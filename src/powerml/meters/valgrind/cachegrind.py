@@ -1,0 +1,106 @@
+"""The whole process under Cachegrind, as in 2018: the yardstick."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib import metadata
+from itertools import count
+
+from powerml.backend import backend_version
+from powerml.costs.counts import PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import UsageError, WorkerError
+from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions, PhaseName
+from powerml.meters.simulator import launch
+from powerml.meters.valgrind.base import ValgrindMeter, whole
+from powerml.meters.valgrind.output import read_cachegrind
+from powerml.progress import Notify, silent
+from powerml.workloads.workload import AnyWorkload, Material, Workload
+
+__all__ = ["CachegrindMeter"]
+
+LOG_LINES_SHOWN = 3
+
+
+class CachegrindMeter(ValgrindMeter):
+    """The 2018 way: a whole process under Cachegrind, from import to exit. The yardstick.
+
+    Its counts hold the import of the framework, a hundred times the training itself.
+    """
+
+    name = "cachegrind"
+
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
+        super().__init__(machines, backend, options)
+        self._numbers = count(1)
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload."""
+        software = {
+            "keras": metadata.version("keras"),
+            "numpy": metadata.version("numpy"),
+        }
+        if self._backend is not None:
+            software[self._backend] = backend_version(self._backend)
+        return self._fingerprint({"software": software, "cpu_features": ()})
+
+    def measure(
+        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+    ) -> list[PhaseCounts]:
+        """Count one process that trains and another that evaluates.
+
+        Raises
+        ------
+        UsageError
+            The workload is deployed elsewhere than in Keras.
+        WorkerError
+            A process failed or took too long.
+        """
+        if not isinstance(workload, Workload) or workload.deployment is not None:
+            raise UsageError(
+                "the meter cachegrind counts whole processes of Keras: leave out --runtime, "
+                "or measure with the meter callgrind"
+            )
+        return [self.measure_phase(workload, material, phase, notify) for phase in PHASES]
+
+    def measure_phase(
+        self, workload: Workload, material: Material, phase: PhaseName, notify: Notify = silent
+    ) -> PhaseCounts:
+        """Count one process; raises ``WorkerError``."""
+        launch.precompile()
+        name = f"{phase}-{next(self._numbers)}"  # several threads may measure
+        request = self.folder / f"whole-{name}"
+        request.write_text(
+            json.dumps(self.staging.training(workload, material, phase).content()),
+            encoding="utf-8",
+        )
+        notify(f"the whole process under Cachegrind: {phase} of {workload.topology} (minutes)")
+        geometry = self.machine.simulated_geometry
+        output = self.folder / f"cachegrind-{name}.out"
+        try:
+            ended = subprocess.run(
+                launch.cachegrind_command(geometry, self.folder, output, request),
+                env=launch.environment(self._backend),
+                cwd=launch.WORKING_DIRECTORY,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=self._options.limit_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise WorkerError(
+                f"{phase} of {workload.topology} took longer than "
+                f"{self._options.limit_seconds:g} s and was stopped: raise --limit-seconds"
+            ) from error
+        if ended.returncode != 0:
+            words = " | ".join(ended.stderr.strip().splitlines()[-LOG_LINES_SHOWN:])
+            raise WorkerError.quoting(
+                f"{phase} of {workload.topology} failed with exit code {ended.returncode}",
+                words,
+                "measure again",
+            )
+        return whole(phase, workload, read_cachegrind(output))

@@ -1,0 +1,372 @@
+"""Regions of a warm process under Callgrind: the meter that powerML is made for."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from powerml.costs.cost import cycles_of
+from powerml.costs.counts import PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import MeasurementError, ServerError
+from powerml.guest.request import TRAINING, DeploymentRequest, Request
+from powerml.machines import Machine
+from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions
+from powerml.meters.simulator.composition import Composed, compose, compose_deployment
+from powerml.meters.simulator.sampling import (
+    EVERYTHING,
+    DataFlow,
+    Schedule,
+    Shape,
+    plan,
+    touch_limit_bytes,
+)
+from powerml.meters.simulator.server import Done, Server, ServerDiedError
+from powerml.meters.valgrind.base import ValgrindMeter, shape_of, whole
+from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
+from powerml.progress import Notify, silent
+from powerml.workloads.workload import AnyWorkload, Deployment, Material, Workload
+
+__all__ = ["CallgrindMeter"]
+
+FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
+KERAS = "keras"  # the runtime that runs on the backend
+
+
+class CallgrindMeter(ValgrindMeter):
+    """Regions of warm processes under Callgrind. See `powerml.meters.simulator.server`.
+
+    Training in Keras has a process of its own, and so has each runtime that is asked for. `measure`
+    may be called from several threads: as many processes as `options.jobs` simulate at once, and
+    counts do not depend on how many there are.
+    """
+
+    name = "callgrind"
+
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
+        super().__init__(machines, backend, options)
+        self._servers: dict[str, Server] = {}
+        self._guest: dict[str, Any] | None = None
+        self._slots = threading.Semaphore(options.jobs)
+        self._starting = threading.Lock()
+        self._left = False
+
+    @property
+    def server(self) -> Server | None:
+        """The process that trains, where it was started."""
+        return self._servers.get(TRAINING)
+
+    def start(self, job: str = TRAINING) -> None:
+        """Start a warm process, and return at once; `measure` does so where nobody has."""
+        self._running_server(job, silent)
+
+    def fingerprint(self) -> Fingerprint:
+        """What the counts depend on beside the workload; known once something was measured."""
+        if self._guest is None:
+            raise MeasurementError("the fingerprint is known once something was measured")
+        return self._fingerprint(self._guest)
+
+    def measure(
+        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+    ) -> list[PhaseCounts]:
+        """Count each phase as a region that starts from the same state.
+
+        On torch phases run side by side in children of the warm process; other backends are
+        measured in a process of their own, with their compilation as one more phase, and exactly
+        whatever the fidelity. A server that dies is started again once, and the measurement
+        repeated.
+
+        Raises
+        ------
+        ExportError
+            The model cannot be exported for its runtime.
+        WorkerError
+            A child crashed, failed or took too long.
+        ServerError
+            The server cannot be started, or died twice.
+        """
+        for attempt in ("first", "second"):
+            try:
+                return self._measure(workload, material, notify)
+            except ServerDiedError as error:
+                self._discard_ended()
+                if self._left:
+                    raise
+                if attempt == "second":
+                    raise ServerError.quoting(
+                        f"the simulator died twice over {workload.title}",
+                        error,
+                        "see powerml doctor",
+                    ) from error
+                notify(f"{error}; starting it again")
+            except ServerError:
+                self._discard_ended()
+                raise
+        raise AssertionError
+
+    def _measure(
+        self, workload: AnyWorkload, material: Material, notify: Notify
+    ) -> list[PhaseCounts]:
+        """Have all be simulated side by side, and wait for it."""
+        deployment = workload.deployment
+        # They take their time to start: meanwhile the model is exported.
+        jobs = [TRAINING] if isinstance(workload, Workload) else []
+        jobs += [] if deployment is None else [deployment.runtime]
+        servers = {job: self._running_server(job, notify) for job in jobs}
+        deployed: list[_UnderWay] = []
+        trained: list[_UnderWay] = []
+        try:
+            if deployment is not None:
+                request = self.staging.deployment(workload, deployment, material)
+                server = servers[deployment.runtime]
+                deployed.append(self._begin_deployment(server, request, deployment, notify))
+            if isinstance(workload, Workload):
+                begin = self._begin_phases if self._forks(TRAINING) else self._begin_alone
+                trained.extend(begin(servers[TRAINING], workload, material, notify))
+            under_way = [*trained, *deployed]
+            wait([one.process for one in under_way], return_when=FIRST_EXCEPTION)
+            for one in under_way:
+                if one.process.done():
+                    one.process.result()  # one that failed fails the measurement at once
+            phases = [phase for one in under_way for phase in one.finish()]
+            self._guest = _merged([server.ready.result() for server in servers.values()])
+        except BaseException:
+            for one in [*trained, *deployed]:
+                one.server.give_up(one.process)
+            raise
+        finally:
+            for job, server in servers.items():
+                if not self._forks(job):
+                    self._discard(job, server)
+        return phases
+
+    def _forks(self, job: str) -> bool:
+        """Whether a job is done in children of its process."""
+        return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
+
+    def _begin_deployment(
+        self, server: Server, request: DeploymentRequest, deployment: Deployment, notify: Notify
+    ) -> _UnderWay:
+        """Have a model loaded and run in its runtime."""
+        notify(f"simulating {request.name} in {deployment.runtime}")
+        process = self._submit(server, request)
+
+        def finish() -> list[PhaseCounts]:
+            log = self.folder / f"valgrind.{process.result().process}.log"
+            marks = read_marks(log, several_threads=not self._forks(deployment.runtime))
+            log.unlink()
+            return compose_deployment(marks, deployment.inferences)
+
+        return _UnderWay(server, process, finish)
+
+    def _begin_phases(
+        self, server: Server, workload: Workload, material: Material, notify: Notify
+    ) -> list[_UnderWay]:
+        """Have each phase in Keras simulated in a child of the warm process."""
+        names = PHASES if workload.deployment is None else (TRAINING,)
+        server.ready.result()
+        phases = [
+            _Phase(name, workload, self.machines, self.staging.training(workload, material, name))
+            for name in names
+        ]
+        schedules = [self._schedule(phase) for phase in phases]
+        notify(_announcement(server, workload, phases, schedules))
+        begun: list[_UnderWay] = []
+        try:
+            for phase, schedule in zip(phases, schedules, strict=True):
+                process = self._submit(server, phase.request_for(schedule))
+                finish = partial(self._finish, server, phase, schedule, process)
+                begun.append(_UnderWay(server, process, finish))
+        except BaseException:
+            for one in begun:
+                server.give_up(one.process)
+            raise
+        return begun
+
+    def _begin_alone(
+        self, server: Server, workload: Workload, material: Material, notify: Notify
+    ) -> list[_UnderWay]:
+        """Measure in a process that does one request and ends, compilation included."""
+        notify(f"simulating {workload.topology} and its compilation (minutes)")
+        names = ("compile", *(PHASES if workload.deployment is None else (TRAINING,)))
+        what = "all" if workload.deployment is None else TRAINING
+        process = self._submit(server, self.staging.training(workload, material, what))
+
+        def finish() -> list[PhaseCounts]:
+            phases = []
+            for number, phase in enumerate(names, 1):
+                dump = self.folder / f"counts.{process.result().process}.{number}"
+                phases.append(whole(phase, workload, read_callgrind_dump(dump, phase)))
+                dump.unlink()
+            return phases
+
+        return [_UnderWay(server, process, finish)]
+
+    def _schedule(self, phase: _Phase) -> Schedule:
+        if self._options.fidelity == "exact":
+            return EVERYTHING
+        return plan(phase.shape, phase.flow, self._options.error)
+
+    def _submit(self, server: Server, request: Request | DeploymentRequest) -> Future[Done]:
+        """Have a request simulated as soon as there is a free slot."""
+        server.ready.result()
+        self._slots.acquire()
+        try:
+            process = server.submit(request, self._options.limit_seconds)
+        except BaseException:
+            self._slots.release()
+            raise
+        process.add_done_callback(lambda _: self._slots.release())
+        return process
+
+    def _finish(
+        self, server: Server, phase: _Phase, schedule: Schedule, process: Future[Done]
+    ) -> list[PhaseCounts]:
+        """Compose the phase from what was simulated; simulate more until the error is met."""
+        while True:
+            log = self.folder / f"valgrind.{process.result().process}.log"
+            composed = phase.compose(log, schedule)
+            log.unlink()
+            if composed.error_bound <= self._options.error or schedule.visits is None:
+                return [phase.counts(schedule, composed)]
+            larger = plan(phase.shape, phase.flow, self._options.error, composed.spread)
+            if larger.steps_simulated(phase.shape) <= schedule.steps_simulated(phase.shape):
+                larger = EVERYTHING
+            schedule = larger
+            process = self._submit(server, phase.request_for(schedule))
+
+    def _running_server(self, job: str, notify: Notify) -> Server:
+        with self._starting:
+            if self._left:
+                raise ServerError("the meter was closed: make a new one")
+            if job not in self._servers:
+                is_keras = job in (TRAINING, KERAS)
+                seconds = "30 to 90" if is_keras else "10 to 30"
+                notify(f"starting the simulator for {job} ({seconds} s, once)")
+                self._servers[job] = Server(
+                    self.machine.simulated_geometry,
+                    self._backend if is_keras else None,
+                    self.folder,
+                    job,
+                    "serve" if self._forks(job) else "once",
+                )
+            return self._servers[job]
+
+    def _discard(self, job: str, server: Server) -> None:
+        server.close()
+        with self._starting:
+            if self._servers.get(job) is server:
+                del self._servers[job]
+
+    def _discard_ended(self) -> None:
+        """Forget the servers that have died."""
+        with self._starting:
+            ended = [(job, server) for job, server in self._servers.items() if server.has_ended]
+        for job, server in ended:
+            self._discard(job, server)
+
+    def _close(self) -> None:
+        with self._starting:
+            self._left = True
+            servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.close()
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """What a server was asked for, and how to make phases of what comes of it."""
+
+    server: Server
+    process: Future[Done]
+    finish: Callable[[], list[PhaseCounts]]
+
+
+def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
+    """What several processes on one simulated processor say of themselves."""
+    software = {name: version for guest in guests for name, version in guest["software"].items()}
+    return {"software": software, "cpu_features": guests[0]["cpu_features"]}
+
+
+class _Phase:
+    """One phase of a workload: its steps, its data, and what has to be asked for."""
+
+    def __init__(
+        self, name: str, workload: Workload, machines: Sequence[Machine], request: Request
+    ) -> None:
+        samples = workload.training_samples if name == "training" else workload.inference_samples
+        sample_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
+        self.name = name
+        self.shape: Shape = shape_of(name, workload)
+        self.flow = DataFlow(
+            step_bytes=min(samples, workload.batch_size) * sample_bytes,
+            epoch_bytes=samples * sample_bytes,
+            last_level_bytes=machines[0].simulated_geometry.ll.size_bytes,
+        )
+        self._machines = machines
+        self._request = request
+
+    def request_for(self, schedule: Schedule) -> Request:
+        """What the worker has to do to simulate a schedule."""
+        if schedule.visits is None:
+            # Between these every step is a steady one.
+            ends = {0, self.shape.full - 1, self.shape.steps_in_epoch - 1}
+            return replace(self._request, marked_steps=sorted(ends))
+        return replace(
+            self._request,
+            epochs=len(schedule.visits),
+            visits=[list(steps) for steps in schedule.visits],
+            touch_limit_bytes=touch_limit_bytes(self.flow),
+        )
+
+    def compose(self, log: Path, schedule: Schedule) -> Composed:
+        """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
+        marks = read_marks(log)
+        prices = [
+            partial(cycles_of, machine, accesses)
+            for machine in self._machines
+            for accesses in ("data", "all")
+        ]
+        return max(
+            (compose(marks, self.shape, schedule, self.flow, price) for price in prices),
+            key=lambda composed: composed.error_bound,
+        )
+
+    def counts(self, schedule: Schedule, composed: Composed) -> PhaseCounts:
+        """Return what is reported of the phase."""
+        return PhaseCounts(
+            name=self.name,
+            counts=composed.counts,
+            fidelity="exact" if schedule.visits is None else "sampled",
+            error_bound=composed.error_bound,
+            steps_simulated=schedule.steps_simulated(self.shape),
+            steps_total=self.shape.steps,
+            parts=composed.parts,
+        )
+
+
+def _announcement(
+    server: Server, workload: Workload, phases: list[_Phase], schedules: list[Schedule]
+) -> str:
+    """What is simulated and how long it will take, by the pace of the warm-up at least."""
+    numbers = []
+    most = 0
+    for phase, schedule in zip(phases, schedules, strict=True):
+        simulated, total = schedule.steps_simulated(phase.shape), phase.shape.steps
+        most = max(most, simulated)
+        numbers.append(f"{simulated} of its {total}" if simulated < total else f"all {total}")
+    what = f"{workload.topology} batch {workload.batch_size}"
+    text = f"simulating {what}: {' + '.join(numbers)} steps"
+    if server.seconds_per_step is None:
+        return text
+    return f"{text}, about {max(server.seconds_per_step * most, 1):.0f} s"

@@ -1,0 +1,1 @@
+"""Networks of Keras: built, trained natively and exported."""

@@ -1,0 +1,330 @@
+"""Export: a Keras model as the file that a runtime reads, and the proof that it computes the same.
+
+Keras does the exporting; it is imported here when it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.backend import import_keras, keras_alone
+from powerml.errors import ExportError
+from powerml.networks.native import build_topology
+from powerml.networks.recurrence import as_operators
+from powerml.runtimes import find_runtime, require_runtime
+from powerml.workloads.workload import Workload
+
+__all__ = [
+    "CHECKED_SAMPLES",
+    "TOLERANCE",
+    "export_checked",
+    "export_model",
+    "export_proved",
+    "export_topology",
+    "largest_difference",
+]
+
+# Largest difference of an output, such as a probability; of one beyond 1, relative to its largest
+# value. float32 has 24 bits, 6e-8: sums in another order differ by some 1e-7 (the winners of
+# benchmarks/deployment.py by up to 1.5e-7), and what is computed otherwise by far more than 1e-5.
+TOLERANCE = 1e-5
+CHECKED_SAMPLES = 100
+CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
+SEED = 0  # counts do not depend on the values of the weights
+KERAS_FORMATS = {".onnx": "onnx", ".tflite": "litert"}
+Unrolled = Callable[[str, int], None]
+
+
+def _nothing(_layer: str, _steps: int) -> None:
+    """Take no notice of a layer that is exported step by step."""
+
+
+def export_topology(workload: Workload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
+    """Build a workload's topology, untrained, and export it once its outputs proved the same.
+
+    Parameters
+    ----------
+    workload
+        A topology with a deployment.
+    path
+        Where to; its suffix is the format.
+    inputs
+        Arrays of shape (inferences, *shape of the input), one for each input of the model.
+
+    Raises
+    ------
+    ExportError
+        Keras cannot export it, or the export computes something else.
+    """
+    import_keras()
+    from powerml.networks.model import seed_everything
+
+    if workload.deployment is None:
+        raise TypeError(workload)
+    with keras_alone():
+        seed_everything(SEED)
+        model = build_topology(workload)
+    export_proved(model, path, workload.deployment.runtime, inputs)
+
+
+def export_proved(
+    model: Any,
+    path: Path,
+    runtime_name: str,
+    inputs: Sequence[NDArray[Any]],
+    unrolled: Unrolled = _nothing,
+) -> float:
+    """Export a Keras model for the very shapes of its inputs, and prove that it computes the same.
+
+    The batch is left open where that computes the same, and is fixed where it does not.
+
+    Parameters
+    ----------
+    model
+        The Keras model.
+    path
+        Where to; its suffix is the format that the runtime reads. It is not there after an error.
+    runtime_name
+        What it is to run in.
+    inputs
+        Arrays of shape (inferences, *shape of the input), in the order of the model's inputs.
+    unrolled
+        Called with the name of a recurrent layer that is exported step by step, and its steps.
+
+    Returns
+    -------
+    The largest difference of an output, as `largest_difference` has it.
+
+    Raises
+    ------
+    ExportError
+        Keras cannot export it, or an output differs by more than `TOLERANCE`.
+    """
+    shapes = [array.shape[1:] for array in inputs]
+    if path.suffix == ".keras":
+        export_model(model, path, shapes)
+        return 0.0
+    unproved: ExportError | None = None
+    for fixed in (False, True):
+        export_model(model, path, shapes, fixed=fixed, unrolled=unrolled)
+        try:
+            difference = largest_difference(model, path, runtime_name, inputs)
+        except ExportError as error:
+            unproved = error
+        else:
+            # A NaN is no small difference.
+            if difference <= TOLERANCE:
+                return difference
+            unproved = ExportError(
+                f"the model {model.name} computes other outputs in {runtime_name}: they differ by "
+                f"up to {difference:.2g}, more than {TOLERANCE:g}; add --runtime keras"
+            )
+        path.unlink(missing_ok=True)
+        if path.suffix != ".onnx":
+            break
+    raise unproved or ExportError(f"the model {model.name} cannot be exported")
+
+
+def export_model(
+    model: Any,
+    path: Path,
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    fixed: bool = False,
+    unrolled: Unrolled = _nothing,
+) -> None:
+    """Write a Keras model as ``.onnx``, ``.tflite`` or ``.keras``, by the path's suffix.
+
+    Parameters
+    ----------
+    model, path
+        The model, and where to.
+    shapes
+        Those of its inputs with the batch. ONNX leaves the batch open unless it is to be `fixed`,
+        or the model fixes it; LiteRT's exporter always fixes it.
+    fixed
+        Whether the batch is fixed in ONNX.
+    unrolled
+        Called with the name of a recurrent layer that is exported step by step, and its steps.
+
+    Raises
+    ------
+    ExportError
+        Keras cannot export it.
+    """
+    import keras
+
+    with keras_alone():
+        if path.suffix == ".keras":
+            model.save(path)
+            return
+        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        flat = keras.tree.flatten(inputs)
+
+        def described(one: Any, shape: tuple[int, ...]) -> Any:
+            is_open = path.suffix == ".onnx" and not fixed and one.shape[0] is None
+            sizes = (None if is_open else shape[0], *shape[1:])
+            return keras.InputSpec(shape=sizes, dtype=one.dtype, name=one.name)
+
+        def packed(leaves: Sequence[Any]) -> Any:
+            return keras.tree.pack_sequence_as(inputs, list(leaves))
+
+        pairs = list(zip(flat, shapes, strict=True))
+        zeros = packed([np.zeros(shape, one.dtype) for one, shape in pairs])
+        signature = packed([described(one, shape) for one, shape in pairs])
+        try:
+            with _quietly(), as_operators(unrolled):
+                # Layers that make their weights at their first call have none before it.
+                model.predict_on_batch(zeros)
+                model.export(
+                    str(path),
+                    format=KERAS_FORMATS[path.suffix],
+                    verbose=False,
+                    input_signature=[signature],
+                )
+        except Exception as error:  # exporters raise whatever they like
+            path.unlink(missing_ok=True)
+            raise ExportError.quoting(
+                f"the model {model.name} cannot be exported to {path.suffix}",
+                error,
+                "add --runtime keras",
+            ) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Exporters warn of what their own tracing does, and print; none of it is the user's."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def largest_difference(
+    model: Any, exported: Path, runtime_name: str, inputs: Sequence[NDArray[Any]]
+) -> float:
+    """Run a Keras model and its export on the same inputs; the largest difference of an output.
+
+    It is absolute where the output stays within -1 and 1, as probabilities do, and relative to the
+    largest absolute value of the Keras model's output elsewhere. NaN where only one of the two is
+    not a number.
+
+    Parameters
+    ----------
+    model
+        The Keras model.
+    exported
+        The file that the runtime reads.
+    runtime_name
+        What it is run in.
+    inputs
+        Arrays of shape (inferences, *shape of the input), in the order of the model's inputs. The
+        first few inferences are compared.
+
+    Raises
+    ------
+    ExportError
+        The runtime does not run it, or its inputs or outputs are others than the model's.
+    """
+    import keras
+
+    runtime = require_runtime(runtime_name)
+    runtime.start()
+    worst = [0.0]
+    try:
+        session = runtime.load(str(exported), [array.shape[1:] for array in inputs])
+        names = [one.name for one in session.inputs]
+        for number in range(min(len(inputs[0]), CHECKED_INFERENCES)):
+            arrays = [array[number] for array in inputs]
+            found = session.run(dict(zip(names, arrays, strict=True)))
+            with keras_alone():
+                expected = keras.tree.flatten(model.predict_on_batch(_packed(model, arrays)))
+            outputs = list(zip(_as_list(found), expected, strict=True))
+            worst += [_difference(np.asarray(one), np.asarray(other)) for one, other in outputs]
+    except Exception as error:  # runtimes raise whatever they like
+        raise ExportError.quoting(
+            f"the model {model.name}, exported, does not run in {runtime_name} as it does in Keras",
+            error,
+            "add --runtime keras",
+        ) from error
+    return float(np.max(worst))  # not Python's: it would lose a NaN
+
+
+def _packed(model: Any, arrays: Sequence[NDArray[Any]]) -> Any:
+    import keras
+
+    if len(arrays) == 1 and not isinstance(getattr(model, "input", None), (list, tuple, dict)):
+        return arrays[0]
+    return keras.tree.pack_sequence_as(model.input, list(arrays))
+
+
+def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    if found.shape != expected.shape:
+        raise ValueError(f"an output of shape {found.shape} instead of {expected.shape}")
+    if found.size == 0:
+        return 0.0
+    one, other = found.astype(np.float64), expected.astype(np.float64)
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(same, 0.0, np.abs(one - other)).max()
+    finite = np.abs(other[np.isfinite(other)])
+    return float(apart / max(1.0, finite.max(initial=0.0)))
+
+
+def export_checked(
+    saved: Path, runtime_name: str, samples: NDArray[np.float32], batch_size: int
+) -> tuple[Path, float]:
+    """Export a saved Keras model of one input beside itself, once its outputs proved the same.
+
+    Parameters
+    ----------
+    saved
+        The ``.keras`` file, one of powerML's own.
+    runtime_name, batch_size
+        What it is to run in, and how many samples at once.
+    samples
+        Network inputs of shape (samples, ...), to compare the outputs on; the first come round
+        again to fill the last batch.
+
+    Returns
+    -------
+    The exported file, and the largest difference of an output.
+
+    Raises
+    ------
+    ExportError
+        It cannot be exported, or an output differs by more than `TOLERANCE`; nothing is left.
+    """
+    import keras
+
+    runtime = find_runtime(runtime_name)
+    model = keras.saving.load_model(saved, safe_mode=True)
+    path = saved.with_suffix(runtime.suffix)
+    unfinished = saved.with_name(f"unfinished{runtime.suffix}")
+    count = math.ceil(len(samples) / batch_size)
+    filled = samples[np.arange(count * batch_size) % len(samples)]
+    batches = filled.reshape(count, batch_size, *samples.shape[1:])
+    try:
+        difference = export_proved(model, unfinished, runtime_name, [batches])
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path, difference
+
+
+def _as_list(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]

@@ -1,0 +1,190 @@
+"""Native training: models and scores.
+
+Keras is imported when something is trained, after its backend was selected: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from powerml.backend import import_keras, keras_alone
+from powerml.errors import TrainingError
+from powerml.progress import Notify
+from powerml.signals import interruption_kept
+from powerml.spaces import find_family, parse_topology
+from powerml.workloads.datasets import Dataset, Split
+from powerml.workloads.workload import Material, ModelFile, Workload
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "Trained",
+    "build_topology",
+    "count_parameters",
+    "score_on_test",
+    "score_saved",
+    "train",
+    "train_natively",
+]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and the accuracy on the split it was scored on, from 0 to 1."""
+
+    model: keras.Model
+    score: float
+
+
+def build_topology(workload: Workload) -> keras.Model:
+    """Build the network of a workload that is a topology."""
+    import_keras()
+    from powerml.networks.model import build_model
+
+    topology = parse_topology(workload.topology)
+    return build_model(
+        find_family(topology.family),
+        topology.parameters,
+        workload.input_shape,
+        workload.classes,
+        workload.protocol,
+    )
+
+
+@interruption_kept()
+def count_parameters(workload: Workload) -> int:
+    """Weights and biases of a topology's network, which is built for it.
+
+    Raises
+    ------
+    TrainingError
+        The framework failed.
+    """
+    import_keras()
+    try:
+        with keras_alone():
+            return int(build_topology(workload).count_params())
+    except Exception as error:  # frameworks raise whatever they like
+        raise TrainingError.quoting(
+            f"{workload.topology} cannot be built", error, "give it fewer or narrower layers"
+        ) from error
+
+
+@interruption_kept()
+def train(workload: Workload, material: Material, seed: int) -> Trained:
+    """Train a workload's model natively and score it.
+
+    The score is the accuracy on the validation split; on the test split under the paper's
+    protocol, as the paper has it.
+
+    Raises
+    ------
+    TrainingError
+        The framework failed, or the weights are no longer numbers.
+    """
+    dataset = material.dataset if isinstance(material, ModelFile) else material
+    if dataset is None:
+        raise TrainingError(f"there is no data to train {workload.topology} on: give --data")
+    split = dataset.test if workload.protocol == "paper" else dataset.validation
+    import_keras()
+    from powerml.networks.model import fit, load_trainable, seed_everything
+
+    try:
+        with _one_thread(), keras_alone():
+            seed_everything(seed)
+            if isinstance(material, ModelFile):
+                model = load_trainable(material.path, workload.allowed)
+            else:
+                model = build_topology(workload)
+            inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
+            fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
+            _check_weights(model, workload)
+            return Trained(model, _score(model, dataset, split, workload))
+    except TrainingError:
+        raise
+    except Exception as error:  # frameworks raise whatever they like
+        raise TrainingError.quoting(
+            f"training {workload.topology} with batch {workload.batch_size} failed",
+            error,
+            "try other data, or a smaller topology or batch",
+        ) from error
+
+
+def _check_weights(model: keras.Model, workload: Workload) -> None:
+    """Refuse a model that computes no numbers; one step with an infinite loss is enough for that.
+
+    Raises
+    ------
+    TrainingError
+        A weight is not finite.
+    """
+    import keras
+
+    for weight in model.trainable_weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise TrainingError(
+                f"training {workload.topology} with batch {workload.batch_size} diverged: its "
+                f"weights in {weight.path} are no longer numbers: scale the data to about 0 to 1"
+            )
+
+
+@interruption_kept()
+def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
+    """Accuracy of a saved model on the test split, from 0 to 1."""
+    import_keras()
+    import keras
+
+    return score_on_test(keras.saving.load_model(path, safe_mode=True), workload, dataset)
+
+
+@interruption_kept()
+def score_on_test(model: keras.Model, workload: Workload, dataset: Dataset) -> float:
+    """Return the accuracy of a trained model on the test split, from 0 to 1."""
+    import_keras()
+    with _one_thread():
+        return _score(model, dataset, dataset.test, workload)
+
+
+def _score(model: keras.Model, dataset: Dataset, split: Split, workload: Workload) -> float:
+    from powerml.networks.model import evaluate
+
+    inputs = dataset.inputs(split, scaled=workload.scaled)
+    return evaluate(model, inputs, split.labels, workload.batch_size)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread: sums in another order round differently, and move the score."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    threads: int = torch.get_num_threads()
+    set_threads: Callable[[int], None] = torch.set_num_threads
+    set_threads(1)
+    try:
+        yield
+    finally:
+        set_threads(threads)
+
+
+def train_natively(
+    workload: Workload, material: Material, seeds: Sequence[int], notify: Notify
+) -> list[Trained]:
+    """Train a workload's model once for each seed; raises ``TrainingError``.
+
+    Where the models' costs are being counted meanwhile, in processes of their own, the counts do
+    not notice.
+    """
+    notify(f"training {workload.title} natively")
+    return [train(workload, material, seed) for seed in seeds]

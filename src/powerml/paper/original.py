@@ -1,0 +1,175 @@
+"""The original: what the paper printed in its Figures 2 to 5, and what its program recorded."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from statistics import stdev
+
+import numpy as np
+
+from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Phase, Setting
+from powerml.studies.objective import Squared
+
+__all__ = [
+    "ARCHITECTURE_FIGURES",
+    "PrintedResult",
+    "RecordedStudy",
+    "RecordedTrial",
+    "printed_architecture",
+    "printed_deviation",
+    "printed_result",
+    "recorded_studies",
+    "rows",
+]
+
+FOLDER = "data"
+ARCHITECTURE_FIGURES: Mapping[str, int] = {"dffr": 4, "cnn": 5}
+
+
+@dataclass(frozen=True)
+class PrintedResult:
+    """One network of Figure 2. `score` is as printed, as in ``>0.99``; costs are setting 1's."""
+
+    score: str
+    training_cost: float
+    inference_cost: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the printed network is accurate."""
+        return float(self.score.lstrip(">")) >= CONVERGED_SCORE
+
+    def cost(self, phase: Phase) -> float:
+        """Cost relative to that of setting 1's network."""
+        return self.training_cost if phase == "training" else self.inference_cost
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Rows of a file of the paper's data."""
+    text = (resources.files("powerml.paper") / FOLDER / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def _results() -> dict[tuple[str, int], PrintedResult]:
+    return {
+        (family, int(row["setting"])): PrintedResult(
+            row[f"{family}_model_score"],
+            float(row[f"{family}_training_cost"]),
+            float(row[f"{family}_inference_cost"]),
+        )
+        for row in rows("figure-2.csv")
+        for family in FAMILIES
+    }
+
+
+def printed_result(family: str, setting: int) -> PrintedResult:
+    """Figure 2."""
+    return _results()[family, setting]
+
+
+@cache
+def printed_deviation(family: str, setting: int, phase: Phase) -> float | None:
+    """Standard deviation of normalised costs: Figure 3, which has setting 6 alone."""
+    for row in rows("figure-3.csv"):
+        if (row["family"], int(row["setting"])) == (family, setting):
+            return float(row[f"{phase}_cost"])
+    return None
+
+
+@cache
+def printed_architecture(family: str, setting: int) -> Mapping[str, int]:
+    """Parameters of the optimal network by name, the batch size last: Figures 4 and 5."""
+    (row,) = (
+        row
+        for row in rows(f"figure-{ARCHITECTURE_FIGURES[family]}.csv")
+        if int(row["setting"]) == setting
+    )
+    return {
+        name: int(value) for name, value in row.items() if name not in ("setting", "alpha", "beta")
+    }
+
+
+FILE = "recorded_trials.csv"
+LATER = 100  # what objectives after the first iteration's were multiplied by
+SINGLE_PRECISION = ("cnn",)
+
+
+@dataclass(frozen=True)
+class RecordedTrial:
+    """One iteration. Costs are processor cycles of a whole process; the score is from 0 to 1."""
+
+    iteration: int
+    training_cost_cycles: int
+    inference_cost_cycles: int
+    score: float
+    objective_as_recorded: float
+
+    def cost_cycles(self, phase: Phase) -> int:
+        """Cost of a phase."""
+        return self.training_cost_cycles if phase == "training" else self.inference_cost_cycles
+
+
+@dataclass(frozen=True)
+class RecordedStudy:
+    """The ten iterations of one family and setting. Costs are relative to the first iteration's."""
+
+    family: str
+    setting: Setting
+    trials: tuple[RecordedTrial, ...]
+
+    def ratio(self, trial: RecordedTrial, phase: Phase) -> float:
+        """Cost of a phase, of the first iteration's."""
+        return trial.cost_cycles(phase) / self.trials[0].cost_cycles(phase)
+
+    def objective(self, trial: RecordedTrial) -> float:
+        """Eq. 2.6, the same for every iteration."""
+        training, inference = self.ratio(trial, "training"), self.ratio(trial, "inference")
+        return Squared(self.setting.weights).value(training, inference, trial.score)
+
+    def recorded_objective(self, trial: RecordedTrial) -> float:
+        """What the program computed."""
+        alpha, beta = self.setting.alpha, self.setting.beta
+        score = trial.score
+        if self.family in SINGLE_PRECISION:
+            score = float(np.float32(score))
+        training, inference = self.ratio(trial, "training"), self.ratio(trial, "inference")
+        value = alpha * training**2 + beta * inference**2 - (1 - alpha - beta) * score**2
+        return value if trial is self.trials[0] else LATER * value
+
+    @property
+    def recorded_winner(self) -> RecordedTrial:
+        """The smallest of the objectives as recorded; the first of equals."""
+        return min(self.trials, key=lambda trial: trial.objective_as_recorded)
+
+    @property
+    def winner(self) -> RecordedTrial:
+        """The smallest under eq. 2.6 applied evenly; the first of equals."""
+        return min(self.trials, key=self.objective)
+
+    def deviation(self, phase: Phase) -> float:
+        """Standard deviation of a phase's costs, of the sample as in Figure 3."""
+        return stdev(self.ratio(trial, phase) for trial in self.trials)
+
+
+@cache
+def recorded_studies() -> Sequence[RecordedStudy]:
+    """The eleven studies that were kept: all but cnn's fifth."""
+    found: dict[tuple[str, int], list[RecordedTrial]] = {}
+    for row in rows(FILE):
+        trial = RecordedTrial(
+            iteration=int(row["iteration"]),
+            training_cost_cycles=int(row["training_cost_cycles"]),
+            inference_cost_cycles=int(row["inference_cost_cycles"]),
+            score=float(row["model_score"]),
+            objective_as_recorded=float(row["objective_as_recorded"]),
+        )
+        found.setdefault((row["family"], int(row["trial"])), []).append(trial)
+    return [
+        RecordedStudy(family, SETTINGS[number - 1], tuple(trials))
+        for (family, number), trials in found.items()
+    ]

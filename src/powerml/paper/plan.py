@@ -1,0 +1,151 @@
+"""The three ways in which each study is made, and which studies a reproduction consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from powerml.errors import UnknownNameError, UsageError
+from powerml.paper.known import ACCURATE_SCORE
+from powerml.paper.original import ARCHITECTURE_FIGURES
+from powerml.paper.settings import FAMILIES, FIGURES, SETTINGS, TRIALS, Setting, find_settings
+from powerml.studies.objective import Squared
+from powerml.workloads.workload import DEFAULT_EPOCHS, check_at_least_one
+
+__all__ = ["ALIKE", "BARE", "PAPER", "RIGHT", "WAYS", "Plan", "PlannedStudy", "Way", "make_plan"]
+
+DATA = "mnist_small"  # section 2.6
+# What all three have from the paper: eq. 2.6 and two epochs (section 2.5).
+ALIKE: Mapping[str, Any] = MappingProxyType({"objective": Squared.name, "epochs": DEFAULT_EPOCHS})
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a study is made: `options` are those of `powerml.optimize`."""
+
+    name: str
+    title: str
+    options: Mapping[str, Any] = field(compare=False)
+
+
+PAPER = Way(
+    "paper",
+    "the paper's protocol",
+    MappingProxyType({"protocol": "paper", "sampler": "tpe", "reference": "first"}),
+)
+RIGHT = Way(
+    "right",
+    f"put right: eq. 2.6 with a score of at least {ACCURATE_SCORE:g}",
+    MappingProxyType(
+        {
+            "sampler": "composite",
+            "runtime": "onnxruntime",
+            "min_score": ACCURATE_SCORE,
+        }
+    ),
+)
+BARE = Way(
+    "bare",
+    "the same with eq. 2.6 bare",
+    MappingProxyType({"sampler": "composite", "runtime": "onnxruntime"}),
+)
+WAYS = (PAPER, RIGHT, BARE)
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """One study of a reproduction."""
+
+    way: Way
+    family: str
+    setting: Setting
+    seed: int
+    trials: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder, as in ``right-dffr-3-seed0``."""
+        return f"{self.way.name}-{self.family}-{self.setting.number}-seed{self.seed}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `powerml.optimize` is asked for beside the family and `ALIKE`."""
+        return {
+            **self.way.options,
+            "data": DATA,
+            "alpha": self.setting.alpha,
+            "beta": self.setting.beta,
+            "trials": self.trials,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be reproduced."""
+
+    settings: tuple[Setting, ...]
+    families: tuple[str, ...]
+    figures: tuple[int, ...]
+    seeds: int
+    trials: int
+
+    @property
+    def studies(self) -> list[PlannedStudy]:
+        """All studies, one seed after the other: whoever stops early has whole tables."""
+        return [
+            PlannedStudy(way, family, setting, seed, self.trials)
+            for seed in range(self.seeds)
+            for family in self.families
+            for way in WAYS
+            for setting in self.settings
+        ]
+
+
+def make_plan(
+    settings: Collection[int],
+    families: Collection[str],
+    figures: Collection[int],
+    seeds: int,
+    trials: int = TRIALS,
+) -> Plan:
+    """Say which studies are wanted; an empty collection stands for all.
+
+    Figure 4 is of dffr alone and Figure 5 of cnn: families that no figure needs are left out.
+
+    Raises
+    ------
+    UsageError
+        There is no such setting, family or figure, or nothing is left to be done.
+    """
+    check_at_least_one(seeds=seeds, trials=trials)
+    for family in families:
+        if family not in FAMILIES:
+            raise UnknownNameError("family of the paper", family, FAMILIES)
+    for figure in figures:
+        if figure == 1:
+            raise UsageError("Figure 1 is not of a search: it is drawn by powerml calibrate")
+        if figure not in FIGURES:
+            raise UsageError(f"figure {figure} is none of the paper's: give 2, 3, 4 or 5")
+    wanted = [family for family in FAMILIES if not families or family in families]
+    drawn = {figure for figure in figures or FIGURES if _families_of(figure) & set(wanted)}
+    if not drawn:
+        raise UsageError(
+            f"figure {min(figures)} is not of {', '.join(wanted)}: "
+            "Figure 4 is of dffr, Figure 5 of cnn"
+        )
+    needed = set().union(*map(_families_of, drawn))
+    return Plan(
+        find_settings(settings or [setting.number for setting in SETTINGS]),
+        tuple(family for family in wanted if family in needed),
+        tuple(sorted(drawn)),
+        seeds,
+        trials,
+    )
+
+
+def _families_of(figure: int) -> set[str]:
+    alone = {family for family, number in ARCHITECTURE_FIGURES.items() if number == figure}
+    return alone or set(FAMILIES)

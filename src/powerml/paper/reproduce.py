@@ -1,0 +1,175 @@
+"""The studies of a reproduction, made one after the other with one simulator for all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from powerml.backend import select_backend
+from powerml.costs.cache import CountsCache
+from powerml.costs.fingerprint import Fingerprint, require_comparable
+from powerml.errors import ComparisonError, StudyError
+from powerml.files.atomic import write_whole
+from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, Meter
+from powerml.meters.catalogue import DEFAULT_METER, make_meter, meter_options
+from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
+from powerml.paper.plan import ALIKE, PlannedStudy, make_plan
+from powerml.paper.reproduction import Reproduction, summarize
+from powerml.paper.settings import TRIALS
+from powerml.search.listener import Listener
+from powerml.search.optimize import optimize
+from powerml.studies.reader import JOURNAL
+
+__all__ = ["DEFAULT_OUT", "ReproductionListener", "reproduce"]
+
+DEFAULT_OUT = "powerml-paper"
+STUDIES, OUTCOMES = "studies", "outcomes"
+FIDELITY = "sampled"
+# What is proposed depends on it: so it is the same on every machine.
+TRIALS_UNDER_WAY = 2
+
+
+class ReproductionListener(Listener):
+    """What a caller may want to hear of beside the trials. All methods do nothing here."""
+
+    def reproduction_opened(
+        self, out: Path, finished: Collection[PlannedStudy], to_do: Collection[PlannedStudy]
+    ) -> None:
+        """These studies are finished already, and these are not."""
+
+    def study_begun(self, study: PlannedStudy) -> None:
+        """A study begins, or is gone on with."""
+
+    def outcome_passed_over(self, path: Path) -> None:
+        """What is kept of the study that has begun cannot be read, or is of another study."""
+
+    def study_ended(self, study: PlannedStudy) -> None:
+        """A study has ended and is kept."""
+
+
+def reproduce(
+    *,
+    setting: Collection[int] = (),
+    family: Collection[str] = (),
+    figure: Collection[int] = (),
+    seeds: int = 1,
+    trials: int = TRIALS,
+    out: str | Path = DEFAULT_OUT,
+    jobs: int | None = None,
+    meter: str | Meter = DEFAULT_METER,
+    listener: ReproductionListener | None = None,
+) -> Reproduction:
+    """Make the studies behind the paper's Figures 2 to 5: as the paper has them, and put right.
+
+    Each is a study's folder in ``studies`` in `out`. One that is finished is not made again, one
+    that was interrupted is gone on with.
+
+    Parameters
+    ----------
+    setting
+        Which of the paper's six pairs of weights, by number; none for all.
+    family
+        ``dffr`` or ``cnn``; none for both.
+    figure
+        Which figures: 2, 3, 4, 5; none for all.
+    seeds
+        How many studies are made of each kind, with seeds from 0 on.
+    trials
+        How many topologies each study evaluates.
+    out
+        The folder of the reproduction.
+    jobs
+        How many processes simulate at once; None for as many as there are cores. Results do not
+        depend on it: two trials are under way in any case.
+    meter
+        Name of the meter, or one that is already running and stays open.
+    listener
+        Hears of progress.
+
+    Raises
+    ------
+    UsageError
+        What was asked for is not in the paper, or a study in `out` cannot be gone on with.
+    SetupError
+        Valgrind, the C extension or a Keras backend is not installed.
+    MeasurementError
+        A study failed.
+    """
+    plan = make_plan(setting, family, figure, seeds, trials)
+    folder, hearing = Path(out), listener or ReproductionListener()
+    found = {study: read_outcome(_outcome_path(folder, study), study) for study in plan.studies}
+    to_do = [study for study, outcome in found.items() if outcome is None]
+    hearing.reproduction_opened(folder, [one for one in plan.studies if one not in to_do], to_do)
+    with _running(meter, jobs) if to_do else contextlib.nullcontext(meter) as running:
+        for study in to_do:
+            found[study] = _make(study, folder, running, hearing)
+    outcomes = [outcome for outcome in found.values() if outcome is not None]
+    _require_comparable(folder, outcomes)
+    return summarize(plan, outcomes)
+
+
+@contextlib.contextmanager
+def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
+    """One meter for all studies: starting the simulator takes most of a minute."""
+    if not isinstance(meter, str):
+        yield meter
+        return
+    options = meter_options(FIDELITY, DEFAULT_ERROR, jobs, DEFAULT_LIMIT_SECONDS)
+    machine, backend = load_machine(DEFAULT_MACHINE), select_backend()
+    with make_meter(meter, machine, backend, options, CountsCache()) as running:
+        yield running
+
+
+def _make(
+    study: PlannedStudy, out: Path, meter: str | Meter, listener: ReproductionListener
+) -> Outcome:
+    """Make a study, or go on with it, and keep what became of it."""
+    listener.study_begun(study)
+    folder, kept = out / STUDIES / study.name, _outcome_path(out, study)
+    if kept.exists():
+        listener.outcome_passed_over(kept)
+    try:
+        record = optimize(
+            study.family,
+            **ALIKE,
+            **study.options,
+            fidelity=FIDELITY,
+            jobs=TRIALS_UNDER_WAY,
+            meter=meter,
+            study=study.name,
+            out=folder.parent,
+            resume=(folder / JOURNAL).exists(),
+            listener=listener,
+        )
+    except StudyError as error:
+        raise _cannot_go_on(out, study.name, str(error)) from error
+    outcome = outcome_of(study, record)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, outcome.model_dump_json(by_alias=True, indent=1) + "\n")
+    listener.study_ended(study)
+    return outcome
+
+
+def _outcome_path(out: Path, study: PlannedStudy) -> Path:
+    return out / OUTCOMES / f"{study.name}.json"
+
+
+def _require_comparable(out: Path, outcomes: Collection[Outcome]) -> None:
+    """Refuse to put studies side by side whose counts were not made alike."""
+    first: dict[str, Fingerprint] = {}
+    for outcome in outcomes:
+        # In the paper's way no other runtime than Keras is there.
+        earlier = first.setdefault(outcome.way, outcome.fingerprint)
+        try:
+            require_comparable(earlier, outcome.fingerprint)
+        except ComparisonError as error:
+            raise _cannot_go_on(out, outcome.way, str(error)) from error
+
+
+def _cannot_go_on(out: Path, name: str, reason: str) -> StudyError:
+    # What is said of a study speaks of the command that makes one.
+    told = reason.replace("another --study", "another --out")
+    anew = "" if "--out" in told else "; for a reproduction anew give another --out"
+    return StudyError(f"{name} in {out}: {told}{anew}")

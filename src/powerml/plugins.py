@@ -1,0 +1,33 @@
+"""Finding plug-ins by name.
+
+What others install announces itself under an entry point of the group ``powerml.families``,
+``powerml.workloads.datasets``, ``powerml.machines.profile`` or ``powerml.meters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from powerml.errors import UnknownNameError
+
+__all__ = ["find", "names"]
+
+
+def names(group: str, built_in: Callable[[], list[str]]) -> list[str]:
+    """All names of a kind, sorted: the package's own and those that others installed."""
+    return sorted({*built_in(), *(point.name for point in entry_points(group=f"powerml.{group}"))})
+
+
+def find(kind: str, group: str, name: str, built_in: Callable[[], list[str]]) -> object:
+    """Load what an entry point of that name stands for.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none; the message has the nearest name.
+    """
+    for point in entry_points(group=f"powerml.{group}"):
+        if point.name == name:
+            return point.load()
+    raise UnknownNameError(kind, name, names(group, built_in))

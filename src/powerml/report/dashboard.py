@@ -1,0 +1,101 @@
+"""Optuna's dashboard on a study, which it shows and cannot change."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+
+from powerml.errors import SetupError, StudyError, UsageError
+from powerml.studies.reader import JOURNAL, read_study
+
+__all__ = ["DEFAULT_PORT", "serve_dashboard"]
+
+PACKAGE = "optuna_dashboard"
+HOST = "localhost"
+STUDY_PATH = "/dashboard/studies/0"  # a journal holds one study
+DEFAULT_PORT = 8080
+MOST_PORT = 65535
+
+
+class _ReadOnlyJournal(BaseJournalBackend):
+    """A journal as it is written by whoever runs the study; nothing is added to it here."""
+
+    def __init__(self, journal: Path) -> None:
+        self._backend = JournalFileBackend(str(journal))
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """Read what was written since."""
+        return self._backend.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002 - Optuna's
+        """Refuse: the dashboard can delete studies, and a journal is all there is of one."""
+        raise StudyError("the dashboard shows a study and does not change it")
+
+
+class _Quiet(WSGIRequestHandler):
+    """Answers without a line for each request."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's
+        """Say nothing."""
+
+
+@contextmanager
+def _server(port: int, app: Callable[..., Any]) -> Iterator[WSGIServer]:
+    try:
+        server = make_server(HOST, port, app, handler_class=_Quiet)
+    except OSError as error:
+        raise UsageError(
+            f"port {port} cannot be listened on ({error.strerror}): give another --port"
+        ) from error
+    with server:
+        yield server
+
+
+def serve_dashboard(
+    study: str | Path,
+    port: int = DEFAULT_PORT,
+    notify: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Serve Optuna's dashboard on a study until Ctrl-C; the study may be running.
+
+    Parameters
+    ----------
+    study
+        The study's folder.
+    port
+        Where to listen, on this computer alone; 0 for any that is free.
+    notify
+        Is told the address.
+
+    Raises
+    ------
+    SetupError
+        The dashboard is not installed.
+    StudyError
+        There is no study in the folder.
+    UsageError
+        The port cannot be listened on.
+    """
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise SetupError(
+            "Optuna's dashboard is not installed: pip install 'powerml[dashboard]', "
+            "or see powerml report"
+        )
+    if not 0 <= port <= MOST_PORT:
+        raise UsageError(f"port is {port}: give one from 0 to {MOST_PORT}")
+    read_study(Path(study))
+    from optuna_dashboard import wsgi
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    app = wsgi(JournalStorage(_ReadOnlyJournal(Path(study) / JOURNAL)))
+    with _server(port, app) as server:
+        notify(f"http://{HOST}:{server.server_port}{STUDY_PATH}")
+        server.serve_forever()

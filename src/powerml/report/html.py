@@ -1,0 +1,131 @@
+"""Findings as one HTML page that holds all it needs. Pure but for reading what it is made of."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from powerml.explain.importance import FEW_TRIALS
+from powerml.report import quantities
+from powerml.report.findings import Findings, Row
+from powerml.studies.objective import UNFIT
+
+__all__ = ["page_html"]
+
+FOLDER = "templates"
+OUTCOMES = {
+    "best": "best",
+    "front": "on the front",
+    "complete": "",
+    "over_limits": "",
+    "pruned": "not trained",
+    "failed": "failed",
+}
+QUANTITIES = {
+    "score": "Score",
+    "training_cost": "Training cost",
+    "inference_cost": "Inference cost",
+}
+
+
+def page_html(findings: Findings) -> str:
+    """Return a page that opens offline and fetches nothing.
+
+    Its Content-Security-Policy names the scripts by their digests, so that nothing else in the
+    page could run, whatever the study holds.
+    """
+    from plotly.offline import get_plotlyjs
+
+    # The parser of HTML reads each line's end as one character, and digests are of what it reads.
+    scripts = [text.replace("\r\n", "\n") for text in (get_plotlyjs(), _part("report.js"))]
+    environment = Environment(
+        loader=PackageLoader("powerml.report", FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=quantities.number_text,
+        ratio=quantities.ratio_text,
+        cycles=quantities.cycles_text,
+        joules=quantities.joules_text,
+    )
+    environment.tests["on_scale"] = _on_scale
+    return environment.get_template("report.html.j2").render(
+        findings=findings,
+        shown=findings.row(findings.best) or findings.row(findings.nearest),
+        outcomes=OUTCOMES,
+        few_trials=FEW_TRIALS,
+        quantities=QUANTITIES,
+        weighed=any(_on_scale(row) for row in findings.rows),
+        digests=[_digest(script) for script in scripts],
+        style=_part("report.css"),
+        scripts=scripts,
+        plots=plots_data(findings),
+        parameters=list(findings.rows[0].parameters) if findings.rows else [],
+    )
+
+
+def plots_data(findings: Findings) -> dict[str, Any]:
+    """What the plots of the page draw."""
+    return {
+        "pareto": findings.settings.pareto,
+        "leastScore": findings.settings.limits.min_score,
+        "most": {
+            "training": findings.most_training_ratio,
+            "inference": findings.most_inference_ratio,
+        },
+        "trials": [_point(row, findings) for row in findings.rows],
+        "bestSoFar": best_so_far(findings.rows),
+    }
+
+
+def best_so_far(rows: Sequence[Row]) -> list[float | None]:
+    """The least objective among the trials up to each that obey the limits."""
+    found: list[float | None] = []
+    least: float | None = None
+    for row in rows:
+        if row.objective is not None and row.outcome in ("best", "complete"):
+            least = row.objective if least is None else min(least, row.objective)
+        found.append(least)
+    return found
+
+
+def _point(row: Row, findings: Findings) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "name": f"{row.topology} batch {row.batch_size}",
+        "score": row.score,
+        "training": None if row.training is None else row.training.ratio,
+        "inference": None if row.inference is None else row.inference.ratio,
+        "trainingCycles": quantities.cycles_text(
+            None if row.training is None else row.training.cycles
+        ),
+        "inferenceCycles": quantities.cycles_text(
+            None if row.inference is None else row.inference.cycles
+        ),
+        "objective": row.objective if _on_scale(row) else None,
+        "outcome": row.outcome,
+        "onFront": row.on_front,
+        "remark": row.remark,
+        "nearest": row.number == findings.nearest,
+    }
+
+
+def _on_scale(row: Row) -> bool:
+    """Whether an objective is one that costs alone could have: not that of an unfit network."""
+    return row.objective is not None and row.objective < UNFIT
+
+
+def _part(name: str) -> str:
+    return (resources.files("powerml.report") / FOLDER / name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,1 +1,0 @@
-"""The reproduction of the paper as a page, figures, tables, and progress."""

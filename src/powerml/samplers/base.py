@@ -1,0 +1,66 @@
+"""The contract of a sampler: what it may know of a study, and what it must keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+
+from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.candidates import Candidates
+from powerml.samplers.learned_costs import CostsOf
+from powerml.samplers.trials import Quantities
+
+__all__ = ["Admits", "CostedObjective", "Requirements", "StudyKnowledge"]
+
+Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
+Amount = TypeVar("Amount", float, NDArray[np.float64])
+
+
+class CostedObjective(Protocol):
+    """A function of costs and score: a higher cost is never better, a higher score never worse."""
+
+    def value(
+        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
+    ) -> Amount:
+        """Return the objective, elementwise; smaller is better."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a topology must fulfil to be wanted at all. The costs are relative to the reference's.
+
+    `admits` tells, from the values of each parameter by name, which candidates may be tried.
+    """
+
+    max_training_cost: float = float("inf")
+    max_inference_cost: float = float("inf")
+    min_score: float = 0.0
+    admits: Admits | None = None
+
+    def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
+        """Which candidates may fulfil them, as far as their costs tell."""
+        training, inference = costs.at(-1.0)
+        admitted = (training <= self.max_training_cost) & (inference <= self.max_inference_cost)
+        if self.admits is not None:
+            admitted &= self.admits(candidates.columns)
+        return np.asarray(admitted)
+
+
+@dataclass(frozen=True)
+class StudyKnowledge:
+    """What a study knows beside the values of its trials, for samplers that can use it.
+
+    `objective` is None where a front is sought, `costs` where they have to be learned.
+    `measured_before` are parameters and quantities that are known without a trial.
+    """
+
+    space: Mapping[str, BaseDistribution] | None = None
+    objective: CostedObjective | None = None
+    costs: CostsOf | None = None
+    requirements: Requirements = field(default_factory=Requirements)
+    measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = ()

@@ -1,0 +1,1 @@
+"""Search: a study at work."""

@@ -1,0 +1,118 @@
+"""What a study knows of the costs of topologies that it has not tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.costs.cost_fit import structure_sums
+from powerml.costs.cost_model import PHASES, CostModel, Demand
+from powerml.samplers.acquisition import CostRatios
+from powerml.search.problem import BATCH_SIZE, FIRST
+from powerml.spaces import Family, Layer, layers_of, parameter_count, parse_topology
+from powerml.studies.records import Prediction, TrialRecord
+from powerml.workloads.workload import Workload
+
+__all__ = ["CONFIDENCE", "CostKnowledge"]
+
+Columns = Mapping[str, NDArray[Any]]
+
+CONFIDENCE = 0.9  # of every error that is stated
+
+
+class CostKnowledge:
+    """Costs of a study's topologies relative to its reference, by all its trials so far.
+
+    The reference's costs are 1 whatever they are, so something is known before anything is
+    measured: what the cost model expects from the structure alone. Where the first trial is the
+    reference, nothing is known before it has ended.
+
+    Parameters
+    ----------
+    family
+        What is searched. It must tell its layers: see `tells`.
+    workload
+        What any topology of the study has to do.
+    reference
+        The topology that costs are relative to, or ``first``.
+    """
+
+    def __init__(self, family: Family, workload: Workload, reference: str) -> None:
+        self._family = family
+        self._shape, self._classes = workload.input_shape, workload.classes
+        self._names: Sequence[str] = list(family.bounds)
+        self._model = CostModel(Demand.of(workload))
+        self._known: dict[tuple[int, ...], tuple[Layer, ...]] = {}
+        self._sums: dict[tuple[int, ...], NDArray[np.float64]] = {}
+        if reference != FIRST:
+            parameters = parse_topology(reference).parameters
+            self._learn(parameters, family.reference_batch_size, 1.0, 1.0)
+
+    @staticmethod
+    def tells(family: Family, workload: Workload) -> bool:
+        """Whether the costs of a family's topologies can be told from their structure."""
+        shape, classes = workload.input_shape, workload.classes
+        return layers_of(family, family.reference, shape, classes) is not None
+
+    def learn(self, trial: TrialRecord) -> None:
+        """Learn from a trial that was measured; others teach nothing."""
+        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+        if training is None or inference is None or trial.repeats is not None:
+            return
+        parameters = parse_topology(trial.topology).parameters
+        self._learn(parameters, trial.batch_size, training, inference)
+
+    def costs(self, columns: Columns) -> CostRatios | None:
+        """Costs of many topologies, from the values of each parameter by name; None if unknown."""
+        if len(self._model) == 0:
+            return None
+        sums = np.array([self._sums_of(key) for key in self._keys(columns)])
+        batch_sizes = np.asarray(columns[BATCH_SIZE], dtype=float)
+        training, inference = (self._model.predict(phase, sums, batch_sizes) for phase in PHASES)
+        return CostRatios(training.cycles, inference.cycles, training.error, inference.error)
+
+    def parameter_counts(self, columns: Columns) -> NDArray[np.int64]:
+        """Weights and biases of many topologies."""
+        return np.array([parameter_count(self._layers(key)) for key in self._keys(columns)])
+
+    def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
+        """What one topology is expected to cost; None where nothing is known."""
+        if len(self._model) == 0:
+            return None
+        sums = self._sums_of(self._key(parameters))[None]
+        found: dict[str, float] = {}
+        for phase in PHASES:
+            predicted = self._model.predict(phase, sums, np.array([float(batch_size)]))
+            bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
+            found[f"{phase}_cost_ratio"] = float(predicted.cycles[0])
+            found[f"{phase}_error"] = float(bound[0])
+        return Prediction(**found)
+
+    def _learn(
+        self, parameters: Mapping[str, int], batch_size: int, training: float, inference: float
+    ) -> None:
+        layers = self._layers(self._key(parameters))
+        self._model.learn(layers, batch_size, {"training": training, "inference": inference})
+
+    def _key(self, parameters: Mapping[str, int]) -> tuple[int, ...]:
+        return tuple(parameters[name] for name in self._names)
+
+    def _keys(self, columns: Columns) -> list[tuple[int, ...]]:
+        return list(zip(*(columns[name].tolist() for name in self._names), strict=True))
+
+    def _layers(self, key: tuple[int, ...]) -> tuple[Layer, ...]:
+        if key not in self._known:
+            parameters = dict(zip(self._names, key, strict=True))
+            found = layers_of(self._family, parameters, self._shape, self._classes)
+            if found is None:
+                raise TypeError(f"the family {self._family.name} does not tell its layers")
+            self._known[key] = found
+        return self._known[key]
+
+    def _sums_of(self, key: tuple[int, ...]) -> NDArray[np.float64]:
+        if key not in self._sums:
+            self._sums[key] = structure_sums(self._layers(key))
+        return self._sums[key]

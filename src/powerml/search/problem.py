@@ -1,0 +1,125 @@
+"""The problem of a study: what is searched, on which data, against which reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.distributions import BaseDistribution, IntDistribution
+
+from powerml.errors import UsageError
+from powerml.machines import Machine
+from powerml.spaces import (
+    Bounds,
+    Family,
+    Topology,
+    layers_of,
+    parameter_count,
+    parse_space,
+    parse_topology,
+    topology_of,
+)
+from powerml.studies.records import StudySettings
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.workload import Workload, make_workload
+
+__all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
+
+FIRST = "first"
+BATCH_SIZE = "batch_size"
+
+
+class Proposed(Protocol):
+    """A topology and the size of its batches: a trial, whatever has become of it."""
+
+    @property
+    def topology(self) -> str:
+        """As in ``dffr:layers=2,width=16``."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a study searches: fixed from its first trial to its last."""
+
+    family: Family
+    dataset: Dataset
+    machines: tuple[Machine, ...]
+    settings: StudySettings
+
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """The space's parameters and the batch size, uniform over integers (section 2.5).
+
+        Batches larger than the data are left out, except where the paper has them: they are all
+        the same.
+        """
+        batch_sizes = self.family.batch_size_bounds
+        if self.settings.protocol != "paper":
+            most = max(batch_sizes.low, min(batch_sizes.high, self._most_samples))
+            batch_sizes = Bounds(batch_sizes.low, most)
+        bounds = {**parse_space(self.settings.family).bounds, BATCH_SIZE: batch_sizes}
+        return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
+
+    def workload(self, topology: Topology, batch_size: int) -> Workload:
+        """What a topology of the family has to do."""
+        return make_workload(
+            topology,
+            self.dataset,
+            batch_size=batch_size,
+            epochs=self.settings.epochs,
+            protocol=self.settings.protocol,
+            backend=self.settings.backend,
+            validation=self.settings.validation,
+            seed=self.settings.seed,
+            deployment=self.settings.deployment,
+        )
+
+    def parameters(self, topology: Topology) -> int | None:
+        """Number of weights and biases, or None where the family does not tell its layers."""
+        layers = layers_of(
+            self.family, topology.parameters, self.dataset.input_shape, self.dataset.classes
+        )
+        return None if layers is None else parameter_count(layers)
+
+    def are_the_same(self, one: Proposed, other: Proposed) -> bool:
+        """Whether two trials do the same: batches larger than the data are all the data."""
+        sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
+        return one.topology == other.topology and len(sizes) == 1
+
+    @property
+    def _most_samples(self) -> int:
+        """Samples in the largest batch that there can be."""
+        return max(len(split) for split in (self.dataset.train, self.dataset.test))
+
+    def reference_workload(self) -> Workload | None:
+        """What costs are relative to, or None where the first trial is."""
+        if self.settings.reference == FIRST:
+            return None
+        return self.workload(
+            parse_topology(self.settings.reference), self.family.reference_batch_size
+        )
+
+
+def reference_name(family: Family, wanted: str | None) -> str:
+    """What costs are relative to: ``first``, or a topology of the family, its own by default.
+
+    Raises
+    ------
+    UsageError
+        It is a topology of another family.
+    """
+    if wanted == FIRST:
+        return FIRST
+    if wanted is None:
+        return str(topology_of(family, family.reference))
+    topology = parse_topology(wanted)
+    if topology.family != family.name:
+        raise UsageError(
+            f"the reference {topology} is not of the family {family.name}: costs of two families "
+            "must not be mixed in one study"
+        )
+    return str(topology)

@@ -1,0 +1,110 @@
+"""Proposals: what a study tries next, by its sampler and by all that it knows of its topologies."""
+
+from __future__ import annotations
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from powerml.costs.measurement import Measurement
+from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
+from powerml.search.known_costs import CostKnowledge
+from powerml.search.problem import BATCH_SIZE, Problem
+from powerml.spaces import Topology, parse_topology, topology_of
+from powerml.studies.goal import objective_of
+from powerml.studies.limits import RatioLimits
+from powerml.studies.records import Prediction, TrialRecord
+
+__all__ = ["Proposals"]
+
+
+class Proposals:
+    """What proposes the topologies of a study, and learns from each that was measured.
+
+    Parameters
+    ----------
+    problem
+        What is searched.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        family = problem.family
+        workload = problem.workload(
+            topology_of(family, family.reference), family.reference_batch_size
+        )
+        self._knowledge = (
+            CostKnowledge(family, workload, problem.settings.reference)
+            if CostKnowledge.tells(family, workload)
+            else None
+        )
+
+    def learn(self, trial: TrialRecord) -> None:
+        """Learn from a trial that has ended."""
+        if self._knowledge is not None:
+            self._knowledge.learn(trial)
+
+    def predict(self, topology: Topology, batch_size: int) -> Prediction | None:
+        """What a topology is expected to cost; None where nothing is known yet."""
+        if self._knowledge is None:
+            return None
+        return self._knowledge.predict(topology.parameters, batch_size)
+
+    def sampler(
+        self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
+    ) -> BaseSampler:
+        """Make what proposes the next topology; the limits are those known by now."""
+        settings, aimed = self._problem.settings, self._aimed_score(limits, reference)
+        margin = settings.limits.score_margin
+        least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
+        known = StudyKnowledge(
+            space=self._problem.space,
+            objective=None if settings.pareto else objective_of(settings, least),
+            costs=None if self._knowledge is None else self._knowledge.costs,
+            requirements=self._requirements(limits, aimed),
+            measured_before=self._measured_before(reference),
+        )
+        return make_sampler(
+            settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
+        )
+
+    def _aimed_score(self, limits: RatioLimits, reference: Measurement | None) -> float | None:
+        """Return the score to aim at: where the least one follows the best, the best itself.
+
+        Whoever aims at what just suffices never sees a better score, and the least one stays low.
+        The reference's score shows what can be had.
+        """
+        margin = self._problem.settings.limits.score_margin
+        if margin is None:
+            return limits.min_score
+        seen = [] if limits.min_score is None else [limits.min_score + margin]
+        seen += [] if reference is None or reference.score is None else [reference.score]
+        return max(seen, default=1.0)
+
+    def _measured_before(
+        self, reference: Measurement | None
+    ) -> list[tuple[dict[str, int], Quantities]]:
+        """Return the reference where the search aims at the best score that was seen."""
+        settings, family = self._problem.settings, self._problem.family
+        if settings.limits.score_margin is None or reference is None:
+            return []
+        parameters = dict(parse_topology(settings.reference).parameters)
+        parameters[BATCH_SIZE] = family.reference_batch_size
+        return [(parameters, Quantities(1.0, 1.0, reference.score))]
+
+    def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:
+        def given(limit: float | None, otherwise: float) -> float:
+            return otherwise if limit is None else limit
+
+        return Requirements(
+            max_training_cost=given(limits.max_training_ratio, float("inf")),
+            max_inference_cost=given(limits.max_inference_ratio, float("inf")),
+            min_score=given(aimed, 0.0),
+            admits=self._small_enough(limits.max_parameters),
+        )
+
+    def _small_enough(self, most: int | None) -> Admits | None:
+        """Tell which topologies have few enough parameters, where that is asked for and known."""
+        knowledge = self._knowledge
+        if knowledge is None or most is None:
+            return None
+        return lambda columns: np.asarray(knowledge.parameter_counts(columns) <= most)

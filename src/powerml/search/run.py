@@ -1,0 +1,286 @@
+"""A run of a study: ask -> count -> train -> tell, trial after trial.
+
+A trial is counted first. Its costs may already rule it out, and then it is not trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from optuna.trial import Trial
+
+from powerml.backend import import_keras
+from powerml.costs.measurement import Measurement, scored
+from powerml.errors import LONGEST_MESSAGE, MeasurementError, TrainingError, shortened, words_of
+from powerml.machines import Geometry
+from powerml.meters.base import Meter
+from powerml.meters.counting import Counting, counting_threads, start_counting
+from powerml.networks.native import count_parameters, score_on_test, train_natively
+from powerml.search.listener import Listener
+from powerml.search.problem import BATCH_SIZE, FIRST, Problem
+from powerml.search.proposals import Proposals
+from powerml.search.winners import report, save_models
+from powerml.spaces import Topology, topology_of
+from powerml.studies.folder import Study
+from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
+from powerml.studies.limits import too_many_parameters
+from powerml.studies.records import Prediction, RunRecord, StudyRecord, TrialRecord
+from powerml.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from powerml.networks.native import Trained
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A trial under way: proposed, and being counted.
+
+    `number` is the one that it gets unless another is kept before it when the run is stopped.
+    `counting` is None where the topology was met before, or where `pruned` says why it is not
+    even counted.
+    """
+
+    proposal: Trial
+    workload: Workload
+    number: int
+    parameters: int | None
+    counting: Counting | None = None
+    pruned: str | None = None
+    predicted: Prediction | None = None
+
+    @property
+    def topology(self) -> str:
+        """As in ``dffr:layers=2,width=16``."""
+        return self.workload.topology
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return self.workload.batch_size
+
+
+class Run:
+    """One run of a study: the trials that have ended, and those under way."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        study: Study,
+        meters: Mapping[Geometry, Meter],
+        listener: Listener,
+    ) -> None:
+        self._problem = problem
+        self._study = study
+        self._meters = meters
+        self._listener = listener
+        self._ended = study.trials
+        self._proposals = Proposals(problem)
+        for trial in self._ended:
+            self._proposals.learn(trial)
+        self._under_way: deque[_Candidate] = deque()
+        self._reference = study.reference
+        self._reference_counting: Counting | None = None
+
+    def search(self, trials: int, jobs: int) -> StudyRecord:
+        """Evaluate topologies until there are enough, then report the best as it was evaluated.
+
+        Up to `jobs` trials are under way at once, and end in the order in which they were proposed:
+        the next is proposed when the oldest has ended. So a study depends on `jobs`, but not on how
+        fast they are.
+        """
+        started = time.monotonic()
+        if len(self._ended) < trials:
+            self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
+        self._listener.study_opened(self._study.folder, len(self._ended), trials)
+        with counting_threads(jobs * len(self._meters)) as self._threads:
+            try:
+                while len(self._ended) < trials:
+                    while len(self._under_way) < min(jobs, trials - len(self._ended)):
+                        self.begin_trial()
+                    # It takes seconds, during which the simulator starts.
+                    import_keras()
+                    self.end_trial()
+            except BaseException as stop:
+                if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
+                    self.end_trials_that_are_done()
+                raise
+        return report(self._problem, self._study, time.monotonic() - started, self._listener)
+
+    def begin_trial(self) -> None:
+        """Propose a topology and have it counted.
+
+        The reference is counted before the first trial.
+        """
+        if self._reference is None and self._reference_counting is None:
+            workload = self._problem.reference_workload()
+            self._reference_counting = None if workload is None else self._count(workload)
+        settings, earlier = self._problem.settings, len(self._ended) + len(self._under_way)
+        if settings.limits.score_margin is not None:
+            self._wait_for_reference()  # what is proposed depends on its score
+        limits = limits_of(settings, self._reference, self._ended)
+        sampler = self._proposals.sampler(earlier, limits, self._reference)
+        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        batch_size = parameters.pop(BATCH_SIZE)
+        topology = topology_of(self._problem.family, parameters)
+        workload = self._problem.workload(topology, batch_size)
+        candidate = _Candidate(
+            proposal,
+            workload,
+            earlier + 1,
+            self._parameters(topology, workload),
+            predicted=self._proposals.predict(topology, batch_size),
+        )
+        if not self._was_met(candidate):
+            too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
+            counting = None if too_many else self._count(workload, candidate.number)
+            candidate = replace(candidate, counting=counting, pruned=too_many)
+        self._under_way.append(candidate)
+
+    def end_trial(self) -> None:
+        """Wait for the oldest trial's costs, train it unless they rule it out, tell the study."""
+        candidate = self._under_way[0]
+        record = TrialRecord(
+            number=len(self._ended) + 1,
+            topology=candidate.topology,
+            batch_size=candidate.batch_size,
+            parameters=candidate.parameters,
+            predicted=candidate.predicted,
+        )
+        trained: Sequence[Trained] = ()
+        self._wait_for_reference()
+        try:
+            counted = self._cost(candidate, record)
+            if counted.repeats is None and counted.pruned is None:
+                trained = self._train(candidate.workload, candidate.number)
+            record = self._score(counted, [one.score for one in trained])
+        except (MeasurementError, TrainingError) as error:
+            record = record.model_copy(
+                update={"failure": shortened(words_of(error), LONGEST_MESSAGE)}
+            )
+        goal, trials = self._goal(record), [*self._ended, record]
+        contenders = goal.contenders(trials)
+        if trained and record in contenders:
+            save = partial(save_models, trained)
+            self._study.save_best(goal.winners(trials), contenders, record, save)
+        self._study.tell(candidate.proposal, record)
+        self._under_way.popleft()
+        self._ended.append(record)
+        self._proposals.learn(record)
+        self._listener.trial_ended(record)
+
+    def end_trials_that_are_done(self) -> None:
+        """Keep what was measured when the run is interrupted: train what is counted already.
+
+        Without a reference of its own a study's first trial has to end first.
+        """
+        if self._reference_counting is not None and not self._reference_counting.has_succeeded:
+            return
+        in_order = self._problem.settings.reference == FIRST and not self._ended
+        for candidate in list(self._under_way):
+            if candidate.counting is not None and candidate.counting.has_succeeded:
+                self._listener.stage("stopping: what is counted is trained first, or stop again")
+                self._under_way.remove(candidate)
+                self._under_way.appendleft(candidate)
+                self.end_trial()
+            elif in_order:
+                return
+
+    def _count(self, workload: Workload, trial: int | None = None) -> Counting:
+        notify = partial(self._listener.stage, trial=trial)
+        return start_counting(self._threads, workload, self._problem.dataset, self._meters, notify)
+
+    def _train(self, workload: Workload, trial: int | None = None) -> Sequence[Trained]:
+        settings = self._problem.settings
+        seeds = range(settings.seed, settings.seed + settings.score_seeds)
+        notify = partial(self._listener.stage, trial=trial)
+        return train_natively(workload, self._problem.dataset, seeds, notify)
+
+    def _parameters(self, topology: Topology, workload: Workload) -> int | None:
+        """Number of weights and biases, or None where the network cannot be built."""
+        told = self._problem.parameters(topology)
+        if told is not None:
+            return told
+        try:
+            return count_parameters(workload)
+        except TrainingError:
+            return None
+
+    def _wait_for_reference(self) -> None:
+        if self._reference is not None or self._reference_counting is None:
+            return
+        workload = self._problem.reference_workload()
+        trained: Sequence[Trained] = ()
+        # Without a score the reference's costs still are what all others are relative to.
+        with contextlib.suppress(TrainingError):
+            if workload is not None:
+                trained = self._train(workload)  # while it is being counted
+        counted = self._price(self._reference_counting)
+        if workload is not None and trained:
+            counted = scored(counted, [one.score for one in trained])
+            self._study.reference_test_score = fmean(
+                score_on_test(one.model, workload, self._problem.dataset) for one in trained
+            )
+        self._reference = self._study.reference = counted
+
+    def _price(self, counting: Counting) -> Measurement:
+        settings = self._problem.settings
+        return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
+
+    def _was_met(self, candidate: _Candidate) -> bool:
+        """Whether another trial does the same: it was measured, or is under way."""
+        same = self._problem.are_the_same
+        return any(same(one, candidate) for one in self._under_way) or any(
+            same(one, candidate) for one in self._ended if one.failure is None
+        )
+
+    def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
+        """Add what one trial costs. One that was met before keeps all that is known of it."""
+        if candidate.pruned is not None:
+            return record.model_copy(update={"pruned": candidate.pruned})
+        if candidate.counting is None:
+            return self._repeat(record)
+        measurement = self._price(candidate.counting)
+        self._study.require_comparable(measurement)
+        # The first trial's costs are 1, as in the paper.
+        unit = unit_of(self._reference, self._ended) or measurement
+        training, inference = cost_ratios(measurement, unit, self._problem.settings.machine)
+        found = {
+            "measurement": measurement,
+            "training_cost_ratio": training,
+            "inference_cost_ratio": inference,
+        }
+        record = record.model_copy(update=found)
+        pruned = self._goal(record).ruled_out(record, self._ended)
+        return record.model_copy(update={"pruned": pruned})
+
+    def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
+        """Add a trial's score and what it is worth, where it was trained."""
+        if record.measurement is None or not scores:
+            return record
+        found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}
+        record = record.model_copy(update=found)
+        return record.model_copy(update={"objective": self._goal(record).worth(record)})
+
+    def _goal(self, record: TrialRecord) -> Goal:
+        """What the study looks for, once a trial has ended."""
+        return make_goal(self._problem.settings, self._reference, [*self._ended, record])
+
+    def _repeat(self, record: TrialRecord) -> TrialRecord:
+        for earlier in self._ended:
+            if earlier.failure is None and self._problem.are_the_same(earlier, record):
+                mine = {
+                    "number": record.number,
+                    "batch_size": record.batch_size,
+                    "repeats": earlier.repeats or earlier.number,
+                }
+                return earlier.model_copy(update=mine)
+        raise MeasurementError(f"{record.topology} was under way in another trial, which failed")

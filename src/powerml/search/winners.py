@@ -1,0 +1,121 @@
+"""Outcome of a study: the winners' models, their scores on the test split, what is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from powerml.errors import MeasurementError, StudyError
+from powerml.networks.export import CHECKED_SAMPLES, export_checked
+from powerml.networks.native import score_saved
+from powerml.search.listener import Listener
+from powerml.search.problem import Problem
+from powerml.signals import interruption_kept
+from powerml.studies.folder import Study
+from powerml.studies.goal import make_goal, nearest
+from powerml.studies.reader import JOURNAL
+from powerml.studies.records import StudyRecord, TrialRecord, Winner
+from powerml.studies.tradeoff import remark
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from powerml.networks.native import Trained
+
+__all__ = ["report", "save_models"]
+
+MODEL = "model.keras"
+KERAS = "keras"  # the runtime that needs no export
+
+
+def save_models(trained: Sequence[Trained], folder: Path) -> None:
+    """Write the models of a trial, one for each seed."""
+    for name, one in zip(_model_names(len(trained)), trained, strict=True):
+        one.model.save(folder / name)
+
+
+def _model_names(count: int) -> list[str]:
+    """The first seed's model is the one to use; the others stand behind the averaged score."""
+    return [MODEL, *(f"model-{number}.keras" for number in range(2, count + 1))]
+
+
+def report(problem: Problem, study: Study, seconds: float, listener: Listener) -> StudyRecord:
+    """Score the winners on the test split, once, with the very models that were evaluated.
+
+    Raises
+    ------
+    ExportError
+        The model that is deployed does not compute what the Keras model does.
+    MeasurementError
+        No trial succeeded.
+    StudyError
+        The folder does not hold a winner any more.
+    """
+    trials, reference = study.trials, study.reference
+    if all(trial.failure is not None for trial in trials):
+        reasons = sorted({trial.failure or "" for trial in trials})
+        raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
+    goal = make_goal(problem.settings, reference, trials)
+    winners = goal.winners(trials)
+    proved = [_prove(winner, problem, study, listener) for winner in winners]
+    for winner in proved:
+        study.keep_winner(winner)
+    best = None if problem.settings.pareto or not proved else proved[0]
+    return StudyRecord(
+        folder=str(study.folder),
+        settings=problem.settings,
+        reference=reference,
+        reference_test_score=study.reference_test_score,
+        trials=trials,
+        best=None if best is None else best.trial,
+        nearest=None if winners else nearest(trials, goal.limits),
+        test_score=None if best is None else best.test_score,
+        exported=None if best is None else best.exported,
+        export_difference=None if best is None else best.export_difference,
+        front=proved if problem.settings.pareto else [],
+        remark=None if best is None else remark(best.trial, trials, goal),
+        seconds=round(seconds, 3),
+    )
+
+
+def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listener) -> Winner:
+    """Score a winner's saved models on the test split and export the first."""
+    place = study.place_of(winner)
+    if not study.holds(winner):
+        raise StudyError(
+            f"{place} does not hold the models of trial {winner.number} any more: the trials are "
+            f"all in {study.folder / JOURNAL}, but search anew in another --study for the models"
+        )
+    title = f"{winner.topology} batch {winner.batch_size}"
+    listener.stage(f"scoring {title} on the test split")
+    workload = None if winner.measurement is None else winner.measurement.workload
+    if not isinstance(workload, Workload):
+        raise TypeError(workload)
+    paths = [place / name for name in _model_names(problem.settings.score_seeds)]
+    test_score = fmean(score_saved(path, workload, problem.dataset) for path in paths)
+    if workload.deployment is None or workload.deployment.runtime == KERAS:
+        return Winner(trial=winner, test_score=test_score)
+    listener.stage(f"exporting {title} for {workload.deployment.runtime}")
+    exported, difference = _export(paths[0], workload, problem.dataset)
+    return Winner(
+        trial=winner,
+        test_score=test_score,
+        exported=str(exported.relative_to(study.folder)),
+        export_difference=difference,
+    )
+
+
+@interruption_kept()
+def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, float]:
+    """Put the model that is deployed beside the Keras model, once it proved to do the same."""
+    deployment = workload.deployment
+    if deployment is None:
+        raise TypeError(deployment)
+    return export_checked(
+        saved,
+        deployment.runtime,
+        dataset.inputs(dataset.test, scaled=workload.scaled)[:CHECKED_SAMPLES],
+        deployment.batch_size or 1,
+    )

@@ -1,1 +1,0 @@
-"""Everything Valgrind: launch, output parsers, the warm server and the worker inside it."""

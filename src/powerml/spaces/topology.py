@@ -1,0 +1,147 @@
+"""Topologies: text <-> parameters, and the registry of families.
+
+A topology is written ``family:name=value,name=value``, for instance ``dffr:layers=2,width=16``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from powerml.errors import TopologyError, UnknownNameError
+
+if TYPE_CHECKING:
+    pass
+from powerml.spaces.base import Bounds, Family
+from powerml.spaces.catalogue import find_family
+
+__all__ = ["Space", "Topology", "parse_space", "parse_topology", "topology_of"]
+
+RANGE = re.compile(r"(\w+)\s*=\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?", re.ASCII)
+MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
+
+
+@dataclass(frozen=True)
+class Topology:
+    """One member of a family. ``str()`` gives the text it is written as."""
+
+    family: str
+    parameters: Mapping[str, int]
+
+    def __str__(self) -> str:
+        values = ",".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.family}:{values}"
+
+    def __hash__(self) -> int:
+        return hash((self.family, frozenset(self.parameters.items())))
+
+
+def topology_of(family: Family, parameters: Mapping[str, int]) -> Topology:
+    """Check parameters against a family's bounds and put them in its order.
+
+    Raises
+    ------
+    TopologyError
+        A parameter is missing or out of bounds.
+    UnknownNameError
+        A parameter is not the family's.
+    """
+    for name in parameters:
+        if name not in family.bounds:
+            raise UnknownNameError(f"parameter of {family.name}", name, family.bounds)
+    ordered = {}
+    for name, bounds in family.bounds.items():
+        if name not in parameters:
+            raise TopologyError(
+                f"{family.name} needs {name}: write {family.name}:"
+                + ",".join(f"{other}={value}" for other, value in family.reference.items())
+            )
+        if parameters[name] not in bounds:
+            raise TopologyError(
+                f"{family.name} {name}={parameters[name]} is out of bounds: {name} is {bounds}"
+            )
+        ordered[name] = parameters[name]
+    return Topology(family.name, ordered)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The topologies that a search chooses among: a family, and the bounds of its parameters.
+
+    ``str()`` gives the text it is written as, with those parameters alone that are narrowed.
+    """
+
+    family: Family
+    bounds: Mapping[str, Bounds]
+
+    def __str__(self) -> str:
+        narrowed = ",".join(
+            f"{name}={limit.low}" if limit.low == limit.high else f"{name}={limit.low}-{limit.high}"
+            for name, limit in self.bounds.items()
+            if limit != self.family.bounds[name]
+        )
+        return f"{self.family.name}:{narrowed}" if narrowed else self.family.name
+
+
+def parse_space(text: str) -> Space:
+    """Read a family's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
+
+    Raises
+    ------
+    TopologyError
+        The text is not of that form, or a bound is outside the family's.
+    UnknownNameError
+        The family or a parameter does not exist.
+    """
+    name, _, rest = text.strip().partition(":")
+    family = find_family(name.strip())
+    narrowed: dict[str, Bounds] = {}
+    for part in rest.split(",") if rest else []:
+        found = RANGE.fullmatch(part.strip())
+        if found is None:
+            raise TopologyError(
+                f"cannot read {part.strip()!r} in the space {text!r}: "
+                "write name=integer or name=low-high, separated by commas"
+            )
+        parameter, low, high = found[1], int(found[2]), int(found[3] or found[2])
+        if parameter not in family.bounds:
+            raise UnknownNameError(f"parameter of {family.name}", parameter, family.bounds)
+        if parameter in narrowed:
+            raise TopologyError(f"the space {text!r} gives {parameter} twice: give it once")
+        whole = family.bounds[parameter]
+        if low > high or low not in whole or high not in whole:
+            raise TopologyError(
+                f"the space {text!r} has {parameter} from {low} to {high}: "
+                f"give a range within {whole}"
+            )
+        narrowed[parameter] = Bounds(low, high)
+    return Space(family, {**family.bounds, **narrowed})
+
+
+def parse_topology(text: str) -> Topology:
+    """Read ``dffr:layers=2,width=16``.
+
+    Raises
+    ------
+    TopologyError
+        The text is not of that form, or a value is out of the family's bounds.
+    UnknownNameError
+        The family or a parameter does not exist.
+    """
+    name, _, rest = text.strip().partition(":")
+    family = find_family(name.strip())
+    parameters: dict[str, int] = {}
+    for part in rest.split(",") if rest else []:
+        parameter, equals, value = (piece.strip() for piece in part.partition("="))
+        digits = value.removeprefix("-")
+        if not (equals and digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS):
+            raise TopologyError(
+                f"cannot read {part.strip()!r} in topology {text!r}: "
+                "write name=integer, separated by commas"
+            )
+        if parameter in parameters:
+            raise TopologyError(f"topology {text!r} gives {parameter} twice: give it once")
+        parameters[parameter] = int(value)
+    return topology_of(family, parameters)

@@ -1,0 +1,1 @@
+"""Studies: what a study is, as records, rules and a folder."""

@@ -1,0 +1,349 @@
+"""The study folder: its lock, its journal (the one truth) and the best topology.
+
+A trial's whole record is set as its attribute before the trial is told, so that whatever was
+measured survives whenever the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import Trial, TrialState
+
+from powerml.costs.fingerprint import require_comparable
+from powerml.costs.measurement import Measurement
+from powerml.errors import ComparisonError, StudyError, UsageError
+from powerml.samplers.trials import FRONT, QUANTITIES, quantities
+from powerml.signals import interruption_held
+from powerml.studies.reader import (
+    BEST,
+    CONTENDERS,
+    JOURNAL,
+    LOCK,
+    RECORD,
+    REFERENCE,
+    REFERENCE_TEST_SCORE,
+    RUNS,
+    SETTINGS,
+    STUDY_NAME,
+    TRIAL,
+    WINNERS,
+    drop_unfinished_line,
+    holds,
+    place_of,
+    reference_of,
+    reference_test_score_of,
+    runs_of,
+    trials_of,
+    winners_of,
+)
+from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
+
+__all__ = ["Study", "open_study", "study_folder"]
+
+PROBE_BYTES = 4096
+
+
+class Study:
+    """An open study folder. Made by `open_study`.
+
+    Trials are numbered from 1 in the order in which they ended.
+    """
+
+    def __init__(self, folder: Path, settings: StudySettings) -> None:
+        self.folder = folder
+        self._seeks_front = settings.pareto
+        self._journal = folder / JOURNAL
+        drop_unfinished_line(self._journal)
+        # Whoever held this lock has ended: the folder is ours alone.
+        (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        backend = JournalFileBackend(
+            str(self._journal), lock_obj=JournalFileOpenLock(str(self._journal))
+        )
+        try:
+            self._optuna = optuna.create_study(
+                storage=JournalStorage(backend),
+                study_name=STUDY_NAME,
+                directions=FRONT if settings.pareto else (StudyDirection.MINIMIZE,),
+                load_if_exists=True,
+            )
+            self._adopt(settings)
+            self._recover()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise StudyError(
+                f"{self._journal} is damaged, or not of this version of powerML: "
+                "give another --study"
+            ) from error
+
+    def _adopt(self, settings: StudySettings) -> None:
+        stored = self._optuna.user_attrs.get(SETTINGS)
+        if stored is None:
+            self._optuna.set_user_attr(SETTINGS, settings.model_dump(mode="json"))
+            return
+        mine, theirs = _flat(settings), _flat(StudySettings.model_validate(stored))
+        if changed := [name for name in mine if mine[name] != theirs[name]]:
+            raise StudyError(
+                f"the study in {self.folder} has other settings: "
+                + _differences(mine, theirs, changed)
+                + ": give the same, or another --study"
+            )
+
+    def _recover(self) -> None:
+        """Tell what was measured but not told when the process ended; ask again for the rest."""
+        for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            stored = trial.user_attrs.get(TRIAL)
+            if stored is None:
+                self._optuna.tell(trial.number, state=TrialState.FAIL)
+                self._optuna.enqueue_trial(trial.params)
+            else:
+                self._tell(trial.number, TrialRecord.model_validate(stored))
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """Trials that have ended, failed ones too."""
+        return trials_of(self._optuna)
+
+    @property
+    def reference(self) -> Measurement | None:
+        """Measurement of the reference topology."""
+        return reference_of(self._optuna)
+
+    @reference.setter
+    @interruption_held()
+    def reference(self, measurement: Measurement) -> None:
+        self._optuna.set_user_attr(REFERENCE, measurement.model_dump(mode="json", by_alias=True))
+
+    @property
+    def reference_test_score(self) -> float | None:
+        """Accuracy of the reference on the test split, where it is known."""
+        return reference_test_score_of(self._optuna)
+
+    @reference_test_score.setter
+    @interruption_held()
+    def reference_test_score(self, score: float) -> None:
+        self._optuna.set_user_attr(REFERENCE_TEST_SCORE, score)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was measured yet."""
+        return self.reference is None and not self.trials
+
+    @interruption_held()
+    def begin_run(self, run: RunRecord) -> None:
+        """Note how a run goes about it: the study's settings do not say."""
+        runs = [*runs_of(self._optuna), run]
+        self._optuna.set_user_attr(RUNS, [one.model_dump() for one in runs])
+
+    @interruption_held()
+    def keep_winner(self, winner: Winner) -> None:
+        """Keep what a winner's models proved to be worth: telling it again takes Keras."""
+        kept = {one.trial.number: one for one in winners_of(self._optuna)}
+        kept[winner.trial.number] = winner
+        self._optuna.set_user_attr(
+            WINNERS,
+            {str(number): one.model_dump(exclude={"trial"}) for number, one in kept.items()},
+        )
+
+    def require_comparable(self, measurement: Measurement) -> None:
+        """Refuse counts that were not made like those of the study.
+
+        Raises
+        ------
+        StudyError
+            The fingerprints differ; the message says in what.
+        """
+        for earlier in [self.reference, *(trial.measurement for trial in self.trials)]:
+            if earlier is not None:
+                try:
+                    require_comparable(earlier.fingerprint, measurement.fingerprint)
+                except ComparisonError as error:
+                    # What differs are our own words, and stays whole.
+                    raise StudyError(
+                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                    ) from error
+                return
+
+    @interruption_held()
+    def ask(
+        self, space: Mapping[str, BaseDistribution], sampler: BaseSampler
+    ) -> tuple[Trial, dict[str, int]]:
+        """Propose the next parameters."""
+        self._optuna.sampler = sampler
+        trial = self._optuna.ask(dict(space))
+        return trial, dict(trial.params)
+
+    @interruption_held()
+    def tell(self, trial: Trial, record: TrialRecord) -> None:
+        """Record a trial: first what samplers read and the whole record, then its value."""
+        training, inference = record.training_cost_ratio, record.inference_cost_ratio
+        if training is not None and inference is not None:
+            known = quantities(training, inference, record.score)
+            trial.set_user_attr(QUANTITIES, known)
+        trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
+        self._tell(trial.number, record)
+
+    def _tell(self, number: int, record: TrialRecord) -> None:
+        values: list[float | None] = [record.objective]
+        if self._seeks_front:
+            values = [record.score, record.training_cost_ratio, record.inference_cost_ratio]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            self._optuna.tell(number, known)
+        elif record.pruned is not None:
+            self._optuna.tell(number, state=TrialState.PRUNED)
+        else:
+            self._optuna.tell(number, state=TrialState.FAIL)
+
+    def save_best(
+        self,
+        winners: Sequence[TrialRecord],
+        contenders: Sequence[TrialRecord],
+        fresh: TrialRecord,
+        save_models: Callable[[Path], None],
+    ) -> None:
+        """Bring ``best/`` to the winners, whole or not at all.
+
+        Members of a front have a folder each, ``best/trial-4``; the one best has ``best/`` itself.
+        The contenders, of which `fresh` is new, are those that win or may still win: the models of
+        those that do not win now lie in ``contenders/trial-4``.
+        """
+        with tempfile.TemporaryDirectory(prefix=".best-", dir=self.folder) as temporary:
+            renewed = Path(temporary)
+            won = {winner.number for winner in winners}
+            for trial in contenders:
+                place = self.place_of(trial) if trial.number in won else self._waiting_place(trial)
+                target = renewed / place.relative_to(self.folder)
+                if trial.number == fresh.number:
+                    target.mkdir(parents=True, exist_ok=True)
+                    save_models(target)
+                    (target / RECORD).write_text(
+                        trial.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8"
+                    )
+                elif (kept := self._kept_place(trial)) is not None:
+                    shutil.copytree(kept, target, dirs_exist_ok=True)
+            with interruption_held():  # between the two there is no best
+                for name in (BEST, CONTENDERS):
+                    there = self.folder / name
+                    if there.exists():
+                        there.rename(renewed / f"previous-{name}")
+                    if (renewed / name).exists():
+                        (renewed / name).rename(there)
+
+    def _waiting_place(self, trial: TrialRecord) -> Path:
+        return self.folder / CONTENDERS / f"trial-{trial.number}"
+
+    def _kept_place(self, trial: TrialRecord) -> Path | None:
+        """Return where the models of a trial lie, if anywhere."""
+        places = (self.place_of(trial), self._waiting_place(trial))
+        return next((place for place in places if holds(place, trial)), None)
+
+    def place_of(self, winner: TrialRecord) -> Path:
+        """Folder of a winner's models."""
+        return place_of(self.folder, winner, pareto=self._seeks_front)
+
+    def holds(self, winner: TrialRecord) -> bool:
+        """Whether the models of a winner lie in their place."""
+        return holds(self.place_of(winner), winner)
+
+
+def _flat(settings: StudySettings) -> dict[str, Any]:
+    """Settings by name, the limits among them, each as it is written."""
+    limits = {name: "none" if one is None else str(one) for name, one in settings.limits}
+    return {**settings.model_dump(exclude={"limits"}), **limits}
+
+
+def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:
+    """Say in what settings differ, machines by their names."""
+    machines = ("machine", "other_machines", "profiles_digest")
+    said = [
+        f"{name} is {theirs[name]}, not {mine[name]}" for name in changed if name not in machines
+    ]
+    names = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
+    if names[0] != names[1]:
+        said.append(f"machine is {names[0]}, not {names[1]}")
+    elif "profiles_digest" in changed:
+        said.append("a machine's profile holds other numbers now")
+    return "; ".join(said)
+
+
+def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume: bool) -> Path:
+    """Folder of the named study, or the next free one; the latest, to be resumed.
+
+    Raises
+    ------
+    UsageError
+        The name is a path.
+    """
+    if name is not None:
+        if Path(name).name != name:
+            raise UsageError(f"the study's name {name!r} is a path: give the folder with --out")
+        return out / name
+    data = Path(settings.data).stem
+    sought = "pareto" if settings.pareto else f"a{settings.alpha:g}-b{settings.beta:g}"
+    family = re.sub(r"\W+", "-", settings.family)
+    stem = f"{family}-{data}-{sought}-s{settings.seed}"
+    free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
+    return out / f"{stem}-{max(1, free - 1) if resume else free}"
+
+
+@contextlib.contextmanager
+def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterator[Study]:
+    """Open a study folder, alone. A new folder in which nothing was measured is removed again.
+
+    Raises
+    ------
+    StudyError
+        The folder is in use, cannot be written to, holds a study that was not to be resumed or
+        has other settings, or holds none that could be resumed.
+    """
+    if resume and not (folder / JOURNAL).exists():
+        raise StudyError(f"there is no study in {folder} to resume: leave out --resume")
+    if not resume and (folder / JOURNAL).exists():
+        raise StudyError(
+            f"there is a study in {folder} already: add --resume, or give another --study"
+        )
+    created = not folder.exists()
+    lock = FileLock(folder / LOCK, timeout=0)
+    study = None
+    try:
+        with interruption_held():
+            _occupy(folder, lock)
+            study = Study(folder, settings)
+        yield study
+    finally:
+        unused = created and lock.is_locked and (study is None or study.is_empty)
+        lock.release()
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _occupy(folder: Path, lock: FileLock) -> None:
+    """Make sure that the folder is there, can be written to, and is ours alone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * PROBE_BYTES)
+        lock.acquire()
+    except Timeout as error:
+        raise StudyError(
+            f"{folder} is in use by another process: wait for it, or give another --study"
+        ) from error
+    except OSError as error:
+        raise StudyError(
+            f"{folder} cannot be written to ({error.strerror}): give another --out"
+        ) from error

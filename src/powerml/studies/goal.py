@@ -1,0 +1,312 @@
+"""Goal: what a study looks for, and which of its trials that is. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from powerml.costs.measurement import Measurement
+from powerml.studies.limits import RatioLimits
+from powerml.studies.objective import (
+    DEFAULT_LEAST_SCORE,
+    SCORE_TOLERANCE,
+    Objective,
+    Weights,
+    make_objective,
+)
+from powerml.studies.records import StudyRecord, StudySettings, TrialRecord
+
+__all__ = [
+    "Goal",
+    "ParetoFront",
+    "Point",
+    "SmallestObjective",
+    "best_score",
+    "cost_ratios",
+    "covers",
+    "front",
+    "goal_of",
+    "limits_of",
+    "make_goal",
+    "nearest",
+    "objective_of",
+    "objectives_by_machine",
+    "ranking",
+    "unit_of",
+]
+
+
+class Point(NamedTuple):
+    """The three quantities of a network: the score is to be large, the costs small."""
+
+    score: float
+    training_cost_ratio: float
+    inference_cost_ratio: float
+
+
+def covers(one: Point, other: Point) -> bool:
+    """Whether one point is at least as good as another in all three quantities."""
+    return (
+        one.score >= other.score
+        and one.training_cost_ratio <= other.training_cost_ratio
+        and one.inference_cost_ratio <= other.inference_cost_ratio
+    )
+
+
+def front(points: Sequence[Point]) -> list[int]:
+    """Places of the points that no other covers, in order; of equal points, the first."""
+    return [
+        place
+        for place, point in enumerate(points)
+        if not any(
+            covers(other, point) and (other != point or earlier < place)
+            for earlier, other in enumerate(points)
+            if earlier != place
+        )
+    ]
+
+
+class Goal(Protocol):
+    """What a study looks for."""
+
+    @property
+    def limits(self) -> RatioLimits:
+        """What it has to obey."""
+
+    def worth(self, trial: TrialRecord) -> float | None:
+        """The objective of a trial; None where there is none, or where it was not trained."""
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot win whatever its score, or None."""
+
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials that are looked for; none where no trial obeys the limits."""
+
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials that win now, or may once further trials have ended."""
+
+
+@dataclass(frozen=True)
+class SmallestObjective:
+    """The trial of the smallest objective among those that obey the limits.
+
+    Where the least score follows the best of the trials, it lies `score_margin` below it.
+    """
+
+    objective: Objective
+    limits: RatioLimits
+    score_margin: float | None = None
+
+    def worth(self, trial: TrialRecord) -> float | None:
+        """The objective of a trial, or None where it was not trained."""
+        return None if trial.score is None else self._value(trial, trial.score)
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot become the best whatever its score, or None."""
+        if broken := self.limits.broken(trial):
+            return "; ".join(broken)
+        possible = self._value(trial, 1.0)
+        for best in self.winners(earlier):
+            if possible is None or best.objective is None or self._may_fall(best):
+                continue
+            if possible >= best.objective:
+                return f"cannot beat trial {best.number}"
+        return None
+
+    def _may_fall(self, best: TrialRecord) -> bool:
+        """Tell whether a better score would raise the least score above that of the best."""
+        if self.score_margin is None or best.score is None:
+            return False
+        return best.score < 1 - self.score_margin - SCORE_TOLERANCE
+
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The best, the first of equals; nothing where no trial obeys the limits."""
+        worth = [
+            (trial.objective, trial.number, trial)
+            for trial in trials
+            if trial.objective is not None and self.limits.obeyed(trial)
+        ]
+        return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The best; with a margin also each to which none is superior in score and objective."""
+        if self.score_margin is None:
+            return self.winners(trials)
+        allowed = replace(self.limits, min_score=None)
+        found = [
+            (trial.score, self._value(trial, 1.0), trial)
+            for trial in trials
+            if trial.score is not None and trial.failure is None and allowed.obeyed(trial)
+        ]
+        placed = [
+            (score, (value, trial.number), trial)
+            for score, value, trial in found
+            if value is not None
+        ]
+        return [
+            trial
+            for score, place, trial in placed
+            if not any(other >= score and earlier < place for other, earlier, _ in placed)
+        ]
+
+    def _value(self, trial: TrialRecord, score: float) -> float | None:
+        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+        if training is None or inference is None:
+            return None
+        return self.objective.value(training, inference, score)
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """The trials that obey the limits and that no other is as good as in score and both costs."""
+
+    limits: RatioLimits
+
+    def worth(self, _trial: TrialRecord) -> float | None:
+        """Return None: the front weighs no quantity against another."""
+        return None
+
+    def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
+        """Why a trial of these costs cannot be on the front whatever its score, or None."""
+        if broken := self.limits.broken(trial):
+            return "; ".join(broken)
+        possible = _point(trial, score=1.0)
+        for member in self.winners(earlier):
+            point = _point(member, member.score)
+            if point is not None and possible is not None and covers(point, possible):
+                return f"cannot beat trial {member.number} in anything"
+        return None
+
+    def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The front, in the order of the trials; of equals, the first."""
+        obeying = [trial for trial in trials if self.limits.obeyed(trial)]
+        found = [(_point(trial, trial.score), trial) for trial in obeying]
+        placed = [(point, trial) for point, trial in found if point is not None]
+        return [placed[place][1] for place in front([point for point, _ in placed])]
+
+    def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The front: what has left it does not come back."""
+        return self.winners(trials)
+
+
+def _point(trial: TrialRecord, score: float | None) -> Point | None:
+    training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+    if training is None or inference is None or score is None:
+        return None
+    return Point(score, training, inference)
+
+
+def objective_of(settings: StudySettings, least: float | None) -> Objective:
+    """Return what a study makes small, where a score of `least` is asked for by now."""
+    return make_objective(
+        settings.objective,
+        Weights(settings.alpha, settings.beta),
+        DEFAULT_LEAST_SCORE if least is None else least,
+    )
+
+
+def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Measurement | None:
+    """What costs are relative to: the reference, or the first trial that was measured."""
+    if reference is not None:
+        return reference
+    return next((trial.measurement for trial in trials if trial.measurement is not None), None)
+
+
+def best_score(trials: Iterable[TrialRecord]) -> float | None:
+    """Return the best score of these trials, None where none was trained."""
+    return max((trial.score for trial in trials if trial.score is not None), default=None)
+
+
+def limits_of(
+    settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
+) -> RatioLimits:
+    """Return a study's limits as they are once these trials have ended.
+
+    Costs are relative to the study's unit; without a unit nothing has a cost.
+    """
+    limits, unit = settings.limits, unit_of(reference, trials)
+    seen = best_score(trials)
+    if unit is None:
+        return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
+    return limits.in_ratios(
+        unit.cost_cycles("training", settings.machine),
+        unit.cost_cycles("inference", settings.machine),
+        seen,
+    )
+
+
+def make_goal(
+    settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
+) -> Goal:
+    """Return what a study with these settings looks for once these trials have ended."""
+    limits = limits_of(settings, reference, trials)
+    if settings.pareto:
+        return ParetoFront(limits)
+    objective = objective_of(settings, limits.min_score)
+    return SmallestObjective(objective, limits, settings.limits.score_margin)
+
+
+def goal_of(study: StudyRecord) -> Goal:
+    """Return what a study that has ended was looking for."""
+    return make_goal(study.settings, study.reference, study.trials)
+
+
+def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:
+    """The trial that is nearest to obeying the limits, the first of equals.
+
+    That is the one by which the limits are exceeded least, as `RatioLimits.excess` adds it up.
+    Trials that failed are not near anything.
+    """
+    distances = [
+        (limits.excess(trial), trial.number, trial) for trial in trials if trial.failure is None
+    ]
+    return min(distances, key=lambda one: one[:2])[2] if distances else None
+
+
+class Searched(Protocol):
+    """A study, from its folder or when it has ended."""
+
+    @property
+    def settings(self) -> StudySettings:
+        """What it is."""
+
+    @property
+    def reference(self) -> Measurement | None:
+        """What its costs are relative to; None where the first trial is."""
+
+    @property
+    def trials(self) -> Sequence[TrialRecord]:
+        """Its trials."""
+
+
+def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tuple[float, float]:
+    """Costs of training and inference on a machine, relative to another measurement's there."""
+    training, inference = (
+        measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
+        for phase in ("training", "inference")
+    )
+    return training, inference
+
+
+def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
+    """The objective of each trial that succeeded, by its number, on each machine of the study."""
+    settings = study.settings
+    least = limits_of(settings, study.reference, study.trials).min_score
+    objective = objective_of(settings, least)
+    unit = unit_of(study.reference, study.trials)
+    found: dict[str, dict[int, float]] = {}
+    for machine in (settings.machine, *settings.other_machines):
+        found[machine] = {
+            trial.number: objective.value(
+                *cost_ratios(trial.measurement, unit, machine), trial.score
+            )
+            for trial in study.trials
+            if trial.measurement is not None and unit is not None and trial.score is not None
+        }
+    return found
+
+
+def ranking(objectives: dict[int, float]) -> list[int]:
+    """Numbers of the trials, the best first; the earlier of equals."""
+    return sorted(objectives, key=lambda number: (objectives[number], number))

@@ -1,0 +1,243 @@
+"""Limits: what the best of a study has to obey, whatever its objective. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from powerml.errors import UsageError
+from powerml.studies.objective import SCORE_TOLERANCE
+
+__all__ = [
+    "BELOW_BEST",
+    "CostLimit",
+    "Known",
+    "Limits",
+    "RatioLimits",
+    "make_limits",
+    "too_many_parameters",
+]
+
+# The smallest network takes millions of cycles to train, and tens of thousands to run once.
+FEWEST_CYCLES = 1000.0
+# What a limit is held against and is not known: as if it were twice what is allowed.
+UNKNOWN_EXCESS = 1.0
+BELOW_BEST = "best-"
+
+
+class CostLimit(BaseModel):
+    """The most that a phase may cost: in processor cycles, or in costs of the reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: PositiveFloat
+    unit: Literal["cycles", "references"]
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} x" if self.unit == "references" else f"{self.amount:g} cycles"
+
+    def ratio(self, reference_cycles: float) -> float:
+        """The limit in costs of the reference."""
+        return self.amount if self.unit == "references" else self.amount / reference_cycles
+
+
+class Known(Protocol):
+    """What limits are held against; None is what is not known."""
+
+    @property
+    def training_cost_ratio(self) -> float | None:
+        """Cost of the training, relative to the reference's."""
+
+    @property
+    def inference_cost_ratio(self) -> float | None:
+        """Cost of the inference, relative to the reference's."""
+
+    @property
+    def score(self) -> float | None:
+        """Accuracy, from 0 to 1."""
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of weights and biases."""
+
+
+@dataclass(frozen=True)
+class RatioLimits:
+    """Limits with costs as a study has them, relative to its reference. None is no limit."""
+
+    max_training_ratio: float | None = None
+    max_inference_ratio: float | None = None
+    min_score: float | None = None
+    max_parameters: int | None = None
+
+    def broken(self, known: Known) -> list[str]:
+        """Say which limits are certainly broken; what is not known breaks none."""
+        said = [
+            _too_dear("training", known.training_cost_ratio, self.max_training_ratio),
+            _too_dear("inference", known.inference_cost_ratio, self.max_inference_ratio),
+            _too_low(known.score, self.min_score),
+            too_many_parameters(known.parameters, self.max_parameters),
+        ]
+        return [reason for reason in said if reason is not None]
+
+    def excess(self, known: Known) -> float:
+        """By how much all limits are broken, each relative to itself; 0 where all are obeyed.
+
+        A cost of 1.5 where 1 is allowed counts 0.5, and so does a score of 0.4 where 0.8 is asked
+        for. What is not known may be anything, and counts 1.
+        """
+        pairs: list[tuple[float | None, float | None]] = [
+            (known.training_cost_ratio, self.max_training_ratio),
+            (known.inference_cost_ratio, self.max_inference_ratio),
+            (known.parameters, self.max_parameters),
+        ]
+        above = [_excess(value, limit) for value, limit in pairs if limit is not None]
+        return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
+
+    def obeyed(self, known: Known) -> bool:
+        """Whether all limits are known to be obeyed."""
+        return self.excess(known) == 0
+
+
+class Limits(BaseModel):
+    """Limits as they were asked for. None is no limit.
+
+    The least score is `min_score`, or lies `score_margin` below the best of all trials.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_training_cost: CostLimit | None = None
+    max_inference_cost: CostLimit | None = None
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    score_margin: float | None = Field(default=None, ge=0, lt=1)
+    max_parameters: int | None = Field(default=None, ge=1)
+
+    def least_score(self, best_score: float | None) -> float | None:
+        """Return the least score, where `best_score` is the best of the trials so far.
+
+        None where none is asked for, or where no trial has a score yet.
+        """
+        if self.score_margin is None or best_score is None:
+            return self.min_score
+        return max(0.0, best_score - self.score_margin)
+
+    def in_ratios(
+        self, training_cycles: float, inference_cycles: float, best_score: float | None
+    ) -> RatioLimits:
+        """Return the same relative to a reference of these costs and to the best score."""
+        training, inference = self.max_training_cost, self.max_inference_cost
+        return RatioLimits(
+            None if training is None else training.ratio(training_cycles),
+            None if inference is None else inference.ratio(inference_cycles),
+            self.least_score(best_score),
+            self.max_parameters,
+        )
+
+
+def make_limits(
+    max_training_cost: str | float | None = None,
+    max_inference_cost: str | float | None = None,
+    min_score: str | float | None = None,
+    max_parameters: int | None = None,
+) -> Limits:
+    """Check limits as a user gives them.
+
+    Parameters
+    ----------
+    max_training_cost, max_inference_cost
+        Processor cycles, as in ``1.5e9``, or a multiple of the reference's cost, as in ``0.8x``.
+    min_score
+        The least score, from 0 to 1; or, as in ``best-0.01``, how far it lies below the best
+        score of all trials.
+    max_parameters
+        The most weights and biases.
+
+    Raises
+    ------
+    UsageError
+        A limit cannot be read, or nothing could obey it.
+    """
+    least, margin = _score_limit(min_score)
+    if max_parameters is not None and max_parameters < 1:
+        raise UsageError(f"max parameters is {max_parameters}: give at least 1")
+    return Limits(
+        max_training_cost=_cost_limit("max training cost", max_training_cost),
+        max_inference_cost=_cost_limit("max inference cost", max_inference_cost),
+        min_score=least,
+        score_margin=margin,
+        max_parameters=max_parameters,
+    )
+
+
+def _score_limit(given: str | float | None) -> tuple[float | None, float | None]:
+    """Return a least score, or a margin below the best score, or neither."""
+    if given is None:
+        return None, None
+    text = str(given).strip().lower()
+    is_margin = text.startswith(BELOW_BEST)
+    try:
+        value = float(text.removeprefix(BELOW_BEST))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1 or (is_margin and value == 1):
+        raise UsageError(
+            f"min score is {given}: give one from 0 to 1, or as in best-0.01 how far below the "
+            "best score of all trials"
+        )
+    return (None, value) if is_margin else (value, None)
+
+
+def _cost_limit(name: str, given: str | float | None) -> CostLimit | None:
+    if given is None:
+        return None
+    text = str(given).strip().lower()
+    digits = text.removesuffix("x").rstrip()
+    try:
+        amount = float(digits)
+    except ValueError:
+        amount = math.nan
+    if not (math.isfinite(amount) and amount > 0):
+        raise UsageError(
+            f"{name} is {given}: give processor cycles, as in 1.5e9, or a multiple of the "
+            "reference's cost, as in 0.8x"
+        )
+    if digits == text and amount < FEWEST_CYCLES:
+        raise UsageError(
+            f"{name} is {given} cycles, which no network keeps to: for a multiple of the "
+            f"reference's cost give {text}x"
+        )
+    return CostLimit(amount=amount, unit="cycles" if digits == text else "references")
+
+
+def too_many_parameters(parameters: int | None, limit: int | None) -> str | None:
+    """Say so where there are certainly more weights and biases than allowed."""
+    if parameters is None or limit is None or parameters <= limit:
+        return None
+    return f"{parameters:,} parameters are more than {limit:,}"
+
+
+def _too_dear(phase: str, ratio: float | None, limit: float | None) -> str | None:
+    if ratio is None or limit is None or ratio <= limit:
+        return None
+    return f"{phase} cost {ratio:.4g} x is above {limit:.4g} x"
+
+
+def _too_low(score: float | None, limit: float | None) -> str | None:
+    if score is None or limit is None or _lack(score, limit) == 0:
+        return None
+    return f"score {score:.4g} is below {limit:.4g}"
+
+
+def _excess(value: float | None, limit: float) -> float:
+    return UNKNOWN_EXCESS if value is None else max(0.0, (value - limit) / limit)
+
+
+def _lack(score: float | None, limit: float) -> float:
+    """How far a score is below a limit, relative to it, but for how it is computed."""
+    if score is None:
+        return UNKNOWN_EXCESS
+    return 0.0 if score >= limit - SCORE_TOLERANCE else (limit - score) / limit

@@ -1,0 +1,191 @@
+"""A study's folder, read without changing or locking it: the study may be running."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from pydantic import ValidationError
+
+from powerml.costs.measurement import Measurement
+from powerml.errors import StudyError
+from powerml.spaces import find_family, layers_of, parameter_count, parse_topology
+from powerml.studies.goal import unit_of
+from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
+from powerml.workloads.workload import Workload
+
+__all__ = [
+    "BEST",
+    "CONTENDERS",
+    "DEFAULT_OUT",
+    "JOURNAL",
+    "LOCK",
+    "SETTINGS",
+    "STUDY_NAME",
+    "StoredStudy",
+    "drop_unfinished_line",
+    "holds",
+    "place_of",
+    "read_study",
+    "reference_of",
+    "reference_test_score_of",
+    "runs_of",
+    "trials_of",
+    "winners_of",
+]
+
+DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
+JOURNAL = "study.journal"
+BEST = "best"
+CONTENDERS = "contenders"
+RECORD = "trial.json"
+LOCK = ".lock"
+STUDY_NAME = "powerml"
+SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
+REFERENCE_TEST_SCORE = "reference_test_score"
+RUNS, WINNERS = "runs", "winners"
+
+
+def trials_of(study: optuna.Study) -> list[TrialRecord]:
+    """Trials whose record is there, told or not, in the order in which they ended."""
+    stored = (trial.user_attrs.get(TRIAL) for trial in study.get_trials(deepcopy=False))
+    records = [TrialRecord.model_validate(record) for record in stored if record is not None]
+    return sorted(records, key=lambda record: record.number)
+
+
+def reference_of(study: optuna.Study) -> Measurement | None:
+    """Measurement of the reference topology, where it is there."""
+    stored = study.user_attrs.get(REFERENCE)
+    return None if stored is None else Measurement.model_validate(stored)
+
+
+def reference_test_score_of(study: optuna.Study) -> float | None:
+    """Return the accuracy of the reference on the test split, where it is known."""
+    stored = study.user_attrs.get(REFERENCE_TEST_SCORE)
+    return None if stored is None else float(stored)
+
+
+def runs_of(study: optuna.Study) -> list[RunRecord]:
+    """The runs of a study, in order; none where they were not noted yet."""
+    return [RunRecord.model_validate(one) for one in study.user_attrs.get(RUNS, [])]
+
+
+def winners_of(study: optuna.Study) -> list[Winner]:
+    """The trials that were winners when a run ended, with what their models proved to be worth."""
+    trials = {trial.number: trial for trial in trials_of(study)}
+    stored = study.user_attrs.get(WINNERS, {})
+    return [
+        Winner.model_validate({"trial": trials[int(number)], **proved})
+        for number, proved in stored.items()
+    ]
+
+
+def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
+    """Folder of a winner's models in a study's folder."""
+    best = folder / BEST
+    return best / f"trial-{winner.number}" if pareto else best
+
+
+def holds(place: Path, winner: TrialRecord) -> bool:
+    """Whether a folder holds the models of a trial."""
+    try:
+        saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return False
+    return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
+
+
+def drop_unfinished_line(journal: Path) -> None:
+    """Cut off a last line that a killed process did not finish writing."""
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with journal.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What a study's folder holds."""
+
+    folder: Path
+    settings: StudySettings
+    reference: Measurement | None
+    trials: list[TrialRecord]
+    runs: list[RunRecord] = field(default_factory=list)
+    winners: list[Winner] = field(default_factory=list)
+    reference_test_score: float | None = None
+
+    @property
+    def unit(self) -> Measurement | None:
+        """What its costs are relative to."""
+        return unit_of(self.reference, self.trials)
+
+
+def read_study(folder: Path) -> StoredStudy:
+    """Read a study's folder.
+
+    Raises
+    ------
+    StudyError
+        There is no study in it, or none that this version can read.
+    """
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        usual = DEFAULT_OUT / folder
+        advice = usual if (usual / JOURNAL).is_file() else f"the folder that holds {JOURNAL}"
+        raise StudyError(f"there is no study in {folder}: give {advice}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
+            copy = Path(temporary) / JOURNAL
+            shutil.copyfile(journal, copy)
+            drop_unfinished_line(copy)
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            storage = JournalStorage(JournalFileBackend(str(copy)))
+            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+            settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
+            trials = [_sized(trial) for trial in trials_of(study)]
+            return StoredStudy(
+                folder,
+                settings,
+                reference_of(study),
+                trials,
+                runs_of(study),
+                winners_of(study),
+                reference_test_score_of(study),
+            )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"{journal} is damaged, or not of this version of powerML: give another study"
+        ) from error
+    except OSError as error:
+        raise StudyError(
+            f"{journal} cannot be read ({error.strerror}): give another study"
+        ) from error
+
+
+def is_of_study(path: Path, folder: Path) -> bool:
+    """Whether a path is that of a file that a study consists of, and not of a report on it."""
+    place, home = path.resolve(), folder.resolve()
+    if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
+        return True
+    return place.parent == home and (place.name == LOCK or place.name.startswith(JOURNAL))
+
+
+def _sized(trial: TrialRecord) -> TrialRecord:
+    """Count the parameters of a trial that was recorded without them, where its family tells."""
+    workload = None if trial.measurement is None else trial.measurement.workload
+    if trial.parameters is not None or not isinstance(workload, Workload):
+        return trial
+    topology = parse_topology(trial.topology)
+    layers = layers_of(
+        find_family(topology.family), topology.parameters, workload.input_shape, workload.classes
+    )
+    found = None if layers is None else parameter_count(layers)
+    return trial.model_copy(update={"parameters": found})

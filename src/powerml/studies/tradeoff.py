@@ -1,0 +1,98 @@
+"""Trade-off: what was given up for what, and what the weights did to it. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from powerml.studies.goal import Goal, SmallestObjective
+from powerml.studies.objective import Constrained, Weights
+from powerml.studies.records import Comparison, Quantity, TrialRecord
+
+__all__ = ["comparisons", "leader", "remark"]
+
+MARKEDLY = 0.05  # of score
+# Least scores are proposed in twentieths.
+TWENTIETHS = 20
+
+
+def leader(trials: Sequence[TrialRecord], quantity: Quantity) -> TrialRecord | None:
+    """The trained trial that is best in one quantity; of equals the cheaper, then the earlier."""
+    trained = [
+        ((_order(quantity, trial), trial.number), trial)
+        for trial in trials
+        if trial.score is not None
+    ]
+    return min(trained, key=lambda pair: pair[0])[1] if trained else None
+
+
+def _order(quantity: Quantity, trial: TrialRecord) -> tuple[float, ...]:
+    loss = -(trial.score or 0)
+    training, inference = trial.training_cost_ratio or 0, trial.inference_cost_ratio or 0
+    if quantity == "score":
+        return loss, training, inference
+    return (training, loss) if quantity == "training_cost" else (inference, loss)
+
+
+def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[Comparison]:
+    """The best against the most accurate, the cheapest to train and the cheapest to run."""
+    found = []
+    for quantity in get_args(Quantity):
+        other = leader(trials, quantity)
+        if other is not None:
+            found.append(_comparison(quantity, best, other))
+    return found
+
+
+def _comparison(quantity: Quantity, best: TrialRecord, other: TrialRecord) -> Comparison:
+    return Comparison(
+        quantity=quantity,
+        trial=other.number,
+        topology=other.topology,
+        batch_size=other.batch_size,
+        score_difference=(best.score or 0) - (other.score or 0),
+        training_cost_factor=_factor(best.training_cost_ratio, other.training_cost_ratio),
+        inference_cost_factor=_factor(best.inference_cost_ratio, other.inference_cost_ratio),
+    )
+
+
+def _factor(mine: float | None, theirs: float | None) -> float:
+    if mine is None or not theirs:
+        raise TypeError((mine, theirs))
+    return mine / theirs
+
+
+def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) -> str | None:
+    """Say so where the weights prefer an inaccurate network, and what to use instead.
+
+    Either a more accurate one was tried, or none was, because even a perfect score would not make
+    up for what it may cost. Whoever asked for a least score has got it.
+    """
+    if not isinstance(goal, SmallestObjective) or goal.limits.min_score is not None:
+        return None
+    if best is None or best.score is None:
+        return None
+    accurate = leader([trial for trial in trials if goal.limits.obeyed(trial)], "score")
+    highest = max((trial.score for trial in trials if trial.score is not None), default=0.0)
+    weights = goal.objective.weights
+    if accurate is not None and (accurate.score or 0) - best.score >= MARKEDLY:
+        most = accurate.score or 0
+        why = f"is preferred to the {most:.3f} of trial {accurate.number}"
+    elif highest - best.score < MARKEDLY and _suffices(best.score, weights):
+        most = 1.0
+        worth = weights.gamma * (1 - best.score)
+        why = f"suffices, and a perfect one would be worth {worth:.3f} of the objective more"
+    else:
+        return None
+    wanted = (math.ceil(most * TWENTIETHS) - 1) / TWENTIETHS
+    return (
+        f"alpha {weights.alpha:g} and beta {weights.beta:g} leave the score a weight of "
+        f"{weights.gamma:g}, so little that a score of {best.score:.3f} {why}: for an accurate "
+        f"network use --min-score {wanted:g}, or --objective {Constrained.name}"
+    )
+
+
+def _suffices(score: float, weights: Weights) -> bool:
+    """Whether a score is low, and costs weigh at least as much."""
+    return 1 - score >= 2 * MARKEDLY and weights.gamma <= weights.alpha + weights.beta

@@ -1,0 +1,413 @@
+"""Model files: what a file is, what its model takes, and whether it runs.
+
+Code of a file's own is never run unless it was allowed by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.backend import import_keras
+from powerml.errors import ModelError, SetupError
+from powerml.files.foreign import fault_of_path
+from powerml.files.texts import is_utf_8, printable
+from powerml.runtimes import Input, Runtime, find_runtime
+
+__all__ = [
+    "RUNTIME_OF",
+    "check_format",
+    "check_runs",
+    "external_files",
+    "file_digest",
+    "format_of",
+    "is_model_file",
+    "keras_version_of",
+    "load_model",
+    "read_inputs",
+]
+
+RUNTIME_OF = {
+    ".keras": "keras",
+    ".lite": "litert",
+    ".onnx": "onnxruntime",
+    ".tflite": "litert",
+}
+# Other names of a format.
+CANONICAL = {".lite": ".tflite"}
+PICKLED = "it holds pickled code, which is never run"
+TO_ONNX = "export the model to .onnx"
+TO_ONNX_FROM_TORCH = "export the model with torch.onnx.export"
+SAVE_HDF5 = (
+    "load it as .h5 with keras.models.load_model(path, compile=False), and save it as .keras"
+)
+# torch.export.load falls back to unrestricted unpickling, and evaluates expressions for shapes.
+RUNS_CODE_TO_LOAD = (
+    "loading it may run code of its own, so powerML does not; if you trust it, write an .onnx with "
+    "torch.onnx.export(torch.export.load(path), f=to)"
+)
+WEIGHTS_ALONE = f"it holds weights alone: {TO_ONNX}"
+APPLES = f"it runs on Apple's systems alone: {TO_ONNX}"
+# Files that people keep networks in and that powerML does not read: why, and what to do.
+UNREADABLE = {
+    ".bin": f"it holds weights alone, or part of another file: {TO_ONNX}",
+    ".caffemodel": f"Caffe is not supported: {TO_ONNX}",
+    ".ckpt": f"it holds weights, often pickled: {TO_ONNX}",
+    ".dlc": f"it runs on one vendor's chips: {TO_ONNX}",
+    ".engine": "it is compiled by TensorRT for one GPU: give the .onnx that it was made from",
+    ".gguf": f"it holds weights for llama.cpp, which powerML does not run: {TO_ONNX}",
+    ".ggml": f"it holds weights for llama.cpp, which powerML does not run: {TO_ONNX}",
+    ".h5": SAVE_HDF5,
+    ".hdf5": SAVE_HDF5,
+    ".jit": f"TorchScript runs code of its own: {TO_ONNX_FROM_TORCH}",
+    ".joblib": f"{PICKLED}: {TO_ONNX}",
+    ".json": f"it describes a model without its weights, or in another format: {TO_ONNX}",
+    ".mar": f"it is a TorchServe archive, which holds code: {TO_ONNX_FROM_TORCH}",
+    ".mlmodel": APPLES,
+    ".mlpackage": APPLES,
+    ".mnn": f"MNN is not supported: {TO_ONNX}",
+    ".msgpack": WEIGHTS_ALONE,
+    ".npy": "it holds an array: give it in an .npz to --data",
+    ".npz": "it holds arrays, as --data takes them: give a model",
+    ".ort": "it is ONNX Runtime's own format: give the .onnx that it was made from",
+    ".pb": "convert it to .tflite or .onnx, as with python -m tf2onnx.convert",
+    ".pbtxt": "convert it to .tflite or .onnx, as with python -m tf2onnx.convert",
+    ".pdiparams": "convert it with paddle2onnx, and give the .onnx",
+    ".pdmodel": "convert it with paddle2onnx, and give the .onnx",
+    ".pickle": f"{PICKLED}: {TO_ONNX}",
+    ".pkl": f"{PICKLED}: {TO_ONNX}",
+    ".plan": "it is compiled by TensorRT for one GPU: give the .onnx that it was made from",
+    ".prototxt": f"Caffe is not supported: {TO_ONNX}",
+    ".pt": f"{PICKLED}: {TO_ONNX_FROM_TORCH}",
+    ".pt2": RUNS_CODE_TO_LOAD,
+    ".pte": f"ExecuTorch is not supported: {TO_ONNX_FROM_TORCH}",
+    ".pth": f"{PICKLED}: {TO_ONNX_FROM_TORCH}",
+    ".ptl": f"TorchScript runs code of its own: {TO_ONNX_FROM_TORCH}",
+    ".rknn": f"it runs on one vendor's chips: {TO_ONNX}",
+    ".safetensors": WEIGHTS_ALONE,
+    ".trt": "it is compiled by TensorRT for one GPU: give the .onnx that it was made from",
+    ".ubj": f"XGBoost's own format is not read: {TO_ONNX}",
+    ".weights": WEIGHTS_ALONE,
+    ".xml": "it is OpenVINO's own format: give the .onnx that it was made from",
+}
+HEAD_BYTES = 9
+TFLITE_PLACE, TFLITE = 4, b"TFL3"
+LARGEST_METADATA = 10_000
+# Names in the zip files that PyTorch writes.
+TORCH_PICKLE = {"data.pkl", "constants.pkl"}
+# The first bytes of formats, from a place on; what comes first goes before.
+MAGIC = (
+    (0, b"PK\x03\x04", ".keras"),
+    (0, b"\x89HDF\r\n\x1a\n", ".h5"),
+    (0, b"GGUF", ".gguf"),
+    (0, b"\x93NUMPY", ".npy"),
+    (4, b"ORTM", ".ort"),
+    (TFLITE_PLACE, TFLITE, ".tflite"),
+    # The first field of an ONNX model, as exporters write it: its version.
+    *((0, bytes((8, version)), ".onnx") for version in range(3, 32)),
+    # The protocols of pickle.
+    *((0, bytes((128, protocol)), ".pkl") for protocol in range(2, 6)),
+    # The length of a header, and the header, which is JSON.
+    (8, b"{", ".safetensors"),
+)
+
+
+def is_model_file(text: str) -> bool:
+    """Whether a command's argument means a file rather than a topology.
+
+    What exists is a file; so is, without parameters after a colon, what has a folder or a suffix.
+    """
+    if os.path.lexists(text):
+        return True
+    path = Path(text)
+    has_parameters = ":" in text and path.suffix.lower() not in {*RUNTIME_OF, *UNREADABLE}
+    return os.sep in text or (bool(path.suffix) and not has_parameters)
+
+
+def format_of(path: Path) -> str:
+    """Return a model's format as the suffix that it usually has, in lower case."""
+    suffix = path.suffix.lower()
+    return CANONICAL.get(suffix, suffix)
+
+
+def check_format(path: Path) -> None:
+    """Check that a file is there, whole, and of the format that its name says.
+
+    Raises
+    ------
+    ModelError
+        It is not; the message says what it is.
+    """
+    if fault := fault_of_path(path):
+        raise ModelError(f"{path} {fault}")
+    if not is_utf_8(str(path)):
+        raise ModelError(
+            f"the path {printable(str(path))} is not UTF-8, so runtimes cannot open it: rename it"
+        )
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    suffix = path.suffix.lower()
+    if suffix in UNREADABLE:
+        raise ModelError(f"{path} is a {suffix} file: {UNREADABLE[suffix]}")
+    found = _format_of(head)
+    if suffix not in RUNTIME_OF:
+        known = ", ".join(sorted(RUNTIME_OF))
+        if found in RUNTIME_OF:
+            raise ModelError(f"{path} is {found} by its content: rename it to {path.name}{found}")
+        raise ModelError(f"{path} is no model that powerML reads: give a file in {known}")
+    if found in UNREADABLE:
+        raise ModelError(f"{path} is a {found} file by its content: {UNREADABLE[found]}")
+    if found is not None and found != format_of(path):
+        raise ModelError(
+            f"{path} is not what its name says: by its content it is {found}, not {suffix}"
+        )
+    check = {".keras": _check_keras, ".onnx": _check_onnx, ".tflite": _check_tflite}
+    check[format_of(path)](path, head)
+
+
+def _format_of(head: bytes) -> str | None:
+    """Return what the first bytes of a file say that it is, None where they say nothing."""
+    return next((suffix for place, magic, suffix in MAGIC if head[place:].startswith(magic)), None)
+
+
+def _check_keras(path: Path, _head: bytes) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            names = archive.namelist()
+    # An encrypted member is a RuntimeError, an unknown method a NotImplementedError, which is one.
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        raise ModelError.quoting(
+            f"{path} is not a .keras file, or it is truncated", error, "save it anew"
+        ) from error
+    if damaged is not None:
+        raise ModelError(f"{path} is damaged in {damaged}: save it anew")
+    if TORCH_PICKLE.intersection(PurePosixPath(name).name for name in names):
+        raise ModelError(f"{path} is a PyTorch file by its content: {UNREADABLE['.pt']}")
+    if "config.json" not in names:
+        raise ModelError(
+            f"{path} is a zip file without config.json, so no .keras file: "
+            "write it with model.save('model.keras')"
+        )
+
+
+def keras_version_of(path: Path) -> str | None:
+    """Return the version of Keras that wrote a ``.keras`` file, None where it does not say."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+            version = json.loads(file.read(LARGEST_METADATA)).get("keras_version")
+    except (OSError, ValueError, LookupError, AttributeError, RuntimeError, zipfile.BadZipFile):
+        return None
+    return version if isinstance(version, str) else None
+
+
+def _check_tflite(path: Path, head: bytes) -> None:
+    if not head[TFLITE_PLACE:].startswith(TFLITE):
+        raise ModelError(f"{path} is not a .tflite file, or it is truncated: convert it anew")
+
+
+def _check_onnx(path: Path, _head: bytes) -> None:
+    if not _onnx_model(path).graph.node:
+        raise ModelError(f"{path} is not an .onnx file, or it is truncated: export it anew")
+
+
+def _onnx_model(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError, OSError) as error:
+        raise ModelError.quoting(
+            f"{path} is not an .onnx file, or it is truncated", error, "export it anew"
+        ) from error
+
+
+def external_files(path: Path) -> list[str]:
+    """Names of the files beside an ``.onnx`` file that hold its weights, relative to its folder.
+
+    Raises
+    ------
+    ModelError
+        One of them is missing, or lies outside of the folder.
+    """
+    if format_of(path) != ".onnx":
+        return []
+    from onnx.external_data_helper import uses_external_data
+
+    tensors = _tensors(_onnx_model(path).graph)
+    names = sorted(
+        {
+            entry.value
+            for tensor in tensors
+            if uses_external_data(tensor)
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+    )
+    for name in names:
+        place = PurePosixPath(name)
+        if place.is_absolute() or ".." in place.parts:
+            raise ModelError(f"{path} keeps weights outside of its folder, in {name}: refused")
+        weights = path.parent / name
+        if not os.path.lexists(weights):
+            raise ModelError(f"{path} needs its weights in {weights}: put them there")
+        if fault := fault_of_path(weights):
+            raise ModelError(f"{path} needs its weights in {weights}, but that {fault}")
+    return names
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All tensors of a graph, and of those inside its branches and loops."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+                yield from _tensors(inner)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a model's file and of the weights beside it."""
+    digest = hashlib.sha256(path.read_bytes())
+    for name in external_files(path):
+        digest.update((path.parent / name).read_bytes())
+    return digest.hexdigest()
+
+
+PROBE_LIMIT_SECONDS = 600.0
+# What Keras 3.15 says of a class that it does not know, and of code in a file.
+UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
+KERAS_2_ADVICE = "load it with the package tf_keras, and export it with tf2onnx to .onnx"
+UNSAFE_LAMBDA = re.compile(
+    r"deserializ\w+ (?:of )?a `?[Ll]ambda`?|`?[Ll]ambda`? (?:layer|object)s? "
+)
+
+
+def read_inputs(path: Path, allowed: Sequence[str] = ()) -> list[Input]:
+    """Read what inputs a model takes, natively.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, or holds code that was not allowed.
+    """
+    runtime = find_runtime(RUNTIME_OF[path.suffix.lower()])
+    if runtime.suffix != ".keras":
+        return _probe(runtime, path, None)
+    return list(_keras_session(path, allowed).inputs)
+
+
+def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
+    import_keras()
+    from powerml.runtimes.keras import LAMBDA, runtime
+
+    try:
+        return runtime.load(str(path), None, allowed)
+    except ModelError:
+        raise
+    except Exception as error:  # Keras raises whatever it likes
+        text = " ".join(str(error).split())
+        is_unsafe = UNSAFE_LAMBDA.search(text) and LAMBDA not in allowed
+        written_by = keras_version_of(path) or ""
+        if written_by.startswith("2.") and not is_unsafe:
+            raise ModelError.quoting(
+                f"{path} was written by Keras {written_by}, and Keras 3 cannot read it",
+                text,
+                KERAS_2_ADVICE,
+            ) from error
+        if unknown := UNKNOWN_OBJECT.search(text):
+            raise ModelError(
+                f"{path} needs code that is not in the file ({unknown[0]}): allow "
+                "it with --allow-code module:Name, of a module that is installed"
+            ) from error
+        if is_unsafe:
+            raise ModelError(
+                f"{path} holds code of its own (a Lambda layer), which is not run: "
+                f"allow it with --allow-code {LAMBDA} if you trust the file"
+            ) from error
+        raise ModelError.quoting(
+            f"{path} cannot be loaded by Keras", text, "save it anew with this Keras"
+        ) from error
+
+
+def load_model(path: Path, allowed: Sequence[str] = ()) -> Any:
+    """Load a ``.keras`` file whose inputs were read already, without its optimizer."""
+    import_keras()
+    from powerml.runtimes.keras import load_keras
+
+    return load_keras(str(path), allowed, compile_too=False)
+
+
+def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
+    """Run a model once, natively, on its first inputs; they are in the order of the model's.
+
+    Raises
+    ------
+    ModelError
+        It does not run; the message is what the runtime says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "inputs.npz"
+        np.savez(arrays, *[array[0] for array in inputs])
+        _probe(runtime, path, arrays)
+
+
+def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
+    question = json.dumps(
+        {
+            "runtime": runtime.name,
+            "path": str(path.absolute()),
+            "inputs": None if inputs is None else str(inputs),
+        }
+    )
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "powerml.runtimes.probe"],
+            input=question,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PROBE_LIMIT_SECONDS,
+            check=False,
+        )
+        answer = json.loads(ended.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(
+            f"{path} did not run once within {PROBE_LIMIT_SECONDS:.0f} s in {runtime.name}"
+        ) from error
+    except json.JSONDecodeError as error:
+        code = ended.returncode
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        raise ModelError(
+            f"{path} took {runtime.name} down ({how}): it is damaged, or made for another version"
+        ) from error
+    if "not_started" in answer:
+        raise SetupError.quoting(
+            f"{runtime.name} cannot be imported",
+            answer["not_started"],
+            f"install it again ({runtime.install}), or take a module of that name off PYTHONPATH",
+        )
+    if "error" in answer:
+        raise ModelError.quoting(
+            f"{path} cannot be run in {runtime.name}",
+            answer["error"].replace(str(path.absolute()), path.name),
+            "export it anew, or for this version",
+        )
+    return [Input(**{**one, "shape": tuple(one["shape"])}) for one in answer["inputs"]]

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from powerml.cli.tables.measurements import (
+    machine_table,
+    machines_costs_table,
+    machines_table,
+    measurement_table,
+)
+from powerml.costs.cost import Cost
+from powerml.machines import load_machine, machine_names
+from powerml.workloads.workload import Deployment, ModelInput, ModelWorkload
+from tests.builders import (
+    make_counts,
+    make_machine,
+    make_measurement,
+    make_phase,
+    make_workload_record,
+)
+from tests.cli.rendered import row, shown
+
+
+def test_a_measurement_shows_costs_with_their_units() -> None:
+    text = shown(
+        measurement_table(
+            make_measurement(
+                phases=[
+                    make_phase(
+                        "training",
+                        counts=make_counts(Ir=118_100_000),
+                        costs={"xeon-x5650": Cost(cycles=1.2345678e9, joules=0.0215)},
+                    ),
+                    make_phase(
+                        "inference", costs={"xeon-x5650": Cost(cycles=2_500_000, joules=1e-6)}
+                    ),
+                ]
+            )
+        )
+    )
+    assert "dffr:layers=2,width=16 batch 32, 2 epochs of mnist_small" in text
+    assert row(text, "cost on xeon-x5650 (Mcycles)") == ["1,234.568", "2.500"]
+    assert row(text, "energy (mJ, estimated)") == ["21.500", "0.001"]
+    assert row(text, "instructions") == ["118,100,000", "10,000"]
+    assert row(text, "data accesses") == ["5,000", "5,000"]
+    assert row(text, "D1 misses") == ["500", "500"]
+    assert row(text, "LL misses") == ["50", "50"]
+    assert row(text, "simulated steps") == ["all 8", "all 8"]
+    assert row(text, "fidelity") == ["exact", "exact"]
+    assert text.index("training") < text.index("inference")
+
+
+def test_unknown_energy_is_a_dash_never_zero() -> None:
+    phase = make_phase("training", costs={"toy": Cost(cycles=1e6)})
+    assert row(
+        shown(measurement_table(make_measurement(phases=[phase]))), "energy (mJ, estimated)"
+    ) == ["-"]
+
+
+def test_steps_that_do_not_exist_are_a_dash() -> None:
+    phase = make_phase("compile", steps_simulated=0, steps_total=0)
+    assert row(shown(measurement_table(make_measurement(phases=[phase]))), "simulated steps") == [
+        "-"
+    ]
+
+
+def test_every_machine_priced_has_its_row() -> None:
+    costs = {"xeon-x5650": Cost(cycles=1e6), "epyc-7601": Cost(cycles=2e6)}
+    phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
+    text = shown(machines_costs_table(make_measurement(phases=phases)))
+    assert row(text, "xeon-x5650")[:2] == ["1.000", "1.000"]
+    assert row(text, "epyc-7601")[:2] == ["2.000", "2.000"]
+
+
+def test_one_sample_has_its_cost_however_small() -> None:
+    cost = Cost(cycles=246_000, joules=1.23e-6)
+    inference = make_phase(
+        "inference",
+        costs={"xeon-x5650": Cost(cycles=8 * 246_000, joules=8 * 1.23e-6)},
+        samples=8,
+        costs_per_sample={"xeon-x5650": cost},
+    )
+    deployment = Deployment(runtime="onnxruntime", batch_size=4, inferences=2)
+    workload = make_workload_record(deployment=deployment)
+    phases = [make_phase("training"), make_phase("load"), inference]
+    text = shown(measurement_table(make_measurement(workload=workload, phases=phases)))
+    assert row(text, "cost of one sample (Mcycles)") == ["-", "-", "0.246"]
+    assert row(text, "samples") == ["-", "-", "8"]
+    assert row(text, "energy (mJ, estimated)")[2] == "0.00984"
+    assert "inference: 2 x batch 4 in onnxruntime" in text
+
+
+def test_a_file_shows_its_inputs() -> None:
+    workload = ModelWorkload(
+        model="tokens.onnx",
+        model_digest="d" * 64,
+        inputs=(ModelInput(name="tokens", shape=(1, 128), dtype="int64"),),
+        data=None,
+        data_digest=None,
+        backend=None,
+        seed=0,
+        deployment=Deployment(runtime="onnxruntime", batch_size=1, inferences=1),
+    )
+    phases = [make_phase("load"), make_phase("inference")]
+    record = make_measurement(workload=workload, phases=phases, score=None, score_split=None)
+    text = shown(measurement_table(record))
+    assert "tokens.onnx" in text
+    assert "inputs drawn at random: tokens int64 1x128" in " ".join(text.split())
+
+
+def test_machines_side_by_side() -> None:
+    text = shown(machines_table([load_machine(name) for name in machine_names()]))
+    for name in machine_names():
+        assert any(line.startswith(f"│ {name} ") for line in text.splitlines())
+    _, d1, last, clock, latencies, _ = row(text, "xeon-x5650")
+    assert (d1, last, clock) == ("32 KiB/8", "12 MiB/16", "2.66")
+    assert latencies == "4, 41, 178.22"
+    assert "clock (GHz)" in text
+    assert "L1, LL, memory (cycles)" in text
+
+
+def test_machines_without_energies_show_a_dash() -> None:
+    assert row(shown(machines_table([make_machine()])), "toy")[-1] == "-"
+    assert "estimated" not in shown(machines_table([make_machine()]))
+
+
+def test_estimated_latencies_are_marked() -> None:
+    latencies = {
+        "l1": {"value": 2, "source": "made up"},
+        "ll": {"value": 10, "source": "made up"},
+        "memory": {"value": 100, "source": "made up", "estimated": True},
+    }
+    text = shown(machines_table([make_machine(latency_cycles=latencies)]))
+    assert row(text, "toy")[4] == "2, 10, 100*"
+    assert "* estimated" in text
+
+
+def test_one_machine_shows_every_number_with_its_source() -> None:
+    text = shown(machine_table(load_machine("xeon-x5650")))
+    assert "12582912,16,64 (simulated as 12582912,24,64)" in text
+    assert text.count("simulated as") == 1
+    value, source = row(text, "clock (GHz)")
+    assert (value, source) == ("2.66", "the paper, section 2.2")
+    assert row(text, "ll latency (cycles)")[0] == "41 (40 to 42)"
+    assert row(text, "memory energy (pJ)")[0] == "1950 (1300 to 2600), estimated"
+    assert "7-cpu.com" in text
+
+
+def test_what_a_machine_lacks_has_no_row() -> None:
+    text = shown(machine_table(make_machine()))
+    assert "energy" not in text
+    assert "l2 latency" not in text
+
+
+def test_a_sample_says_so_and_how_far_it_may_be_off() -> None:
+    phase = make_phase(
+        "training", fidelity="sampled", error_bound=0.0087, steps_simulated=5, steps_total=68
+    )
+    text = shown(measurement_table(make_measurement(phases=[phase])))
+    assert row(text, "simulated steps") == ["5 of 68"]
+    assert row(text, "fidelity") == ["sampled, cost within 0.9%"]
+
+
+def test_three_levels_can_be_told_from_two() -> None:
+    two, three = (
+        " ".join(shown(measurement_table(make_measurement(levels=levels))).split())
+        for levels in (2, 3)
+    )
+    assert "levels priced: L1, last level, memory" in two
+    assert "levels priced: L1, L2, last level, memory" in three

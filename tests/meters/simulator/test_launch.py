@@ -1,0 +1,104 @@
+"""Nothing of the user's shell reaches the counts."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from powerml.errors import SetupError
+from powerml.guest.request import NAME_BYTES, REQUEST_BYTES, announcement
+from powerml.machines import load_machine
+from powerml.meters.simulator import launch
+
+
+def test_the_environment_is_the_same_whatever_the_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = launch.environment("torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    assert launch.environment("torch") == before
+    assert before["PYTHONHASHSEED"] == "0"
+    assert before["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_measured_process_has_one_path_whatever_python_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = launch.interpreter()
+    assert Path(path).samefile(sys.executable)
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(link))
+    monkeypatch.setattr(sys, "executable", str(link / "bin" / "python3"))
+    assert launch.interpreter() == path
+
+
+def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:
+    geometry = load_machine("xeon-x5650").simulated_geometry
+    command = launch.callgrind_command(geometry, tmp_path, "serve", "training")
+    assert launch.interpreter() in command
+    assert {"--I1=32768,4,64", "--D1=32768,8,64", "--LL=12582912,24,64"} <= set(command)
+
+
+def test_without_valgrind_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SetupError, match="apt-get install valgrind"):
+        launch.find_valgrind()
+
+
+def test_without_the_c_extension_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(SetupError, match="apt-get install gcc python3-dev valgrind"):
+        launch.require_client_requests()
+
+
+@pytest.mark.parametrize("folder", ["/tmp/a", "/tmp/a-much-longer-name/below/another"])  # noqa: S108
+def test_announcements_have_one_length_and_keep_their_meaning(folder: str) -> None:
+    name = "request-00000001"
+    message = announcement(Path(folder), name)
+    assert len(message) == REQUEST_BYTES
+    assert message[-NAME_BYTES:].decode() == name
+    assert Path(message[:-NAME_BYTES].decode().replace("//", "/").lstrip("/")) == Path(folder[1:])
+
+
+def test_a_folder_with_too_long_a_path_is_refused() -> None:
+    with pytest.raises(SetupError, match="set TMPDIR to a short one"):
+        announcement(Path("/" + "x" * 600), "request-00000001")
+
+
+def test_the_measured_process_sees_a_clock_that_goes_by_looks_and_not_by_time() -> None:
+    code = (
+        "import time\n"
+        "from powerml.guest._client_requests import monotonic_seconds as system\n"
+        "first, passed = time.time(), -time.monotonic()\n"
+        "started = system()\n"
+        "while system() - started < 0.01: pass\n"
+        "print(first, passed + time.monotonic(), system() > started)\n"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**launch.environment(None), **launch.clock()}
+    seen = {
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    [line] = seen
+    first, passed, system_goes_on = line.split()
+    assert first.startswith("1544400000.")
+    assert float(passed) == pytest.approx(1e-6, rel=0.01)  # the microsecond of one look
+    assert system_goes_on == "True"
+
+
+@pytest.mark.parametrize("folder", ["with space", "with:colon"])
+def test_a_path_that_the_loader_would_cut_up_is_not_given_to_it(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SimpleNamespace(origin=f"/{folder}/_clock.so")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
+    assert launch.clock() == {}

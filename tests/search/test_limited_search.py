@@ -1,0 +1,221 @@
+"""Searches under limits, and trials that their size or their costs rule out before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from powerml.errors import MeasurementError, StudyError, TrainingError
+from powerml.machines import Machine
+from powerml.samplers import QUANTITIES
+from powerml.search import problem
+from powerml.networks import native
+from powerml.search import run as run_module
+from powerml.spaces import Bounds
+from powerml.spaces.dffr import Dffr
+from powerml.studies.objective import Squared, Weights
+from powerml.studies.records import StudyRecord, TrialRecord
+from tests.doubles import FormulaMeter
+from tests.searches import best_of, search
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is trained natively, as it is."""
+    titles: list[str] = []
+    train_natively = native.train_natively
+
+    def train(workload, *arguments):  # type: ignore[no-untyped-def]
+        titles.append(workload.title)
+        return train_natively(workload, *arguments)
+
+    monkeypatch.setattr(run_module, "train_natively", train)
+    return titles
+
+
+@pytest.fixture
+def one_topology(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a search nothing to choose but between batches of 50 and 51."""
+    monkeypatch.setattr(Dffr, "bounds", {"layers": Bounds(1, 1), "width": Bounds(1, 1)})
+    monkeypatch.setattr(Dffr, "batch_size_bounds", Bounds(50, 51))
+    monkeypatch.setattr(Dffr, "reference", {"layers": 1, "width": 1})
+
+
+def told(record: StudyRecord) -> Iterator[tuple[TrialRecord, optuna.trial.FrozenTrial]]:
+    """Each trial as it is recorded, and as samplers see it."""
+    backend = JournalFileBackend(str(Path(record.folder) / "study.journal"))
+    study = optuna.load_study(study_name="powerml", storage=JournalStorage(backend))
+    yield from zip(record.trials, study.get_trials(), strict=True)
+
+
+def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
+    # With alpha and beta at 0 the most accurate wins, whatever it costs.
+    limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
+    record = search(meter, tmp_path, trials=6, sampler="random", **limit)
+    assert any((trial.inference_cost_ratio or 0) > 1.005 for trial in record.trials)
+    assert (best_of(record).inference_cost_ratio or 9) <= 1.005
+    saved = TrialRecord.model_validate_json((tmp_path / "s" / "best" / "trial.json").read_text())
+    assert saved == record.best
+
+
+def test_where_nothing_obeys_the_limits_the_nearest_is_named_and_no_model_kept(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    record = search(meter, tmp_path, max_training_cost="1e3")
+    assert record.best is None
+    assert record.nearest is not None
+    costs = [trial.training_cost_ratio for trial in record.trials]
+    assert record.nearest.training_cost_ratio == min(cost for cost in costs if cost is not None)
+    assert not (tmp_path / "s" / "best").exists()
+    again = search(meter, tmp_path, max_training_cost="1e3", resume=True)
+    assert (again.best, again.nearest) == (None, record.nearest)
+
+
+def test_a_study_is_not_gone_on_with_under_other_limits(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    search(meter, tmp_path, trials=2)
+    with pytest.raises(StudyError, match=r"min_score is none, not 0\.5"):
+        search(meter, tmp_path, trials=3, min_score=0.5, resume=True)
+
+
+def test_trials_know_their_number_of_parameters(meter: FormulaMeter, tmp_path: Path) -> None:
+    record = search(meter, tmp_path, trials=2)
+    model = keras.saving.load_model(tmp_path / "s" / "best" / "model.keras", safe_mode=True)
+    assert best_of(record).parameters == model.count_params()
+
+
+def test_what_cannot_beat_the_best_with_a_perfect_score_is_not_trained(
+    meter: FormulaMeter, tmp_path: Path, trained: list[str]
+) -> None:
+    record = search(meter, tmp_path, trials=8, sampler="random")
+    objective = Squared(Weights(0.5, 0.05))
+    best = float("inf")
+    for trial in record.trials:
+        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
+        assert training is not None
+        assert inference is not None
+        possible = objective.value(training, inference, 1.0)
+        title = f"{trial.topology} batch {trial.batch_size}"
+        assert (possible >= best) == (trial.pruned is not None) == (title not in trained)
+        if trial.pruned is not None:
+            assert "cannot beat trial" in trial.pruned
+            assert (trial.score, trial.objective, trial.failure) == (None, None, None)
+            assert trial.measurement is not None
+            assert trial.measurement.score is None
+        best = min(best, trial.objective or best)
+    assert 0 < len(trained) < 8
+
+
+def test_what_breaks_a_limit_is_not_trained(
+    meter: FormulaMeter, tmp_path: Path, trained: list[str]
+) -> None:
+    limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
+    record = search(meter, tmp_path, trials=5, sampler="random", **limit)
+    pruned = [trial for trial in record.trials if (trial.inference_cost_ratio or 0) > 1.005]
+    assert 0 < len(pruned) < 5
+    assert len(trained) == 1 + 5 - len(pruned)  # the reference is trained too
+    for trial in pruned:
+        assert trial.pruned == f"inference cost {trial.inference_cost_ratio:.4g} x is above 1.005 x"
+
+
+def test_what_has_too_many_parameters_is_not_even_counted(
+    meter: FormulaMeter, tmp_path: Path, trained: list[str]
+) -> None:
+    record = search(meter, tmp_path, trials=5, sampler="random", max_parameters=8000)
+    pruned = [trial for trial in record.trials if (trial.parameters or 0) > 8000]
+    assert 0 < len(pruned) < 5
+    for trial in pruned:
+        assert trial.pruned == f"{trial.parameters:,} parameters are more than 8,000"
+        assert (trial.measurement, trial.training_cost_ratio) == (None, None)
+        assert f"{trial.topology} batch {trial.batch_size}" not in meter.measured
+    assert len(meter.measured) == 1 + 5 - len(pruned)
+
+
+def test_a_family_that_does_not_tell_its_layers_is_counted_by_building_it(
+    meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = search(meter, tmp_path, study="told", trials=2)
+    monkeypatch.setattr(problem, "layers_of", lambda *_: None)
+    built = search(meter, tmp_path, study="built", trials=2)
+    assert [trial.parameters for trial in built.trials] == [
+        trial.parameters for trial in counted.trials
+    ]
+
+
+@pytest.mark.usefixtures("one_topology")
+@pytest.mark.parametrize("limit", [{"max_parameters": 1}, {"max_training_cost": "0.1x"}])
+def test_a_topology_that_was_pruned_is_not_measured_again(
+    meter: FormulaMeter, tmp_path: Path, limit: dict[str, object]
+) -> None:
+    record = search(meter, tmp_path, trials=5, **limit)
+    assert record.best is None
+    assert record.nearest == record.trials[0]
+    assert sum(trial.repeats is None for trial in record.trials) == 2
+    for trial in record.trials:
+        assert trial.pruned == record.trials[(trial.repeats or trial.number) - 1].pruned
+    assert len(meter.measured) == len(set(meter.measured)) <= 3
+
+
+def test_samplers_are_told_what_is_known_of_every_trial(machine: Machine, tmp_path: Path) -> None:
+    outcomes = iter([False, True, *[False] * 8])
+    meter = FormulaMeter(machine, failing=lambda _workload: next(outcomes))
+    record = search(meter, tmp_path, trials=6, sampler="random", max_parameters=14000)
+    seen = set()
+    for trial, frozen in told(record):
+        seen.add(frozen.state)
+        known = frozen.user_attrs.get(QUANTITIES)
+        if trial.measurement is None:
+            assert known is None
+            assert frozen.state == (TrialState.FAIL if trial.failure else TrialState.PRUNED)
+            continue
+        assert known == {
+            "training_cost": trial.training_cost_ratio,
+            "inference_cost": trial.inference_cost_ratio,
+            "score": trial.score,
+        }
+        assert frozen.values == (None if trial.pruned else [trial.objective])
+        assert frozen.state == (TrialState.PRUNED if trial.pruned else TrialState.COMPLETE)
+    assert seen == {TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE}
+
+
+def test_a_trial_whose_training_fails_has_failed_whatever_it_costs(
+    meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TrainingError("out of\nmemory")
+
+    monkeypatch.setattr(run_module, "train_natively", fail)
+    with pytest.raises(MeasurementError, match="no trial succeeded: out of memory"):
+        search(meter, tmp_path, trials=2)
+
+
+def test_what_was_counted_when_its_training_is_interrupted_is_kept(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(FormulaMeter(machine), tmp_path, study="whole", trials=4)
+    train_natively = native.train_natively
+    interrupted: list[int] = []
+
+    def interrupt_once(*arguments):  # type: ignore[no-untyped-def]
+        if not interrupted:
+            interrupted.append(1)
+            raise KeyboardInterrupt
+        return train_natively(*arguments)
+
+    monkeypatch.setattr(run_module, "train_natively", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        search(FormulaMeter(machine), tmp_path, trials=4)
+    rest = FormulaMeter(machine)
+    resumed = search(rest, tmp_path, trials=4, resume=True)
+    assert len(rest.measured) == 3
+    assert [trial.objective for trial in resumed.trials] == [
+        trial.objective for trial in whole.trials
+    ]

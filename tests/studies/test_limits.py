@@ -1,0 +1,161 @@
+"""Limits: what is asked for, and how far a network is from it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from powerml.errors import UsageError
+from powerml.studies.limits import Limits, RatioLimits, make_limits
+from powerml.studies.records import TrialRecord
+from tests.builders import make_trial
+
+amounts = st.floats(0.001, 1000)
+limits = st.builds(
+    RatioLimits,
+    st.none() | amounts,
+    st.none() | amounts,
+    st.none() | st.floats(0, 1),
+    st.none() | st.integers(1, 10_000),
+)
+networks = st.builds(
+    make_trial,
+    training_cost_ratio=amounts,
+    inference_cost_ratio=amounts,
+    score=st.floats(0, 1),
+    parameters=st.integers(1, 20_000),
+    measurement=st.none(),
+)
+FIELDS = ("training_cost_ratio", "inference_cost_ratio", "score", "parameters")
+
+
+def test_cycles_are_put_relative_to_the_reference_and_multiples_are_left() -> None:
+    wanted = make_limits("1.5e9", "0.8x", 0.9, 500)
+    assert wanted.in_ratios(3e9, 7e6, None) == RatioLimits(0.5, 0.8, 0.9, 500)
+    assert make_limits().in_ratios(3e9, 7e6, 1.0) == RatioLimits()
+
+
+@pytest.mark.parametrize(
+    ("given_as", "least", "margin"),
+    [(0.9, 0.9, None), ("0.9", 0.9, None), (" best-0.02 ", None, 0.02), ("BEST-0", None, 0)],
+)
+def test_a_least_score_is_a_number_or_lies_below_the_best(
+    given_as: str | float, least: float | None, margin: float | None
+) -> None:
+    limits = make_limits(min_score=given_as)
+    assert (limits.min_score, limits.score_margin) == (least, margin)
+
+
+@pytest.mark.parametrize("wrong", ["best", "best-", "best-1", "best-x", "1.1", "-0.1", "nan", ""])
+def test_what_is_no_least_score_is_refused_with_both_forms(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"give one from 0 to 1, or as in best-0.01"):
+        make_limits(min_score=wrong)
+
+
+@pytest.mark.parametrize(
+    ("given_as", "said"),
+    [("1.5e9", "1.5e+09 cycles"), (2000, "2000 cycles"), ("0.8x", "0.8 x"), (" 2 X ", "2 x")],
+)
+def test_costs_are_cycles_or_a_multiple_of_the_reference(given_as: str | float, said: str) -> None:
+    assert str(make_limits(max_training_cost=given_as).max_training_cost) == said
+    assert str(make_limits(max_inference_cost=given_as).max_inference_cost) == said
+
+
+@pytest.mark.parametrize("given_as", ["", "x", "0.8y", "0", "-1x", "nan", "infx", "1.5 Gcycles"])
+def test_costs_that_cannot_be_read_are_refused(given_as: str) -> None:
+    for name in ("max_training_cost", "max_inference_cost"):
+        with pytest.raises(UsageError) as caught:
+            make_limits(**{name: given_as})  # type: ignore[arg-type]
+        assert f"{name.replace('_', ' ')} is {given_as}: give processor cycles" in str(caught.value)
+        assert "0.8x" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"min_score": 97}, "min score is 97: give one from 0 to 1"),
+        ({"min_score": -0.1}, "min score is -0.1"),
+        ({"min_score": math.nan}, "min score is nan"),
+        ({"max_parameters": 0}, "max parameters is 0: give at least 1"),
+    ],
+)
+def test_limits_that_nothing_can_obey_are_refused(wanted: dict[str, float], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        make_limits(**wanted)  # type: ignore[arg-type]
+
+
+def test_limits_survive_json() -> None:
+    wanted = make_limits("1.5e9", "0.8x", 0.9, 500)
+    assert Limits.model_validate_json(wanted.model_dump_json()) == wanted
+
+
+def test_every_broken_limit_is_named_with_both_numbers() -> None:
+    trial = make_trial(training_cost_ratio=1.5, inference_cost_ratio=2, score=0.45, parameters=1500)
+    wanted = RatioLimits(1, 1, 0.9, 1000)
+    assert wanted.broken(trial) == [
+        "training cost 1.5 x is above 1 x",
+        "inference cost 2 x is above 1 x",
+        "score 0.45 is below 0.9",
+        "1,500 parameters are more than 1,000",
+    ]
+    # 0.5 + 1 + 0.5 + 0.5
+    assert wanted.excess(trial) == pytest.approx(2.5)
+
+
+def test_what_is_not_known_breaks_nothing_and_obeys_nothing() -> None:
+    untrained = make_trial(training_cost_ratio=1.5, score=None, objective=None)
+    wanted = RatioLimits(max_training_ratio=1, min_score=0.9)
+    assert wanted.broken(untrained) == ["training cost 1.5 x is above 1 x"]
+    assert wanted.excess(untrained) == pytest.approx(0.5 + 1)
+    cheap = untrained.model_copy(update={"training_cost_ratio": 0.5})
+    assert wanted.broken(cheap) == []
+    assert not wanted.obeyed(cheap)
+    assert RatioLimits(max_training_ratio=1).obeyed(cheap)
+
+
+@pytest.mark.parametrize("right", range(101))
+def test_a_score_computed_in_single_precision_reaches_the_same_in_decimals(right: int) -> None:
+    trial = make_trial(score=float(np.float32(right / 100)))
+    assert RatioLimits(min_score=right / 100).obeyed(trial)
+    assert not RatioLimits(min_score=right / 100).broken(trial)
+
+
+@settings(deadline=None)
+@given(limits, networks)
+def test_a_network_that_is_known_obeys_or_breaks_a_limit(
+    wanted: RatioLimits, network: TrialRecord
+) -> None:
+    assert wanted.obeyed(network) == (not wanted.broken(network))
+
+
+@settings(deadline=None)
+@given(limits, networks, st.sampled_from(FIELDS))
+def test_knowing_less_never_makes_a_network_obey(
+    wanted: RatioLimits, network: TrialRecord, unknown: str
+) -> None:
+    less = network.model_copy(update={unknown: None})
+    assert set(wanted.broken(less)) <= set(wanted.broken(network))
+    assert wanted.obeyed(network) or not wanted.obeyed(less)
+
+
+@settings(deadline=None)
+@given(limits, networks, st.floats(1, 10))
+def test_a_dearer_network_is_further_from_the_limits(
+    wanted: RatioLimits, network: TrialRecord, factor: float
+) -> None:
+    assert network.training_cost_ratio is not None
+    dearer = network.model_copy(
+        update={"training_cost_ratio": network.training_cost_ratio * factor}
+    )
+    assert wanted.excess(dearer) >= wanted.excess(network)
+
+
+@settings(deadline=None)
+@given(networks)
+def test_without_limits_everything_obeys(network: TrialRecord) -> None:
+    assert RatioLimits().obeyed(network)
+    assert RatioLimits().broken(network) == []

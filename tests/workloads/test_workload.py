@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from powerml.errors import TopologyError, UnknownNameError, UsageError
+from powerml.spaces import parse_topology
+from powerml.workloads.datasets import Dataset, check_splits, load_dataset
+from powerml.workloads.workload import PROTOCOLS, Workload, check_protocol, make_workload, steps
+from tests.builders import make_workload_record
+
+
+def _make(topology: str = "dffr:layers=2,width=16", **options: Any) -> Workload:
+    ordinary: dict[str, Any] = {
+        "dataset": load_dataset("mnist_small"),
+        "batch_size": 32,
+        "epochs": 2,
+        "protocol": "default",
+        "backend": "torch",
+        "validation": 0.1,
+        "seed": 0,
+    }
+    return make_workload(parse_topology(topology), **{**ordinary, **options})
+
+
+def _vectors() -> Dataset:
+    samples = np.arange(60, dtype=np.float32).reshape(20, 3)
+    labels = np.arange(20) % 2
+    arrays: dict[str, NDArray[Any]] = {
+        "x_train": samples,
+        "y_train": labels,
+        "x_test": samples,
+        "y_test": labels,
+    }
+    return check_splits(arrays, "vectors")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 4))
+def test_steps_are_the_batches_one_meets(samples: int, batch_size: int, epochs: int) -> None:
+    batches = [
+        list(range(samples))[start : start + batch_size]
+        for _ in range(epochs)
+        for start in range(0, samples, batch_size)
+    ]
+    assert steps(samples, batch_size, epochs) == len(batches)
+    assert sum(map(len, batches)) == samples * epochs
+
+
+@pytest.mark.parametrize("batch_size", [100, 101, 128, 10_000])
+def test_a_batch_larger_than_the_data_is_one_batch(batch_size: int) -> None:
+    workload = _make(batch_size=batch_size, epochs=3)
+    assert workload.training_steps == 3
+    assert workload.inference_steps == 1
+
+
+def test_a_workload_says_what_will_be_done() -> None:
+    dataset = load_dataset("mnist_small")
+    workload = _make(batch_size=32, epochs=2)
+    assert workload.topology == "dffr:layers=2,width=16"
+    assert (workload.data, workload.data_digest) == ("mnist_small", dataset.digest)
+    assert (workload.input_shape, workload.classes) == ((28, 28), 2)
+    assert (workload.training_samples, workload.inference_samples) == (100, 100)
+    assert (workload.training_steps, workload.inference_steps) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("batch_size", 0, "batch size is 0: give at least 1"),
+        ("batch_size", -5, "batch size is -5"),
+        ("epochs", 0, "epochs is 0: give at least 1"),
+        ("seed", -1, "seed is -1"),
+        ("seed", 2**32, "from 0 to 4294967295"),
+    ],
+)
+def test_out_of_range(option: str, value: int, told: str) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(UsageError, match=told):
+        _make(**options)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_seeds_that_numpy_takes(seed: int) -> None:
+    assert _make(seed=seed).seed == seed
+
+
+def test_json_round_trip() -> None:
+    workload = _make("cnn:layers=1,filters=2,kernel=8", protocol="paper", seed=7)
+    assert Workload.model_validate_json(workload.model_dump_json()) == workload
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"protocol": "papers"},
+        {"classes": 1},
+        {"batch_size": 0},
+        {"validation": 1.0},
+        {"training_samples": 0},
+        {"colour": "red"},
+    ],
+)
+def test_json_that_is_no_workload_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        make_workload_record(**fields)
+
+
+def test_only_the_papers_protocol_leaves_pixels_as_they_are() -> None:
+    assert {name: make_workload_record(protocol=name).scaled for name in PROTOCOLS} == {
+        "default": True,
+        "paper": False,
+    }
+
+
+def test_protocol_names() -> None:
+    assert [check_protocol(name) for name in PROTOCOLS] == ["default", "paper"]
+    with pytest.raises(UnknownNameError, match="unknown protocol 'papr': did you mean 'paper'"):
+        check_protocol("papr")
+
+
+def test_cnn_takes_no_vectors() -> None:
+    with pytest.raises(TopologyError) as caught:
+        _make("cnn:layers=1,filters=2,kernel=8", dataset=_vectors())
+    assert "cnn:layers=1,filters=2,kernel=8 does not fit vectors" in str(caught.value)
+    assert "(3,)" in str(caught.value)
+    assert _make(dataset=_vectors()).input_shape == (3,)
