@@ -399,3 +399,18 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     assert code == 3
     assert json.loads(out)["best"] is None
     assert "none of 3 trials obeys the limits: the nearest is trial" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["machines"], ["optimize", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "-m", "powerml", *arguments],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
