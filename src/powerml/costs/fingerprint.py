@@ -51,6 +51,12 @@ def require_comparable(one: Fingerprint, other: Fingerprint) -> None:
     ------
     ComparisonError
         The fingerprints differ; the message says in what.
+
+    Examples
+    --------
+    >>> one = powerml.measure("dffr:layers=1,width=4", epochs=1)
+    >>> other = powerml.measure("dffr:layers=2,width=4", epochs=1)
+    >>> powerml.require_comparable(one.fingerprint, other.fingerprint)
     """
     if found := differences(one, other):
         raise ComparisonError(

@@ -34,12 +34,24 @@ def _built_in() -> list[str]:
 
 
 def runtime_names() -> list[str]:
-    """Names of all runtimes, sorted."""
+    """Return the names of all runtimes, sorted.
+
+    Examples
+    --------
+    >>> powerml.runtime_names()
+    ['keras', 'litert', 'onnxruntime']
+    """
     return plugins.names("runtimes", _built_in)
 
 
 def find_runtime(name: str) -> Runtime:
-    """Look a runtime up by name; raises ``UnknownNameError``."""
+    """Look a runtime up by name; raises ``UnknownNameError``.
+
+    Examples
+    --------
+    >>> powerml.find_runtime("onnxruntime").format.suffix
+    '.onnx'
+    """
     if name in _built_in():
         return cast(Runtime, importlib.import_module(f"{ROOM}.{name}").runtime)
     return cast(Runtime, plugins.find("runtime", "runtimes", name, _built_in))

@@ -148,6 +148,12 @@ def load_dataset(
         The data is missing, damaged or inconsistent.
     UnknownNameError
         There is no dataset of that name.
+
+    Examples
+    --------
+    >>> digits = powerml.load_dataset("digits")
+    >>> digits.input_shape, digits.classes, len(digits.train)
+    ((8, 8), 10, 1079)
     """
     if not 0 < validation < 1:
         raise DatasetError(f"the validation part is {validation}: give one between 0 and 1")
