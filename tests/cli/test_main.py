@@ -29,7 +29,7 @@ TOPOLOGY = "dffr:layers=2,width=16"
 HEEDING_CTRL_C = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from powerml.cli import main
+from powerml.cli.main import main
 main()
 """
 
@@ -138,7 +138,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         *limited,
         sys.executable,
         "-m",
-        "powerml.cli.main",
+        "powerml",
         "optimize",
         "--out",
         str(tmp_path),
