@@ -96,6 +96,12 @@ def reproduce(
         Valgrind, the C extension or a Keras backend is not installed.
     MeasurementError
         A study failed.
+
+    Examples
+    --------
+    >>> found = powerml.reproduce(setting=(4,), family=("cnn",), figure=(2,), seeds=5)
+    >>> found.results[0].printed_score, found.results[0].score.median
+    ('>0.99', 1.0)
     """
     plan = make_plan(setting, family, figure, seeds, trials)
     folder, hearing = Path(out), listener or ReproductionListener()

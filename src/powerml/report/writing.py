@@ -58,7 +58,7 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
     Examples
     --------
     >>> powerml.render_report("powerml-studies/my-study", format="csv").splitlines()[0][:15]
-    'number,topology'
+    'trial,topology,'
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
