@@ -22,7 +22,7 @@ from powerml.errors import ExportError
 from powerml.networks.native import build_topology
 from powerml.networks.recurrence import as_operators
 from powerml.runtimes import find_runtime, require_runtime
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 __all__ = [
     "CHECKED_SAMPLES",
@@ -49,7 +49,7 @@ def _nothing(_layer: str, _steps: int) -> None:
     """Take no notice of a layer that is exported step by step."""
 
 
-def export_topology(workload: Workload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
+def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
     """Build a workload's topology, untrained, and export it once its outputs proved the same.
 
     Parameters
