@@ -22,7 +22,7 @@ import workloads
 from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
 from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import DEFAULT_EPOCHS, Material, Workload
+from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
 
 __all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
 
@@ -150,7 +150,7 @@ class FamilySpace(Space):
         labels = self.dataset.test.labels
         return trained.score, evaluate(trained.model, test, labels, len(labels))
 
-    def workload(self, member: Member) -> tuple[Workload, Material]:
+    def workload(self, member: Member) -> tuple[TopologyWorkload, Material]:
         """A topology, as `powerml.measure` prepares it."""
         parameters = {name: int(value) for name, value in member.values}
         batch_size = parameters.pop(BATCH_SIZE)

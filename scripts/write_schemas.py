@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-2": BestRecord,
     "calibration-1": Calibration,
-    "measurement-2": Measurement,
+    "measurement-3": Measurement,
     "report-1": Findings,
     "reproduction-1": Reproduction,
     "study-3": StudyRecord,

@@ -16,7 +16,8 @@ import numpy as np
 from powerml.errors import SetupError
 from powerml.networks.export import export_topology
 from powerml.runtimes import find_runtime, require_exporter
-from powerml.workloads.workload import Deployment, Workload
+from powerml.spaces import parse_topology
+from powerml.workloads.workload import Deployment, TopologyWorkload
 
 FOLDER = Path(__file__).parent.parent / "src" / "powerml" / "guest" / "warm_up"
 # Dense layers; convolutions with an odd and with an even kernel, which is padded apart.
@@ -44,9 +45,9 @@ def main() -> None:
             print(f"{path}: {path.stat().st_size} bytes")
 
 
-def _workload(topology: str, runtime: str) -> Workload:
-    return Workload(
-        topology=topology,
+def _workload(topology: str, runtime: str) -> TopologyWorkload:
+    return TopologyWorkload(
+        topology=parse_topology(topology),
         data="none",
         data_digest="",
         validation=0.1,

@@ -19,7 +19,7 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.spaces import parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import Workload, make_workload
+from powerml.workloads.workload import TopologyWorkload, make_workload
 from tests.browser import CHROMIUM
 from tests.doubles import FormulaMeter, Run, WorkloadMaker
 
@@ -96,7 +96,7 @@ def mnist_small() -> Dataset:
 def make(mnist_small: Dataset) -> WorkloadMaker:
     """Make a workload on mnist_small."""
 
-    def maker(topology: str, batch_size: int = 50, epochs: int = 1) -> Workload:
+    def maker(topology: str, batch_size: int = 50, epochs: int = 1) -> TopologyWorkload:
         return make_workload(
             parse_topology(topology),
             mnist_small,

@@ -64,7 +64,15 @@ if TYPE_CHECKING:
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
-    from powerml.workloads.workload import Deployment, ModelFile, ModelWorkload, Workload
+    from powerml.workloads.workload import (
+        Deployment,
+        LoadWorkload,
+        ModelFile,
+        ModelWorkload,
+        TopologyWorkload,
+        TrainedFileWorkload,
+        Workload,
+    )
 
 _HOMES = {
     "powerml.calibration.calibrate": ("calibrate",),
@@ -159,8 +167,11 @@ _HOMES = {
     ),
     "powerml.workloads.workload": (
         "Deployment",
+        "LoadWorkload",
         "ModelFile",
         "ModelWorkload",
+        "TopologyWorkload",
+        "TrainedFileWorkload",
         "Workload",
     ),
 }
@@ -182,6 +193,7 @@ __all__ = [
     "Family",
     "Fingerprint",
     "LimitError",
+    "LoadWorkload",
     "Machine",
     "MachineError",
     "Measurement",
@@ -208,6 +220,8 @@ __all__ = [
     "StudyRecord",
     "Topology",
     "TopologyError",
+    "TopologyWorkload",
+    "TrainedFileWorkload",
     "TrainingError",
     "TrialRecord",
     "UnknownNameError",

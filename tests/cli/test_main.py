@@ -56,7 +56,7 @@ def test_measure_json_is_one_record_and_nothing_else(run: Run, replay: str) -> N
     assert code == 0
     record = powerml.Measurement.model_validate_json(out)
     assert record.workload.title == f"{TOPOLOGY} batch 32"
-    assert json.loads(out)["schema"] == "powerml.measurement/2"
+    assert json.loads(out)["schema"] == "powerml.measurement/3"
 
 
 def test_machines_are_listed_and_shown(run: Run) -> None:

@@ -32,7 +32,7 @@ from powerml.workloads.workload import (
     Deployment,
     ModelFile,
     ModelWorkload,
-    Workload,
+    TrainedFileWorkload,
     make_deployment,
 )
 from tests.builders import make_arrays, save_arrays
@@ -209,9 +209,9 @@ def test_a_keras_file_with_a_dataset_is_trained_too(tmp_path: Path) -> None:
     path = _classifier(tmp_path / "model.keras")
     data = save_arrays(tmp_path / "data.npz", make_arrays())
     workload, material = prepare_file(path, _wanted(data=data, inference_batch=2))
-    assert isinstance(workload, Workload)
+    assert isinstance(workload, TrainedFileWorkload)
     assert isinstance(material, ModelFile)
-    assert (workload.topology, workload.training_samples) == ("model.keras", 6)
+    assert (workload.model, workload.training_samples) == ("model.keras", 6)
     assert workload.deployment == Deployment(runtime="onnxruntime", batch_size=2, inferences=1)
     assert material.dataset is not None
 
@@ -249,7 +249,7 @@ def test_a_channel_is_added_to_the_dataset_where_the_model_has_one(tmp_path: Pat
     path = _classifier(tmp_path / "model.keras", (4, 3, 1))
     data = save_arrays(tmp_path / "data.npz", make_arrays())
     workload, _ = prepare_file(path, _wanted(data=data))
-    assert isinstance(workload, Workload)
+    assert isinstance(workload, TrainedFileWorkload)
     assert workload.input_shape == (4, 3, 1)
 
 

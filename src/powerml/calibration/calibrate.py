@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 
+from powerml.calibration.files import load_calibration
 from powerml.calibration.fit import Calibration, make_calibration, require_spread
-from powerml.calibration.load_meters import LoadMeter, make_load_meter
-from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
 from powerml.calibration.readings import load_readings
-from powerml.calibration.rows import exact_rows, plan_rows
 from powerml.costs.cache import CountsCache
 from powerml.costs.cost import check_accesses, price
 from powerml.costs.counts import PhaseCounts
-from powerml.errors import MachineError, UsageError
+from powerml.costs.readings import require_counts
+from powerml.errors import MachineError, UnknownNameError, UsageError
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machines
-from powerml.meters.base import DEFAULT_LIMIT_SECONDS
+from powerml.meters.base import DEFAULT_LIMIT_SECONDS, AdvancingMeter, MeterOptions
+from powerml.meters.caching import CachingMeter
 from powerml.meters.catalogue import DEFAULT_METER, meter_options
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
+from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
+from powerml.meters.simulator.rows import exact_rows, plan_rows
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import LoadWorkload
 
 __all__ = ["calibrate"]
 
 # An exact load takes up to half an hour, on a busy machine hours.
 LIMIT_SECONDS = 6 * DEFAULT_LIMIT_SECONDS
-
-Notify = Callable[[str], None]
-Advance = Callable[[float], None]
 
 
 def calibrate(
@@ -36,13 +39,13 @@ def calibrate(
     *,
     machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
     accesses: str = "data",
-    meter: str | LoadMeter = DEFAULT_METER,
+    meter: str | AdvancingMeter = DEFAULT_METER,
     fidelity: str = "sampled",
     jobs: int | None = None,
     cache: bool = True,
     limit_seconds: float = LIMIT_SECONDS,
-    notify: Notify = lambda _message: None,
-    advance: Advance = lambda _part: None,
+    notify: Notify = silent,
+    advance: Advance = unwatched,
 ) -> Calibration:
     """Fit what a power meter read for synthetic loads to what they cost (the paper's Figure 1).
 
@@ -98,18 +101,17 @@ def calibrate(
     works = {load: sum(plan.work(load)) for load, plan in zip(loads, plans, strict=True)}
     tally = _Tally(works, advance)
 
-    def count(load: Load) -> PhaseCounts:
+    def count(load: LoadWorkload) -> PhaseCounts:
         notify(f"counting {load.title}, {options.fidelity}")
-        counts = running.count(load, lambda part: tally.set(load, part))
+        readings = running.measure(load, None, notify, lambda part: tally.set(load, part))
+        (counts,) = require_counts(running.name, readings)
         tally.set(load, 1.0)
         cycles = price(counts.counts, profile, wanted).cycles
         notify(f"{load.title}: {cycles / 1e9:.1f} Gcycles, {tally.finished} of {len(loads)} loads")
         return counts
 
     store = CountsCache() if cache else None
-    running = (
-        make_load_meter(meter, profile, options, store, notify) if isinstance(meter, str) else meter
-    )
+    running = _make_meter(meter, profile, options, store) if isinstance(meter, str) else meter
     with running, counting_threads(options.jobs) as threads:
         # The longest first, so that at the end no core is left without work.
         order = sorted(loads, key=lambda load: -works[load])
@@ -123,6 +125,7 @@ def calibrate(
     return make_calibration(
         counted,
         readings=read.by_load,
+        recorded_cycles=recorded_costs_cycles(),
         unit=read.unit,
         source=read.source,
         machine=profile,
@@ -131,10 +134,47 @@ def calibrate(
     )
 
 
+def _make_meter(
+    name: str, machine: Machine, options: MeterOptions, cache: CountsCache | None
+) -> AdvancingMeter:
+    """Make a meter by name: ``callgrind``, or ``replay:FILE`` with a calibration.
+
+    Raises
+    ------
+    CalibrationError
+        The file is no calibration.
+    SetupError
+        What it needs is not installed.
+    UnknownNameError
+        There is none of that name.
+    """
+    if name.startswith(REPLAY_PREFIX):
+        calibration = load_calibration(Path(name.removeprefix(REPLAY_PREFIX)))
+        return ReplayMeter(_recordings(calibration), machine.simulated_geometry)
+    if name != DEFAULT_METER:
+        raise UnknownNameError("meter of loads", name, [DEFAULT_METER, f"{REPLAY_PREFIX}FILE"])
+    meter = CallgrindMeter(machine, None, options)
+    return meter if cache is None else CachingMeter(meter, cache)
+
+
+def _recordings(calibration: Calibration) -> list[Recording]:
+    """Return the counts that a calibration was made from."""
+    return [
+        Recording(
+            LoadWorkload(
+                name=point.load, rows_a=point.rows_a, inner=point.inner, cols_b=point.cols_b
+            ),
+            [point.counts],
+            calibration.fingerprint,
+        )
+        for point in calibration.loads
+    ]
+
+
 class _Tally:
     """How much of all loads is done. May be told from several threads."""
 
-    def __init__(self, works: dict[Load, int], advance: Advance) -> None:
+    def __init__(self, works: dict[LoadWorkload, int], advance: Advance) -> None:
         self._works = works
         self._advance = advance
         self._parts = dict.fromkeys(works, 0.0)
@@ -145,7 +185,7 @@ class _Tally:
         """How many loads are done."""
         return sum(part >= 1 for part in self._parts.values())
 
-    def set(self, load: Load, part: float) -> None:
+    def set(self, load: LoadWorkload, part: float) -> None:
         """Tell what part of a load is done."""
         with self._lock:
             self._parts[load] = part

@@ -18,7 +18,7 @@ from powerml.costs.cost_fit import (
     training_terms,
 )
 from powerml.spaces import Layer
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TrainedWorkload
 
 __all__ = ["PHASES", "CostModel", "Demand", "Predicted"]
 
@@ -97,7 +97,7 @@ class Demand:
     inference: tuple[int, int] | None
 
     @classmethod
-    def of(cls, workload: Workload) -> Demand:
+    def of(cls, workload: TrainedWorkload) -> Demand:
         """What a workload asks."""
         deployment = workload.deployment
         return cls(

@@ -23,7 +23,6 @@ from powerml.studies.objective import Constrained
 from powerml.studies.reader import StoredStudy, holds, place_of, read_study
 from powerml.studies.records import StudySettings, TrialRecord
 from powerml.studies.tradeoff import comparisons, remark
-from powerml.workloads.workload import Workload
 
 __all__ = ["best", "importances_of"]
 
@@ -186,9 +185,9 @@ class _Retrospect:
 
     def _tried(self, winner: TrialRecord) -> Callable[[str, int], TrialRecord | None]:
         """Look trials up. Batches larger than the data are all the data."""
-        workload = None if winner.measurement is None else winner.measurement.workload
-        if not isinstance(workload, Workload):
-            raise TypeError(workload)
+        workload = None if winner.measurement is None else winner.measurement.workload.training
+        if workload is None:
+            raise TypeError(winner.measurement)
         most = max(workload.training_samples, workload.inference_samples)
         found = {
             (trial.topology, min(trial.batch_size, most)): trial

@@ -18,7 +18,6 @@ from powerml.search.problem import BATCH_SIZE
 from powerml.spaces import Bounds, parse_space, parse_topology
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
-from powerml.workloads.workload import Workload
 
 __all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
 
@@ -74,13 +73,14 @@ class Expectation:
 def expectation(stored: StoredStudy) -> Expectation | None:
     """What a stored study makes expect, or None where its family does not tell its layers."""
     unit, settings = stored.unit, stored.settings
-    if unit is None or not isinstance(unit.workload, Workload):
+    workload = None if unit is None else unit.workload.training
+    if workload is None:
         return None
     space = parse_space(settings.family)
     family = space.family
-    if not CostKnowledge.tells(family, unit.workload):
+    if not CostKnowledge.tells(family, workload):
         return None
-    costs = CostKnowledge(family, unit.workload, settings.reference)
+    costs = CostKnowledge(family, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
     bounds = {**space.bounds, BATCH_SIZE: family.batch_size_bounds}

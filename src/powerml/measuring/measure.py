@@ -12,21 +12,19 @@ from powerml.costs.cost import check_accesses
 from powerml.costs.measurement import Measurement
 from powerml.errors import UsageError
 from powerml.machines import DEFAULT_MACHINE, Machine, geometries, load_machines
-from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
+from powerml.measuring.preparation import Wanted, prepare
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, Meter
 from powerml.meters.catalogue import DEFAULT_METER, WHOLE_PROCESS
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.meters.predicting import PREDICTED
 from powerml.progress import Notify
-from powerml.spaces import Topology, parse_topology
+from powerml.spaces import Topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION
-from powerml.workloads.model_files import is_model_file
 from powerml.workloads.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
     ModelFile,
-    Workload,
     check_protocol,
 )
 
@@ -164,12 +162,7 @@ def measure(
         evaluates=protocol == "paper" or meter == WHOLE_PROCESS,
         whole=meter == WHOLE_PROCESS,
     )
-    if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
-        workload, material = prepare_file(Path(model), wanted, notify)
-    else:
-        workload, material = prepare_topology(parse_topology(str(model)), wanted)
-        if material.remark:
-            notify(material.remark)
+    workload, material = prepare(model, wanted, notify)
     with (
         open_meters(meter, groups, workload.backend, options, cache=cache) as running,
         counting_threads(jobs=min(options.jobs, len(running))) as threads,
@@ -177,8 +170,8 @@ def measure(
         once = isinstance(meter, str)
         counting = start_counting(threads, workload, material, running, notify, once=once)
         scores = []
-        if isinstance(workload, Workload) and options.fidelity != PREDICTED:
-            scores = [one.score for one in train_natively(workload, material, [seed], notify)]
+        if (training := workload.training) is not None and options.fidelity != PREDICTED:
+            scores = [one.score for one in train_natively(training, material, [seed], notify)]
         measurement = counting.measurement(profiles, levels, wanted_accesses)
         if isinstance(material, ModelFile) and material.remarks:
             measurement = measurement.model_copy(update={"remarks": list(material.remarks)})

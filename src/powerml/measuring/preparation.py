@@ -36,7 +36,7 @@ from powerml.runtimes import (
     require_exporter,
     require_runtime,
 )
-from powerml.spaces import Topology
+from powerml.spaces import Topology, find_family, parse_topology, topology_of
 from powerml.workloads.datasets import (
     DEFAULT_VALIDATION,
     REQUIRED_ARRAYS,
@@ -59,6 +59,7 @@ from powerml.workloads.model_files import (
     check_runs,
     file_digest,
     format_of,
+    is_model_file,
     load_model,
     read_inputs,
     runtime_of,
@@ -68,20 +69,22 @@ from powerml.workloads.workload import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
     DEFAULT_INFERENCES,
+    AnyWorkload,
     Deployment,
     Material,
     ModelFile,
     ModelInput,
     ModelWorkload,
     Protocol,
-    Workload,
+    TopologyWorkload,
+    TrainedFileWorkload,
     check_at_least_one,
     check_seed,
     make_deployment,
     make_workload,
 )
 
-__all__ = ["DEFAULT_DATA", "Wanted", "prepare_file", "prepare_topology"]
+__all__ = ["DEFAULT_DATA", "Wanted", "prepare", "prepare_file", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
 FLOAT_BYTES = 4
@@ -110,7 +113,33 @@ class Wanted:
     whole: bool = False
 
 
-def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[Workload, Dataset]:
+def prepare(
+    model: str | Topology | Path, wanted: Wanted, notify: Notify
+) -> tuple[AnyWorkload, Material]:
+    """Prepare whatever kind of workload is given; see `powerml.measure`.
+
+    Raises
+    ------
+    SetupError
+        What trains or runs it is not installed.
+    UsageError
+        What was asked for cannot be done.
+    ExportError
+        A Keras model cannot be exported for the runtime that was asked for.
+    """
+    if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
+        return prepare_file(Path(model), wanted, notify)
+    if isinstance(model, Topology):
+        topology = topology_of(find_family(model.family), model.parameters)
+    else:
+        topology = parse_topology(model)
+    workload, dataset = prepare_topology(topology, wanted)
+    if dataset.remark:
+        notify(dataset.remark)
+    return workload, dataset
+
+
+def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[TopologyWorkload, Dataset]:
     """Prepare a topology to be trained and run.
 
     Raises
@@ -135,7 +164,7 @@ def _on_dataset(
     wanted: Wanted,
     backend: str,
     deployment: Deployment | None,
-) -> Workload:
+) -> TopologyWorkload:
     if deployment is not None:
         require_room(
             (deployment.samples or deployment.inferences)
@@ -169,7 +198,7 @@ def _deployment(wanted: Wanted, backend: str) -> Deployment | None:
 
 def prepare_file(
     path: Path, wanted: Wanted, notify: Notify = lambda _message: None
-) -> tuple[Workload | ModelWorkload, Material]:
+) -> tuple[TrainedFileWorkload | ModelWorkload, ModelFile]:
     """Prepare a model's file to be run; a ``.keras`` file with a dataset to be trained too.
 
     A Keras model that cannot be exported runs in Keras, unless another runtime was asked for.
@@ -347,7 +376,7 @@ def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | N
 
 def _to_be_trained(
     path: Path, wanted: Wanted, backend: str, notify: Notify
-) -> tuple[Workload, ModelFile]:
+) -> tuple[TrainedFileWorkload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     # The classes of a model that is there have their numbers.
     dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
@@ -379,8 +408,8 @@ def _to_be_trained(
             path, wanted, require_runtime(deployment.runtime), list(cut.values()), notify
         )
         deployment = deployment.model_copy(update={"runtime": chosen.name})
-    workload = Workload(
-        topology=path.name,
+    workload = TrainedFileWorkload(
+        model=path.name,
         model_digest=file_digest(path),
         allowed=wanted.allowed,
         data=dataset.name,

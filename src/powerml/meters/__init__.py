@@ -1,6 +1,6 @@
-"""Meters: ways of counting a workload, found by name."""
+"""Meters: ways of measuring a workload, found by name."""
 
-from powerml.meters.base import Meter, MeterOptions
+from powerml.meters.base import AdvancingMeter, DeterminedMeter, Machines, Meter, MeterOptions
 from powerml.meters.caching import CachingMeter
 from powerml.meters.catalogue import (
     DEFAULT_METER,
@@ -10,14 +10,18 @@ from powerml.meters.catalogue import (
     meter_options,
     open_meters,
 )
-from powerml.meters.replay import ReplayMeter
+from powerml.meters.replay import Recording, ReplayMeter
 
 __all__ = [
     "DEFAULT_METER",
     "WHOLE_PROCESS",
+    "AdvancingMeter",
     "CachingMeter",
+    "DeterminedMeter",
+    "Machines",
     "Meter",
     "MeterOptions",
+    "Recording",
     "ReplayMeter",
     "make_meter",
     "meter_names",

@@ -28,7 +28,7 @@ from powerml.runtimes import (
     require_runtime,
     runtimes_by_suffix,
 )
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 __all__ = [
     "CHECKED_SAMPLES",
@@ -54,7 +54,7 @@ def _nothing(_layer: str, _steps: int) -> None:
     """Take no notice of a layer that is exported step by step."""
 
 
-def export_topology(workload: Workload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
+def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
     """Build a workload's topology, untrained, and export it once its outputs proved the same.
 
     Parameters

@@ -14,7 +14,7 @@ from powerml.samplers.acquisition import CostRatios
 from powerml.search.problem import BATCH_SIZE, FIRST
 from powerml.spaces import Family, Layer, layers_of, parameter_count, parse_topology
 from powerml.studies.records import Prediction, TrialRecord
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TrainedWorkload
 
 __all__ = ["CONFIDENCE", "CostKnowledge"]
 
@@ -40,7 +40,7 @@ class CostKnowledge:
         The topology that costs are relative to, or ``first``.
     """
 
-    def __init__(self, family: Family, workload: Workload, reference: str) -> None:
+    def __init__(self, family: Family, workload: TrainedWorkload, reference: str) -> None:
         self._family = family
         self._shape, self._classes = workload.input_shape, workload.classes
         self._names: Sequence[str] = list(family.bounds)
@@ -52,7 +52,7 @@ class CostKnowledge:
             self._learn(parameters, family.reference_batch_size, 1.0, 1.0)
 
     @staticmethod
-    def tells(family: Family, workload: Workload) -> bool:
+    def tells(family: Family, workload: TrainedWorkload) -> bool:
         """Whether the costs of a family's topologies can be told from their structure."""
         shape, classes = workload.input_shape, workload.classes
         return layers_of(family, family.reference, shape, classes) is not None

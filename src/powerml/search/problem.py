@@ -21,7 +21,7 @@ from powerml.spaces import (
 )
 from powerml.studies.records import StudySettings
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Workload, make_workload
+from powerml.workloads.workload import TopologyWorkload, make_workload
 
 __all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
 
@@ -64,7 +64,7 @@ class Problem:
         bounds = {**parse_space(self.settings.family).bounds, BATCH_SIZE: batch_sizes}
         return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
 
-    def workload(self, topology: Topology, batch_size: int) -> Workload:
+    def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
         """What a topology of the family has to do."""
         return make_workload(
             topology,
@@ -95,7 +95,7 @@ class Problem:
         """Samples in the largest batch that there can be."""
         return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
-    def reference_workload(self) -> Workload | None:
+    def reference_workload(self) -> TopologyWorkload | None:
         """What costs are relative to, or None where the first trial is."""
         if self.settings.reference == FIRST:
             return None

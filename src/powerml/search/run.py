@@ -32,7 +32,7 @@ from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
 from powerml.studies.limits import too_many_parameters
 from powerml.studies.records import Prediction, RunRecord, StudyRecord, TrialRecord
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 if TYPE_CHECKING:
     from powerml.networks.native import Trained
@@ -50,7 +50,7 @@ class _Candidate:
     """
 
     proposal: Trial
-    workload: Workload
+    workload: TopologyWorkload
     number: int
     parameters: int | None
     counting: Counting | None = None
@@ -60,7 +60,7 @@ class _Candidate:
     @property
     def topology(self) -> str:
         """As in ``dffr:layers=2,width=16``."""
-        return self.workload.topology
+        return self.workload.name
 
     @property
     def batch_size(self) -> int:
@@ -194,17 +194,17 @@ class Run:
             elif in_order:
                 return
 
-    def _count(self, workload: Workload, trial: int | None = None) -> Counting:
+    def _count(self, workload: TopologyWorkload, trial: int | None = None) -> Counting:
         notify = partial(self._listener.stage, trial=trial)
         return start_counting(self._threads, workload, self._problem.dataset, self._meters, notify)
 
-    def _train(self, workload: Workload, trial: int | None = None) -> Sequence[Trained]:
+    def _train(self, workload: TopologyWorkload, trial: int | None = None) -> Sequence[Trained]:
         settings = self._problem.settings
         seeds = range(settings.seed, settings.seed + settings.score_seeds)
         notify = partial(self._listener.stage, trial=trial)
         return train_natively(workload, self._problem.dataset, seeds, notify)
 
-    def _parameters(self, topology: Topology, workload: Workload) -> int | None:
+    def _parameters(self, topology: Topology, workload: TopologyWorkload) -> int | None:
         """Number of weights and biases, or None where the network cannot be built."""
         told = self._problem.parameters(topology)
         if told is not None:

@@ -14,10 +14,9 @@ from pydantic import ValidationError
 
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
-from powerml.spaces import find_family, layers_of, parameter_count, parse_topology
+from powerml.spaces import parameter_count
 from powerml.studies.goal import unit_of
 from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
-from powerml.workloads.workload import Workload
 
 __all__ = [
     "BEST",
@@ -180,12 +179,8 @@ def is_of_study(path: Path, folder: Path) -> bool:
 
 def _sized(trial: TrialRecord) -> TrialRecord:
     """Count the parameters of a trial that was recorded without them, where its family tells."""
-    workload = None if trial.measurement is None else trial.measurement.workload
-    if trial.parameters is not None or not isinstance(workload, Workload):
+    if trial.parameters is not None or trial.measurement is None:
         return trial
-    topology = parse_topology(trial.topology)
-    layers = layers_of(
-        find_family(topology.family), topology.parameters, workload.input_shape, workload.classes
-    )
+    layers = trial.measurement.workload.layers()
     found = None if layers is None else parameter_count(layers)
     return trial.model_copy(update={"parameters": found})

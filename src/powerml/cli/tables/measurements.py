@@ -9,7 +9,7 @@ from powerml.costs.cost import Cost
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
 from powerml.machines import THREE_LEVELS, Machine, Number
-from powerml.workloads.workload import ModelWorkload, Workload
+from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
     "machine_table",
@@ -69,13 +69,11 @@ def _calibrated_row(
     return label, ["-" if value is None else f"{value:.3g} {uncertain}" for value in values]
 
 
-def _title(workload: Workload | ModelWorkload) -> str:
-    if isinstance(workload, Workload):
-        return f"{workload.title}, {workload.epochs} epochs of {workload.data}"
-    return workload.model
+def _title(workload: AnyWorkload) -> str:
+    return workload.model if workload.kind == "file" else workload.described
 
 
-def _inference_line(workload: Workload | ModelWorkload) -> str:
+def _inference_line(workload: AnyWorkload) -> str:
     """How the inference was run."""
     deployment = workload.deployment
     if deployment is None:
@@ -85,7 +83,7 @@ def _inference_line(workload: Workload | ModelWorkload) -> str:
         f"{'inputs' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
         f"in {deployment.runtime}"
     )
-    if isinstance(workload, Workload):
+    if workload.kind != "file":
         return text
     shapes = ", ".join(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in workload.inputs)
     return f"{text}; inputs {_origin(workload)}: {shapes}"

@@ -17,7 +17,6 @@ from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Constrained, Squared
 from powerml.studies.reader import BEST
 from powerml.studies.records import StudyRecord, StudySettings, TrialRecord
-from powerml.workloads.workload import Workload
 
 __all__ = [
     "headline",
@@ -71,14 +70,11 @@ def _worth(study: StudyRecord, trial: TrialRecord, limits: RatioLimits) -> str:
 
 
 def _reference_cells(study: StudyRecord, reference: Measurement) -> list[str]:
-    workload = reference.workload
-    topology, batch = study.settings.reference, ""
-    if isinstance(workload, Workload):
-        batch = str(workload.batch_size)
+    training = reference.workload.training
     return [
         "ref",
-        topology,
-        batch,
+        study.settings.reference,
+        "" if training is None else str(training.batch_size),
         _number(reference.score),
         _blank_or_number(study.reference_test_score),
         _number(1.0),

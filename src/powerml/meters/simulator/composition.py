@@ -33,7 +33,7 @@ from powerml.meters.simulator.sampling import (
     doubt,
 )
 
-__all__ = ["Composed", "Mark", "compose", "compose_deployment"]
+__all__ = ["Composed", "Mark", "Price", "compose", "compose_deployment"]
 
 CACHE_LINE_BYTES = 64
 

@@ -19,8 +19,8 @@ from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
 from powerml.runtimes import find_runtime
-from powerml.spaces import find_family, parse_topology
-from powerml.workloads.workload import AnyWorkload, Workload
+from powerml.spaces import find_family
+from powerml.workloads.workload import AnyWorkload, TrainedWorkload
 
 __all__ = ["ValgrindMeter", "shape_of", "whole"]
 
@@ -109,9 +109,6 @@ class ValgrindMeter:
         It is known before anything is started. What a sample is composed of depends on the prices
         too, for the error's sake.
         """
-        return self._circumstances(_plug_ins(workload))
-
-    def _circumstances(self, plug_ins: list[object]) -> dict[str, Any]:
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"]
         sampled = self._options.fidelity == "sampled"
@@ -122,28 +119,28 @@ class ValgrindMeter:
             "fidelity": options if sampled else {"fidelity": "exact"},
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),
-            "code": launch.code_digest(plug_ins),
+            "code": launch.code_digest(_plug_ins(workload)),
         }
 
 
 def _plug_ins(workload: AnyWorkload) -> list[object]:
     """What other code than powerML's own a workload's counts may depend on."""
     found: list[object] = []
-    if isinstance(workload, Workload) and workload.model_digest is None:
-        found.append(find_family(parse_topology(workload.topology).family))
+    if workload.kind == "topology":
+        found.append(find_family(workload.topology.family))
     if workload.deployment is not None:
         found.append(find_runtime(workload.deployment.runtime))
     return found
 
 
-def shape_of(phase: str, workload: Workload) -> Shape:
+def shape_of(phase: str, workload: TrainedWorkload) -> Shape:
     """Return the steps of a phase."""
     if phase == "training":
         return Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
     return Shape.of(workload.inference_samples, workload.batch_size)
 
 
-def whole(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:
+def whole(phase: str, workload: TrainedWorkload, counts: Counts) -> PhaseCounts:
     """A phase of which all was simulated; the compilation has no steps."""
     total = shape_of(phase, workload).steps if phase in PHASES else 0
     return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)
