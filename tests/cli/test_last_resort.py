@@ -191,7 +191,7 @@ def test_a_module_of_the_users_that_stands_in_the_way_is_named(
 ) -> None:
     (tmp_path / f"{module}.py").write_text(content, encoding="utf-8")
     (tmp_path / "model.onnx").write_bytes(
-        (SOURCES / "powerml" / "data" / "warm_up" / "dense.onnx").read_bytes()
+        (SOURCES / "powerml" / "guest" / "warm_up" / "dense.onnx").read_bytes()
     )
     paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
     model = str(tmp_path / "model.onnx")
@@ -219,7 +219,7 @@ def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(
     tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "onnxruntime.py").write_text(content, encoding="utf-8")
-    model = SOURCES / "powerml" / "data" / "warm_up" / "dense.onnx"
+    model = SOURCES / "powerml" / "guest" / "warm_up" / "dense.onnx"
     paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
     ended = _powerml("measure", str(model), PYTHONPATH=paths, XDG_STATE_HOME=str(tmp_path))
     assert (ended.returncode, ended.stdout) == (1, "")
