@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 
 from powerml.errors import MeasurementError, StudyError, TrainingError
 from powerml.machines import Machine
+from powerml.networks import native
 from powerml.samplers import QUANTITIES
 from powerml.search import problem
-from powerml.networks import native
 from powerml.search import run as run_module
 from powerml.spaces import Bounds
 from powerml.spaces.dffr import Dffr

@@ -23,8 +23,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError, UnknownNameError
 from powerml.guest.request import LOADS, LoadRequest
 from powerml.machines import Machine
-from powerml.meters.base import DEFAULTS, MeterOptions
-from powerml.meters.catalogue import DEFAULT_METER
+from powerml.meters.base import DEFAULT_METER, DEFAULTS, MeterOptions
 from powerml.meters.replay import REPLAY_PREFIX
 from powerml.meters.simulator.server import Done, Server
 from powerml.meters.valgrind.base import ValgrindMeter

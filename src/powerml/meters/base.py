@@ -20,13 +20,17 @@ __all__ = [
     "DEFAULTS",
     "DEFAULT_ERROR",
     "DEFAULT_LIMIT_SECONDS",
+    "DEFAULT_METER",
     "PHASES",
+    "WHOLE_PROCESS",
     "Machines",
     "Meter",
     "MeterOptions",
     "PhaseName",
 ]
 
+DEFAULT_METER = "callgrind"
+WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
 PhaseName = Literal["training", "inference"]

@@ -16,13 +16,13 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
 from powerml.spaces import find_family, layers_of, parameter_count, parse_topology
 from powerml.studies.goal import unit_of
+from powerml.studies.options import DEFAULT_OUT
 from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
 from powerml.workloads.workload import Workload
 
 __all__ = [
     "BEST",
     "CONTENDERS",
-    "DEFAULT_OUT",
     "JOURNAL",
     "LOCK",
     "SETTINGS",
@@ -39,7 +39,6 @@ __all__ = [
     "winners_of",
 ]
 
-DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 JOURNAL = "study.journal"
 BEST = "best"
 CONTENDERS = "contenders"
