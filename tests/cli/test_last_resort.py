@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import powerml
-from powerml.cli import fault_log, last_resort, measure
+from powerml.cli import fault_log, last_resort
 from powerml.cli.fault_log import keep_log
 from powerml.cli.last_resort import complain, explain
 from powerml.errors import ModelError, PowerMLError, TrainingError, shortened, words_of
@@ -52,7 +52,7 @@ def _raising(error: BaseException) -> Callable[..., object]:
 def test_whatever_is_raised_is_one_short_line_and_a_log(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
 ) -> None:
-    monkeypatch.setattr(measure, "_dimensions", _raising(error))
+    monkeypatch.setattr(powerml, "measure", _raising(error), raising=False)
     found, out, err = run("measure", "dffr:layers=1,width=2", "--json")
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert len(err.strip()) <= 300
