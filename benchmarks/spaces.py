@@ -19,7 +19,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 import workloads
-from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file, prepare_topology
 from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
@@ -155,7 +156,7 @@ class FamilySpace(Space):
         parameters = {name: int(value) for name, value in member.values}
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._family, parameters)
-        return prepare_topology(topology, Wanted(batch_size=batch_size))
+        return prepare_topology(topology, MeasureOptions(batch_size=batch_size))
 
     def layers(self, member: Member) -> tuple[Layer, ...]:
         """As the family tells them."""
@@ -241,7 +242,7 @@ class TaperSpace(Space):
         """A ``.keras`` file that is trained and run, as `powerml.measure` prepares it."""
         path = self._folder / f"{member}.keras"
         self.build(member).save(path)
-        wanted = Wanted(
+        wanted = MeasureOptions(
             data=str(self._folder / f"{self.training_samples}.npz"),
             batch_size=self.batch_size(member),
             epochs=self.epochs,

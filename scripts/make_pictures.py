@@ -22,7 +22,8 @@ from powerml.cli.tables.studies import headline, places_table, trials_table
 from powerml.report.command import command_of, jobs_of, wanted_trials
 from powerml.report.writing import REPORT
 from powerml.studies.goal import make_goal
-from powerml.studies.reader import DEFAULT_OUT, StoredStudy, read_study
+from powerml.studies.options import DEFAULT_OUT
+from powerml.studies.reader import StoredStudy, read_study
 from powerml.studies.records import StudyRecord
 from powerml.studies.tradeoff import remark
 

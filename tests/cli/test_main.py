@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -16,7 +15,6 @@ import typer
 import powerml
 from powerml.cli.app import app
 from powerml.cli.console import command_to_resume, program
-from powerml.cli.options import machines_of
 from powerml.costs.counts import PhaseCounts
 from powerml.machines import Machine
 from powerml.meters import catalogue
@@ -216,21 +214,6 @@ def test_a_command_off_the_path_is_repeated_as_it_was_given(
     assert program() == "powerml"
 
 
-@pytest.mark.parametrize("command", ["best", "calibrate", "measure", "optimize", "reproduce"])
-def test_defaults_are_those_of_the_api(command: str) -> None:
-    api = inspect.signature(getattr(powerml, command)).parameters
-    callbacks = [one.callback for one in app.registered_commands if one.callback]
-    commands = {callback.__name__: callback for callback in callbacks}
-    shown = inspect.signature(commands[command]).parameters
-    for name, parameter in shown.items():
-        # Files of machines take the place of the default; it is the same one.
-        if name in api and api[name].default is not inspect.Parameter.empty and name != "machine":
-            given, default = parameter.default, api[name].default
-            assert str(given) == str(default) or (not given and not default), name
-    if "machine" in api:
-        assert machines_of(None, None) == [api["machine"].default]
-
-
 def test_every_command_has_an_example() -> None:
     group = typer.main.get_command(app)
     commands = getattr(group, "commands")  # noqa: B009 - typer keeps the class to itself
@@ -333,13 +316,13 @@ def test_a_machine_of_ones_own_may_be_named_among_the_others(tmp_path: Path) -> 
     built_in = Path(powerml.__file__).parent / "machines" / "epyc-7601.toml"
     path.write_text(built_in.read_text(encoding="utf-8"), encoding="utf-8")
 
-    def named(*names: str) -> list[str]:
-        found = machines_of(list(names), [path])
-        return [one if isinstance(one, str) else one.name for one in found]
+    def named(**machine: str) -> list[str]:
+        options = powerml.SearchOptions(machine_file=path, **machine)
+        return [one.name for one in options.profiles()]
 
     assert named() == ["mine"]
-    assert named("mine,xeon-x5650") == ["mine", "xeon-x5650"]
-    assert named("xeon-x5650") == ["xeon-x5650", "mine"]
+    assert named(machine="mine,xeon-x5650") == ["mine", "xeon-x5650"]
+    assert named(machine="xeon-x5650") == ["xeon-x5650", "mine"]
 
 
 @pytest.mark.parametrize("option", ["batch", "batch=", "=2", "batch=-1", "batch=two"])

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
+from typing import Any
 
 from powerml.calibration.files import load_calibration
 from powerml.calibration.fit import Calibration, make_calibration, require_spread
 from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
+from powerml.calibration.options import CalibrateOptions
 from powerml.calibration.readings import load_readings
 from powerml.costs.cache import CountsCache
-from powerml.costs.cost import check_accesses, price
+from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.readings import require_counts
 from powerml.errors import MachineError, UnknownNameError, UsageError
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machines
-from powerml.meters.base import DEFAULT_LIMIT_SECONDS, AdvancingMeter, MeterOptions
+from powerml.machines import Machine
+from powerml.meters.base import DEFAULT_METER, AdvancingMeter, MeterOptions
 from powerml.meters.caching import CachingMeter
-from powerml.meters.catalogue import DEFAULT_METER, meter_options
+from powerml.meters.catalogue import meter_options
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
 from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
 from powerml.meters.simulator.rows import exact_rows, plan_rows
 from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.options import described
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import LoadWorkload
 
 __all__ = ["calibrate"]
 
-# An exact load takes up to half an hour, on a busy machine hours.
-LIMIT_SECONDS = 6 * DEFAULT_LIMIT_SECONDS
 
-
+@described(CalibrateOptions)
 def calibrate(
     readings: str | Path | None = None,
     *,
-    machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
-    accesses: str = "data",
-    meter: str | AdvancingMeter = DEFAULT_METER,
-    fidelity: str = "sampled",
-    jobs: int | None = None,
-    cache: bool = True,
-    limit_seconds: float = LIMIT_SECONDS,
+    options: CalibrateOptions | None = None,
     notify: Notify = silent,
     advance: Advance = unwatched,
+    **given: Any,
 ) -> Calibration:
     """Fit what a power meter read for synthetic loads to what they cost (the paper's Figure 1).
 
@@ -53,20 +48,6 @@ def calibrate(
     ----------
     readings
         A CSV of readings; see ``powerml calibrate --template``. None for those of 2018.
-    machine
-        The machine that was metered; the counts are priced for it.
-    accesses
-        ``data``, or ``all`` to price instruction fetches too.
-    meter
-        ``callgrind``, ``replay:FILE`` with a calibration made before, or one that is running.
-    fidelity
-        ``sampled``: some rows of each product are simulated and the rest extrapolated; ``exact``.
-    jobs
-        How many loads are simulated at once; None for as many as there are cores.
-    cache
-        Whether counts that were simulated before are looked up, and new ones kept.
-    limit_seconds
-        After how long a load is given up.
     notify
         Called with one line of text when something begins or ends.
     advance
@@ -83,18 +64,18 @@ def calibrate(
     MeasurementError
         The counting failed.
     """
-    wanted = check_accesses(accesses)
-    options = meter_options(fidelity, None, jobs, limit_seconds)
-    if options.fidelity == PREDICTED:
+    wanted = CalibrateOptions.of_call("calibrate", options, given)
+    working = meter_options(wanted.fidelity, None, wanted.jobs, wanted.limit_seconds)
+    if working.fidelity == PREDICTED:
         raise UsageError("loads are not predicted: give --fidelity sampled or exact")
-    profiles = load_machines(machine)
+    profiles = wanted.profiles()
     if len(profiles) > 1:
         raise MachineError("a calibration is for one machine: give the one that was metered")
     profile = profiles[0]
     read = load_readings(None if readings is None else Path(readings))
     require_spread(list(read.by_load.values()))  # before minutes are spent on counting
     loads = synthetic_loads()
-    exact = options.fidelity == "exact"
+    exact = working.fidelity == "exact"
     plans = [
         exact_rows(load) if exact else plan_rows(load, profile.simulated_geometry) for load in loads
     ]
@@ -102,17 +83,17 @@ def calibrate(
     tally = _Tally(works, advance)
 
     def count(load: LoadWorkload) -> PhaseCounts:
-        notify(f"counting {load.title}, {options.fidelity}")
+        notify(f"counting {load.title}, {working.fidelity}")
         readings = running.measure(load, None, notify, lambda part: tally.set(load, part))
         (counts,) = require_counts(running.name, readings)
         tally.set(load, 1.0)
-        cycles = price(counts.counts, profile, wanted).cycles
+        cycles = price(counts.counts, profile, wanted.accesses).cycles
         notify(f"{load.title}: {cycles / 1e9:.1f} Gcycles, {tally.finished} of {len(loads)} loads")
         return counts
 
-    store = CountsCache() if cache else None
-    running = _make_meter(meter, profile, options, store) if isinstance(meter, str) else meter
-    with running, counting_threads(options.jobs) as threads:
+    store, meter = CountsCache() if wanted.cache else None, wanted.meter
+    running = _make_meter(meter, profile, working, store) if isinstance(meter, str) else meter
+    with running, counting_threads(working.jobs) as threads:
         # The longest first, so that at the end no core is left without work.
         order = sorted(loads, key=lambda load: -works[load])
         counting = {load: threads.submit(count, load) for load in order}
@@ -129,7 +110,7 @@ def calibrate(
         unit=read.unit,
         source=read.source,
         machine=profile,
-        accesses=wanted,
+        accesses=wanted.accesses,
         fingerprint=fingerprint,
     )
 

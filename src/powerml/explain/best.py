@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from optuna.distributions import IntDistribution
 
 from powerml.errors import StudyError
 from powerml.explain.importance import importances
 from powerml.explain.neighbours import Predictor, neighbours
+from powerml.explain.options import BestOptions
 from powerml.explain.predictions import expectation
 from powerml.explain.records import BestRecord, Importance
+from powerml.options import described
 from powerml.search.problem import BATCH_SIZE
 from powerml.spaces import Bounds, parse_space, parse_topology
 from powerml.studies.defaults import default_min_score
@@ -27,29 +30,24 @@ from powerml.studies.tradeoff import comparisons, remark
 __all__ = ["best", "importances_of"]
 
 
+@described(BestOptions)
 def best(
     study: str | Path,
     *,
-    alpha: float | None = None,
-    beta: float | None = None,
-    objective: str | None = None,
-    max_training_cost: str | float | None = None,
-    max_inference_cost: str | float | None = None,
-    min_score: str | float | None = None,
-    max_parameters: int | None = None,
+    options: BestOptions | None = None,
     predictor: Predictor | None = None,
+    **given: Any,
 ) -> BestRecord:
     """Find the best of what a study has measured, without a new trial, and say why it is.
 
-    The study's folder is neither changed nor locked; the study may be running.
+    The study's folder is neither changed nor locked; the study may be running. Options that are
+    not given are those that the study was searched with; a least score that the objective
+    ``constrained`` required is no limit of another objective.
 
     Parameters
     ----------
     study
         The study's folder.
-    alpha, beta, objective, max_training_cost, max_inference_cost, min_score, max_parameters
-        As for `powerml.optimize`; None for what the study was searched with. A least score that
-        the objective ``constrained`` required is no limit of another objective.
     predictor
         Tells what the neighbours of the best that were not tried would cost and score; None for
         the cost model and the scores of the study's own trials.
@@ -66,11 +64,11 @@ def best(
     UsageError
         The weights or the limits cannot be.
     """
+    wanted = BestOptions.of_call("best", options, given)
     stored = read_study(Path(study))
     if all(trial.failure is not None for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
-    limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
-    settings = _chosen(stored.settings, alpha, beta, objective, limits)
+    settings = _chosen(stored.settings, wanted)
     return _Retrospect(stored, settings).record(predictor or expectation(stored))
 
 
@@ -82,17 +80,10 @@ def importances_of(stored: StoredStudy) -> list[Importance]:
     return importances(stored.trials, parameters, space)
 
 
-def _chosen(
-    settings: StudySettings,
-    alpha: float | None,
-    beta: float | None,
-    objective: str | None,
-    limits: Limits,
-) -> StudySettings:
+def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
     """The study's own settings, but for what is asked for."""
-    wanted = {"alpha": alpha, "beta": beta, "objective": objective}
-    found = {name: value for name, value in wanted.items() if value is not None}
-    named = objective or settings.objective
+    weighed = wanted.model_dump(include={"alpha", "beta", "objective"}, exclude_none=True)
+    named, limits = wanted.objective or settings.objective, wanted.limits()
     held = {**dict(settings.limits), **limits.model_dump(exclude_none=True)}
     if not _asks_for_score(limits):
         left = settings.objective == Constrained.name != named
@@ -100,7 +91,7 @@ def _chosen(
         if left or not _asks_for_score(limits):
             limits = make_limits(min_score=default_min_score(named, settings.data))
     held |= {"min_score": limits.min_score, "score_margin": limits.score_margin}
-    chosen = {**found, "limits": Limits.model_validate(held), "pareto": False}
+    chosen = {**weighed, "limits": Limits.model_validate(held), "pareto": False}
     return settings.model_copy(update=chosen)
 
 

@@ -1,15 +1,16 @@
 """Meters: ways of measuring a workload, found by name."""
 
-from powerml.meters.base import AdvancingMeter, DeterminedMeter, Machines, Meter, MeterOptions
-from powerml.meters.caching import CachingMeter
-from powerml.meters.catalogue import (
+from powerml.meters.base import (
     DEFAULT_METER,
     WHOLE_PROCESS,
-    make_meter,
-    meter_names,
-    meter_options,
-    open_meters,
+    AdvancingMeter,
+    DeterminedMeter,
+    Machines,
+    Meter,
+    MeterOptions,
 )
+from powerml.meters.caching import CachingMeter
+from powerml.meters.catalogue import make_meter, meter_names, meter_options, open_meters
 from powerml.meters.replay import Recording, ReplayMeter
 
 __all__ = [

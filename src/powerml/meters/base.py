@@ -23,7 +23,9 @@ __all__ = [
     "DEFAULTS",
     "DEFAULT_ERROR",
     "DEFAULT_LIMIT_SECONDS",
+    "DEFAULT_METER",
     "PHASES",
+    "WHOLE_PROCESS",
     "AdvancingMeter",
     "DeterminedMeter",
     "Machines",
@@ -32,6 +34,8 @@ __all__ = [
     "PhaseName",
 ]
 
+DEFAULT_METER = "callgrind"
+WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
 PhaseName = Literal["training", "inference"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from powerml.backend import select_backend
 from powerml.costs.cache import CountsCache
@@ -12,8 +13,10 @@ from powerml.costs.fingerprint import Fingerprint, require_comparable
 from powerml.errors import ComparisonError, StudyError
 from powerml.files.atomic import write_whole
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, Meter
-from powerml.meters.catalogue import DEFAULT_METER, make_meter, meter_options
+from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter
+from powerml.meters.catalogue import make_meter, meter_options
+from powerml.options import described
+from powerml.paper.options import ReproduceOptions
 from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
 from powerml.paper.plan import ALIKE, PlannedStudy, make_plan
 from powerml.paper.reproduction import Reproduction, summarize
@@ -22,9 +25,8 @@ from powerml.search.listener import Listener
 from powerml.search.optimize import optimize
 from powerml.studies.reader import JOURNAL
 
-__all__ = ["DEFAULT_OUT", "ReproductionListener", "reproduce"]
+__all__ = ["ReproductionListener", "reproduce"]
 
-DEFAULT_OUT = "powerml-paper"
 STUDIES, OUTCOMES = "studies", "outcomes"
 FIDELITY = "sampled"
 # What is proposed depends on it: so it is the same on every machine.
@@ -49,17 +51,14 @@ class ReproductionListener(Listener):
         """A study has ended and is kept."""
 
 
+@described(ReproduceOptions)
 def reproduce(
     *,
-    setting: Collection[int] = (),
-    family: Collection[str] = (),
-    figure: Collection[int] = (),
-    seeds: int = 1,
+    options: ReproduceOptions | None = None,
     trials: int = TRIALS,
-    out: str | Path = DEFAULT_OUT,
-    jobs: int | None = None,
     meter: str | Meter = DEFAULT_METER,
     listener: ReproductionListener | None = None,
+    **given: Any,
 ) -> Reproduction:
     """Make the studies behind the paper's Figures 2 to 5: as the paper has them, and put right.
 
@@ -68,21 +67,8 @@ def reproduce(
 
     Parameters
     ----------
-    setting
-        Which of the paper's six pairs of weights, by number; none for all.
-    family
-        ``dffr`` or ``cnn``; none for both.
-    figure
-        Which figures: 2, 3, 4, 5; none for all.
-    seeds
-        How many studies are made of each kind, with seeds from 0 on.
     trials
         How many topologies each study evaluates.
-    out
-        The folder of the reproduction.
-    jobs
-        How many processes simulate at once; None for as many as there are cores. Results do not
-        depend on it: two trials are under way in any case.
     meter
         Name of the meter, or one that is already running and stays open.
     listener
@@ -103,12 +89,13 @@ def reproduce(
     >>> found.results[0].printed_score, found.results[0].score.median
     ('>0.99', 1.0)
     """
-    plan = make_plan(setting, family, figure, seeds, trials)
-    folder, hearing = Path(out), listener or ReproductionListener()
+    wanted = ReproduceOptions.of_call("reproduce", options, given)
+    plan = make_plan(wanted.setting, wanted.family, wanted.figure, wanted.seeds, trials)
+    folder, hearing = Path(wanted.out), listener or ReproductionListener()
     found = {study: read_outcome(_outcome_path(folder, study), study) for study in plan.studies}
     to_do = [study for study, outcome in found.items() if outcome is None]
     hearing.reproduction_opened(folder, [one for one in plan.studies if one not in to_do], to_do)
-    with _running(meter, jobs) if to_do else contextlib.nullcontext(meter) as running:
+    with _running(meter, wanted.jobs) if to_do else contextlib.nullcontext(meter) as running:
         for study in to_do:
             found[study] = _make(study, folder, running, hearing)
     outcomes = [outcome for outcome in found.values() if outcome is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from typing import get_args
@@ -41,7 +40,7 @@ from powerml.studies.goal import (
     objectives_by_machine,
     ranking,
 )
-from powerml.studies.reader import DEFAULT_OUT, StoredStudy
+from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Quantity, StudySettings, TrialRecord, Winner
 from powerml.studies.tradeoff import comparisons, leader, remark
 
@@ -227,9 +226,8 @@ class _Account:
         stored, settings = self._stored, self._settings
         jobs, wanted = jobs_of(stored.runs), wanted_trials(stored.runs, len(self._trials))
         command = command_of(settings, wanted, jobs)
-        parent = str(stored.folder.parent)
-        out = "" if parent == DEFAULT_OUT else f" --out {shlex.quote(parent)}"
-        going_on = f"{command} --study {shlex.quote(self._name)}{out} --resume"
+        out = str(stored.folder.parent)
+        going_on = command_of(settings, wanted, jobs, study=self._name, out=out, resume=True)
         measured = [trial.measurement for trial in self._trials if trial.measurement is not None]
         shown = stored.unit or (measured[0] if measured else None)
         return Reproduction(

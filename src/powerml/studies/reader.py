@@ -16,12 +16,12 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
 from powerml.spaces import parameter_count
 from powerml.studies.goal import unit_of
+from powerml.studies.options import DEFAULT_OUT
 from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
 
 __all__ = [
     "BEST",
     "CONTENDERS",
-    "DEFAULT_OUT",
     "JOURNAL",
     "LOCK",
     "SETTINGS",
@@ -38,7 +38,6 @@ __all__ = [
     "winners_of",
 ]
 
-DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 JOURNAL = "study.journal"
 BEST = "best"
 CONTENDERS = "contenders"

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from powerml.costs.counts import EVENTS, PhaseCounts
 from powerml.errors import WorkerError
-from powerml.measuring.preparation import Wanted, prepare_file
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import Deployment, ModelFile, TopologyWorkload
@@ -37,7 +38,7 @@ def _deployed(
 
 
 def _measure_file(meter: CallgrindMeter, path: Path, **wanted: object) -> list[PhaseCounts]:
-    workload, material = prepare_file(path, Wanted(**wanted))  # type: ignore[arg-type]
+    workload, material = prepare_file(path, MeasureOptions(**wanted))
     return meter.measure(workload, material)
 
 
@@ -129,7 +130,7 @@ def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path:
 def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
     callgrind: CallgrindMeter,
 ) -> None:
-    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
+    workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
     assert workload.kind == "file"
     assert isinstance(material, ModelFile)
     given = np.asfortranarray(np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
@@ -142,7 +143,7 @@ def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
 def test_a_model_that_fails_there_fails_its_measurement_alone(
     callgrind: CallgrindMeter,
 ) -> None:
-    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
+    workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
     assert workload.kind == "file"
     assert isinstance(material, ModelFile)
     wrong = np.zeros((1, 1, 9, 9), np.float32)

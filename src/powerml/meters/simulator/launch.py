@@ -54,7 +54,6 @@ WARM_UP = PACKAGE / "guest" / "warm_up"
 # What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
 # its counts. A change of anything else leaves the cache of counts as it is.
 COUNTED = (
-    "calibration/rows.py",
     "guest",
     "meters/simulator",
     "meters/valgrind",
