@@ -92,17 +92,21 @@ def _chosen(
 ) -> StudySettings:
     """The study's own settings, but for what is asked for."""
     wanted = {"alpha": alpha, "beta": beta, "objective": objective}
-    found = {name: value for name, value in wanted.items() if value is not None}
-    named = objective or settings.objective
-    held = {**dict(settings.limits), **limits.model_dump(exclude_none=True)}
+    found: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
+    named, own = objective or settings.objective, settings.limits
+    scored = limits
     if not _asks_for_score(limits):
         left = settings.objective == Constrained.name != named
-        limits = settings.limits
-        if left or not _asks_for_score(limits):
-            limits = make_limits(min_score=default_min_score(named, settings.data))
-    held |= {"min_score": limits.min_score, "score_margin": limits.score_margin}
-    chosen = {**found, "limits": Limits.model_validate(held), "pareto": False}
-    return settings.model_copy(update=chosen)
+        scored = own
+        if left or not _asks_for_score(own):
+            scored = make_limits(min_score=default_min_score(named, settings.data))
+    found["limits"] = Limits(
+        max_costs={**own.max_costs, **limits.max_costs},
+        min_score=scored.min_score,
+        score_margin=scored.score_margin,
+        max_parameters=limits.max_parameters or own.max_parameters,
+    )
+    return settings.model_copy(update={**found, "pareto": False})
 
 
 def _asks_for_score(limits: Limits) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 from powerml.costs.counts import Fidelity, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
@@ -20,17 +20,13 @@ __all__ = [
     "DEFAULTS",
     "DEFAULT_ERROR",
     "DEFAULT_LIMIT_SECONDS",
-    "PHASES",
     "Machines",
     "Meter",
     "MeterOptions",
-    "PhaseName",
 ]
 
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
-PhaseName = Literal["training", "inference"]
-PHASES: tuple[PhaseName, ...] = ("training", "inference")
 Machines = Machine | Sequence[Machine]
 
 

@@ -97,12 +97,11 @@ def _objective(settings: StudySettings) -> list[str]:
 
 
 def _limits(settings: StudySettings) -> list[str]:
-    usual = make_limits()
-    if not settings.pareto:
-        usual = make_limits(min_score=default_min_score(settings.objective, settings.data))
+    least = None if settings.pareto else default_min_score(settings.objective, settings.data)
+    usual = dict(make_limits(min_score=least).named())
     words = []
-    for name, limit in settings.limits:
-        if limit is None or limit == getattr(usual, name):
+    for name, limit in settings.limits.named():
+        if limit is None or limit == usual[name]:
             continue
         if name == "score_margin":
             words += ["--min-score", f"{BELOW_BEST}{limit}"]

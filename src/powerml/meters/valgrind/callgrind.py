@@ -19,7 +19,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
 from powerml.guest.request import TRAINING, DeploymentRequest, Request
 from powerml.machines import Machine
-from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions
+from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.composition import Composed, compose, compose_deployment
 from powerml.meters.simulator.sampling import (
     EVERYTHING,
@@ -30,7 +30,7 @@ from powerml.meters.simulator.sampling import (
     touch_limit_bytes,
 )
 from powerml.meters.simulator.server import Done, Server, ServerDiedError
-from powerml.meters.valgrind.base import ValgrindMeter, shape_of, whole
+from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, shape_of, whole
 from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
 from powerml.progress import Notify, silent
 from powerml.workloads.workload import AnyWorkload, Deployment, Material, Workload
@@ -173,7 +173,7 @@ class CallgrindMeter(ValgrindMeter):
         self, server: Server, workload: Workload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
-        names = PHASES if workload.deployment is None else (TRAINING,)
+        names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
         server.ready.result()
         phases = [
             _Phase(name, workload, self.machines, self.staging.training(workload, material, name))
@@ -198,7 +198,7 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.topology} and its compilation (minutes)")
-        names = ("compile", *(PHASES if workload.deployment is None else (TRAINING,)))
+        names = ("compile", *(KERAS_PHASES if workload.deployment is None else (TRAINING,)))
         what = "all" if workload.deployment is None else TRAINING
         process = self._submit(server, self.staging.training(workload, material, what))
 
