@@ -50,9 +50,7 @@ def search(table: Table, sampler: str, objective: Objective, seed: int, trials: 
         startup = 3 if sampler.endswith("-3") else 20  # 20 is hyperopt's own default
         return _hyperopt(table, objective, seed, trials, startup)
     tried = _tried(table, sampler, objective, seed, trials)
-    found: Array = np.asarray(
-        objective.value(table.training[tried], table.inference[tried], table.score[tried])
-    )
+    found: Array = np.asarray(objective.value(table.costs_of(tried), table.score[tried]))
     return found
 
 
@@ -60,9 +58,7 @@ def winner(table: Table, objective: Objective, seed: int, trials: int, least_sco
     """The row of the table that a search by the composite sampler reports as its best."""
     needed = Requirements(min_score=least_score)
     tried = _tried(table, "composite", objective, seed, trials, requirements=needed)
-    values = np.asarray(
-        objective.value(table.training[tried], table.inference[tried], table.score[tried])
-    )
+    values = np.asarray(objective.value(table.costs_of(tried), table.score[tried]))
     admitted = table.score[tried] >= least_score
     return int(tried[int(np.argmin(np.where(admitted | ~admitted.any(), values, np.inf)))])
 
@@ -93,9 +89,10 @@ def _tried(
     for _ in range(trials):
         trial = study.ask(table.space.distributions)
         number = table.number(trial.params)
-        found = table.training[number], table.inference[number], table.score[number]
-        trial.set_user_attr(QUANTITIES, quantities(*map(float, found)))
-        study.tell(trial, float(objective.value(*found)))
+        costs, score = table.cost_of(number), float(table.score[number])
+        paid = {f"{phase}_cost": cost for phase, cost in costs.items()}
+        trial.set_user_attr(QUANTITIES, quantities(score=score, **paid))
+        study.tell(trial, float(objective.value(costs, score)))
         if learned is not None:
             learned.learn(number)
         tried.append(number)
@@ -116,14 +113,7 @@ def search_front(table: Table, sampler: str, seed: int, trials: int) -> NDArray[
     for _ in range(trials):
         trial = study.ask(table.space.distributions)
         number = table.number(trial.params)
-        study.tell(
-            trial,
-            [
-                float(table.score[number]),
-                float(table.training[number]),
-                float(table.inference[number]),
-            ],
-        )
+        study.tell(trial, [float(table.score[number]), *table.cost_of(number).values()])
         if learned is not None:
             learned.learn(number)
         found.append(number)
@@ -144,8 +134,8 @@ def _hyperopt(table: Table, objective: Objective, seed: int, trials: int, startu
 
     def evaluate(parameters: dict[str, Any]) -> float:
         number = table.number({name: _plain(value) for name, value in parameters.items()})
-        quantities_of_it = table.training[number], table.inference[number], table.score[number]
-        found.append(float(objective.value(*quantities_of_it)))
+        value = objective.value(table.cost_of(number), float(table.score[number]))
+        found.append(float(value))
         return found[-1]
 
     hyperopt.fmin(

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 import spaces
 from powerml.costs.cost_fit import CostFit, Terms, fit_costs
 from powerml.costs.cost_model import PRIOR
-from tabular import PHASES, simulated_costs, terms_of
+from powerml.costs.counts import PHASES
+from tabular import simulated_costs, terms_of
 
 MEASUREMENTS = (1, 5, 10, 20)
 DRAWS = 50

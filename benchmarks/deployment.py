@@ -283,7 +283,8 @@ def machines() -> bool:
         print(
             f"{first}: {found.topology} batch {found.batch_size}, objective "
             f"{found.objective:.4f}, score {found.score:.3f}, training "
-            f"{found.training_cost_ratio:.3f}, inference {found.inference_cost_ratio:.3f}"
+            f"{found.cost_ratios['training']:.3f}, inference "
+            f"{found.cost_ratios['inference']:.3f}"
         )
         for machine, objectives in objectives_by_machine(record).items():
             print(f"    ranked on {machine}: {ranking(objectives)}")

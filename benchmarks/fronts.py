@@ -56,9 +56,9 @@ def _volumes(table: Table, sampler: str, seed: int) -> Array:
 def volume(table: Table, members: NDArray[np.int64]) -> float:
     """Volume that some members of a table dominate."""
     points = [
-        Point(float(table.score[one]), float(table.training[one]), float(table.inference[one]))
+        Point(float(table.score[one]), tuple(table.cost_of(int(one)).values()))
         for one in members
-        if table.training[one] < WORST and table.inference[one] < WORST
+        if max(table.cost_of(int(one)).values()) < WORST
     ]
     kept = sorted((points[place] for place in front(points)), key=lambda one: -one.score)
     total = 0.0
@@ -72,12 +72,10 @@ def volume(table: Table, members: NDArray[np.int64]) -> float:
 def _area(points: list[Point]) -> float:
     """Area of costs beyond those of the points."""
     area, lowest = 0.0, WORST
-    for point in sorted(
-        points, key=lambda one: (one.training_cost_ratio, one.inference_cost_ratio)
-    ):
-        if point.inference_cost_ratio < lowest:
-            area += (WORST - point.training_cost_ratio) * (lowest - point.inference_cost_ratio)
-            lowest = point.inference_cost_ratio
+    for training, inference in sorted(point.cost_ratios for point in points):
+        if inference < lowest:
+            area += (WORST - training) * (lowest - inference)
+            lowest = inference
     return area
 
 

@@ -69,7 +69,7 @@ def _search(seed: int, folder: Path, meter: Meter) -> tuple[float, float, float,
     best = study.best
     if best is None or study.test_score is None or study.reference_test_score is None:
         raise SystemExit(f"seed {seed} has found nothing")
-    training, inference = best.training_cost_ratio or 0.0, best.inference_cost_ratio or 0.0
+    training, inference = best.cost_ratios["training"], best.cost_ratios["inference"]
     print(
         f"| {seed} | {best.topology} batch {best.batch_size} | {study.test_score:.3f} | "
         f"{study.reference_test_score:.3f} | {training:.3f} | {inference:.3f} | "

@@ -56,7 +56,7 @@ def main() -> None:
 
 def _best(table: Table, objective: Objective, least: float) -> int:
     value: Callable[..., Array] = objective.value
-    values = value(table.training, table.inference, table.score)
+    values = value(table.costs, table.score)
     return int(np.argmin(np.where(table.score < least, np.inf, values)))
 
 
@@ -66,11 +66,12 @@ def _found(table: Table, objective: Objective, seed: int, least: float) -> int:
 
 
 def _said(table: Table, number: int) -> str:
-    return f"{table.score[number]:.2f}, {table.training[number]:.2f}, {table.inference[number]:.2f}"
+    columns = (table.score, *table.costs.values())
+    return ", ".join(f"{column[number]:.2f}" for column in columns)
 
 
 def _medians(table: Table, found: NDArray[np.int64]) -> str:
-    columns = (table.score, table.training, table.inference)
+    columns = (table.score, *table.costs.values())
     return ", ".join(f"{np.median(column[found]):.2f}" for column in columns)
 
 

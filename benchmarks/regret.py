@@ -102,7 +102,7 @@ def search(table: Table, sampler: str, weights: Weights, seed: int, trials: int)
 def regrets(table: Table, weights: Weights, objectives: Array) -> Array:
     """Regret of the best so far, after each trial."""
     value: Callable[..., Array] = make_objective("squared", weights).value
-    all_of_them = value(table.training, table.inference, table.score)
+    all_of_them = value(table.costs, table.score)
     best, median = all_of_them.min(), np.median(all_of_them)
     found: Array = (np.minimum.accumulate(objectives) - best) / (median - best)
     return found

@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 
 import workloads
+from powerml.costs.counts import PhaseName
 from powerml.samplers import QUANTITIES, CompositeSampler, quantities
 from powerml.search.known_costs import CostKnowledge
 from powerml.search.problem import BATCH_SIZE
@@ -53,18 +54,19 @@ def main() -> int:
         parameters = dict(trial.params)
         batch_size = parameters.pop(BATCH_SIZE)
         # Any smooth costs and jumping scores will do: what is timed is the thinking.
-        training, inference = 30 / batch_size + parameters["layers"] / 10, 1.0
+        training = 30 / batch_size + parameters["layers"] / 10
+        costs: dict[PhaseName, float] = {"training": training, "inference": 1.0}
         score = 0.5 + 0.5 * ((parameters["width"] * 7 + parameters["layers"] * 3) % 11) / 10
-        trial.set_user_attr(QUANTITIES, quantities(training, inference, score))
-        study.tell(trial, objective.value(training, inference, score))
+        known_of_it = quantities(training_cost=training, inference_cost=1.0, score=score)
+        trial.set_user_attr(QUANTITIES, known_of_it)
+        study.tell(trial, objective.value(costs, score))
         known.learn(
             TrialRecord(
                 number=number + 1,
                 topology=str(topology_of(family, parameters)),
                 batch_size=batch_size,
                 score=score,
-                training_cost_ratio=training,
-                inference_cost_ratio=inference,
+                cost_ratios=costs,
             )
         )
     last = median(seconds[-LAST:])

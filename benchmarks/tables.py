@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import spaces
 from powerml.costs.cost_fit import structure_sums
 from powerml.costs.cost_model import CostModel, Demand
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.samplers.acquisition import CostRatios
 from tabular import DATA, read
 
@@ -22,8 +23,8 @@ Array = NDArray[np.float64]
 class Table:
     """Scores and costs of all members of a space, as `tabular.py` made them.
 
-    `score`, `training` and `inference` have the shape (members,); the costs are relative to the
-    space's reference.
+    `score` and each of the `costs` by phase have the shape (members,); the costs are relative to
+    the space's reference.
 
     Parameters
     ----------
@@ -45,8 +46,7 @@ class Table:
             }
         self.score = np.array([float(scores[row["member"]]) for row in rows])
         self.test_score = np.array([float(row["test_score"]) for row in rows])
-        self.training = np.array([float(row["training"]) for row in rows])
-        self.inference = np.array([float(row["inference"]) for row in rows])
+        self.costs = {phase: np.array([float(row[phase]) for row in rows]) for phase in PHASES}
         self.members = list(space.members())
         self._number = {
             tuple(value for _, value in member.values): number
@@ -62,11 +62,21 @@ class Table:
         rows = zip(*(columns[name].tolist() for name in self.space.distributions), strict=True)
         return np.array([self._number[row] for row in rows])
 
+    def costs_of(self, rows: NDArray[np.int64]) -> dict[PhaseName, NDArray[np.float64]]:
+        """Costs of some rows, by phase."""
+        return {phase: column[rows] for phase, column in self.costs.items()}
+
+    def cost_of(self, row: int) -> dict[PhaseName, float]:
+        """Costs of one row, by phase."""
+        return {phase: float(column[row]) for phase, column in self.costs.items()}
+
     def exact_costs(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
         """Costs as they stand in the table: perfect knowledge."""
         chosen = self.numbers(columns)
-        nothing = np.zeros(len(chosen))
-        return CostRatios(self.training[chosen], self.inference[chosen], nothing, nothing)
+        return CostRatios(
+            {phase: column[chosen] for phase, column in self.costs.items()},
+            {phase: np.zeros(len(chosen)) for phase in self.costs},
+        )
 
 
 class LearnedCosts:
@@ -89,22 +99,22 @@ class LearnedCosts:
     def fresh(self) -> LearnedCosts:
         """Forget everything but the reference."""
         self.model = CostModel(self._demand)
-        self.model.learn(*self._reference, {"training": 1.0, "inference": 1.0})
+        self.model.learn(*self._reference, dict.fromkeys(PHASES, 1.0))
         return self
 
     def learn(self, number: int) -> None:
         """A trial was measured."""
-        costs = {
-            "training": float(self._table.training[number]),
-            "inference": float(self._table.inference[number]),
-        }
+        costs = self._table.cost_of(number)
         self.model.learn(self._layers[number], int(self._batch_sizes[number]), costs)
 
     def __call__(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
         """Predict."""
         chosen = self._table.numbers(columns)
-        training, inference = (
-            self.model.predict(phase, self._sums[chosen], self._batch_sizes[chosen])
-            for phase in ("training", "inference")
+        found = {
+            phase: self.model.predict(phase, self._sums[chosen], self._batch_sizes[chosen])
+            for phase in PHASES
+        }
+        return CostRatios(
+            {phase: one.cycles for phase, one in found.items()},
+            {phase: one.error for phase, one in found.items()},
         )
-        return CostRatios(training.cycles, inference.cycles, training.error, inference.error)

@@ -26,7 +26,7 @@ import spaces
 from powerml.backend import import_keras, select_backend
 from powerml.costs.cost import price
 from powerml.costs.cost_fit import Terms, fit_costs, inference_terms, structure_sums, training_terms
-from powerml.costs.counts import EVENTS, Counts
+from powerml.costs.counts import EVENTS, PHASES, Counts
 from powerml.costs.readings import require_counts
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
@@ -42,8 +42,7 @@ SAMPLE: Mapping[str, int] = {"dffr": 96, "cnn": 34, "taper": 40}
 DATA = Path(__file__).parent / "data"
 SCORE_COLUMNS = ("member", "seed", "validation_score", "test_score")
 COST_COLUMNS = ("member", "phase", *EVENTS)
-PHASES = ("training", "inference")
-TABLE_COLUMNS = ("member", "validation_score", "test_score", "training", "inference")
+TABLE_COLUMNS = ("member", "validation_score", "test_score", *PHASES)
 
 
 def main() -> None:

@@ -70,7 +70,8 @@ def _member(family: str, row: Row, setting: Setting) -> KnownTopology:
     parameters, _, batch_size = row["member"].rpartition(",batch_size=")
     score, test = float(row["validation_score"]), float(row["test_score"])
     training, inference = float(row["training"]), float(row["inference"])
-    objective = Squared(setting.weights).value(training, inference, score)
+    costs = {"training": training, "inference": inference}
+    objective = Squared(setting.weights).value(costs, score)
     return KnownTopology(
         topology=f"{family}:{parameters}",
         batch_size=int(batch_size),

@@ -16,13 +16,13 @@ from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
-    "best-2": BestRecord,
+    "best-3": BestRecord,
     "calibration-1": Calibration,
     "measurement-3": Measurement,
-    "report-1": Findings,
+    "report-2": Findings,
     "reproduction-1": Reproduction,
-    "study-3": StudyRecord,
-    "trial-2": TrialRecord,
+    "study-4": StudyRecord,
+    "trial-3": TrialRecord,
 }
 
 

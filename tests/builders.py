@@ -28,6 +28,8 @@ from powerml.workloads.workload import (
     TrainedFileWorkload,
 )
 
+ORDINARY_RATIOS = {"training": 0.75, "inference": 1.25}
+
 
 def make_counts(**fields: int) -> Counts:
     """Consistent counts: misses never exceed accesses, nor last-level misses first-level ones."""
@@ -131,14 +133,15 @@ def make_measurement(**fields: Any) -> Measurement:
 
 
 def make_trial(**fields: Any) -> TrialRecord:
+    """A trial of which all is known. `training` and `inference` are its cost ratios, or None."""
+    ratios = {phase: fields.pop(phase, ratio) for phase, ratio in ORDINARY_RATIOS.items()}
     ordinary = {
         "number": 1,
         "topology": "dffr:layers=2,width=16",
         "batch_size": 32,
         "objective": -0.125,
         "score": 0.98,
-        "training_cost_ratio": 0.75,
-        "inference_cost_ratio": 1.25,
+        "cost_ratios": {phase: ratio for phase, ratio in ratios.items() if ratio is not None},
         "measurement": make_measurement(),
     }
     return TrialRecord.model_validate({**ordinary, **fields})
@@ -146,9 +149,7 @@ def make_trial(**fields: Any) -> TrialRecord:
 
 def make_failed_trial(failure: str, **fields: Any) -> TrialRecord:
     """A trial without any measurement."""
-    nothing = dict.fromkeys(
-        ("objective", "score", "training_cost_ratio", "inference_cost_ratio", "measurement")
-    )
+    nothing = dict.fromkeys(("objective", "score", "training", "inference", "measurement"))
     return make_trial(**{**nothing, "failure": failure, **fields})
 
 

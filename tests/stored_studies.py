@@ -33,7 +33,7 @@ REFERENCE = make_measurement(
 def make_trials() -> list[TrialRecord]:
     """One of each: the best, a dearer and more accurate one, a worse, a pruned and a failed one."""
     return [
-        make_trial(number=1, objective=-0.1, score=0.9, training_cost_ratio=0.8),
+        make_trial(number=1, objective=-0.1, score=0.9, training=0.8),
         make_trial(number=2, topology="dffr:layers=1,width=8", objective=-0.3, parameters=6298),
         make_trial(number=3, topology="dffr:layers=3,width=4", objective=0.2, score=0.99),
         make_pruned_trial("cannot beat trial 2", number=4, topology="dffr:layers=9,width=20"),

@@ -179,22 +179,22 @@ def test_what_is_no_measurement_of_the_schema_before_is_refused(content: object)
     ids=["measured", "repeated", "failed", "pruned"],
 )
 def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
-    _validate(_json(record), "trial-2")
+    _validate(_json(record), "trial-3")
 
 
 def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
-    _validate(json.loads(make_study(trials=trials).to_json()), "study-3")
-    _validate(json.loads(make_study(reference=None).to_json()), "study-3")
+    _validate(json.loads(make_study(trials=trials).to_json()), "study-4")
+    _validate(json.loads(make_study(reference=None).to_json()), "study-4")
     none = make_study(best=None, nearest=make_trial(), test_score=None)
-    _validate(json.loads(none.to_json()), "study-3")
+    _validate(json.loads(none.to_json()), "study-4")
     front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
-    _validate(json.loads(front.to_json()), "study-3")
+    _validate(json.loads(front.to_json()), "study-4")
 
 
 def test_an_answer_is_as_its_schema_says() -> None:
     for best in (make_best(), make_best(best=None, nearest=make_trial())):
-        _validate(json.loads(best.to_json()), "best-2")
+        _validate(json.loads(best.to_json()), "best-3")
 
 
 def test_a_reproduction_is_as_its_schema_says() -> None:
@@ -239,4 +239,4 @@ def test_the_schema_refuses_what_is_no_measurement(
 
 
 def test_a_report_is_as_its_schema_says() -> None:
-    _validate(_json(findings_of(make_stored())), "report-1")
+    _validate(_json(findings_of(make_stored())), "report-2")

@@ -377,7 +377,7 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     assert "one step from the best" in out
     assert "too few trials: " in out
     code, out, _ = run("best", folder, "--json")
-    assert json.loads(out)["schema"] == "powerml.best/2"
+    assert json.loads(out)["schema"] == "powerml.best/3"
     code, out, err = run("best", folder, "--max-inference-cost", "1e3", "--json")
     assert code == 3
     assert json.loads(out)["best"] is None

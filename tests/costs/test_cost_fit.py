@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from powerml.costs.cost import price
 from powerml.costs.cost_fit import Terms, fit_costs, structure_sums, training_terms
 from powerml.costs.cost_model import CostModel, Demand
-from powerml.costs.counts import EVENTS, Counts
+from powerml.costs.counts import EVENTS, PHASES, Counts, PhaseName
 from powerml.machines import load_machine
 from powerml.spaces import Layer, find_family
+
+Simulated = list[tuple[dict[str, int], dict[PhaseName, float]]]
 
 SIMULATED = Path(__file__).parents[2] / "benchmarks" / "data"
 DEMAND = Demand(training_samples=100, epochs=2, inference_samples=100, inference=(1, 1))
@@ -25,7 +27,7 @@ def _dense(*widths: int) -> tuple[Layer, ...]:
     return tuple(Layer("dense", *pair) for pair in pairwise(widths))
 
 
-def _simulated(name: str) -> list[tuple[dict[str, int], dict[str, float]]]:
+def _simulated(name: str) -> Simulated:
     """Parameters and costs of topologies that were simulated for the benchmarks."""
     machine = load_machine("xeon-x5650")
     found: dict[str, dict[str, float]] = {}
@@ -37,13 +39,12 @@ def _simulated(name: str) -> list[tuple[dict[str, int], dict[str, float]]]:
     members = []
     for text, costs in found.items():
         pairs = (part.split("=") for part in text.split(","))
-        members.append(({name: int(value) for name, value in pairs}, costs))
+        parameters = {name: int(value) for name, value in pairs}
+        members.append((parameters, {phase: costs[phase] for phase in PHASES}))
     return members
 
 
-def _taught(
-    name: str, count: int
-) -> tuple[CostModel, list[tuple[dict[str, int], dict[str, float]]]]:
+def _taught(name: str, count: int) -> tuple[CostModel, Simulated]:
     """A cost model that has learned the first simulations, and the simulations after them."""
     family, members = find_family(name), _simulated(name)
     model = CostModel(DEMAND)
@@ -57,7 +58,7 @@ def _taught(
 
 
 def _errors(
-    name: str, model: CostModel, members: list[tuple[dict[str, int], dict[str, float]]], phase: str
+    name: str, model: CostModel, members: Simulated, phase: PhaseName
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Relative errors of predictions, and the bounds that were stated for them."""
     family = find_family(name)
@@ -74,7 +75,7 @@ def _errors(
 
 
 @pytest.mark.parametrize("phase", ["training", "inference"])
-def test_eleven_simulations_tell_the_rest_of_dffr_to_one_percent(phase: str) -> None:
+def test_eleven_simulations_tell_the_rest_of_dffr_to_one_percent(phase: PhaseName) -> None:
     model, rest = _taught("dffr", 11)
     errors, bounds = _errors("dffr", model, rest, phase)
     # benchmarks/cost_model.py: the median is 0.3 % for the training and 0.5 % for the inference.

@@ -48,9 +48,7 @@ def test_any_weights_can_be_applied_to_a_front(front: powerml.StudyRecord) -> No
     weights = Weights(0.2, 0.5)
     found = _best(powerml.best(front.folder, alpha=0.2, beta=0.5, objective="linear"))
     values = {
-        trial.number: Linear(weights).value(
-            trial.training_cost_ratio or 0, trial.inference_cost_ratio or 0, trial.score or 0
-        )
+        trial.number: Linear(weights).value(trial.cost_ratios, trial.score or 0)
         for trial in trained
     }
     assert found.objective == pytest.approx(min(values.values()))
@@ -74,15 +72,15 @@ def test_models_that_were_not_kept_are_not_promised(meter: FormulaMeter, tmp_pat
 
 
 def test_limits_are_applied_afterwards(front: powerml.StudyRecord) -> None:
-    costs = sorted(trial.training_cost_ratio or 9 for trial in front.trials)
+    costs = sorted(trial.cost_ratios.get("training", 9) for trial in front.trials)
     limit = (costs[0] + costs[-1]) / 2
     limited = f"{limit}x"
     found = powerml.best(front.folder, objective="squared", max_training_cost=limited)
-    assert (_best(found).training_cost_ratio or 9) <= limit
+    assert _best(found).cost_ratios["training"] <= limit
     none = powerml.best(front.folder, objective="squared", max_training_cost=1e3)
     assert none.best is None
     assert none.nearest is not None
-    assert none.nearest.training_cost_ratio == costs[0]
+    assert none.nearest.cost_ratios["training"] == costs[0]
     assert len(none.broken) == 1
     assert (none.neighbours, none.comparisons) == ([], [])
 
@@ -110,10 +108,8 @@ def test_the_neighbours_and_the_leaders_are_told(front: powerml.StudyRecord) -> 
     class Guess:
         def predict(self, parameters: object, batch_size: int) -> Prediction:
             return Prediction(
-                training_cost_ratio=batch_size,
-                training_error=0,
-                inference_cost_ratio=1,
-                inference_error=0,
+                cost_ratios={"training": batch_size, "inference": 1},
+                cost_errors={"training": 0, "inference": 0},
             )
 
     found = powerml.best(front.folder, alpha=0.5, beta=0.05, predictor=Guess())
@@ -122,13 +118,9 @@ def test_the_neighbours_and_the_leaders_are_told(front: powerml.StudyRecord) -> 
     for one in found.neighbours:
         assert one.trial != best.number
         assert (one.prediction is None) == (one.trial is not None)
-    assert [one.quantity for one in found.comparisons] == [
-        "score",
-        "training_cost",
-        "inference_cost",
-    ]
+    assert [one.quantity for one in found.comparisons] == ["score", "training", "inference"]
     assert [one.trials >= 10 for one in found.importances] == [True] * 3
-    shares = {one.quantity: one.shares or {} for one in found.importances}["training_cost"]
+    shares = {one.quantity: one.shares or {} for one in found.importances}["training"]
     assert max(shares, key=lambda name: shares[name] or 0.0) == "batch_size"
 
 

@@ -53,8 +53,8 @@ def test_what_decides_a_quantity_has_the_largest_share() -> None:
     trials, parameters = _studied(
         40,
         lambda there: {
-            "training_cost_ratio": 10 / there["batch_size"],
-            "inference_cost_ratio": there["layers"] / 5,
+            "training": 10 / there["batch_size"],
+            "inference": there["layers"] / 5,
             "score": 0.5 + there["layers"] / 50 + there["batch_size"] / 1000,
         },
     )
@@ -62,8 +62,8 @@ def test_what_decides_a_quantity_has_the_largest_share() -> None:
     for one in found.values():
         assert one.trials == 40
         assert sum(_shares(one).values()) == pytest.approx(1)
-    assert _shares(found["training_cost"])["batch_size"] > 0.8
-    assert _shares(found["inference_cost"])["layers"] > 0.8
+    assert _shares(found["training"])["batch_size"] > 0.8
+    assert _shares(found["inference"])["layers"] > 0.8
     assert importances(trials, parameters, SPACE) == importances(trials, parameters, SPACE)
 
 
@@ -80,15 +80,15 @@ def test_too_few_different_trials_are_said_so() -> None:
 
 def test_trials_that_were_not_trained_have_a_say_in_costs_alone() -> None:
     trials, parameters = _studied(
-        12, lambda there: {"training_cost_ratio": there["layers"], "score": there["layers"] / 10}
+        12, lambda there: {"training": there["layers"], "score": there["layers"] / 10}
     )
     pruned = [
-        make_pruned_trial("x", number=one.number, training_cost_ratio=one.training_cost_ratio)
+        make_pruned_trial("x", number=one.number, training=one.cost_ratios["training"])
         for one in trials[:3]
     ]
     found = _by_quantity(importances([*pruned, *trials[3:]], parameters, SPACE))
-    assert found["training_cost"].trials == 12
-    assert found["training_cost"].shares is not None
+    assert found["training"].trials == 12
+    assert found["training"].shares is not None
     assert (found["score"].trials, found["score"].shares) == (9, None)
 
 

@@ -28,10 +28,8 @@ class Guess:
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction:
         assert set(parameters) == {"layers", "width"}
         return Prediction(
-            training_cost_ratio=parameters["layers"],
-            training_error=0.1,
-            inference_cost_ratio=batch_size,
-            inference_error=0.2,
+            cost_ratios={"training": parameters["layers"], "inference": batch_size},
+            cost_errors={"training": 0.1, "inference": 0.2},
             score=self._score,
         )
 
@@ -69,10 +67,10 @@ def test_what_was_tried_is_told_and_the_rest_is_not_known() -> None:
     deeper, narrower, smaller, larger = found
     # 0.5 x 0.75^2 + 0.05 x 1.25^2 - 0.45 x 0.9
     assert deeper.objective == pytest.approx(0.28125 + 0.078125 - 0.405)
-    assert (narrower.training_cost_ratio, narrower.score) == (0.75, None)
+    assert (narrower.cost_ratios["training"], narrower.score) == (0.75, None)
     assert narrower.objective is None
     assert (smaller.batch_size, larger.batch_size) == (31, 33)
-    assert (smaller.training_cost_ratio, smaller.prediction, smaller.objective) == (None,) * 3
+    assert (smaller.cost_ratios, smaller.prediction, smaller.objective) == ({}, None, None)
 
 
 @pytest.mark.parametrize("score", [None, 0.9])
@@ -85,14 +83,14 @@ def test_what_was_not_tried_is_predicted_where_something_can(score: float | None
         BOUNDS,
         lambda topology, _: tried if "layers=2" in topology else None,
         objective=OBJECTIVE,
-        limits=RatioLimits(max_inference_ratio=32, min_score=0.9),
+        limits=RatioLimits({"inference": 32}, min_score=0.9),
         predictor=Guess(score=score),
     )
     assert [one.prediction is None for one in found] == [True, False, False, False]
     expected = found[1].prediction
     assert expected is not None
-    assert (expected.training_cost_ratio, expected.inference_cost_ratio) == (1, 32)
-    assert found[1].training_cost_ratio is None
+    assert expected.cost_ratios == {"training": 1, "inference": 32}
+    assert found[1].cost_ratios == {}
     assert (found[1].objective is None) == (score is None)
     # Its batch size stands for the inference cost of what is predicted.
     larger = next(one for one in found if one.batch_size == 33)

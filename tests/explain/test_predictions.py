@@ -9,12 +9,10 @@ from tests.builders import make_trial
 
 def _trial(expected: float, measured: float | None, error: float) -> TrialRecord:
     prediction = Prediction(
-        training_cost_ratio=expected,
-        training_error=error,
-        inference_cost_ratio=1.0,
-        inference_error=0.5,
+        cost_ratios={"training": expected, "inference": 1.0},
+        cost_errors={"training": error, "inference": 0.5},
     )
-    return make_trial(predicted=prediction, training_cost_ratio=measured)
+    return make_trial(predicted=prediction, training=measured)
 
 
 def test_predictions_are_held_against_what_was_measured() -> None:

@@ -51,7 +51,7 @@ def test_what_was_found_is_what_the_studies_hold(made: tuple[Path, Reproduction]
     best = powerml.best(out / "studies" / "bare-dffr-3-seed0").best
     assert best is not None
     row = next(row for row in found.results if (row.way, row.setting) == ("bare", 3))
-    assert row.training_cost_of_reference.median == best.training_cost_ratio
+    assert row.training_cost_of_reference.median == best.cost_ratios["training"]
 
 
 def test_the_same_again_measures_nothing_and_finds_the_same(

@@ -46,7 +46,7 @@ def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
     ],
 )
 def test_a_saving_is_told_as_it_is(ratio: float, said: str) -> None:
-    [trial] = [make_trial(training_cost_ratio=ratio)]
+    [trial] = [make_trial(training=ratio)]
     assert f"trains for {said} and" in findings_of(make_stored([trial])).headline
 
 
@@ -59,15 +59,15 @@ def test_what_the_models_proved_to_be_worth_is_told_of_winners_alone() -> None:
 
 def test_a_front_takes_the_place_of_a_best() -> None:
     trials = [
-        make_trial(number=1, objective=None, score=0.9, training_cost_ratio=0.5),
-        make_trial(number=2, objective=None, score=0.95, training_cost_ratio=0.7),
-        make_trial(number=3, objective=None, score=0.8, training_cost_ratio=0.7),
+        make_trial(number=1, objective=None, score=0.9, training=0.5),
+        make_trial(number=2, objective=None, score=0.95, training=0.7),
+        make_trial(number=3, objective=None, score=0.8, training=0.7),
     ]
     findings = findings_of(make_stored(trials, settings={"pareto": True}))
     assert findings.best is None
     assert outcomes(findings) == ["front", "front", "complete"]
     assert findings.headline.startswith("2 of 3 topologies are on the front: they score 0.900 to")
-    assert findings.leaders == {"score": 2, "training_cost": 1, "inference_cost": 2}
+    assert findings.leaders == {"score": 2, "training": 1, "inference": 2}
 
 
 def test_a_front_of_one_is_named() -> None:
@@ -82,7 +82,7 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_told() -> None:
     assert findings.nearest == 3
     assert findings.headline.startswith("None of 5 trials obeys the limits. The nearest is")
     assert "training cost 0.75 x is above 0.5 x" in findings.headline
-    assert findings.most_training_ratio == 0.5
+    assert findings.max_cost_ratios == {"training": 0.5}
     assert set(outcomes(findings)) == {"over_limits", "pruned", "failed"}
 
 
@@ -91,7 +91,7 @@ def test_a_study_in_which_every_trial_failed_says_so() -> None:
     findings = findings_of(make_stored(failed, reference=None))
     assert findings.headline == "No trial has succeeded: all 2 failed."
     assert findings.reproduction.fingerprint is None
-    assert findings.unit_training is None
+    assert findings.unit_costs == {}
 
 
 def test_a_study_without_a_trial_says_so() -> None:
@@ -120,8 +120,7 @@ def test_a_machine_without_energies_has_no_joules() -> None:
     phases = [make_phase("training", costs=cost), make_phase("inference", costs=cost)]
     trial = make_trial(measurement=make_measurement(phases=phases))
     [row] = findings_of(make_stored([trial])).rows
-    assert row.training is not None
-    assert row.training.joules is None
+    assert row.costs["training"].joules is None
 
 
 def test_each_machine_has_its_own_best() -> None:
@@ -150,6 +149,6 @@ def test_findings_survive_json() -> None:
 
 
 def test_a_pruned_trial_is_not_on_the_front() -> None:
-    pruned = make_pruned_trial("too dear", training_cost_ratio=0.1, inference_cost_ratio=0.1)
+    pruned = make_pruned_trial("too dear", training=0.1, inference=0.1)
     [row] = findings_of(make_stored([pruned])).rows
     assert not row.on_front

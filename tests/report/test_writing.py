@@ -121,7 +121,7 @@ def test_markdown_keeps_its_table_whatever_a_trial_failed_with() -> None:
 
 def test_json_is_the_findings(study: Path) -> None:
     found = json.loads(powerml.render_report(study, "json"))
-    assert found["schema"] == "powerml.report/1"
+    assert found["schema"] == "powerml.report/2"
     assert found["best"] == 2
 
 

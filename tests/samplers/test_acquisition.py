@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Mapping
+from itertools import pairwise, product
+from operator import le
 
 import numpy as np
 import pytest
@@ -19,31 +21,42 @@ from powerml.studies.objective import Constrained, Squared, Weights
 
 Array = NDArray[np.float64]
 
+Point = tuple[dict[str, float], float]
+
 costs = st.floats(0.05, 4.0)
 scores = st.floats(0.0, 1.0)
-points = st.tuples(costs, costs, scores)
+PHASES = ("training", "inference", "load")
 
 
-def _known(training: float, inference: float) -> CostRatios:
-    return CostRatios(np.array([training]), np.array([inference]), np.array([0.0]), np.array([0.0]))
+def _points(phases: int) -> st.SearchStrategy[Point]:
+    """Costs of so many phases, and a score."""
+    return st.tuples(st.fixed_dictionaries(dict.fromkeys(PHASES[:phases], costs)), scores)
+
+
+def _known(paid: Mapping[str, float], error: float = 0.0) -> CostRatios:
+    ratios = {phase: np.array([cost]) for phase, cost in paid.items()}
+    return CostRatios(ratios, {phase: np.array([error]) for phase in paid})
 
 
 def _belief(mean: float, deviation: float) -> ScoreBelief:
     return ScoreBelief(np.array([mean]), np.array([deviation]))
 
 
-def _volume(front: list[tuple[float, float, float]], worst: tuple[float, float]) -> float:
+def _volume(front: list[Point], worst: dict[str, float]) -> float:
     """Volume that a front dominates, on a fine grid of its own coordinates."""
     edges = [
-        sorted({0.0, *(min(p[axis], worst[axis]) for p in front), worst[axis]}) for axis in (0, 1)
+        sorted({0.0, *(min(paid[phase], limit) for paid, _ in front), limit})
+        for phase, limit in worst.items()
     ]
-    levels = sorted({0.0, 1.0, *(p[2] for p in front)})
+    levels = sorted({0.0, 1.0, *(score for _, score in front)})
     volume = 0.0
-    for t0, t1 in pairwise(edges[0]):
-        for i0, i1 in pairwise(edges[1]):
-            for s0, s1 in pairwise(levels):
-                if any(p[0] <= t0 and p[1] <= i0 and p[2] >= s1 for p in front):
-                    volume += (t1 - t0) * (i1 - i0) * (s1 - s0)
+    for *cell, (low, high) in product(*map(pairwise, edges), pairwise(levels)):
+        starts = [start for start, _ in cell]
+        if any(
+            score >= high and all(map(le, (paid[phase] for phase in worst), starts))
+            for paid, score in front
+        ):
+            volume += float(np.prod([end - start for start, end in cell])) * (high - low)
     return volume
 
 
@@ -54,7 +67,10 @@ def test_improvement_is_that_of_a_score_cut_at_one(
     weights = Weights(0.5, 0.05)
     objective = Squared(weights)
     found = expected_improvement(
-        objective.value, _known(training, inference), _belief(mean, deviation), best
+        objective.value,
+        _known({"training": training, "inference": inference}),
+        _belief(mean, deviation),
+        best,
     )
     # In closed form, without the cut at 0, which these beliefs hardly reach.
     price = weights.alpha * training**2 + weights.beta * inference**2
@@ -77,10 +93,9 @@ def test_what_cannot_win_with_a_perfect_score_wins_nothing(
     training: float, inference: float, best: float
 ) -> None:
     objective = Squared(Weights(0.5, 0.2))
-    found = expected_improvement(
-        objective.value, _known(training, inference), _belief(1.0, 0.3), best
-    )
-    cannot = objective.value(training, inference, 1.0) >= best
+    paid = {"training": training, "inference": inference}
+    found = expected_improvement(objective.value, _known(paid), _belief(1.0, 0.3), best)
+    cannot = objective.value(paid, 1.0) >= best
     assert (found[0] == 0) == cannot or found[0] >= 0
     if cannot:
         assert found[0] == 0
@@ -88,55 +103,58 @@ def test_what_cannot_win_with_a_perfect_score_wins_nothing(
 
 def test_costs_that_are_not_known_are_averaged_over() -> None:
     objective = Squared(Weights(1.0, 0.0))
-    uncertain = CostRatios(np.array([1.0]), np.array([1.0]), np.array([0.3]), np.array([0.3]))
+    paid = {"training": 1.0, "inference": 1.0}
+    uncertain = _known(paid, error=0.3)
     found = expected_improvement(objective.value, uncertain, _belief(0.5, 0.1), 1.0)
     assert found[0] > 0
-    known = expected_improvement(objective.value, _known(1.0, 1.0), _belief(0.5, 0.1), 1.0)
+    known = expected_improvement(objective.value, _known(paid), _belief(0.5, 0.1), 1.0)
     assert known[0] == 0
 
 
 def test_scores_below_the_least_win_nothing() -> None:
     objective = Constrained(Weights(0.5, 0.5), least_score=0.9)
     belief = _belief(0.5, 0.05)  # eight deviations below
-    assert expected_improvement(objective.value, _known(0.1, 0.1), belief, 1.0, 0.9)[0] == 0
+    cheap = _known({"training": 0.1, "inference": 0.1})
+    assert expected_improvement(objective.value, cheap, belief, 1.0, 0.9)[0] == 0
 
 
-@given(st.lists(points, max_size=6), points)
+@pytest.mark.parametrize("phases", [1, 2, 3])
+@given(st.data())
 def test_the_volume_that_a_certain_score_adds_is_the_difference_of_two_fronts(
-    front: list[tuple[float, float, float]], candidate: tuple[float, float, float]
+    phases: int, data: st.DataObject
 ) -> None:
-    worst = (2.0, 2.0)
-    training, inference, score = candidate
-    found = expected_volume(_known(training, inference), _belief(score, 1e-9), front, worst)
+    front = data.draw(st.lists(_points(phases), max_size=5))
+    candidate = data.draw(_points(phases))
+    worst = dict.fromkeys(PHASES[:phases], 2.0)
+    paid, score = candidate
+    found = expected_volume(_known(paid), _belief(score, 1e-9), front, worst)
     added = _volume([*front, candidate], worst) - _volume(front, worst)
     assert found[0] == pytest.approx(added, abs=1e-6)
 
 
-@given(st.lists(points, max_size=5), costs, costs, st.floats(0.2, 0.8), st.floats(0.02, 0.2))
+@given(st.lists(_points(2), max_size=5), _points(2), st.floats(0.2, 0.8), st.floats(0.02, 0.2))
 def test_the_volume_that_an_uncertain_score_adds_is_the_mean_over_it(
-    front: list[tuple[float, float, float]],
-    training: float,
-    inference: float,
-    mean: float,
-    deviation: float,
+    front: list[Point], candidate: Point, mean: float, deviation: float
 ) -> None:
-    worst = (2.0, 2.0)
-    found = expected_volume(_known(training, inference), _belief(mean, deviation), front, worst)
+    worst = {"training": 2.0, "inference": 2.0}
+    paid, _ = candidate
+    found = expected_volume(_known(paid), _belief(mean, deviation), front, worst)
     quantiles = norm.ppf((np.arange(200) + 0.5) / 200)
     sampled = np.clip(mean + deviation * quantiles, 0.0, 1.0)
     base = _volume(front, worst)
-    added = [
-        _volume([*front, (training, inference, float(score))], worst) - base for score in sampled
-    ]
+    added = [_volume([*front, (paid, float(score))], worst) - base for score in sampled]
     # At most 4 x 1, sampled at 200 places.
     assert found[0] == pytest.approx(np.mean(added), abs=0.01)
 
 
 def test_costs_of_which_nothing_is_known_do_not_pass_for_bargains() -> None:
-    costs = CostRatios(*(np.array([value]) for value in (13.0, 1.0, 5.8, 0.1)))
+    costs = CostRatios(
+        {"training": np.array([13.0]), "inference": np.array([1.0])},
+        {"training": np.array([5.8]), "inference": np.array([0.1])},
+    )
     belief = ScoreBelief(np.array([1.0]), np.array([0.2]))
 
-    def mean(training: Array, inference: Array, _score: Array) -> Array:
-        return (training + inference) / 2
+    def mean(paid: Mapping[str, Array], _score: Array) -> Array:
+        return (paid["training"] + paid["inference"]) / 2
 
     assert expected_improvement(mean, costs, belief, best=0.5) == pytest.approx(0.0)

@@ -30,13 +30,18 @@ def _costs(columns: Mapping[str, NDArray[Any]]) -> CostRatios:
     """Exact costs: they grow with layers and width."""
     layers, width = columns["layers"].astype(float), columns["width"].astype(float)
     nothing = np.zeros(len(layers))
-    return CostRatios(0.3 + layers * 0.2, 0.5 + layers * width / 200, nothing, nothing)
+    ratios = {"training": 0.3 + layers * 0.2, "inference": 0.5 + layers * width / 200}
+    return CostRatios(ratios, dict.fromkeys(ratios, nothing))
 
 
-def _cost(parameters: Mapping[str, Any]) -> tuple[float, float]:
+def _cost(parameters: Mapping[str, Any]) -> dict[str, float]:
     columns = {name: np.array([value], dtype=object) for name, value in parameters.items()}
-    training, inference, *_ = _costs(columns)
-    return float(training[0]), float(inference[0])
+    return {phase: float(column[0]) for phase, column in _costs(columns).ratios.items()}
+
+
+def _quantities(paid: Mapping[str, float], score: float | None) -> dict[str, float | None]:
+    costs = {f"{phase}_cost": cost for phase, cost in paid.items()}
+    return quantities(score=score, **costs)
 
 
 def _score(parameters: Mapping[str, Any]) -> float:
@@ -47,10 +52,9 @@ def _score(parameters: Mapping[str, Any]) -> float:
 
 
 def _evaluate(trial: optuna.Trial) -> float:
-    training, inference = _cost(trial.params)
-    score = _score(trial.params)
-    trial.set_user_attr(QUANTITIES, quantities(training, inference, score))
-    return float(OBJECTIVE.value(training, inference, score))
+    paid, score = _cost(trial.params), _score(trial.params)
+    trial.set_user_attr(QUANTITIES, _quantities(paid, score))
+    return float(OBJECTIVE.value(paid, score))
 
 
 def _search(sampler: CompositeSampler, trials: int) -> optuna.Study:
@@ -67,7 +71,7 @@ def _best_of_all() -> float:
         for width in range(4, 65):
             for activation in ("relu", "tanh"):
                 one = {"layers": layers, "width": width, "activation": activation}
-                values.append(float(OBJECTIVE.value(*_cost(one), _score(one))))
+                values.append(float(OBJECTIVE.value(_cost(one), _score(one))))
     return min(values)
 
 
@@ -124,7 +128,7 @@ def test_what_failed_or_was_pruned_is_not_proposed_again() -> None:
     failed = study.ask(SPACE)
     study.tell(failed, state=TrialState.FAIL)
     pruned = study.ask(SPACE)
-    pruned.set_user_attr(QUANTITIES, quantities(*_cost(pruned.params), None))
+    pruned.set_user_attr(QUANTITIES, _quantities(_cost(pruned.params), None))
     study.tell(pruned, state=TrialState.PRUNED)
     following = [study.ask(SPACE).params for _ in range(3)]
     assert failed.params not in following
@@ -150,17 +154,16 @@ def test_every_weight_is_taken(alpha_beta: tuple[float, float]) -> None:
     study = optuna.create_study(sampler=CompositeSampler(objective, space=SPACE, costs=_costs))
     for _ in range(5):
         trial = study.ask(SPACE)
-        training, inference = _cost(trial.params)
-        trial.set_user_attr(QUANTITIES, quantities(training, inference, _score(trial.params)))
-        study.tell(trial, objective.value(training, inference, _score(trial.params)))
+        paid, score = _cost(trial.params), _score(trial.params)
+        trial.set_user_attr(QUANTITIES, _quantities(paid, score))
+        study.tell(trial, objective.value(paid, score))
     if alpha_beta == (1.0, 0.0):  # the costs are known: the cheapest is found at once
         assert study.trials[0].params["layers"] == 1
 
 
 def test_what_breaks_a_requirement_is_not_proposed() -> None:
     needed = Requirements(
-        max_training_cost=0.75,
-        max_inference_cost=0.8,
+        max_costs={"training": 0.75, "inference": 0.8},
         admits=lambda columns: columns["activation"] == "relu",
     )
     study = optuna.create_study(
@@ -168,9 +171,9 @@ def test_what_breaks_a_requirement_is_not_proposed() -> None:
     )
     for _ in range(10):
         trial = study.ask(SPACE)
-        training, inference = _cost(trial.params)
-        assert training <= 0.75
-        assert inference <= 0.8
+        paid = _cost(trial.params)
+        assert paid["training"] <= 0.75
+        assert paid["inference"] <= 0.8
         assert trial.params["activation"] == "relu"
         study.tell(trial, _evaluate(trial))
 
@@ -209,7 +212,7 @@ def test_a_front_is_searched_where_the_values_are_the_three_quantities() -> None
     )
     for _ in range(12):
         trial = study.ask(SPACE)
-        study.tell(trial, (_score(trial.params), *_cost(trial.params)))
+        study.tell(trial, (_score(trial.params), *_cost(trial.params).values()))
     front = study.best_trials
     assert len(front) >= 5
     assert max(trial.values[0] for trial in front) > 0.9
@@ -230,8 +233,14 @@ def test_values_alone_are_minimised_and_maximised() -> None:
 
 @pytest.mark.parametrize("given", [(0.0, 1.0, 0.5), (1.0, -1.0, 0.5), (1.0, 1.0, 2.0)])
 def test_quantities_that_cannot_be_are_refused(given: tuple[float, float, float]) -> None:
+    training, inference, score = given
     with pytest.raises(UsageError, match="give one"):
-        quantities(*given)
+        quantities(training_cost=training, inference_cost=inference, score=score)
+
+
+def test_what_is_no_cost_is_refused() -> None:
+    with pytest.raises(UsageError, match="energy is no cost: give costs as training_cost"):
+        quantities(training_cost=1, energy=1, score=0.5)
 
 
 def test_what_was_measured_before_is_learned_from_and_not_proposed() -> None:
@@ -239,10 +248,11 @@ def test_what_was_measured_before_is_learned_from_and_not_proposed() -> None:
 
     def costs(columns: Mapping[str, NDArray[Any]]) -> CostRatios:
         layers = columns["layers"].astype(float)
-        return CostRatios(layers, layers, 0 * layers, 0 * layers)
+        ratios = {"training": layers, "inference": layers}
+        return CostRatios(ratios, dict.fromkeys(ratios, 0 * layers))
 
     for known, other in ((1, 2), (2, 1)):
-        before = [({"layers": known}, Quantities(float(known), float(known), 0.9))]
+        before = [({"layers": known}, Quantities({"training": known, "inference": known}, 0.9))]
         sampler = CompositeSampler(OBJECTIVE, space=everything, costs=costs, measured_before=before)
         study = optuna.create_study(sampler=sampler)
         assert study.ask(everything).params == {"layers": other}

@@ -59,8 +59,8 @@ def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
     # With alpha and beta at 0 the most accurate wins, whatever it costs.
     limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
     record = search(meter, tmp_path, trials=6, sampler="random", **limit)
-    assert any((trial.inference_cost_ratio or 0) > 1.005 for trial in record.trials)
-    assert (best_of(record).inference_cost_ratio or 9) <= 1.005
+    assert any(trial.cost_ratios["inference"] > 1.005 for trial in record.trials)
+    assert best_of(record).cost_ratios["inference"] <= 1.005
     saved = TrialRecord.model_validate_json((tmp_path / "s" / "best" / "trial.json").read_text())
     assert saved == record.best
 
@@ -71,8 +71,8 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_named_and_no_model_kept(
     record = search(meter, tmp_path, max_training_cost="1e3")
     assert record.best is None
     assert record.nearest is not None
-    costs = [trial.training_cost_ratio for trial in record.trials]
-    assert record.nearest.training_cost_ratio == min(cost for cost in costs if cost is not None)
+    costs = [trial.cost_ratios["training"] for trial in record.trials]
+    assert record.nearest.cost_ratios["training"] == min(costs)
     assert not (tmp_path / "s" / "best").exists()
     again = search(meter, tmp_path, max_training_cost="1e3", resume=True)
     assert (again.best, again.nearest) == (None, record.nearest)
@@ -99,10 +99,7 @@ def test_what_cannot_beat_the_best_with_a_perfect_score_is_not_trained(
     objective = Squared(Weights(0.5, 0.05))
     best = float("inf")
     for trial in record.trials:
-        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
-        assert training is not None
-        assert inference is not None
-        possible = objective.value(training, inference, 1.0)
+        possible = objective.value(trial.cost_ratios, 1.0)
         title = f"{trial.topology} batch {trial.batch_size}"
         assert (possible >= best) == (trial.pruned is not None) == (title not in trained)
         if trial.pruned is not None:
@@ -119,11 +116,12 @@ def test_what_breaks_a_limit_is_not_trained(
 ) -> None:
     limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
     record = search(meter, tmp_path, trials=5, sampler="random", **limit)
-    pruned = [trial for trial in record.trials if (trial.inference_cost_ratio or 0) > 1.005]
+    pruned = [trial for trial in record.trials if trial.cost_ratios["inference"] > 1.005]
     assert 0 < len(pruned) < 5
     assert len(trained) == 1 + 5 - len(pruned)  # the reference is trained too
     for trial in pruned:
-        assert trial.pruned == f"inference cost {trial.inference_cost_ratio:.4g} x is above 1.005 x"
+        ratio = trial.cost_ratios["inference"]
+        assert trial.pruned == f"inference cost {ratio:.4g} x is above 1.005 x"
 
 
 def test_what_has_too_many_parameters_is_not_even_counted(
@@ -134,7 +132,7 @@ def test_what_has_too_many_parameters_is_not_even_counted(
     assert 0 < len(pruned) < 5
     for trial in pruned:
         assert trial.pruned == f"{trial.parameters:,} parameters are more than 8,000"
-        assert (trial.measurement, trial.training_cost_ratio) == (None, None)
+        assert (trial.measurement, trial.cost_ratios) == (None, {})
         assert f"{trial.topology} batch {trial.batch_size}" not in meter.measured
     assert len(meter.measured) == 1 + 5 - len(pruned)
 
@@ -177,8 +175,8 @@ def test_samplers_are_told_what_is_known_of_every_trial(machine: Machine, tmp_pa
             assert frozen.state == (TrialState.FAIL if trial.failure else TrialState.PRUNED)
             continue
         assert known == {
-            "training_cost": trial.training_cost_ratio,
-            "inference_cost": trial.inference_cost_ratio,
+            "training_cost": trial.cost_ratios["training"],
+            "inference_cost": trial.cost_ratios["inference"],
             "score": trial.score,
         }
         assert frozen.values == (None if trial.pruned else [trial.objective])

@@ -49,11 +49,9 @@ def test_objectives_are_eq_2_6_of_what_is_recorded(meter: FormulaMeter, tmp_path
         if trial.score is None:
             assert trial.pruned is not None
             continue
-        assert trial.training_cost_ratio is not None
-        assert trial.inference_cost_ratio is not None
         assert trial.objective == pytest.approx(
-            0.5 * trial.training_cost_ratio**2
-            + 0.2 * trial.inference_cost_ratio**2
+            0.5 * trial.cost_ratios["training"] ** 2
+            + 0.2 * trial.cost_ratios["inference"] ** 2
             - 0.3 * trial.score
         )
     objectives = [trial.objective for trial in record.trials if trial.objective is not None]
@@ -66,7 +64,7 @@ def test_costs_are_relative_to_the_first_trial_where_it_is_asked_for(
     record = search(meter, tmp_path, reference="first")
     assert record.reference is None
     first = record.trials[0]
-    assert (first.training_cost_ratio, first.inference_cost_ratio) == (1, 1)
+    assert first.cost_ratios == {"training": 1, "inference": 1}
     assert REFERENCE not in meter.measured
 
 

@@ -62,14 +62,14 @@ def test_a_trial_is_ruled_out_by_a_limit_or_by_an_objective_out_of_reach() -> No
     best = make_trial(number=4, objective=-0.2, score=0.95)
     unfit = make_trial(number=3, objective=-0.4, score=0.5)
     # 0.5 x 0.6^2 + 0.05 - 0.45 = -0.22 with a score of 1
-    near = make_trial(training_cost_ratio=0.6, inference_cost_ratio=1, score=None)
+    near = make_trial(training=0.6, inference=1, score=None)
     # 0.5 x 0.7^2 + 0.05 - 0.45 = -0.155
-    far = make_trial(training_cost_ratio=0.7, inference_cost_ratio=1, score=None)
+    far = make_trial(training=0.7, inference=1, score=None)
     assert GOAL.ruled_out(near, [unfit, best]) is None
     assert GOAL.ruled_out(far, [unfit, best]) == "cannot beat trial 4"
     assert GOAL.ruled_out(far, [unfit]) is None
     assert GOAL.ruled_out(far, []) is None
-    limited = SmallestObjective(GOAL.objective, RatioLimits(max_training_ratio=0.65))
+    limited = SmallestObjective(GOAL.objective, RatioLimits({"training": 0.65}))
     assert limited.ruled_out(far, []) == "training cost 0.7 x is above 0.65 x"
 
 
@@ -80,7 +80,7 @@ def test_what_is_ruled_out_could_not_have_become_the_best(
 ) -> None:
     goal = SmallestObjective(GOAL.objective, RatioLimits())
     earlier = [make_trial(objective=best, measurement=None)]
-    costs = {"training_cost_ratio": training, "inference_cost_ratio": inference}
+    costs = {"training": training, "inference": inference}
     trial = make_trial(number=2, **costs, score=None, objective=None, measurement=None)
     if goal.ruled_out(trial, earlier):
         trained = trial.model_copy(update={"score": score})
@@ -112,13 +112,13 @@ def test_no_trial_that_obeys_the_limits_is_better_than_the_best(trials: list[Tri
 
 
 def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
-    wanted = RatioLimits(max_training_ratio=0.5, min_score=0.8)
+    wanted = RatioLimits({"training": 0.5}, min_score=0.8)
     trials = [
         make_failed_trial("crashed", number=1),
-        make_trial(number=2, training_cost_ratio=0.5, score=0.4),  # 0.5 short
-        make_trial(number=3, training_cost_ratio=0.7, score=0.8),  # 0.4 too dear
-        make_trial(number=4, training_cost_ratio=0.7, score=0.9),
-        make_trial(number=5, training_cost_ratio=0.6, score=None),  # 0.2, and no score
+        make_trial(number=2, training=0.5, score=0.4),  # 0.5 short
+        make_trial(number=3, training=0.7, score=0.8),  # 0.4 too dear
+        make_trial(number=4, training=0.7, score=0.9),
+        make_trial(number=5, training=0.6, score=None),  # 0.2, and no score
     ]
     assert nearest(trials, wanted) == trials[2]
     assert nearest(trials[:1], wanted) is None
@@ -127,15 +127,19 @@ def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
 def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
     chosen = make_settings(limits=make_limits("5000", "0.5x", 0.9, 100))
     reference = _measured(10_000, 10)
-    assert limits_of(chosen, reference, []) == RatioLimits(0.5, 0.5, 0.9, 100)
+    assert limits_of(chosen, reference, []) == RatioLimits(
+        {"training": 0.5, "inference": 0.5}, 0.9, 100
+    )
     trials = [
         make_failed_trial("crashed", number=1),
         make_trial(number=2, measurement=_measured(20_000, 10)),
     ]
     assert unit_of(reference, trials) == reference
-    assert limits_of(chosen, None, trials) == RatioLimits(0.25, 0.5, 0.9, 100)
+    assert limits_of(chosen, None, trials) == RatioLimits(
+        {"training": 0.25, "inference": 0.5}, 0.9, 100
+    )
     # Where nothing was measured no cost is known that could be limited.
-    assert limits_of(chosen, None, trials[:1]) == RatioLimits(None, None, 0.9, 100)
+    assert limits_of(chosen, None, trials[:1]) == RatioLimits({}, 0.9, 100)
 
 
 def test_a_study_has_the_objective_that_its_settings_name() -> None:
@@ -164,7 +168,7 @@ def test_a_cheaper_network_is_the_best_until_a_more_accurate_one_is_seen() -> No
 
 
 def test_no_cost_rules_a_trial_out_while_a_better_score_would_unseat_the_best() -> None:
-    dear = make_trial(training_cost_ratio=5, inference_cost_ratio=5, score=None, objective=None)
+    dear = make_trial(training=5, inference=5, score=None, objective=None)
     for score, said in ((0.98, None), (0.995, "cannot beat trial 4")):
         best = make_trial(number=4, score=score, objective=0.2)
         assert make_goal(FOLLOWING, None, [best]).ruled_out(dear, [best]) == said
@@ -173,8 +177,8 @@ def test_no_cost_rules_a_trial_out_while_a_better_score_would_unseat_the_best() 
 SCORED = st.builds(
     lambda score, cost: make_trial(
         score=score,
-        training_cost_ratio=cost,
-        inference_cost_ratio=cost,
+        training=cost,
+        inference=cost,
         objective=cost,
         measurement=None,
     ),
@@ -206,12 +210,12 @@ def test_a_study_of_the_front_weighs_nothing() -> None:
 
 def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
     trials = [
-        make_trial(number=1, score=1.0, training_cost_ratio=3, inference_cost_ratio=1),
-        make_trial(number=2, score=0.9, training_cost_ratio=1, inference_cost_ratio=1),
-        make_trial(number=3, score=0.9, training_cost_ratio=1, inference_cost_ratio=1, repeats=2),
-        make_trial(number=4, score=0.9, training_cost_ratio=2, inference_cost_ratio=1),
-        make_trial(number=5, score=0.4, training_cost_ratio=0.1, inference_cost_ratio=0.1),
-        make_pruned_trial("x", number=6, training_cost_ratio=0.1),
+        make_trial(number=1, score=1.0, training=3, inference=1),
+        make_trial(number=2, score=0.9, training=1, inference=1),
+        make_trial(number=3, score=0.9, training=1, inference=1, repeats=2),
+        make_trial(number=4, score=0.9, training=2, inference=1),
+        make_trial(number=5, score=0.4, training=0.1, inference=0.1),
+        make_pruned_trial("x", number=6, training=0.1),
         make_failed_trial("crashed", number=7),
     ]
     goal = ParetoFront(RatioLimits(min_score=0.5))
@@ -220,15 +224,12 @@ def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
 
 
 def test_only_a_perfect_member_of_the_front_rules_a_trial_out() -> None:
-    perfect = make_trial(number=1, score=1.0, training_cost_ratio=2, inference_cost_ratio=1)
-    good = make_trial(number=2, score=0.99, training_cost_ratio=1, inference_cost_ratio=1)
-    goal = ParetoFront(RatioLimits(max_training_ratio=5))
-    dear, dearer = (
-        make_trial(training_cost_ratio=cost, inference_cost_ratio=1, score=None)
-        for cost in (1.5, 2.5)
-    )
+    perfect = make_trial(number=1, score=1.0, training=2, inference=1)
+    good = make_trial(number=2, score=0.99, training=1, inference=1)
+    goal = ParetoFront(RatioLimits({"training": 5}))
+    dear, dearer = (make_trial(training=cost, inference=1, score=None) for cost in (1.5, 2.5))
     assert goal.ruled_out(dear, [perfect, good]) is None
     assert goal.ruled_out(dearer, [good]) is None
     assert goal.ruled_out(dearer, [perfect, good]) == "cannot beat trial 1 in anything"
-    far = make_trial(training_cost_ratio=6, inference_cost_ratio=1, score=None)
+    far = make_trial(training=6, inference=1, score=None)
     assert goal.ruled_out(far, []) == "training cost 6 x is above 5 x"

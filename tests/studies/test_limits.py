@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
 from powerml.studies.limits import Limits, RatioLimits, make_limits
 from powerml.studies.records import TrialRecord
@@ -17,26 +18,31 @@ from tests.builders import make_trial
 amounts = st.floats(0.001, 1000)
 limits = st.builds(
     RatioLimits,
-    st.none() | amounts,
-    st.none() | amounts,
+    st.dictionaries(st.sampled_from(PHASES), amounts),
     st.none() | st.floats(0, 1),
     st.none() | st.integers(1, 10_000),
 )
 networks = st.builds(
     make_trial,
-    training_cost_ratio=amounts,
-    inference_cost_ratio=amounts,
+    training=amounts,
+    inference=amounts,
     score=st.floats(0, 1),
     parameters=st.integers(1, 20_000),
     measurement=st.none(),
 )
-FIELDS = ("training_cost_ratio", "inference_cost_ratio", "score", "parameters")
+UNKNOWN: tuple[dict[str, object], ...] = (
+    {"cost_ratios": {}},
+    {"score": None},
+    {"parameters": None},
+)
 
 
 def test_cycles_are_put_relative_to_the_reference_and_multiples_are_left() -> None:
     wanted = make_limits("1.5e9", "0.8x", 0.9, 500)
-    assert wanted.in_ratios(3e9, 7e6, None) == RatioLimits(0.5, 0.8, 0.9, 500)
-    assert make_limits().in_ratios(3e9, 7e6, 1.0) == RatioLimits()
+    cycles: dict[PhaseName, float] = {"training": 3e9, "inference": 7e6}
+    ratios = RatioLimits({"training": 0.5, "inference": 0.8}, 0.9, 500)
+    assert wanted.in_ratios(cycles, None) == ratios
+    assert make_limits().in_ratios(cycles, 1.0) == RatioLimits()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,8 @@ def test_what_is_no_least_score_is_refused_with_both_forms(wrong: str) -> None:
     [("1.5e9", "1.5e+09 cycles"), (2000, "2000 cycles"), ("0.8x", "0.8 x"), (" 2 X ", "2 x")],
 )
 def test_costs_are_cycles_or_a_multiple_of_the_reference(given_as: str | float, said: str) -> None:
-    assert str(make_limits(max_training_cost=given_as).max_training_cost) == said
-    assert str(make_limits(max_inference_cost=given_as).max_inference_cost) == said
+    assert str(make_limits(max_training_cost=given_as).max_costs["training"]) == said
+    assert str(make_limits(max_inference_cost=given_as).max_costs["inference"]) == said
 
 
 @pytest.mark.parametrize("given_as", ["", "x", "0.8y", "0", "-1x", "nan", "infx", "1.5 Gcycles"])
@@ -94,8 +100,8 @@ def test_limits_survive_json() -> None:
 
 
 def test_every_broken_limit_is_named_with_both_numbers() -> None:
-    trial = make_trial(training_cost_ratio=1.5, inference_cost_ratio=2, score=0.45, parameters=1500)
-    wanted = RatioLimits(1, 1, 0.9, 1000)
+    trial = make_trial(training=1.5, inference=2, score=0.45, parameters=1500)
+    wanted = RatioLimits({"training": 1, "inference": 1}, 0.9, 1000)
     assert wanted.broken(trial) == [
         "training cost 1.5 x is above 1 x",
         "inference cost 2 x is above 1 x",
@@ -107,14 +113,14 @@ def test_every_broken_limit_is_named_with_both_numbers() -> None:
 
 
 def test_what_is_not_known_breaks_nothing_and_obeys_nothing() -> None:
-    untrained = make_trial(training_cost_ratio=1.5, score=None, objective=None)
-    wanted = RatioLimits(max_training_ratio=1, min_score=0.9)
+    untrained = make_trial(training=1.5, score=None, objective=None)
+    wanted = RatioLimits({"training": 1}, min_score=0.9)
     assert wanted.broken(untrained) == ["training cost 1.5 x is above 1 x"]
     assert wanted.excess(untrained) == pytest.approx(0.5 + 1)
-    cheap = untrained.model_copy(update={"training_cost_ratio": 0.5})
+    cheap = untrained.model_copy(update={"cost_ratios": {"training": 0.5}})
     assert wanted.broken(cheap) == []
     assert not wanted.obeyed(cheap)
-    assert RatioLimits(max_training_ratio=1).obeyed(cheap)
+    assert RatioLimits({"training": 1}).obeyed(cheap)
 
 
 @pytest.mark.parametrize("right", range(101))
@@ -133,11 +139,11 @@ def test_a_network_that_is_known_obeys_or_breaks_a_limit(
 
 
 @settings(deadline=None)
-@given(limits, networks, st.sampled_from(FIELDS))
+@given(limits, networks, st.sampled_from(UNKNOWN))
 def test_knowing_less_never_makes_a_network_obey(
-    wanted: RatioLimits, network: TrialRecord, unknown: str
+    wanted: RatioLimits, network: TrialRecord, unknown: dict[str, object]
 ) -> None:
-    less = network.model_copy(update={unknown: None})
+    less = network.model_copy(update=unknown)
     assert set(wanted.broken(less)) <= set(wanted.broken(network))
     assert wanted.obeyed(network) or not wanted.obeyed(less)
 
@@ -147,10 +153,8 @@ def test_knowing_less_never_makes_a_network_obey(
 def test_a_dearer_network_is_further_from_the_limits(
     wanted: RatioLimits, network: TrialRecord, factor: float
 ) -> None:
-    assert network.training_cost_ratio is not None
-    dearer = network.model_copy(
-        update={"training_cost_ratio": network.training_cost_ratio * factor}
-    )
+    costs = {**network.cost_ratios, "training": network.cost_ratios["training"] * factor}
+    dearer = network.model_copy(update={"cost_ratios": costs})
     assert wanted.excess(dearer) >= wanted.excess(network)
 
 

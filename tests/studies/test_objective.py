@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UnknownNameError, UsageError
 from powerml.studies.objective import (
     Constrained,
@@ -19,6 +20,8 @@ from powerml.studies.objective import (
     make_objective,
     objective_names,
 )
+
+Costs = dict[PhaseName, float]
 
 ratios = st.floats(0, 100)
 scores = st.floats(0, 1)
@@ -38,10 +41,17 @@ def all_objectives(draw: st.DrawFn) -> Objective:
     return make_objective(name, weights, draw(scores))
 
 
+def by_phase(training: float, inference: float) -> Costs:
+    return {"training": training, "inference": inference}
+
+
+all_costs = st.builds(by_phase, ratios, ratios)
+
+
 def test_eq_2_6_by_hand() -> None:
     weights = Weights(0.5, 0.2)
     # 0.5 x 1.2^2 + 0.2 x 0.5^2 - 0.3 x 0.9
-    assert Squared(weights).value(1.2, 0.5, 0.9) == pytest.approx(0.72 + 0.05 - 0.27)
+    assert Squared(weights).value(by_phase(1.2, 0.5), 0.9) == pytest.approx(0.72 + 0.05 - 0.27)
 
 
 @pytest.mark.parametrize(
@@ -53,46 +63,48 @@ def test_gamma_of_the_papers_six_settings(alpha: float, beta: float, gamma: floa
     weights = Weights(alpha, beta)
     assert weights.gamma == pytest.approx(gamma)
     # The reference itself, if it answers everything right.
-    assert Squared(weights).value(1.0, 1.0, 1.0) == pytest.approx(alpha + beta - gamma)
+    assert Squared(weights).value(by_phase(1.0, 1.0), 1.0) == pytest.approx(alpha + beta - gamma)
 
 
 @settings(deadline=None)
-@given(ratios, ratios, scores)
-def test_extremes_weigh_one_thing_alone(training: float, inference: float, score: float) -> None:
-    assert Squared(Weights(1, 0)).value(training, inference, score) == training**2
-    assert Squared(Weights(0, 1)).value(training, inference, score) == inference**2
-    assert Squared(Weights(0, 0)).value(training, inference, score) == -score
+@given(all_costs, scores)
+def test_extremes_weigh_one_thing_alone(costs: Costs, score: float) -> None:
+    assert Squared(Weights(1, 0)).value(costs, score) == costs["training"] ** 2
+    assert Squared(Weights(0, 1)).value(costs, score) == costs["inference"] ** 2
+    assert Squared(Weights(0, 0)).value(costs, score) == -score
 
 
 def test_linear_by_hand() -> None:
     # 0.5 x 1.2 + 0.2 x 0.5 - 0.3 x 0.9
-    assert Linear(Weights(0.5, 0.2)).value(1.2, 0.5, 0.9) == pytest.approx(0.6 + 0.1 - 0.27)
+    objective = Linear(Weights(0.5, 0.2))
+    assert objective.value(by_phase(1.2, 0.5), 0.9) == pytest.approx(0.6 + 0.1 - 0.27)
 
 
 def test_constrained_by_hand() -> None:
     objective = Constrained(Weights(0.5, 0.25), least_score=0.9)
-    assert objective.value(1.2, 0.6, 0.9) == pytest.approx((0.5 * 1.2 + 0.25 * 0.6) / 0.75)
-    assert objective.value(1.2, 0.6, 1.0) == objective.value(1.2, 0.6, 0.9)
+    costs = by_phase(1.2, 0.6)
+    assert objective.value(costs, 0.9) == pytest.approx((0.5 * 1.2 + 0.25 * 0.6) / 0.75)
+    assert objective.value(costs, 1.0) == objective.value(costs, 0.9)
 
 
 @settings(deadline=None)
-@given(all_weights(), st.tuples(ratios, ratios), st.tuples(ratios, ratios), scores, scores)
+@given(all_weights(), all_costs, all_costs, scores, scores)
 def test_whatever_it_costs_a_fit_network_is_before_an_unfit_one(
     weights: Weights,
-    dear: tuple[float, float],
-    cheap: tuple[float, float],
+    dear: Costs,
+    cheap: Costs,
     fit: float,
     unfit: float,
 ) -> None:
     assume(weights.alpha + weights.beta > 0)
     assume(fit > unfit + 1e-5)
     objective = Constrained(weights, least_score=fit)
-    assert objective.value(*dear, fit) < objective.value(*cheap, unfit)
+    assert objective.value(dear, fit) < objective.value(cheap, unfit)
 
 
 def test_among_the_unfit_a_hundredth_of_score_outweighs_the_cost() -> None:
     objective = Constrained(Weights(0.5, 0.05))
-    assert objective.value(9.0, 9.0, 0.61) < objective.value(0.1, 0.1, 0.60)
+    assert objective.value(by_phase(9.0, 9.0), 0.61) < objective.value(by_phase(0.1, 0.1), 0.60)
 
 
 @pytest.mark.parametrize("right", range(101))
@@ -100,43 +112,42 @@ def test_a_score_computed_in_single_precision_is_as_good_as_the_same_in_decimals
     right: int,
 ) -> None:
     score = float(np.float32(right / 100))
-    assert Constrained(Weights(1, 0), right / 100).value(1.0, 1.0, score) == 1
+    assert Constrained(Weights(1, 0), right / 100).value(by_phase(1.0, 1.0), score) == 1
 
 
 @settings(deadline=None)
-@given(all_objectives(), ratios, ratios, scores, st.floats(0, 10))
+@given(all_objectives(), all_costs, scores, st.floats(0, 10), st.sampled_from(PHASES))
 def test_dearer_is_never_better(
-    objective: Objective, training: float, inference: float, score: float, more: float
+    objective: Objective, costs: Costs, score: float, more: float, phase: PhaseName
 ) -> None:
-    here = objective.value(training, inference, score)
-    assert objective.value(training + more, inference, score) >= here
-    assert objective.value(training, inference + more, score) >= here
+    dearer = {**costs, phase: costs[phase] + more}
+    assert objective.value(dearer, score) >= objective.value(costs, score)
 
 
 @settings(deadline=None)
-@given(all_objectives(), ratios, ratios, scores, scores)
-@example(Constrained(Weights(1, 0), 0.5), 1.0, 1.0, 0.5, 0.5 - 1e-7)
+@given(all_objectives(), all_costs, scores, scores)
+@example(Constrained(Weights(1, 0), 0.5), by_phase(1.0, 1.0), 0.5, 0.5 - 1e-7)
 def test_a_better_score_is_never_worse(
-    objective: Objective, training: float, inference: float, score: float, other: float
+    objective: Objective, costs: Costs, score: float, other: float
 ) -> None:
     low, high = sorted((score, other))
-    assert objective.value(training, inference, high) <= objective.value(training, inference, low)
+    assert objective.value(costs, high) <= objective.value(costs, low)
 
 
 @settings(deadline=None)
 @given(
     all_objectives(),
-    st.lists(st.tuples(ratios, ratios), min_size=1, max_size=4),
+    st.lists(all_costs, min_size=1, max_size=4),
     st.lists(scores, min_size=1, max_size=4),
 )
 def test_arrays_are_broadcast_and_valued_as_numbers_are(
-    objective: Objective, costs: list[tuple[float, float]], all_scores: list[float]
+    objective: Objective, costs: list[Costs], all_scores: list[float]
 ) -> None:
-    training, inference = (np.array(column)[:, np.newaxis] for column in zip(*costs, strict=True))
-    values = objective.value(training, inference, np.array(all_scores)[np.newaxis, :])
+    columns = {phase: np.array([one[phase] for one in costs])[:, np.newaxis] for phase in PHASES}
+    values = objective.value(columns, np.array(all_scores)[np.newaxis, :])
     assert values.shape == (len(costs), len(all_scores))
-    for row, (one, other) in zip(values, costs, strict=True):
-        assert row == pytest.approx([objective.value(one, other, score) for score in all_scores])
+    for row, one in zip(values, costs, strict=True):
+        assert row == pytest.approx([objective.value(one, score) for score in all_scores])
 
 
 def test_objectives_are_found_by_name() -> None:

@@ -38,9 +38,9 @@ def _study(*trials: TrialRecord, **fields: object) -> StudyRecord:
 
 def test_costs_are_relative_on_the_machine_that_is_asked_for() -> None:
     one, unit = _measured(30, 80, inference=6), _measured(10, 20, inference=4)
-    assert cost_ratios(one, unit, HOME) == (3, 1.5)
-    assert cost_ratios(one, unit, AWAY) == (4, 1.5)
-    assert cost_ratios(unit, unit, AWAY) == (1, 1)
+    assert cost_ratios(one, unit, HOME) == {"training": 3, "inference": 1.5}
+    assert cost_ratios(one, unit, AWAY) == {"training": 4, "inference": 1.5}
+    assert cost_ratios(unit, unit, AWAY) == {"training": 1, "inference": 1}
 
 
 def test_the_objective_on_each_machine_by_hand() -> None:

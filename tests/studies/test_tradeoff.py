@@ -19,8 +19,8 @@ def _trial(number: int, score: float, training: float, inference: float) -> Tria
     return make_trial(
         number=number,
         score=score,
-        training_cost_ratio=training,
-        inference_cost_ratio=inference,
+        training=training,
+        inference=inference,
         measurement=None,
     )
 
@@ -29,31 +29,27 @@ BEST = _trial(1, 0.7, 0.6, 0.9)
 ACCURATE = _trial(2, 1.0, 3.0, 1.2)
 CHEAP = _trial(3, 0.5, 0.5, 1.0)
 SMALL = _trial(4, 0.5, 2.0, 0.8)
-UNTRAINED = make_pruned_trial("x", number=5, training_cost_ratio=0.1, inference_cost_ratio=0.1)
+UNTRAINED = make_pruned_trial("x", number=5, training=0.1, inference=0.1)
 ALL = [BEST, ACCURATE, CHEAP, SMALL, UNTRAINED, make_failed_trial("crashed", number=6)]
 
 
 def test_the_best_is_held_against_the_leader_in_each_quantity() -> None:
     accurate, cheap, small = comparisons(BEST, ALL)
-    assert [one.quantity for one in (accurate, cheap, small)] == [
-        "score",
-        "training_cost",
-        "inference_cost",
-    ]
+    assert [one.quantity for one in (accurate, cheap, small)] == ["score", "training", "inference"]
     assert [one.trial for one in (accurate, cheap, small)] == [2, 3, 4]
     assert accurate.score_difference == pytest.approx(-0.3)
-    assert accurate.training_cost_factor == pytest.approx(0.2)
-    assert accurate.inference_cost_factor == pytest.approx(0.75)
-    assert cheap.training_cost_factor == pytest.approx(1.2)
-    assert small.inference_cost_factor == pytest.approx(0.9 / 0.8)
+    assert accurate.cost_factors["training"] == pytest.approx(0.2)
+    assert accurate.cost_factors["inference"] == pytest.approx(0.75)
+    assert cheap.cost_factors["training"] == pytest.approx(1.2)
+    assert small.cost_factors["inference"] == pytest.approx(0.9 / 0.8)
 
 
 def test_of_equals_the_cheaper_leads_in_accuracy_and_the_more_accurate_in_cost() -> None:
     dear, cheap = _trial(1, 1.0, 3, 1), _trial(2, 1.0, 2, 1)
     assert leader([dear, cheap], "score") == cheap
     bad, good = _trial(1, 0.5, 1, 1), _trial(2, 0.9, 1, 1)
-    assert leader([bad, good], "training_cost") == good
-    assert leader([bad, good, good.model_copy(update={"number": 3})], "inference_cost") == good
+    assert leader([bad, good], "training") == good
+    assert leader([bad, good, good.model_copy(update={"number": 3})], "inference") == good
     assert leader([UNTRAINED], "score") is None
 
 
@@ -91,7 +87,8 @@ def test_nothing_is_said_where_the_weights_are_not_to_blame() -> None:
     assert remark(good, [good], GOAL) is None
     assert remark(None, ALL, GOAL) is None
     # The accurate one is too dear, or accuracy was asked for and got.
-    assert remark(BEST, ALL, SmallestObjective(GOAL.objective, RatioLimits(2.0))) is None
+    limited = RatioLimits({"training": 2.0})
+    assert remark(BEST, ALL, SmallestObjective(GOAL.objective, limited)) is None
     asked = RatioLimits(min_score=0.6)
     assert remark(BEST, ALL, SmallestObjective(GOAL.objective, asked)) is None
     constrained = SmallestObjective(Constrained(WEIGHTS, 0.6), asked)

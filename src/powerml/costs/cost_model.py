@@ -17,14 +17,13 @@ from powerml.costs.cost_fit import (
     structure_sums,
     training_terms,
 )
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.spaces import Layer
 from powerml.workloads.workload import TrainedWorkload
 
-__all__ = ["PHASES", "CostModel", "Demand", "Predicted"]
+__all__ = ["CostModel", "Demand", "Predicted"]
 
 Array = NDArray[np.float64]
-
-PHASES = ("training", "inference")
 
 # What things cost in Keras on torch and in ONNX Runtime, in cycles of a Xeon X5650, to one digit:
 # only their ratios count, and only until measurements tell better.
@@ -143,13 +142,15 @@ class CostModel:
         self._demand = demand
         self._sums: list[Array] = []
         self._batch_sizes: list[int] = []
-        self._cycles: dict[str, list[float]] = {phase: [] for phase in PHASES}
-        self._fits: dict[str, CostFit] = {}
+        self._cycles: dict[PhaseName, list[float]] = {phase: [] for phase in PHASES}
+        self._fits: dict[PhaseName, CostFit] = {}
 
     def __len__(self) -> int:
         return len(self._sums)
 
-    def learn(self, layers: Sequence[Layer], batch_size: int, cycles: Mapping[str, float]) -> None:
+    def learn(
+        self, layers: Sequence[Layer], batch_size: int, cycles: Mapping[PhaseName, float]
+    ) -> None:
         """Add what was measured: the cost of each phase, in cycles."""
         self._sums.append(structure_sums(layers))
         self._batch_sizes.append(batch_size)
@@ -157,7 +158,7 @@ class CostModel:
             self._cycles[phase].append(cycles[phase])
         self._fits.clear()
 
-    def predict(self, phase: str, sums: Array, batch_size: Array) -> Predicted:
+    def predict(self, phase: PhaseName, sums: Array, batch_size: Array) -> Predicted:
         """Costs of a phase.
 
         Parameters
@@ -177,7 +178,7 @@ class CostModel:
         fitted = self.fit(phase)
         return Predicted(*fitted.predict(self._demand.terms(phase, sums, batch_size)))
 
-    def fit(self, phase: str) -> CostFit:
+    def fit(self, phase: PhaseName) -> CostFit:
         """What each thing costs in a phase, by all that was learned."""
         if not self._sums:
             raise ValueError("nothing was measured that costs could be predicted from")

@@ -1,14 +1,31 @@
-"""Counts: the nine integers of the simulator."""
+"""Counts: the nine integers of the simulator, and the phases that costs are told of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 from powerml.errors import UnknownNameError
 
-__all__ = ["EVENTS", "Counts", "Fidelity", "PhaseCounts", "check_fidelity"]
+__all__ = [
+    "EVENTS",
+    "PHASES",
+    "VERBS",
+    "Counts",
+    "Fidelity",
+    "PhaseCounts",
+    "PhaseName",
+    "check_fidelity",
+]
+
+# The phases whose costs a search weighs, limits and predicts. A meter may count others too.
+PhaseName = Literal["training", "inference"]
+PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
+# As in "the cheapest to run".
+VERBS: Mapping[PhaseName, str] = MappingProxyType({"training": "train", "inference": "run"})
 
 Fidelity = Literal["exact", "sampled", "predicted"]
 

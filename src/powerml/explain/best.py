@@ -83,16 +83,20 @@ def importances_of(stored: StoredStudy) -> list[Importance]:
 def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
     """The study's own settings, but for what is asked for."""
     weighed = wanted.model_dump(include={"alpha", "beta", "objective"}, exclude_none=True)
-    named, limits = wanted.objective or settings.objective, wanted.limits()
-    held = {**dict(settings.limits), **limits.model_dump(exclude_none=True)}
+    named, limits, own = wanted.objective or settings.objective, wanted.limits(), settings.limits
+    scored = limits
     if not _asks_for_score(limits):
         left = settings.objective == Constrained.name != named
-        limits = settings.limits
-        if left or not _asks_for_score(limits):
-            limits = make_limits(min_score=default_min_score(named, settings.data))
-    held |= {"min_score": limits.min_score, "score_margin": limits.score_margin}
-    chosen = {**weighed, "limits": Limits.model_validate(held), "pareto": False}
-    return settings.model_copy(update=chosen)
+        scored = own
+        if left or not _asks_for_score(own):
+            scored = make_limits(min_score=default_min_score(named, settings.data))
+    held = Limits(
+        max_costs={**own.max_costs, **limits.max_costs},
+        min_score=scored.min_score,
+        score_margin=scored.score_margin,
+        max_parameters=limits.max_parameters or own.max_parameters,
+    )
+    return settings.model_copy(update={**weighed, "limits": held, "pareto": False})
 
 
 def _asks_for_score(limits: Limits) -> bool:

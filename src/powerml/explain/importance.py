@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -11,7 +10,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from powerml.explain.records import Importance
-from powerml.studies.records import Quantity, TrialRecord
+from powerml.studies.records import ALL_QUANTITIES, Quantity, TrialRecord
 
 __all__ = ["FEW_TRIALS", "LEAST_TRIALS", "importances", "quantity_of"]
 
@@ -39,17 +38,12 @@ def importances(
         What they were chosen from.
     """
     different = [trial for trial in trials if trial.repeats is None]
-    return [_importance(quantity, different, parameters, space) for quantity in get_args(Quantity)]
+    return [_importance(quantity, different, parameters, space) for quantity in ALL_QUANTITIES]
 
 
 def quantity_of(trial: TrialRecord, quantity: Quantity) -> float | None:
     """One quantity of a trial, or None where it is not known."""
-    known: dict[Quantity, float | None] = {
-        "score": trial.score,
-        "training_cost": trial.training_cost_ratio,
-        "inference_cost": trial.inference_cost_ratio,
-    }
-    return known[quantity]
+    return trial.score if quantity == "score" else trial.cost_ratios.get(quantity)
 
 
 def _importance(

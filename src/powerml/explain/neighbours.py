@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from powerml.explain.records import Neighbour
 from powerml.search.problem import BATCH_SIZE
 from powerml.spaces import Bounds, Topology
+from powerml.studies.goal import knows_all
 from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Objective
 from powerml.studies.records import Prediction, TrialRecord
@@ -79,8 +80,7 @@ def neighbours(
                 topology=topology,
                 batch_size=batch_size,
                 trial=None if trial is None else trial.number,
-                training_cost_ratio=None if trial is None else trial.training_cost_ratio,
-                inference_cost_ratio=None if trial is None else trial.inference_cost_ratio,
+                cost_ratios={} if trial is None else trial.cost_ratios,
                 score=None if trial is None else trial.score,
                 prediction=expected,
                 objective=_value(known, objective),
@@ -91,13 +91,6 @@ def neighbours(
 
 
 def _value(known: TrialRecord | Prediction | None, objective: Objective) -> float | None:
-    if known is None:
+    if known is None or known.score is None or not knows_all(known.cost_ratios):
         return None
-    training, inference, score = (
-        known.training_cost_ratio,
-        known.inference_cost_ratio,
-        known.score,
-    )
-    if training is None or inference is None or score is None:
-        return None
-    return objective.value(training, inference, score)
+    return objective.value(known.cost_ratios, known.score)

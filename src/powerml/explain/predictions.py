@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 import numpy as np
 from optuna.distributions import IntDistribution
 from scipy.stats import norm
 
+from powerml.costs.counts import PhaseName
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
 from powerml.search.known_costs import CONFIDENCE, CostKnowledge
@@ -41,9 +41,9 @@ class Expectation:
         self._costs = costs
         self._space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
         scored = [
-            (trial, trial.training_cost_ratio, trial.score)
+            (trial, trial.cost_ratios["training"], trial.score)
             for trial in trials
-            if trial.score is not None and trial.training_cost_ratio is not None
+            if trial.score is not None and "training" in trial.cost_ratios
         ]
         rows = [
             {**parse_topology(trial.topology).parameters, BATCH_SIZE: trial.batch_size}
@@ -63,7 +63,7 @@ class Expectation:
         if found is None:
             return None
         point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
-        cost = np.array([found.training_cost_ratio])
+        cost = np.array([found.cost_ratios["training"]])
         belief = self._scores.predict(point, expected_scores(cost, self._dearest))
         error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
         score = float(belief.mean.clip(0.0, 1.0)[0])
@@ -94,23 +94,21 @@ class Hindsight:
     `median_error` is relative; `kept` of `trials` predictions were no further off than stated.
     """
 
-    phase: str
+    phase: PhaseName
     median_error: float
     kept: int
     trials: int
 
 
-def hindsight(
-    trials: Sequence[TrialRecord], phase: Literal["training", "inference"]
-) -> Hindsight | None:
+def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | None:
     """Hold predictions against measurements; None where there is nothing to compare."""
     errors, kept = [], 0
     for trial in trials:
         expected = trial.predicted
-        measured = getattr(trial, f"{phase}_cost_ratio")
+        measured = trial.cost_ratios.get(phase)
         if expected is None or measured is None or trial.repeats is not None:
             continue
-        error = abs(getattr(expected, f"{phase}_cost_ratio") / measured - 1)
+        error = abs(expected.cost_ratios[phase] / measured - 1)
         errors.append(error)
-        kept += error <= getattr(expected, f"{phase}_error")
+        kept += error <= expected.cost_errors[phase]
     return Hindsight(phase, median(errors), kept, len(errors)) if errors else None

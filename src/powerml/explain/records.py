@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from powerml.studies.earlier import by_phase, of_schema
 from powerml.studies.limits import Limits
-from powerml.studies.records import Comparison, Prediction, Quantity, TrialRecord
+from powerml.studies.records import Comparison, CostRatios, Prediction, Quantity, TrialRecord
 
 __all__ = ["BestRecord", "Importance", "Neighbour"]
 
@@ -15,24 +16,37 @@ __all__ = ["BestRecord", "Importance", "Neighbour"]
 class Neighbour(BaseModel):
     """A topology one step from another in one parameter, the batch size among them.
 
-    `trial` is the number of the trial that tried it; else `prediction` is what is expected of it.
-    `objective` follows from either, where both costs and the score are there; `broken` says which
-    limits it breaks by what is known or expected of it.
+    Neighbours of ``powerml.best/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parameter: str
-    step: Literal[-1, 1]
-    topology: str
-    batch_size: int
-    trial: int | None = None
-    training_cost_ratio: NonNegativeFloat | None = None
-    inference_cost_ratio: NonNegativeFloat | None = None
-    score: float | None = None
-    prediction: Prediction | None = None
-    objective: float | None = None
-    broken: list[str] = []
+    parameter: str = Field(description="the parameter that differs")
+    step: Literal[-1, 1] = Field(description="by how much it differs")
+    topology: str = Field(description="as in dffr:layers=2,width=16")
+    batch_size: int = Field(description="samples in a batch of the training")
+    trial: int | None = Field(
+        default=None, description="number of the trial that tried it; None where none did"
+    )
+    cost_ratios: CostRatios = Field(
+        default_factory=dict,
+        description="cost of each phase in that trial, relative to the reference's",
+    )
+    score: float | None = Field(default=None, description="score of that trial")
+    prediction: Prediction | None = Field(
+        default=None, description="what is expected of a topology that was not tried"
+    )
+    objective: float | None = Field(
+        default=None, description="what follows from its costs and its score, known or expected"
+    )
+    broken: list[str] = Field(
+        default_factory=list, description="the limits that it breaks, known or expected"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "cost_ratios", "{}_cost_ratio")
 
 
 class Importance(BaseModel):
@@ -54,16 +68,17 @@ class Importance(BaseModel):
 class BestRecord(BaseModel):
     """The best of a study by weights and limits that may be chosen afterwards.
 
-    JSON: ``powerml.best/2``. The trial's objective is the one asked for. `models` is where its
+    JSON: ``powerml.best/3``. The trial's objective is the one asked for. `models` is where its
     models lie in the study's folder, or None where they were not kept. Where no trial obeys the
     limits, `best` is None and `nearest` the one that comes nearest, of which `broken` says what
     it breaks. `undecided` are the trials that were not trained and might be better. `remark`
-    says so where the weights prefer an inaccurate network.
+    says so where the weights prefer an inaccurate network. Records of ``powerml.best/1`` and
+    ``powerml.best/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.best/2"] = Field(default="powerml.best/2", alias="schema")
+    schema_: Literal["powerml.best/3"] = Field(default="powerml.best/3", alias="schema")
     folder: str
     objective: str
     alpha: float
@@ -81,6 +96,11 @@ class BestRecord(BaseModel):
     comparisons: list[Comparison] = Field(default_factory=list)
     neighbours: list[Neighbour] = Field(default_factory=list)
     importances: list[Importance] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return of_schema(content, "powerml.best", (1, 2), 3)
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 from powerml.costs.counts import Fidelity, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
@@ -24,22 +24,18 @@ __all__ = [
     "DEFAULT_ERROR",
     "DEFAULT_LIMIT_SECONDS",
     "DEFAULT_METER",
-    "PHASES",
     "WHOLE_PROCESS",
     "AdvancingMeter",
     "DeterminedMeter",
     "Machines",
     "Meter",
     "MeterOptions",
-    "PhaseName",
 ]
 
 DEFAULT_METER = "callgrind"
 WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
-PhaseName = Literal["training", "inference"]
-PHASES: tuple[PhaseName, ...] = ("training", "inference")
 Machines = Machine | Sequence[Machine]
 
 

@@ -7,16 +7,16 @@ least 0.98 on the test split (`powerml.paper.known`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from powerml.costs.counts import PhaseName
 from powerml.paper.figures import Group, Spread, groups, spread
 from powerml.paper.known import known
 from powerml.paper.original import printed_result
 from powerml.paper.outcomes import Outcome
 from powerml.paper.plan import RIGHT
-from powerml.paper.settings import BASELINE, CONVERGED_SCORE, Phase
+from powerml.paper.settings import BASELINE, CONVERGED_SCORE
 from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = ["Check", "Convergence", "Saving", "checks", "convergences", "savings"]
@@ -51,7 +51,7 @@ class Saving(Check):
     `over_setting_1` is the paper's own comparison, and `printed` what it printed of that.
     """
 
-    phase: Literal["training", "inference"]
+    phase: PhaseName
     saving: Spread
     cheapest_known: float
     over_setting_1: Spread
@@ -97,7 +97,7 @@ def _put_right(outcomes: Sequence[Outcome]) -> list[Group]:
     return [group for group in groups(outcomes) if group.way == RIGHT.name]
 
 
-def _saving(group: Group, phase: Phase, required: float) -> Saving:
+def _saving(group: Group, phase: PhaseName, required: float) -> Saving:
     family = known().families[group.family]
     saved = [
         None if ratio is None else 1 - ratio / family.median[phase] for ratio in group.ratios(phase)

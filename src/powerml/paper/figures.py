@@ -10,11 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from powerml.costs.counts import PhaseName
 from powerml.paper.known import ACCURATE_SCORE, KnownTopology, known
 from powerml.paper.original import printed_architecture, printed_deviation, printed_result
 from powerml.paper.outcomes import EvaluatedTrial, Outcome
 from powerml.paper.plan import BARE, WAYS
-from powerml.paper.settings import BASELINE, FAMILIES, Phase, Setting
+from powerml.paper.settings import BASELINE, FAMILIES, Setting
 from powerml.spaces import parse_topology
 from powerml.studies.objective import SCORE_TOLERANCE
 
@@ -129,7 +130,7 @@ class Group:
         """Their weights."""
         return self.outcomes[0].setting
 
-    def over_baseline(self, phase: Phase) -> list[float | None]:
+    def over_baseline(self, phase: PhaseName) -> list[float | None]:
         """Cost of each winner, of that of setting 1's winner."""
         return [
             _over(outcome.winner, None if baseline is None else baseline.winner, phase)
@@ -141,7 +142,7 @@ class Group:
         winners = [outcome.winner for outcome in self.outcomes]
         return [None if winner is None else get(winner) for winner in winners]
 
-    def ratios(self, phase: Phase) -> list[float | None]:
+    def ratios(self, phase: PhaseName) -> list[float | None]:
         """Cost of each winner, of that of its study's reference."""
         return self.of_winners(
             lambda winner: None if winner.cost_ratio is None else winner.cost_ratio[phase]
@@ -160,7 +161,7 @@ class Group:
 
 
 def _over(
-    winner: EvaluatedTrial | None, baseline: EvaluatedTrial | None, phase: Phase
+    winner: EvaluatedTrial | None, baseline: EvaluatedTrial | None, phase: PhaseName
 ) -> float | None:
     if winner is None or baseline is None:
         return None
@@ -245,7 +246,7 @@ def deviations(outcomes: Sequence[Outcome]) -> list[Deviation]:
     ]
 
 
-def _deviation(outcome: Outcome, phase: Phase) -> float | None:
+def _deviation(outcome: Outcome, phase: PhaseName) -> float | None:
     known = [trial.cost_ratio[phase] for trial in outcome.trials if trial.cost_ratio is not None]
     return stdev(known) if len(known) > 1 else None
 

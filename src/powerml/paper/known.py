@@ -12,7 +12,7 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
 
-from powerml.paper.settings import Phase
+from powerml.costs.counts import PhaseName
 
 __all__ = ["ACCURATE_SCORE", "FILE", "KnownFamily", "KnownTopologies", "KnownTopology", "known"]
 
@@ -56,8 +56,8 @@ class KnownFamily(BaseModel):
 
     topologies: int
     accurate: int
-    median: dict[Phase, float]
-    least: dict[Phase, float]
+    median: dict[PhaseName, float]
+    least: dict[PhaseName, float]
     preferred: list[Preferred]
 
     def at(self, setting: int) -> Preferred:

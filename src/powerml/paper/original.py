@@ -11,7 +11,8 @@ from statistics import stdev
 
 import numpy as np
 
-from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Phase, Setting
+from powerml.costs.counts import PhaseName
+from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Setting
 from powerml.studies.objective import Squared
 
 __all__ = [
@@ -43,7 +44,7 @@ class PrintedResult:
         """Whether the printed network is accurate."""
         return float(self.score.lstrip(">")) >= CONVERGED_SCORE
 
-    def cost(self, phase: Phase) -> float:
+    def cost(self, phase: PhaseName) -> float:
         """Cost relative to that of setting 1's network."""
         return self.training_cost if phase == "training" else self.inference_cost
 
@@ -73,7 +74,7 @@ def printed_result(family: str, setting: int) -> PrintedResult:
 
 
 @cache
-def printed_deviation(family: str, setting: int, phase: Phase) -> float | None:
+def printed_deviation(family: str, setting: int, phase: PhaseName) -> float | None:
     """Standard deviation of normalised costs: Figure 3, which has setting 6 alone."""
     for row in rows("figure-3.csv"):
         if (row["family"], int(row["setting"])) == (family, setting):
@@ -109,7 +110,7 @@ class RecordedTrial:
     score: float
     objective_as_recorded: float
 
-    def cost_cycles(self, phase: Phase) -> int:
+    def cost_cycles(self, phase: PhaseName) -> int:
         """Cost of a phase."""
         return self.training_cost_cycles if phase == "training" else self.inference_cost_cycles
 
@@ -122,14 +123,15 @@ class RecordedStudy:
     setting: Setting
     trials: tuple[RecordedTrial, ...]
 
-    def ratio(self, trial: RecordedTrial, phase: Phase) -> float:
+    def ratio(self, trial: RecordedTrial, phase: PhaseName) -> float:
         """Cost of a phase, of the first iteration's."""
         return trial.cost_cycles(phase) / self.trials[0].cost_cycles(phase)
 
     def objective(self, trial: RecordedTrial) -> float:
         """Eq. 2.6, the same for every iteration."""
         training, inference = self.ratio(trial, "training"), self.ratio(trial, "inference")
-        return Squared(self.setting.weights).value(training, inference, trial.score)
+        costs = {"training": training, "inference": inference}
+        return Squared(self.setting.weights).value(costs, trial.score)
 
     def recorded_objective(self, trial: RecordedTrial) -> float:
         """What the program computed."""
@@ -151,7 +153,7 @@ class RecordedStudy:
         """The smallest under eq. 2.6 applied evenly; the first of equals."""
         return min(self.trials, key=self.objective)
 
-    def deviation(self, phase: Phase) -> float:
+    def deviation(self, phase: PhaseName) -> float:
         """Standard deviation of a phase's costs, of the sample as in Figure 3."""
         return stdev(self.ratio(trial, phase) for trial in self.trials)
 

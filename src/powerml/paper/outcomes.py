@@ -14,14 +14,13 @@ from pydantic import (
     model_validator,
 )
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.paper.plan import PlannedStudy
-from powerml.paper.settings import SETTINGS, Phase, Setting
+from powerml.paper.settings import SETTINGS, Setting
 from powerml.studies.records import StudyRecord, TrialRecord
 
 __all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome"]
-
-PHASES: tuple[Phase, ...] = ("training", "inference")
 
 
 class EvaluatedTrial(BaseModel):
@@ -37,8 +36,8 @@ class EvaluatedTrial(BaseModel):
     batch_size: int
     objective: float | None
     score: float | None
-    cost_cycles: dict[Phase, NonNegativeFloat] | None
-    cost_ratio: dict[Phase, NonNegativeFloat] | None
+    cost_cycles: dict[PhaseName, NonNegativeFloat] | None
+    cost_ratio: dict[PhaseName, NonNegativeFloat] | None
     pruned: str | None
 
 
@@ -107,8 +106,6 @@ def outcome_of(planned: PlannedStudy, study: StudyRecord) -> Outcome:
 
 def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
     measured = trial.measurement
-    ratios = (trial.training_cost_ratio, trial.inference_cost_ratio)
-    known = [ratio for ratio in ratios if ratio is not None]
     return EvaluatedTrial(
         number=trial.number,
         topology=trial.topology,
@@ -118,7 +115,7 @@ def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
         cost_cycles=None
         if measured is None
         else {phase: measured.cost_cycles(phase, machine) for phase in PHASES},
-        cost_ratio=dict(zip(PHASES, known, strict=True)) if len(known) == len(PHASES) else None,
+        cost_ratio=trial.cost_ratios or None,
         pruned=trial.pruned,
     )
 

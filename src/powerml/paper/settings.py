@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from powerml.errors import UsageError
 from powerml.studies.objective import Weights
@@ -16,12 +15,9 @@ __all__ = [
     "FIGURES",
     "SETTINGS",
     "TRIALS",
-    "Phase",
     "Setting",
     "find_settings",
 ]
-
-Phase = Literal["training", "inference"]
 
 FAMILIES = ("dffr", "cnn")
 # Figure 1 is not of a search: it holds costs against the readings of a power meter.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import get_args
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.costs.measurement import Measurement, Phase
 from powerml.explain.best import importances_of
 from powerml.machines import machine_names
@@ -15,6 +15,7 @@ from powerml.report.findings import (
     MachineFinding,
     Outcome,
     Price,
+    Prices,
     Reproduction,
     Row,
 )
@@ -32,16 +33,22 @@ from powerml.report.sentences import (
 )
 from powerml.spaces import parse_topology
 from powerml.studies.goal import (
-    Point,
     cost_ratios,
     front,
     make_goal,
     nearest,
     objectives_by_machine,
+    point_of,
     ranking,
 )
 from powerml.studies.reader import StoredStudy
-from powerml.studies.records import Quantity, StudySettings, TrialRecord, Winner
+from powerml.studies.records import (
+    ALL_QUANTITIES,
+    Quantity,
+    StudySettings,
+    TrialRecord,
+    Winner,
+)
 from powerml.studies.tradeoff import comparisons, leader, remark
 
 __all__ = ["findings_of"]
@@ -78,7 +85,7 @@ class _Account:
     @cached_property
     def _front(self) -> set[int]:
         """The trials that no other is as good as, whatever the limits."""
-        points = [(_point(trial), trial.number) for trial in self._trials]
+        points = [(point_of(trial, trial.score), trial.number) for trial in self._trials]
         known = [(point, number) for point, number in points if point is not None]
         return {known[place][1] for place in front([point for point, _ in known])}
 
@@ -96,11 +103,9 @@ class _Account:
             unit=None if reference is None else reference.workload.title,
             unit_score=None if unit is None else unit.score,
             unit_test_score=stored.reference_test_score,
-            unit_training=_price(unit, "training", machine, 1.0),
-            unit_inference=_price(unit, "inference", machine, 1.0),
+            unit_costs=_prices(unit, machine, dict.fromkeys(PHASES, 1.0)),
             inference_of=_inference_of(unit),
-            most_training_ratio=self._goal.limits.max_training_ratio,
-            most_inference_ratio=self._goal.limits.max_inference_ratio,
+            max_cost_ratios=dict(self._goal.limits.max_cost_ratios),
             wanted_trials=wanted_trials(stored.runs, len(self._trials)),
             best=None if self._best is None else self._best.number,
             nearest=None if self._nearest is None else self._nearest.number,
@@ -144,7 +149,7 @@ class _Account:
 
     def _leaders(self) -> dict[Quantity, int]:
         led: dict[Quantity, TrialRecord | None] = {
-            quantity: leader(self._winners, quantity) for quantity in get_args(Quantity)
+            quantity: leader(self._winners, quantity) for quantity in ALL_QUANTITIES
         }
         return {quantity: one.number for quantity, one in led.items() if one is not None}
 
@@ -156,7 +161,6 @@ class _Account:
         return [f"{one[0].upper()}{one[1:]}." for one in sentences]
 
     def _row(self, trial: TrialRecord) -> Row:
-        machine = self._settings.machine
         proved = self._proved.get(trial.number) if trial in self._winners else None
         return Row(
             number=trial.number,
@@ -166,8 +170,7 @@ class _Account:
             weights=trial.parameters,
             score=trial.score,
             test_score=None if proved is None else proved.test_score,
-            training=_price(trial.measurement, "training", machine, trial.training_cost_ratio),
-            inference=_price(trial.measurement, "inference", machine, trial.inference_cost_ratio),
+            costs=_prices(trial.measurement, self._settings.machine, trial.cost_ratios),
             objective=trial.objective,
             outcome=self._outcome(trial),
             on_front=trial.number in self._front,
@@ -206,16 +209,12 @@ class _Account:
                 if number not in barred
             }
             first = ranking(allowed)[0] if allowed else None
-            training, inference = (
-                (None, None)
-                if best is None or self._stored.unit is None
-                else cost_ratios(best, self._stored.unit, name)
-            )
+            unit = self._stored.unit
+            ratios = {} if best is None or unit is None else cost_ratios(best, unit, name)
             found.append(
                 MachineFinding(
                     name=name,
-                    training=_price(best, "training", name, training),
-                    inference=_price(best, "inference", name, inference),
+                    costs=_prices(best, name, ratios),
                     best=first,
                     objective=None if first is None else allowed[first],
                 )
@@ -263,26 +262,18 @@ def _is_own(machine: str) -> bool:
     return machine not in machine_names()
 
 
-def _point(trial: TrialRecord) -> Point | None:
-    score, training, inference = (
-        trial.score,
-        trial.training_cost_ratio,
-        trial.inference_cost_ratio,
-    )
-    if score is None or training is None or inference is None:
-        return None
-    return Point(score, training, inference)
-
-
-def _price(
-    measurement: Measurement | None, phase: str, machine: str, ratio: float | None
-) -> Price | None:
-    """What a phase costs, the inference of one sample where it is known."""
+def _prices(
+    measurement: Measurement | None, machine: str, ratios: Mapping[PhaseName, float]
+) -> Prices:
+    """Return what each phase costs, the inference of one sample where it is known."""
     if measurement is None:
-        return None
-    found = measurement.phase(phase)
-    cost = (found.costs_per_sample or found.costs)[machine]
-    return Price(cycles=cost.cycles, ratio=ratio, joules=cost.joules)
+        return {}
+    found: Prices = {}
+    for phase in PHASES:
+        counted = measurement.phase(phase)
+        cost = (counted.costs_per_sample or counted.costs)[machine]
+        found[phase] = Price(cycles=cost.cycles, ratio=ratios.get(phase), joules=cost.joules)
+    return found
 
 
 def _inference_of(unit: Measurement | None) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
+from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.records import Importance
-from powerml.studies.records import Quantity, StudySettings
+from powerml.studies.earlier import by_phase, of_schema
+from powerml.studies.records import CostRatios, Quantity, StudySettings
 
 __all__ = ["Findings", "MachineFinding", "Outcome", "Price", "Reproduction", "Row"]
 
@@ -20,52 +22,59 @@ class _Record(BaseModel):
 
 
 class Price(_Record):
-    """What a phase costs: in processor cycles, relative to the reference, and in joules.
+    """What a phase costs."""
 
-    `joules` are estimates, and None where the machine's profile has no energies.
-    """
+    cycles: NonNegativeFloat = Field(description="processor cycles")
+    ratio: NonNegativeFloat | None = Field(description="cost relative to the reference's")
+    joules: NonNegativeFloat | None = Field(
+        description="estimated joules; None where the machine's profile has no energies"
+    )
 
-    cycles: NonNegativeFloat
-    ratio: NonNegativeFloat | None
-    joules: NonNegativeFloat | None
+
+Prices = dict[PhaseName, Price]
 
 
 class Row(_Record):
-    """One trial.
+    """One trial."""
 
-    `outcome` is what became of it, and `remark` says more. `on_front` is whether no other trial
-    is as good as it in score and both costs. `parameters` are the family's, `weights` the number
-    of weights and biases. `test_score` and `exported`, the deployed model in the study's
-    folder, are told of winners alone, once the study has ended.
-    """
+    number: int = Field(description="the trial's number")
+    topology: str = Field(description="as in dffr:layers=2,width=16")
+    batch_size: int = Field(description="samples in a batch of the training")
+    parameters: dict[str, int] = Field(description="the family's parameters by name")
+    weights: int | None = Field(description="number of weights and biases")
+    score: float | None = Field(description="accuracy on the split that chooses")
+    test_score: float | None = Field(
+        description="accuracy on the test split; of winners alone, once the study has ended"
+    )
+    costs: Prices = Field(description="cost of each phase; empty where it was not counted")
+    objective: float | None = Field(description="the objective that the study makes small")
+    outcome: Outcome = Field(description="what became of it")
+    on_front: bool = Field(description="whether no other trial is as good in score and all costs")
+    remark: str = Field(description="more on what became of it")
+    exported: str | None = Field(
+        default=None, description="the deployed model of a winner in the study's folder"
+    )
 
-    number: int
-    topology: str
-    batch_size: int
-    parameters: dict[str, int]
-    weights: int | None
-    score: float | None
-    test_score: float | None
-    training: Price | None
-    inference: Price | None
-    objective: float | None
-    outcome: Outcome
-    on_front: bool
-    remark: str
-    exported: str | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "costs", "{}")
 
 
 class MachineFinding(_Record):
-    """What the best costs on one machine, and which trial is the best there.
+    """What the best costs on one machine, and which trial is the best there."""
 
-    `best` is None where no trial has an objective.
-    """
+    name: str = Field(description="the machine's name")
+    costs: Prices = Field(description="cost of each phase of the study's best there")
+    best: int | None = Field(
+        description="number of the trial that is the best there; None where none has an objective"
+    )
+    objective: float | None = Field(description="objective of that trial there")
 
-    name: str
-    training: Price | None
-    inference: Price | None
-    best: int | None
-    objective: float | None
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "costs", "{}")
 
 
 class Reproduction(_Record):
@@ -87,48 +96,58 @@ class Reproduction(_Record):
 
 
 class Findings(_Record):
-    """What a study has found. JSON: ``powerml.report/1``.
+    """What a study has found. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
-    `headline` is the result in one sentence, and `notes` are what whoever reads it must know.
-    `most_training_ratio` and `most_inference_ratio` are the limits of its costs, relative too.
-    `unit` is what costs are relative to, whose own costs are `unit_training` and
-    `unit_inference`, and whose scores on the split that chooses and on the test split are
-    `unit_score` and `unit_test_score`. `wanted_trials` is how many trials the study was to
-    have. `best` is the number of the best trial; it is None where there is none and in a study
-    of the front. Where no trial obeys the limits, `nearest` is the number of the one that comes
-    nearest. `leaders` are the numbers of the winners that lead in one quantity. The cost of the
-    inference is that of `inference_of`.
-    """
+    schema_: Literal["powerml.report/2"] = Field(default="powerml.report/2", alias="schema")
+    study: str = Field(description="name of the study's folder")
+    title: str = Field(description="what was searched, on which data")
+    headline: str = Field(description="the result in one sentence")
+    sought: str = Field(description="what the study was looking for, in one sentence")
+    notes: list[str] = Field(description="what whoever reads it must know")
+    settings: StudySettings = Field(description="what the study is")
+    unit: str | None = Field(
+        description="what costs are relative to; None where that is the first trial"
+    )
+    unit_score: float | None = Field(
+        default=None, description="score of the unit on the split that chooses"
+    )
+    unit_test_score: float | None = Field(
+        default=None, description="score of the unit on the test split"
+    )
+    unit_costs: Prices = Field(description="cost of each phase of the unit")
+    inference_of: str = Field(description="what the cost of the inference is that of")
+    max_cost_ratios: CostRatios = Field(
+        description="limits of the costs, relative to the unit's; a phase that is missing has none"
+    )
+    wanted_trials: int = Field(description="how many trials the study was to have")
+    best: int | None = Field(
+        description="number of the best trial; None where there is none and in a study of the front"
+    )
+    nearest: int | None = Field(
+        description="where no trial obeys the limits, number of the one that comes nearest"
+    )
+    leaders: dict[Quantity, int] = Field(
+        description="numbers of the winners that lead in one quantity"
+    )
+    comparisons: list[str] = Field(
+        description="the best against the trials that lead in one quantity, in sentences"
+    )
+    rows: list[Row] = Field(description="all trials, in the order in which they ended")
+    importances: list[Importance] = Field(description="how much each parameter mattered")
+    machines: list[MachineFinding] = Field(description="what is found on each machine")
+    reproduction: Reproduction = Field(description="what repeats the study")
 
-    schema_: Literal["powerml.report/1"] = Field(default="powerml.report/1", alias="schema")
-    study: str
-    title: str
-    headline: str
-    sought: str
-    notes: list[str]
-    settings: StudySettings
-    unit: str | None
-    unit_score: float | None = None
-    unit_test_score: float | None = None
-    unit_training: Price | None
-    unit_inference: Price | None
-    inference_of: str
-    most_training_ratio: float | None
-    most_inference_ratio: float | None
-    wanted_trials: int
-    best: int | None
-    nearest: int | None
-    leaders: dict[Quantity, int]
-    comparisons: list[str]
-    rows: list[Row]
-    importances: list[Importance]
-    machines: list[MachineFinding]
-    reproduction: Reproduction
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        content = of_schema(content, "powerml.report", (1,), 2)
+        content = by_phase(content, "unit_costs", "unit_{}")
+        return by_phase(content, "max_cost_ratios", "most_{}_ratio")
 
     def to_json(self) -> str:
         """Return the findings as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
 
     def row(self, number: int | None) -> Row | None:
-        """The trial of that number."""
+        """Return the trial of that number."""
         return next((row for row in self.rows if row.number == number), None)

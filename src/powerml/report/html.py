@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.importance import FEW_TRIALS
 from powerml.report import quantities
 from powerml.report.findings import Findings, Row
 from powerml.studies.objective import UNFIT
+from powerml.studies.records import Quantity
 
 __all__ = ["page_html"]
 
@@ -26,10 +28,13 @@ OUTCOMES = {
     "pruned": "not trained",
     "failed": "failed",
 }
-QUANTITIES = {
+QUANTITIES: Mapping[Quantity, str] = {
     "score": "Score",
-    "training_cost": "Training cost",
-    "inference_cost": "Inference cost",
+    **{phase: f"{phase.capitalize()} cost" for phase in PHASES},
+}
+LEADERS: Mapping[Quantity, str] = {
+    "score": "Most accurate",
+    **{phase: f"Cheapest to {verb}" for phase, verb in VERBS.items()},
 }
 
 
@@ -62,7 +67,11 @@ def page_html(findings: Findings) -> str:
         shown=findings.row(findings.best) or findings.row(findings.nearest),
         outcomes=OUTCOMES,
         few_trials=FEW_TRIALS,
+        phases=PHASES,
+        costs=[f"{phase} cost" for phase in PHASES],
+        verbs=VERBS,
         quantities=QUANTITIES,
+        leaders=LEADERS,
         weighed=any(_on_scale(row) for row in findings.rows),
         digests=[_digest(script) for script in scripts],
         style=_part("report.css"),
@@ -77,10 +86,8 @@ def plots_data(findings: Findings) -> dict[str, Any]:
     return {
         "pareto": findings.settings.pareto,
         "leastScore": findings.settings.limits.min_score,
-        "most": {
-            "training": findings.most_training_ratio,
-            "inference": findings.most_inference_ratio,
-        },
+        "phases": PHASES,
+        "most": {phase: findings.max_cost_ratios.get(phase) for phase in PHASES},
         "trials": [_point(row, findings) for row in findings.rows],
         "bestSoFar": best_so_far(findings.rows),
     }
@@ -102,14 +109,10 @@ def _point(row: Row, findings: Findings) -> dict[str, Any]:
         "number": row.number,
         "name": f"{row.topology} batch {row.batch_size}",
         "score": row.score,
-        "training": None if row.training is None else row.training.ratio,
-        "inference": None if row.inference is None else row.inference.ratio,
-        "trainingCycles": quantities.cycles_text(
-            None if row.training is None else row.training.cycles
-        ),
-        "inferenceCycles": quantities.cycles_text(
-            None if row.inference is None else row.inference.cycles
-        ),
+        "costs": {phase: price.ratio for phase, price in row.costs.items()},
+        "cycles": {
+            phase: quantities.cycles_text(price.cycles) for phase, price in row.costs.items()
+        },
         "objective": row.objective if _on_scale(row) else None,
         "outcome": row.outcome,
         "onFront": row.on_front,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.predictions import hindsight
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
@@ -66,15 +67,21 @@ def sought_sentence(settings: StudySettings) -> str:
 def limits_words(settings: StudySettings) -> str:
     """What the best has to obey, as in ``, with a score of at least 0.97``; nothing without."""
     limits = settings.limits
-    said = [
-        f"a training cost of at most {limits.max_training_cost}",
-        f"an inference cost of at most {limits.max_inference_cost}",
-        f"a score of at least {limits.min_score}",
-        f"a score at most {limits.score_margin} below the best of all trials",
-        f"at most {limits.max_parameters} weights and biases",
+    asked = [
+        f"{_article(phase)} {phase} cost of at most {limit}"
+        for phase, limit in limits.max_costs.items()
     ]
-    asked = [words for words, (_, limit) in zip(said, limits, strict=True) if limit is not None]
+    if limits.min_score is not None:
+        asked.append(f"a score of at least {limits.min_score}")
+    if limits.score_margin is not None:
+        asked.append(f"a score at most {limits.score_margin} below the best of all trials")
+    if limits.max_parameters is not None:
+        asked.append(f"at most {limits.max_parameters} weights and biases")
     return f", with {_listed(asked)}" if asked else ""
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored | None) -> str:
@@ -97,22 +104,19 @@ def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored
     else:
         other, score, compared = "the reference", test_score, reference.test_score
     said = f"{named(best)} scores {_number(score)}"
-    training = f"trains for {_saving(best.training_cost_ratio)}"
-    inference = f"runs for {_saving(best.inference_cost_ratio)}"
+    saved = [f"{VERBS[phase]}s for {_saving(best.cost_ratios[phase])}" for phase in PHASES]
     if score is None or compared is None:
-        return f"{said} and, against {other}, {training} and {inference}."
+        return f"{said} and, against {other}, {_listed(saved)}."
     relation = (
         "like"
         if abs(score - compared) <= SCORE_UNCERTAINTY + SCORE_TOLERANCE
         else ("more than" if score > compared else "less than")
     )
-    return f"{said}, {relation} {other} ({_number(compared)}), {training}, {inference}."
+    return f"{said}, {relation} {other} ({_number(compared)}), {', '.join(saved)}."
 
 
-def _saving(ratio: float | None) -> str:
+def _saving(ratio: float) -> str:
     """Say a cost against the reference's, as in ``61 % less``."""
-    if ratio is None:
-        raise TypeError(ratio)
     if ratio >= TWICE:
         return f"{ratio:,.1f} times as much"
     percent = round(100 * abs(ratio - 1))
@@ -125,17 +129,15 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
     """How many topologies the front has, and what they score and cost."""
     if len(front) == 1:
         [only] = front
-        return (
-            f"{named(only)} is as good as each of {trials} trials in everything: it scores "
-            f"{_number(only.score)}, with {_number(only.training_cost_ratio)} of the reference's "
-            f"training cost and {_number(only.inference_cost_ratio)} of its inference cost."
-        )
-    return (
-        f"{len(front)} of {trials} topologies are on the front: they score "
-        f"{_range([one.score for one in front])}, with "
-        f"{_range([one.training_cost_ratio for one in front])} of the reference's training cost "
-        f"and {_range([one.inference_cost_ratio for one in front])} of its inference cost."
-    )
+        said = f"{named(only)} is as good as each of {trials} trials in everything: it scores"
+    else:
+        said = f"{len(front)} of {trials} topologies are on the front: they score"
+    owners = ("the reference's", *("its" for _ in PHASES[1:]))
+    costs = [
+        f"{_range([one.cost_ratios[phase] for one in front])} of {owner} {phase} cost"
+        for owner, phase in zip(owners, PHASES, strict=True)
+    ]
+    return f"{said} {_range([one.score for one in front])}, with {_listed(costs)}."
 
 
 def nearest_sentence(nearest: TrialRecord, broken: Sequence[str], trials: int) -> str:
@@ -157,7 +159,7 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
 
 def hindsight_words(trials: Sequence[TrialRecord]) -> str:
     """Say how far off the cost model was; nothing where it predicted nothing."""
-    found = [hindsight(trials, phase) for phase in ("training", "inference")]
+    found = [hindsight(trials, phase) for phase in PHASES]
     return ", ".join(
         f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
         "within the stated error)"
@@ -194,8 +196,7 @@ def _number(value: float | None) -> str:
 
 LEADERS: dict[Quantity, str] = {
     "score": "the most accurate",
-    "training_cost": "the cheapest to train",
-    "inference_cost": "the cheapest to run",
+    **{phase: f"the cheapest to {verb}" for phase, verb in VERBS.items()},
 }
 SAME = 0.0005
 
@@ -214,8 +215,7 @@ def _comparison_sentence(same: Sequence[Comparison], best: TrialRecord) -> str:
         return f"it is itself {leader} that was tried"
     said = (
         _score_words(comparison.score_difference),
-        _cost_words("training", comparison.training_cost_factor),
-        _cost_words("inference", comparison.inference_cost_factor),
+        *(_cost_words(phase, comparison.cost_factors[phase]) for phase in PHASES),
     )
     other = f"trial {comparison.trial}, {comparison.topology} batch {comparison.batch_size}"
     return f"against {leader} ({other}): {', '.join(said)}"

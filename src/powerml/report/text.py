@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.report.findings import Findings, Price, Row
 from powerml.report.quantities import (
     cycles_text,
@@ -24,12 +25,11 @@ COLUMNS = (
     "weights",
     "score",
     "test_score",
-    "training_cost_cycles",
-    "training_cost_ratio",
-    "training_energy_joules",
-    "inference_cost_cycles",
-    "inference_cost_ratio",
-    "inference_energy_joules",
+    *(
+        f"{phase}_{quantity}"
+        for phase in PHASES
+        for quantity in ("cost_cycles", "cost_ratio", "energy_joules")
+    ),
     "objective",
     "outcome",
     "on_front",
@@ -55,8 +55,7 @@ def csv_text(findings: Findings) -> str:
                 row.weights,
                 row.score,
                 row.test_score,
-                *_priced(row.training),
-                *_priced(row.inference),
+                *(cell for phase in PHASES for cell in _priced(row.costs.get(phase))),
                 row.objective,
                 row.outcome,
                 row.on_front,
@@ -108,11 +107,15 @@ def _winner_lines(findings: Findings) -> list[str]:
     """What winners score on the test split, and what they cost in units."""
     return [
         f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
-        f"training {_cost(row.training)}; inference of {findings.inference_of} "
-        f"{_cost(row.inference)}."
+        + "; ".join(f"{_titled(phase, findings)} {_cost(row.costs.get(phase))}" for phase in PHASES)
+        + "."
         for row in findings.rows
         if row.outcome in ("best", "front")
     ]
+
+
+def _titled(phase: PhaseName, findings: Findings) -> str:
+    return f"{phase} of {findings.inference_of}" if phase == "inference" else phase
 
 
 def _tested(row: Row) -> str:
@@ -127,7 +130,7 @@ def _cost(price: Price | None) -> str:
 
 
 def _table(findings: Findings) -> list[str]:
-    head = ("trial", "topology", "batch", "score", "training cost", "inference cost")
+    head = ("trial", "topology", "batch", "score", *(f"{phase} cost" for phase in PHASES))
     last = () if findings.settings.pareto else ("objective",)
     names = (*head, *last, "outcome")
     aligned = ["---:" if name not in ("topology", "outcome") else "---" for name in names]
@@ -143,8 +146,7 @@ def _row(row: Row, *, objective: bool) -> list[str]:
         row.topology,
         str(row.batch_size),
         number_text(row.score),
-        ratio_text(None if row.training is None else row.training.ratio),
-        ratio_text(None if row.inference is None else row.inference.ratio),
+        *(ratio_text(price.ratio if (price := row.costs.get(phase)) else None) for phase in PHASES),
         *([objective_text(row.objective)] if objective else []),
         f"{outcome}: {row.remark}" if row.remark else outcome,
     ]

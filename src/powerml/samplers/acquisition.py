@@ -6,7 +6,8 @@ with a perfect score is worth nothing. Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from scipy.stats import norm
 __all__ = ["CostRatios", "ScoreBelief", "expected_improvement", "expected_volume"]
 
 Array = NDArray[np.float64]
-Value = Callable[[Array, Array, Array], Array]
+Value = Callable[[Mapping[str, Array], Array], Array]
 
 QUANTILES = norm.ppf((np.arange(32) + 0.5) / 32)
 # An error beyond it says that nothing is known. Thirteen times the reference's cost once passed for
@@ -27,34 +28,38 @@ MOST_ERROR = 0.5
 COST_NODES = ((0.0, 2 / 3), (-(3**0.5), 1 / 6), (3**0.5, 1 / 6))
 
 
-class CostRatios(NamedTuple):
-    """Costs of candidates relative to a reference's, each of shape (candidates,).
+@dataclass(frozen=True)
+class CostRatios:
+    """Costs of candidates relative to a reference's, by phase.
 
-    The errors are relative standard errors, 0 where a cost is known.
+    Parameters
+    ----------
+    ratios
+        Of shape (candidates,) for each phase.
+    errors
+        Relative standard errors of the ratios, of the same shapes; 0 where a cost is known.
     """
 
-    training: Array
-    inference: Array
-    training_error: Array
-    inference_error: Array
+    ratios: Mapping[str, Array]
+    errors: Mapping[str, Array]
 
-    def at(self, deviations: float) -> tuple[Array, Array]:
-        """Return both costs so many standard errors from what is expected.
+    def at(self, deviations: float) -> dict[str, Array]:
+        """Return all costs so many standard errors from what is expected.
 
         Errors count up to `MOST_ERROR`.
         """
-        training, inference = (
-            cost * np.exp(deviations * np.minimum(error, MOST_ERROR))
-            for cost, error in (
-                (self.training, self.training_error),
-                (self.inference, self.inference_error),
-            )
-        )
-        return training, inference
+        return {
+            phase: ratio * np.exp(deviations * np.minimum(self.errors[phase], MOST_ERROR))
+            for phase, ratio in self.ratios.items()
+        }
 
     def only(self, chosen: NDArray[np.bool_]) -> CostRatios:
-        """Those of some of the candidates."""
-        return CostRatios(*(column[chosen] for column in self))
+        """Return those of some of the candidates."""
+        return CostRatios(_only(self.ratios, chosen), _only(self.errors, chosen))
+
+
+def _only(columns: Mapping[str, Array], chosen: NDArray[np.bool_]) -> dict[str, Array]:
+    return {phase: column[chosen] for phase, column in columns.items()}
 
 
 class ScoreBelief(NamedTuple):
@@ -87,7 +92,7 @@ def expected_improvement(
     Parameters
     ----------
     value
-        The objective of training costs, inference costs and scores, elementwise.
+        The objective of costs by phase and scores, elementwise.
     costs, belief
         What is known of the candidates.
     best
@@ -95,14 +100,14 @@ def expected_improvement(
     min_score
         Scores below it win nothing.
     """
-    found = np.zeros(len(costs.training))
-    possible = value(*costs.at(COST_NODES[1][0]), np.ones(len(found))) < best
+    found = np.zeros(len(belief.mean))
+    possible = value(costs.at(COST_NODES[1][0]), np.ones(len(found))) < best
     if not possible.any():
         return found
     costs, scores = costs.only(possible), belief.only(possible).quantiles()
     for deviations, weight in COST_NODES:
-        training, inference = costs.at(deviations)
-        improvement = best - value(training[:, None], inference[:, None], scores)
+        columns = {phase: cost[:, None] for phase, cost in costs.at(deviations).items()}
+        improvement = best - value(columns, scores)
         improvement = np.where(scores < min_score, 0.0, np.maximum(improvement, 0.0))
         found[possible] += weight * improvement.mean(axis=1)
     return found
@@ -111,13 +116,13 @@ def expected_improvement(
 def expected_volume(
     costs: CostRatios,
     belief: ScoreBelief,
-    front: Sequence[tuple[float, float, float]],
-    worst: tuple[float, float],
+    front: Sequence[tuple[Mapping[str, float], float]],
+    worst: Mapping[str, float],
     min_score: float = 0.0,
 ) -> Array:
     """By how much the volume that a front dominates can be expected to grow.
 
-    With its costs known, a candidate adds an area of costs at each score that it exceeds; so the
+    With its costs known, a candidate adds a volume of costs at each score that it exceeds; so the
     expectation is a sum over the scores of the front, in closed form.
 
     Parameters
@@ -125,38 +130,50 @@ def expected_volume(
     costs, belief
         What is known of the candidates.
     front
-        Training cost, inference cost and score of what is not dominated.
+        Costs by phase, and the score, of what is not dominated.
     worst
-        Training and inference cost from which on a topology is worth nothing.
+        Cost of each phase from which on a topology is worth nothing.
     min_score
         Scores below it are worth nothing.
     """
-    training, inference = (
-        np.minimum(costs.training, worst[0]),
-        np.minimum(costs.inference, worst[1]),
-    )
-    levels = sorted({min_score, 1.0, *(score for *_, score in front if min_score < score < 1)})
-    found = np.zeros(len(training))
+    corners = [np.minimum(costs.ratios[phase], limit) for phase, limit in worst.items()]
+    limits = list(worst.values())
+    levels = sorted({min_score, 1.0, *(score for _, score in front if min_score < score < 1)})
+    found = np.zeros(len(belief.mean))
     for low, high in pairwise(levels):
-        above = [(t, i) for t, i, score in front if score >= high]
-        area = (worst[0] - training) * (worst[1] - inference)
-        area -= _dominated_area(training, inference, above, worst)
-        found += np.maximum(area, 0.0) * (belief.beyond(low) - belief.beyond(high))
+        above = [tuple(paid[phase] for phase in worst) for paid, score in front if score >= high]
+        volume = np.prod([limit - one for limit, one in zip(limits, corners, strict=True)], axis=0)
+        volume -= _dominated_volume(corners, above, limits)
+        found += np.maximum(volume, 0.0) * (belief.beyond(low) - belief.beyond(high))
     return found
 
 
-def _dominated_area(
-    training: Array,
-    inference: Array,
-    points: Sequence[tuple[float, float]],
-    worst: tuple[float, float],
+def _dominated_volume(
+    corners: Sequence[Array], points: Sequence[tuple[float, ...]], worst: Sequence[float]
 ) -> Array:
-    """Area beyond each candidate's costs that the points dominate already: a staircase."""
-    area = np.zeros(len(training))
-    lowest = np.full(len(training), worst[1])  # inference cost of the stairs so far
-    for point_training, point_inference in sorted(points):
-        left = np.maximum(training, min(point_training, worst[0]))
-        height = np.maximum(lowest - np.maximum(inference, point_inference), 0.0)
-        area += (worst[0] - left) * height
-        lowest = np.minimum(lowest, np.maximum(inference, point_inference))
-    return area
+    """Return the volume beyond each corner that the points dominate, up to the worst.
+
+    In the order of their first coordinate each point adds what it dominates in the other
+    coordinates and none before it does.
+
+    Parameters
+    ----------
+    corners
+        Coordinates of the corners, each of shape (corners,).
+    points
+        Coordinates of each point.
+    worst
+        The largest value of each coordinate.
+    """
+    beyond, *others = corners
+    if not others:
+        lowest = min((point[0] for point in points), default=worst[0])
+        return np.maximum(worst[0] - np.maximum(beyond, lowest), 0.0)
+    volume, before = np.zeros(len(beyond)), np.zeros(len(beyond))
+    ordered = sorted(points)
+    for count, (first, *_) in enumerate(ordered, 1):
+        dominated = _dominated_volume(others, [point[1:] for point in ordered[:count]], worst[1:])
+        depth = worst[0] - np.maximum(beyond, min(first, worst[0]))
+        volume += depth * (dominated - before)
+        before = dominated
+    return volume

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -24,31 +25,30 @@ Amount = TypeVar("Amount", float, NDArray[np.float64])
 class CostedObjective(Protocol):
     """A function of costs and score: a higher cost is never better, a higher score never worse."""
 
-    def value(
-        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
-    ) -> Amount:
-        """Return the objective, elementwise; smaller is better."""
+    def value(self, costs: Mapping[str, Amount], score: Amount) -> Amount:
+        """Return the objective of costs by phase and a score, elementwise; smaller is better."""
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a topology must fulfil to be wanted at all. The costs are relative to the reference's.
+    """What a topology must fulfil to be wanted at all.
 
+    `max_costs` are relative to the reference's, by phase; a phase that is not there has no limit.
     `admits` tells, from the values of each parameter by name, which candidates may be tried.
     """
 
-    max_training_cost: float = float("inf")
-    max_inference_cost: float = float("inf")
+    max_costs: Mapping[str, float] = field(default_factory=dict)
     min_score: float = 0.0
     admits: Admits | None = None
 
     def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
         """Which candidates may fulfil them, as far as their costs tell."""
-        training, inference = costs.at(-1.0)
-        admitted = (training <= self.max_training_cost) & (inference <= self.max_inference_cost)
+        admitted = np.ones(len(candidates), dtype=bool)
+        for phase, cost in costs.at(-1.0).items():
+            admitted &= cost <= self.max_costs.get(phase, math.inf)
         if self.admits is not None:
             admitted &= self.admits(candidates.columns)
-        return np.asarray(admitted)
+        return admitted
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""The composite sampler: it models training cost, inference cost and score apart.
+"""The composite sampler: it models the cost of each phase and the score apart.
 
-The objective is a known function of three quantities. Two of them, the costs, can be computed
-before anything is trained, or are learned from a few trials, because they are smooth; only the
-score is uncertain. So the sampler asks what each candidate would be worth with each score that it
-may have (Astudillo and Frazier, *Bayesian optimization of composite functions*, ICML 2019).
+The objective is a known function of costs and score. The costs can be computed before anything is
+trained, or are learned from a few trials, because they are smooth; only the score is uncertain.
+So the sampler asks what each candidate would be worth with each score that it may have (Astudillo
+and Frazier, *Bayesian optimization of composite functions*, ICML 2019).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,13 @@ from powerml.samplers.base import CostedObjective, Requirements
 from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
 from powerml.samplers.learned_costs import CostsOf, learned_costs
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
-from powerml.samplers.trials import FRONT, KnownTrials, Quantities, known_trials
+from powerml.samplers.trials import (
+    TRAINING,
+    KnownTrials,
+    Quantities,
+    known_trials,
+    seeks_front,
+)
 from powerml.samplers.value_model import plain_improvement
 
 __all__ = ["CompositeSampler"]
@@ -45,17 +52,18 @@ NEAR = 3
 
 
 class CompositeSampler(BaseSampler):
-    """An Optuna sampler for objectives of training cost, inference cost and score.
+    """An Optuna sampler for objectives of the costs of phases and the score.
 
-    It reads the three quantities of a trial from its user attribute `QUANTITIES` (set it before
-    the trial ends, as `quantities` gives it), or, in a study that maximises the score and
-    minimises both costs, from its values. Trials that have neither are taken for a function of
-    which nothing is known; a study with several values of another kind is sampled at random.
+    It reads the quantities of a trial from its user attribute `QUANTITIES` (set it before the
+    trial ends, as `quantities` gives it), or, in a study that maximises the score and minimises
+    the training cost and the inference cost, in this order, from its values. Trials that have
+    neither are taken for a function of which nothing is known; a study with several values of
+    another kind is sampled at random.
 
     Parameters
     ----------
     objective
-        What is minimised; None in a study of the three quantities, whose front is sought.
+        What is minimised; None in a study of score and costs, whose front is sought.
     space
         The parameters, so that the first trial can be chosen too; None to learn them from it.
     costs
@@ -150,7 +158,7 @@ class CompositeSampler(BaseSampler):
         if self._objective is not None and known.measured:
             value = self._objective.value
             ranked = [
-                (float(value(one.training_cost, one.inference_cost, one.score)), parameters)
+                (float(value(one.costs, one.score)), parameters)
                 for parameters, one in known.measured
                 if one.score is not None
             ]
@@ -162,15 +170,15 @@ class CompositeSampler(BaseSampler):
 
     def _gain(self, study: Study, candidates: Candidates, known: KnownTrials) -> Array | None:
         """What each candidate can be expected to win, or None where nothing is known yet."""
-        seeks_front = tuple(study.directions) == FRONT
-        if self._objective is None and not seeks_front:
+        is_front = seeks_front(study)
+        if self._objective is None and not is_front:
             return self._gain_in_value(study, candidates, known)
         costs = self._cost_ratios(candidates, known)
         if costs is None:
             return None
         lengths = ANY if self._requirements.min_score > 0 else SHORT
         belief = _belief(candidates, costs, known, lengths)
-        if seeks_front:
+        if is_front:
             gain = self._gain_of_front(costs, belief, known)
         else:
             gain = self._gain_in_objective(costs, belief, known)
@@ -185,8 +193,7 @@ class CompositeSampler(BaseSampler):
         parameters, found = zip(*known.measured, strict=True)
         return learned_costs(
             of_parameters(candidates.space, parameters).points,
-            [one.training_cost for one in found],
-            [one.inference_cost for one in found],
+            {phase: [one.costs[phase] for one in found] for phase in found[0].costs},
             candidates.points,
         )
 
@@ -197,36 +204,30 @@ class CompositeSampler(BaseSampler):
             raise TypeError(self._objective)
         value, needed = self._objective.value, self._requirements
         fit = [
-            float(value(one.training_cost, one.inference_cost, one.score))
+            float(value(one.costs, one.score))
             for _, one in known.measured
             if one.score is not None
             and one.score >= needed.min_score
-            and one.training_cost <= needed.max_training_cost
-            and one.inference_cost <= needed.max_inference_cost
+            and all(cost <= needed.max_costs.get(phase, inf) for phase, cost in one.costs.items())
         ]
         if fit:
             best = min(fit)
         else:  # whatever fulfils the requirements is better than the worst that may
-            lowest = np.full(len(costs.training), needed.min_score)
-            best = float(value(costs.training, costs.inference, lowest).max())
+            lowest = np.full(len(belief.mean), needed.min_score)
+            best = float(value(costs.ratios, lowest).max())
         gain = expected_improvement(value, costs, belief, best, needed.min_score)
         if gain.max() > 0:
             return gain
         expected = np.clip(belief.mean, 0.0, 1.0)
-        return -1.0 - np.asarray(value(costs.training, costs.inference, expected))
+        return -1.0 - np.asarray(value(costs.ratios, expected))
 
     def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials) -> Array:
-        found = [
-            (one.training_cost, one.inference_cost, one.score)
-            for _, one in known.measured
-            if one.score is not None
-        ]
-        worst = (
-            float(min(WORST_RATIO, self._requirements.max_training_cost)),
-            float(min(WORST_RATIO, self._requirements.max_inference_cost)),
-        )
-        if not ((costs.training < worst[0]) & (costs.inference < worst[1])).any():
-            worst = (float(costs.training.max()), float(costs.inference.max()))
+        found = [(one.costs, one.score) for _, one in known.measured if one.score is not None]
+        limits = self._requirements.max_costs
+        worst = {phase: min(WORST_RATIO, limits.get(phase, inf)) for phase in costs.ratios}
+        within = [costs.ratios[phase] < limit for phase, limit in worst.items()]
+        if not np.all(within, axis=0).any():
+            worst = {phase: float(ratio.max()) for phase, ratio in costs.ratios.items()}
         return expected_volume(costs, belief, found, worst, self._requirements.min_score)
 
     def _gain_in_value(
@@ -244,9 +245,9 @@ def _belief(
     candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
 ) -> ScoreBelief:
     """What is believed of scores. Trials under way are believed to score as expected."""
-    dearest = float(costs.training.max())
-    expected = expected_scores(costs.training, dearest)
-    scored = [(row, one.training_cost, one.score) for row, one in known.measured]
+    dearest = float(costs.ratios[TRAINING].max())
+    expected = expected_scores(costs.ratios[TRAINING], dearest)
+    scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]
     rows = [row for row, _, score in scored if score is not None]
     scores = np.array([score for *_, score in scored if score is not None])
     paid = np.array([cost for _, cost, score in scored if score is not None])

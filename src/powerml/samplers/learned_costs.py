@@ -27,26 +27,23 @@ LENGTHS = (0.1, 10.0)
 NOISE = (1e-8, 1e-2)
 
 
-def learned_costs(
-    known: Array, training: Sequence[float], inference: Sequence[float], points: Array
-) -> CostRatios:
+def learned_costs(known: Array, costs: Mapping[str, Sequence[float]], points: Array) -> CostRatios:
     """Costs learned from trials, without knowing what they consist of.
 
     Parameters
     ----------
     known
         Points of the trials, of shape (trials, dimensions), at least one.
-    training, inference
-        Their cost ratios, above 0.
+    costs
+        Their cost ratios by phase, above 0.
     points
         Where to predict.
     """
-    columns, errors = [], []
-    for ratios in (training, inference):
-        mean, deviation = _predict(known, np.log(ratios), points)
-        columns.append(np.exp(mean))
-        errors.append(deviation)
-    return CostRatios(columns[0], columns[1], errors[0], errors[1])
+    ratios, errors = {}, {}
+    for phase, column in costs.items():
+        mean, errors[phase] = _predict(known, np.log(column), points)
+        ratios[phase] = np.exp(mean)
+    return CostRatios(ratios, errors)
 
 
 def _predict(known: Array, values: Array, points: Array) -> tuple[Array, Array]:

@@ -19,48 +19,70 @@ from optuna.trial import FrozenTrial, TrialState
 
 from powerml.errors import UsageError
 
-__all__ = ["QUANTITIES", "KnownTrials", "Quantities", "known_trials", "quantities"]
+__all__ = [
+    "QUANTITIES",
+    "TRAINING",
+    "KnownTrials",
+    "Quantities",
+    "known_trials",
+    "quantities",
+    "seeks_front",
+]
 
 QUANTITIES = "powerml:quantities"
-# Directions of a study whose values are the three quantities.
-FRONT = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)
+COST = "_cost"  # what the name of a cost ends with
+# The phase whose cost tells what score can be expected.
+TRAINING = "training"
+# Costs that are the values of a trial after its score, in a study that sets no quantities.
+VALUED = (TRAINING, "inference")
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """The three quantities of a trial. The costs are relative to a reference's.
+    """The costs of a trial by phase, relative to a reference's, and its score.
 
     `score` is None where the trial was pruned before it was trained.
     """
 
-    training_cost: float
-    inference_cost: float
+    costs: Mapping[str, float]
     score: float | None
 
 
-def quantities(
-    training_cost: float, inference_cost: float, score: float | None
-) -> dict[str, float | None]:
-    """What to set as a trial's user attribute `QUANTITIES`, for the composite sampler to read.
+def quantities(*, score: float | None, **costs: float) -> dict[str, float | None]:
+    """Return what to set as a trial's user attribute `QUANTITIES`, for the composite sampler.
 
     Parameters
     ----------
-    training_cost, inference_cost
-        Relative to any fixed reference, above 0.
     score
         From 0 to 1, or None where it is not known.
+    **costs
+        Cost of each phase relative to any fixed reference, above 0, as ``training_cost`` and
+        ``inference_cost``.
 
     Raises
     ------
     UsageError
-        One of them lies outside.
+        One of them lies outside, or is no cost.
+
+    Examples
+    --------
+    >>> quantities(training_cost=0.8, inference_cost=1.1, score=0.97)
+    {'training_cost': 0.8, 'inference_cost': 1.1, 'score': 0.97}
     """
-    for name, cost in (("training cost", training_cost), ("inference cost", inference_cost)):
+    for name, cost in costs.items():
+        if not name.endswith(COST):
+            raise UsageError(f"{name} is no cost: give costs as training_cost and inference_cost")
         if not (math.isfinite(cost) and cost > 0):
-            raise UsageError(f"the {name} is {cost}: give one above 0")
+            raise UsageError(f"the {name.replace('_', ' ')} is {cost}: give one above 0")
     if score is not None and not 0 <= score <= 1:
         raise UsageError(f"the score is {score}: give one from 0 to 1, or None")
-    return {"training_cost": training_cost, "inference_cost": inference_cost, "score": score}
+    return {**costs, "score": score}
+
+
+def seeks_front(study: Study) -> bool:
+    """Return whether the values of a study are a score to maximise and costs to minimise."""
+    first, *others = study.directions
+    return first == StudyDirection.MAXIMIZE and {StudyDirection.MINIMIZE} == set(others)
 
 
 @dataclass
@@ -119,12 +141,18 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 def _quantities_of(study: Study, trial: FrozenTrial) -> Quantities | None:
     stored = trial.user_attrs.get(QUANTITIES)
     if stored is not None:
-        found = Quantities(stored["training_cost"], stored["inference_cost"], stored["score"])
-    elif tuple(study.directions) == FRONT and trial.state == TrialState.COMPLETE:
-        score, training, inference = trial.values
-        found = Quantities(training, inference, score)
+        costs = {
+            name.removesuffix(COST): cost for name, cost in stored.items() if name.endswith(COST)
+        }
+        found = Quantities(costs, stored["score"])
+    elif (
+        seeks_front(study)
+        and trial.state == TrialState.COMPLETE
+        and len(trial.values) == 1 + len(VALUED)
+    ):
+        score, *paid = trial.values
+        found = Quantities(dict(zip(VALUED, paid, strict=True)), score)
     else:
         return None
-    costs = (found.training_cost, found.inference_cost)
-    usable = all(math.isfinite(cost) and cost > 0 for cost in costs)
+    usable = all(math.isfinite(cost) and cost > 0 for cost in found.costs.values())
     return found if usable else None

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.costs.cost_fit import structure_sums
-from powerml.costs.cost_model import PHASES, CostModel, Demand
+from powerml.costs.cost_model import CostModel, Demand
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.samplers.acquisition import CostRatios
 from powerml.search.problem import BATCH_SIZE, FIRST
 from powerml.spaces import Family, Layer, layers_of, parameter_count, parse_topology
@@ -49,7 +50,7 @@ class CostKnowledge:
         self._sums: dict[tuple[int, ...], NDArray[np.float64]] = {}
         if reference != FIRST:
             parameters = parse_topology(reference).parameters
-            self._learn(parameters, family.reference_batch_size, 1.0, 1.0)
+            self._learn(parameters, family.reference_batch_size, dict.fromkeys(PHASES, 1.0))
 
     @staticmethod
     def tells(family: Family, workload: TrainedWorkload) -> bool:
@@ -59,11 +60,10 @@ class CostKnowledge:
 
     def learn(self, trial: TrialRecord) -> None:
         """Learn from a trial that was measured; others teach nothing."""
-        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
-        if training is None or inference is None or trial.repeats is not None:
+        if not trial.cost_ratios or trial.repeats is not None:
             return
         parameters = parse_topology(trial.topology).parameters
-        self._learn(parameters, trial.batch_size, training, inference)
+        self._learn(parameters, trial.batch_size, trial.cost_ratios)
 
     def costs(self, columns: Columns) -> CostRatios | None:
         """Costs of many topologies, from the values of each parameter by name; None if unknown."""
@@ -71,8 +71,11 @@ class CostKnowledge:
             return None
         sums = np.array([self._sums_of(key) for key in self._keys(columns)])
         batch_sizes = np.asarray(columns[BATCH_SIZE], dtype=float)
-        training, inference = (self._model.predict(phase, sums, batch_sizes) for phase in PHASES)
-        return CostRatios(training.cycles, inference.cycles, training.error, inference.error)
+        found = {phase: self._model.predict(phase, sums, batch_sizes) for phase in PHASES}
+        return CostRatios(
+            {phase: one.cycles for phase, one in found.items()},
+            {phase: one.error for phase, one in found.items()},
+        )
 
     def parameter_counts(self, columns: Columns) -> NDArray[np.int64]:
         """Weights and biases of many topologies."""
@@ -83,19 +86,17 @@ class CostKnowledge:
         if len(self._model) == 0:
             return None
         sums = self._sums_of(self._key(parameters))[None]
-        found: dict[str, float] = {}
+        ratios, errors = {}, {}
         for phase in PHASES:
             predicted = self._model.predict(phase, sums, np.array([float(batch_size)]))
             bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
-            found[f"{phase}_cost_ratio"] = float(predicted.cycles[0])
-            found[f"{phase}_error"] = float(bound[0])
-        return Prediction(**found)
+            ratios[phase], errors[phase] = float(predicted.cycles[0]), float(bound[0])
+        return Prediction(cost_ratios=ratios, cost_errors=errors)
 
     def _learn(
-        self, parameters: Mapping[str, int], batch_size: int, training: float, inference: float
+        self, parameters: Mapping[str, int], batch_size: int, ratios: Mapping[PhaseName, float]
     ) -> None:
-        layers = self._layers(self._key(parameters))
-        self._model.learn(layers, batch_size, {"training": training, "inference": inference})
+        self._model.learn(self._layers(self._key(parameters)), batch_size, ratios)
 
     def _key(self, parameters: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(parameters[name] for name in self._names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from optuna.samplers import BaseSampler
 
+from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
 from powerml.search.known_costs import CostKnowledge
@@ -89,16 +90,12 @@ class Proposals:
             return []
         parameters = dict(parse_topology(settings.reference).parameters)
         parameters[BATCH_SIZE] = family.reference_batch_size
-        return [(parameters, Quantities(1.0, 1.0, reference.score))]
+        return [(parameters, Quantities(dict.fromkeys(PHASES, 1.0), reference.score))]
 
     def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:
-        def given(limit: float | None, otherwise: float) -> float:
-            return otherwise if limit is None else limit
-
         return Requirements(
-            max_training_cost=given(limits.max_training_ratio, float("inf")),
-            max_inference_cost=given(limits.max_inference_ratio, float("inf")),
-            min_score=given(aimed, 0.0),
+            max_costs=dict(limits.max_cost_ratios.items()),
+            min_score=0.0 if aimed is None else aimed,
             admits=self._small_enough(limits.max_parameters),
         )
 

@@ -252,12 +252,8 @@ class Run:
         self._study.require_comparable(measurement)
         # The first trial's costs are 1, as in the paper.
         unit = unit_of(self._reference, self._ended) or measurement
-        training, inference = cost_ratios(measurement, unit, self._problem.settings.machine)
-        found = {
-            "measurement": measurement,
-            "training_cost_ratio": training,
-            "inference_cost_ratio": inference,
-        }
+        ratios = cost_ratios(measurement, unit, self._problem.settings.machine)
+        found = {"measurement": measurement, "cost_ratios": ratios}
         record = record.model_copy(update=found)
         pruned = self._goal(record).ruled_out(record, self._ended)
         return record.model_copy(update={"pruned": pruned})

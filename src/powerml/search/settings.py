@@ -130,7 +130,7 @@ def _goal(settings: StudySettings) -> dict[str, object]:
     if (limits.min_score, limits.score_margin) != (least.min_score, least.score_margin):
         margin = limits.score_margin
         found["min_score"] = limits.min_score if margin is None else f"{BELOW_BEST}{margin}"
-    for name, limit in limits:
+    for name, limit in limits.named():
         if isinstance(limit, CostLimit):
             found[name] = f"{limit.amount!r}{'x' if limit.unit == 'references' else ''}"
     return {**found, "max_parameters": limits.max_parameters}

@@ -24,10 +24,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
+from powerml.costs.counts import PHASES
 from powerml.costs.fingerprint import require_comparable
 from powerml.costs.measurement import Measurement
 from powerml.errors import ComparisonError, StudyError, UsageError
-from powerml.samplers.trials import FRONT, QUANTITIES, quantities
+from powerml.samplers import QUANTITIES, quantities
 from powerml.signals import interruption_held
 from powerml.studies.reader import (
     BEST,
@@ -55,6 +56,8 @@ from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winne
 
 __all__ = ["Study", "open_study", "study_folder"]
 
+# The values of a trial of the front: its score, and the cost of each phase.
+FRONT = (StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in PHASES))
 PROBE_BYTES = 4096
 
 
@@ -190,17 +193,16 @@ class Study:
     @interruption_held()
     def tell(self, trial: Trial, record: TrialRecord) -> None:
         """Record a trial: first what samplers read and the whole record, then its value."""
-        training, inference = record.training_cost_ratio, record.inference_cost_ratio
-        if training is not None and inference is not None:
-            known = quantities(training, inference, record.score)
-            trial.set_user_attr(QUANTITIES, known)
+        if record.cost_ratios:
+            costs = {f"{phase}_cost": ratio for phase, ratio in record.cost_ratios.items()}
+            trial.set_user_attr(QUANTITIES, quantities(score=record.score, **costs))
         trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
         self._tell(trial.number, record)
 
     def _tell(self, number: int, record: TrialRecord) -> None:
         values: list[float | None] = [record.objective]
         if self._seeks_front:
-            values = [record.score, record.training_cost_ratio, record.inference_cost_ratio]
+            values = [record.score, *(record.cost_ratios.get(phase) for phase in PHASES)]
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             self._optuna.tell(number, known)
@@ -263,7 +265,7 @@ class Study:
 
 def _flat(settings: StudySettings) -> dict[str, Any]:
     """Settings by name, the limits among them, each as it is written."""
-    limits = {name: "none" if one is None else str(one) for name, one in settings.limits}
+    limits = {name: "none" if one is None else str(one) for name, one in settings.limits.named()}
     return {**settings.model_dump(exclude={"limits"}), **limits}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import le
 from typing import NamedTuple, Protocol
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import (
@@ -27,31 +29,31 @@ __all__ = [
     "covers",
     "front",
     "goal_of",
+    "knows_all",
     "limits_of",
     "make_goal",
     "nearest",
     "objective_of",
     "objectives_by_machine",
+    "point_of",
     "ranking",
     "unit_of",
 ]
 
 
 class Point(NamedTuple):
-    """The three quantities of a network: the score is to be large, the costs small."""
+    """The quantities of a network: the score is to be large, the costs small.
+
+    `cost_ratios` are in the order of `PHASES`, relative to the reference's.
+    """
 
     score: float
-    training_cost_ratio: float
-    inference_cost_ratio: float
+    cost_ratios: tuple[float, ...]
 
 
 def covers(one: Point, other: Point) -> bool:
-    """Whether one point is at least as good as another in all three quantities."""
-    return (
-        one.score >= other.score
-        and one.training_cost_ratio <= other.training_cost_ratio
-        and one.inference_cost_ratio <= other.inference_cost_ratio
-    )
+    """Whether one point is at least as good as another in all quantities."""
+    return one.score >= other.score and all(map(le, one.cost_ratios, other.cost_ratios))
 
 
 def front(points: Sequence[Point]) -> list[int]:
@@ -151,15 +153,13 @@ class SmallestObjective:
         ]
 
     def _value(self, trial: TrialRecord, score: float) -> float | None:
-        training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
-        if training is None or inference is None:
-            return None
-        return self.objective.value(training, inference, score)
+        costs = trial.cost_ratios
+        return self.objective.value(costs, score) if knows_all(costs) else None
 
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The trials that obey the limits and that no other is as good as in score and both costs."""
+    """The trials that obey the limits and that no other is as good as in score and all costs."""
 
     limits: RatioLimits
 
@@ -171,9 +171,9 @@ class ParetoFront:
         """Why a trial of these costs cannot be on the front whatever its score, or None."""
         if broken := self.limits.broken(trial):
             return "; ".join(broken)
-        possible = _point(trial, score=1.0)
+        possible = point_of(trial, score=1.0)
         for member in self.winners(earlier):
-            point = _point(member, member.score)
+            point = point_of(member, member.score)
             if point is not None and possible is not None and covers(point, possible):
                 return f"cannot beat trial {member.number} in anything"
         return None
@@ -181,7 +181,7 @@ class ParetoFront:
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The front, in the order of the trials; of equals, the first."""
         obeying = [trial for trial in trials if self.limits.obeyed(trial)]
-        found = [(_point(trial, trial.score), trial) for trial in obeying]
+        found = [(point_of(trial, trial.score), trial) for trial in obeying]
         placed = [(point, trial) for point, trial in found if point is not None]
         return [placed[place][1] for place in front([point for point, _ in placed])]
 
@@ -190,11 +190,17 @@ class ParetoFront:
         return self.winners(trials)
 
 
-def _point(trial: TrialRecord, score: float | None) -> Point | None:
-    training, inference = trial.training_cost_ratio, trial.inference_cost_ratio
-    if training is None or inference is None or score is None:
+def point_of(trial: TrialRecord, score: float | None) -> Point | None:
+    """Return what a trial costs, with a score; None where either is not known."""
+    costs = trial.cost_ratios
+    if score is None or not knows_all(costs):
         return None
-    return Point(score, training, inference)
+    return Point(score, tuple(costs[phase] for phase in PHASES))
+
+
+def knows_all(costs: Container[PhaseName]) -> bool:
+    """Return whether the costs of all phases are known."""
+    return all(phase in costs for phase in PHASES)
 
 
 def objective_of(settings: StudySettings, least: float | None) -> Objective:
@@ -229,11 +235,8 @@ def limits_of(
     seen = best_score(trials)
     if unit is None:
         return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
-    return limits.in_ratios(
-        unit.cost_cycles("training", settings.machine),
-        unit.cost_cycles("inference", settings.machine),
-        seen,
-    )
+    cycles = {phase: unit.cost_cycles(phase, settings.machine) for phase in PHASES}
+    return limits.in_ratios(cycles, seen)
 
 
 def make_goal(
@@ -280,13 +283,14 @@ class Searched(Protocol):
         """Its trials."""
 
 
-def cost_ratios(measurement: Measurement, unit: Measurement, machine: str) -> tuple[float, float]:
-    """Costs of training and inference on a machine, relative to another measurement's there."""
-    training, inference = (
-        measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
-        for phase in ("training", "inference")
-    )
-    return training, inference
+def cost_ratios(
+    measurement: Measurement, unit: Measurement, machine: str
+) -> dict[PhaseName, float]:
+    """Return the cost of each phase on a machine, relative to another measurement's there."""
+    return {
+        phase: measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
+        for phase in PHASES
+    }
 
 
 def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
@@ -299,7 +303,7 @@ def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
     for machine in (settings.machine, *settings.other_machines):
         found[machine] = {
             trial.number: objective.value(
-                *cost_ratios(trial.measurement, unit, machine), trial.score
+                cost_ratios(trial.measurement, unit, machine), trial.score
             )
             for trial in study.trials
             if trial.measurement is not None and unit is not None and trial.score is not None

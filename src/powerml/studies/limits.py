@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
+from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
+from powerml.studies.earlier import by_phase
 from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = [
@@ -33,27 +36,25 @@ class CostLimit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: PositiveFloat
-    unit: Literal["cycles", "references"]
+    amount: PositiveFloat = Field(description="how many of the unit")
+    unit: Literal["cycles", "references"] = Field(
+        description="processor cycles, or costs of the reference"
+    )
 
     def __str__(self) -> str:
         return f"{self.amount:g} x" if self.unit == "references" else f"{self.amount:g} cycles"
 
     def ratio(self, reference_cycles: float) -> float:
-        """The limit in costs of the reference."""
+        """Return the limit in costs of the reference."""
         return self.amount if self.unit == "references" else self.amount / reference_cycles
 
 
 class Known(Protocol):
-    """What limits are held against; None is what is not known."""
+    """What limits are held against. None, or a phase that is missing, is what is not known."""
 
     @property
-    def training_cost_ratio(self) -> float | None:
-        """Cost of the training, relative to the reference's."""
-
-    @property
-    def inference_cost_ratio(self) -> float | None:
-        """Cost of the inference, relative to the reference's."""
+    def cost_ratios(self) -> Mapping[PhaseName, float]:
+        """Cost of each phase, relative to the reference's."""
 
     @property
     def score(self) -> float | None:
@@ -66,18 +67,22 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class RatioLimits:
-    """Limits with costs as a study has them, relative to its reference. None is no limit."""
+    """Limits with costs as a study has them, relative to its reference. None is no limit.
 
-    max_training_ratio: float | None = None
-    max_inference_ratio: float | None = None
+    `max_cost_ratios` are limits by phase; a phase that is missing has none.
+    """
+
+    max_cost_ratios: Mapping[PhaseName, float] = field(default_factory=dict)
     min_score: float | None = None
     max_parameters: int | None = None
 
     def broken(self, known: Known) -> list[str]:
         """Say which limits are certainly broken; what is not known breaks none."""
         said = [
-            _too_dear("training", known.training_cost_ratio, self.max_training_ratio),
-            _too_dear("inference", known.inference_cost_ratio, self.max_inference_ratio),
+            *(
+                _too_dear(phase, known.cost_ratios.get(phase), limit)
+                for phase, limit in self.max_cost_ratios.items()
+            ),
             _too_low(known.score, self.min_score),
             too_many_parameters(known.parameters, self.max_parameters),
         ]
@@ -89,12 +94,12 @@ class RatioLimits:
         A cost of 1.5 where 1 is allowed counts 0.5, and so does a score of 0.4 where 0.8 is asked
         for. What is not known may be anything, and counts 1.
         """
-        pairs: list[tuple[float | None, float | None]] = [
-            (known.training_cost_ratio, self.max_training_ratio),
-            (known.inference_cost_ratio, self.max_inference_ratio),
-            (known.parameters, self.max_parameters),
+        above = [
+            _excess(known.cost_ratios.get(phase), limit)
+            for phase, limit in self.max_cost_ratios.items()
         ]
-        above = [_excess(value, limit) for value, limit in pairs if limit is not None]
+        if self.max_parameters is not None:
+            above.append(_excess(known.parameters, self.max_parameters))
         return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
 
     def obeyed(self, known: Known) -> bool:
@@ -103,18 +108,40 @@ class RatioLimits:
 
 
 class Limits(BaseModel):
-    """Limits as they were asked for. None is no limit.
+    """Limits as they were asked for. None, or a phase that is missing, is no limit.
 
-    The least score is `min_score`, or lies `score_margin` below the best of all trials.
+    The least score is `min_score`, or lies `score_margin` below the best of all trials. Limits of
+    studies before ``powerml.study/4`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_training_cost: CostLimit | None = None
-    max_inference_cost: CostLimit | None = None
-    min_score: float | None = Field(default=None, ge=0, le=1)
-    score_margin: float | None = Field(default=None, ge=0, lt=1)
-    max_parameters: int | None = Field(default=None, ge=1)
+    max_costs: dict[PhaseName, CostLimit] = Field(
+        default_factory=dict, description="the most that each phase may cost"
+    )
+    min_score: float | None = Field(default=None, ge=0, le=1, description="the least score")
+    score_margin: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="how far the least score lies below the best of all trials",
+    )
+    max_parameters: int | None = Field(
+        default=None, ge=1, description="the most weights and biases"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "max_costs", "max_{}_cost")
+
+    def named(self) -> Iterator[tuple[str, CostLimit | float | None]]:
+        """Go through all limits by the names of their options; None is no limit."""
+        for phase in PHASES:
+            yield f"max_{phase}_cost", self.max_costs.get(phase)
+        for name, limit in self:
+            if name != "max_costs":
+                yield name, limit
 
     def least_score(self, best_score: float | None) -> float | None:
         """Return the least score, where `best_score` is the best of the trials so far.
@@ -126,13 +153,14 @@ class Limits(BaseModel):
         return max(0.0, best_score - self.score_margin)
 
     def in_ratios(
-        self, training_cycles: float, inference_cycles: float, best_score: float | None
+        self, reference_cycles: Mapping[PhaseName, float], best_score: float | None
     ) -> RatioLimits:
         """Return the same relative to a reference of these costs and to the best score."""
-        training, inference = self.max_training_cost, self.max_inference_cost
         return RatioLimits(
-            None if training is None else training.ratio(training_cycles),
-            None if inference is None else inference.ratio(inference_cycles),
+            {
+                phase: limit.ratio(reference_cycles[phase])
+                for phase, limit in self.max_costs.items()
+            },
             self.least_score(best_score),
             self.max_parameters,
         )
@@ -162,11 +190,18 @@ def make_limits(
         A limit cannot be read, or nothing could obey it.
     """
     least, margin = _score_limit(min_score)
+    asked: dict[PhaseName, str | float | None] = {
+        "training": max_training_cost,
+        "inference": max_inference_cost,
+    }
     if max_parameters is not None and max_parameters < 1:
         raise UsageError(f"max parameters is {max_parameters}: give at least 1")
     return Limits(
-        max_training_cost=_cost_limit("max training cost", max_training_cost),
-        max_inference_cost=_cost_limit("max inference cost", max_inference_cost),
+        max_costs={
+            phase: _cost_limit(f"max {phase} cost", given)
+            for phase, given in asked.items()
+            if given is not None
+        },
         min_score=least,
         score_margin=margin,
         max_parameters=max_parameters,
@@ -191,9 +226,7 @@ def _score_limit(given: str | float | None) -> tuple[float | None, float | None]
     return (None, value) if is_margin else (value, None)
 
 
-def _cost_limit(name: str, given: str | float | None) -> CostLimit | None:
-    if given is None:
-        return None
+def _cost_limit(name: str, given: str | float) -> CostLimit:
     text = str(given).strip().lower()
     digits = text.removesuffix("x").rstrip()
     try:
@@ -220,8 +253,8 @@ def too_many_parameters(parameters: int | None, limit: int | None) -> str | None
     return f"{parameters:,} parameters are more than {limit:,}"
 
 
-def _too_dear(phase: str, ratio: float | None, limit: float | None) -> str | None:
-    if ratio is None or limit is None or ratio <= limit:
+def _too_dear(phase: str, ratio: float | None, limit: float) -> str | None:
+    if ratio is None or ratio <= limit:
         return None
     return f"{phase} cost {ratio:.4g} x is above {limit:.4g} x"
 

@@ -8,20 +8,24 @@ relative to a reference and ``gamma = 1 - alpha - beta``. Smaller is better.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powerml.costs.counts import PhaseName
 from powerml.errors import UnknownNameError, UsageError
 
 __all__ = [
     "DEFAULT_LEAST_SCORE",
     "DEFAULT_OBJECTIVE",
     "SCORE_TOLERANCE",
+    "ByPhase",
     "Constrained",
     "Linear",
     "Objective",
@@ -41,11 +45,19 @@ SCORE_TOLERANCE = 1e-6
 UNFIT = 1000.0
 
 Amount = TypeVar("Amount", float, NDArray[np.float64])
+Amount_co = TypeVar("Amount_co", covariant=True)
+
+
+class ByPhase(Protocol[Amount_co]):
+    """Amounts by phase, as a dictionary holds them."""
+
+    def __getitem__(self, phase: PhaseName, /) -> Amount_co:
+        """Return the amount of a phase."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of eq. 2.6.
+    """The weights of eq. 2.6: `alpha` is the training cost's, `beta` the inference cost's.
 
     Raises
     ------
@@ -67,13 +79,18 @@ class Weights:
             )
 
     @property
+    def by_phase(self) -> dict[PhaseName, float]:
+        """Weights of the costs."""
+        return {"training": self.alpha, "inference": self.beta}
+
+    @property
     def gamma(self) -> float:
         """Weight of the score."""
         return max(0.0, 1 - self.alpha - self.beta)
 
 
 class Objective(Protocol):
-    """A function of both costs and the score: dearer is never better, a better score never worse.
+    """A function of costs and the score: dearer is never better, a better score never worse.
 
     Whoever knows the costs of a network therefore knows that it can be no better than `value` of
     them and a score of 1.
@@ -85,15 +102,26 @@ class Objective(Protocol):
 
     @property
     def weights(self) -> Weights:
-        """Weights of the training and the inference cost."""
+        """Weights of the costs and the score."""
 
-    def value(
-        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
-    ) -> Amount:
-        """Smaller is better. Costs are relative to the reference's; the score is from 0 to 1.
+    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+        """Return the objective: smaller is better.
 
         Arrays are evaluated element by element, and broadcast.
+
+        Parameters
+        ----------
+        costs
+            Cost of each phase, relative to the reference's.
+        score
+            From 0 to 1.
         """
+
+
+def _weighed(weights: Weights, costs: ByPhase[Amount], exponent: int = 1) -> Amount:
+    """Return the sum of the costs to a power, each times its weight."""
+    weighed = [weight * costs[phase] ** exponent for phase, weight in weights.by_phase.items()]
+    return reduce(operator.add, weighed)
 
 
 @dataclass(frozen=True)
@@ -103,15 +131,9 @@ class Squared:
     weights: Weights
     name: ClassVar[str] = "squared"
 
-    def value(
-        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
-    ) -> Amount:
-        """Eq. 2.6."""
-        return (
-            self.weights.alpha * training_cost_ratio**2
-            + self.weights.beta * inference_cost_ratio**2
-            - self.weights.gamma * score
-        )
+    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+        """Return eq. 2.6."""
+        return _weighed(self.weights, costs, exponent=2) - self.weights.gamma * score
 
 
 @dataclass(frozen=True)
@@ -121,15 +143,9 @@ class Linear:
     weights: Weights
     name: ClassVar[str] = "linear"
 
-    def value(
-        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
-    ) -> Amount:
-        """Weighted costs less the weighted score."""
-        return (
-            self.weights.alpha * training_cost_ratio
-            + self.weights.beta * inference_cost_ratio
-            - self.weights.gamma * score
-        )
+    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+        """Return the weighted costs less the weighted score."""
+        return _weighed(self.weights, costs) - self.weights.gamma * score
 
 
 @dataclass(frozen=True)
@@ -152,18 +168,15 @@ class Constrained:
     def __post_init__(self) -> None:
         if not 0 <= self.least_score <= 1:
             raise UsageError(f"the least score is {self.least_score}: give one from 0 to 1")
-        if self.weights.alpha + self.weights.beta == 0:
+        if not any(self.weights.by_phase.values()):
             raise UsageError(
                 "alpha and beta are 0, and the objective constrained makes nothing but costs "
                 "small: give --alpha or --beta"
             )
 
-    def value(
-        self, training_cost_ratio: Amount, inference_cost_ratio: Amount, score: Amount
-    ) -> Amount:
-        """Mean cost, and a penalty where the score falls short."""
-        alpha, beta = self.weights.alpha, self.weights.beta
-        mean = (alpha * training_cost_ratio + beta * inference_cost_ratio) / (alpha + beta)
+    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+        """Return the mean cost, and a penalty where the score falls short."""
+        mean = _weighed(self.weights, costs) / sum(self.weights.by_phase.values())
         falls_short = score < self.least_score - SCORE_TOLERANCE
         return mean + falls_short * (UNFIT * (1 + self.least_score - score))
 

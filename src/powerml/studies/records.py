@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    model_validator,
+)
 
 from powerml.costs.cost import Accesses
-from powerml.costs.counts import Fidelity
+from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
+from powerml.studies.earlier import by_phase, of_schema, quantity_name
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, Protocol
 
 __all__ = [
+    "ALL_QUANTITIES",
     "Comparison",
+    "CostRatios",
     "Prediction",
     "Quantity",
     "RunRecord",
@@ -23,7 +33,10 @@ __all__ = [
     "Winner",
 ]
 
-Quantity = Literal["score", "training_cost", "inference_cost"]
+# The score, or the cost of a phase.
+Quantity = Annotated[Literal["score"] | PhaseName, BeforeValidator(quantity_name)]
+ALL_QUANTITIES: tuple[Literal["score"] | PhaseName, ...] = ("score", *PHASES)
+CostRatios = dict[PhaseName, NonNegativeFloat]
 
 
 class StudySettings(BaseModel):
@@ -70,18 +83,26 @@ class StudySettings(BaseModel):
 class Prediction(BaseModel):
     """What a topology is expected to cost and to score before it is tried.
 
-    The costs are relative to the reference's, and their errors relative too; that of the score is
-    absolute. Nine in ten predictions are no further off. The score may be None: not known.
+    Nine in ten predictions are no further off than their errors say. Predictions of studies before
+    ``powerml.study/4`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    training_cost_ratio: NonNegativeFloat
-    training_error: NonNegativeFloat
-    inference_cost_ratio: NonNegativeFloat
-    inference_error: NonNegativeFloat
-    score: float | None = Field(default=None, ge=0, le=1)
-    score_error: NonNegativeFloat | None = None
+    cost_ratios: CostRatios = Field(description="cost of each phase, relative to the reference's")
+    cost_errors: CostRatios = Field(description="error of each cost, relative to the cost")
+    score: float | None = Field(
+        default=None, ge=0, le=1, description="accuracy; None where it is not known"
+    )
+    score_error: NonNegativeFloat | None = Field(
+        default=None, description="error of the score, absolute"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        content = by_phase(content, "cost_ratios", "{}_cost_ratio")
+        return by_phase(content, "cost_errors", "{}_error")
 
     @property
     def parameters(self) -> None:
@@ -91,29 +112,41 @@ class Prediction(BaseModel):
 class TrialRecord(BaseModel):
     """One proposed topology, and what became of it.
 
-    `parameters` is the number of weights and biases. The costs are relative to the reference's.
     `pruned` says why a trial was not trained: its size or its costs ruled it out. It has no score
     and no objective, and where its size did, no measurement. `repeats` is the number of the trial
     that met the topology first, where this one was not measured again. `failure` says why a trial
-    has no measurement. `predicted` is what the cost model expected. Everything that a trial lacks
-    is None.
+    has no measurement. Everything that a trial lacks is None. Trials of studies before
+    ``powerml.study/4`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    number: int = Field(ge=1)
-    topology: str
-    batch_size: int
-    parameters: int | None = Field(default=None, ge=1)
-    objective: float | None = None
-    score: float | None = None
-    training_cost_ratio: NonNegativeFloat | None = None
-    inference_cost_ratio: NonNegativeFloat | None = None
-    measurement: Measurement | None = None
+    number: int = Field(ge=1, description="place among the trials of the study")
+    topology: str = Field(description="as in dffr:layers=2,width=16")
+    batch_size: int = Field(description="samples in a batch of the training")
+    parameters: int | None = Field(default=None, ge=1, description="weights and biases")
+    objective: float | None = Field(
+        default=None, description="the objective that the study makes small"
+    )
+    score: float | None = Field(default=None, description="accuracy, from 0 to 1")
+    cost_ratios: CostRatios = Field(
+        default_factory=dict,
+        description="cost of each phase, relative to the reference's; empty where none is known",
+    )
+    measurement: Measurement | None = Field(
+        default=None, description="its counts and costs; None where it was not counted"
+    )
     pruned: str | None = None
     repeats: int | None = None
     failure: str | None = None
-    predicted: Prediction | None = None
+    predicted: Prediction | None = Field(
+        default=None, description="what the cost model expected; None where it knew nothing"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "cost_ratios", "{}_cost_ratio")
 
 
 class RunRecord(BaseModel):
@@ -146,19 +179,19 @@ class Winner(BaseModel):
 
 
 class StudyRecord(BaseModel):
-    """A finished study. JSON: ``powerml.study/3``.
+    """A finished study. JSON: ``powerml.study/4``.
 
     `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
     of the front has no best: `front` holds its members. `remark` says so where the weights prefer
     an inaccurate network. `reference` is None where the first trial is the reference; its own score
     on the split that chooses the best is the `score` of its measurement, that on the test split
-    `reference_test_score`.
+    `reference_test_score`. Records of ``powerml.study/2`` and ``powerml.study/3`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.study/3"] = Field(default="powerml.study/3", alias="schema")
+    schema_: Literal["powerml.study/4"] = Field(default="powerml.study/4", alias="schema")
     folder: str
     settings: StudySettings
     reference: Measurement | None
@@ -173,6 +206,11 @@ class StudyRecord(BaseModel):
     remark: str | None = None
     seconds: NonNegativeFloat
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return of_schema(content, "powerml.study", (2, 3), 4)
+
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
@@ -181,15 +219,19 @@ class StudyRecord(BaseModel):
 class Comparison(BaseModel):
     """The best against the trial that is best in one quantity alone.
 
-    The differences are the best's: its score less the other's, its costs by the other's.
+    Comparisons of ``powerml.best/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    quantity: Quantity
-    trial: int
-    topology: str
-    batch_size: int
-    score_difference: float
-    training_cost_factor: NonNegativeFloat
-    inference_cost_factor: NonNegativeFloat
+    quantity: Quantity = Field(description="what the other trial is the best in")
+    trial: int = Field(description="the other trial's number")
+    topology: str = Field(description="the other trial's topology")
+    batch_size: int = Field(description="the other trial's batch size")
+    score_difference: float = Field(description="score of the best, less the other's")
+    cost_factors: CostRatios = Field(description="cost of each phase of the best, by the other's")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return by_phase(content, "cost_factors", "{}_cost_factor")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
+from powerml.costs.counts import PHASES
 from powerml.studies.goal import Goal, SmallestObjective
 from powerml.studies.objective import Constrained, Weights
-from powerml.studies.records import Comparison, Quantity, TrialRecord
+from powerml.studies.records import ALL_QUANTITIES, Comparison, Quantity, TrialRecord
 
 __all__ = ["comparisons", "leader", "remark"]
 
@@ -29,16 +29,15 @@ def leader(trials: Sequence[TrialRecord], quantity: Quantity) -> TrialRecord | N
 
 def _order(quantity: Quantity, trial: TrialRecord) -> tuple[float, ...]:
     loss = -(trial.score or 0)
-    training, inference = trial.training_cost_ratio or 0, trial.inference_cost_ratio or 0
     if quantity == "score":
-        return loss, training, inference
-    return (training, loss) if quantity == "training_cost" else (inference, loss)
+        return loss, *(trial.cost_ratios.get(phase, 0) for phase in PHASES)
+    return trial.cost_ratios.get(quantity, 0), loss
 
 
 def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[Comparison]:
-    """The best against the most accurate, the cheapest to train and the cheapest to run."""
+    """Hold the best against the most accurate, and against the cheapest in each phase."""
     found = []
-    for quantity in get_args(Quantity):
+    for quantity in ALL_QUANTITIES:
         other = leader(trials, quantity)
         if other is not None:
             found.append(_comparison(quantity, best, other))
@@ -52,15 +51,10 @@ def _comparison(quantity: Quantity, best: TrialRecord, other: TrialRecord) -> Co
         topology=other.topology,
         batch_size=other.batch_size,
         score_difference=(best.score or 0) - (other.score or 0),
-        training_cost_factor=_factor(best.training_cost_ratio, other.training_cost_ratio),
-        inference_cost_factor=_factor(best.inference_cost_ratio, other.inference_cost_ratio),
+        cost_factors={
+            phase: best.cost_ratios[phase] / other.cost_ratios[phase] for phase in PHASES
+        },
     )
-
-
-def _factor(mine: float | None, theirs: float | None) -> float:
-    if mine is None or not theirs:
-        raise TypeError((mine, theirs))
-    return mine / theirs
 
 
 def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) -> str | None:

@@ -66,26 +66,23 @@ def test_what_was_given_up_for_what_is_told_in_words(
         topology="dffr:layers=1,width=17",
         batch_size=3,
         score_difference=score,
-        training_cost_factor=training,
-        inference_cost_factor=inference,
+        cost_factors={"training": training, "inference": inference},
     )
     [line] = comparison_sentences([comparison], make_trial(number=4))
     assert line == (f"against the most accurate (trial 5, dffr:layers=1,width=17 batch 3): {told}")
-    again = comparison.model_copy(update={"quantity": "inference_cost"})
+    again = comparison.model_copy(update={"quantity": "inference"})
     [line] = comparison_sentences([comparison, again], make_trial(number=5))
     assert line == "it is itself the most accurate and the cheapest to run that was tried"
 
 
 def test_neighbours_are_tried_predicted_or_not_known() -> None:
     prediction = Prediction(
-        training_cost_ratio=0.9,
-        training_error=0.02,
-        inference_cost_ratio=1.1,
-        inference_error=0.005,
+        cost_ratios={"training": 0.9, "inference": 1.1},
+        cost_errors={"training": 0.02, "inference": 0.005},
         score=0.91,
         score_error=0.05,
     )
-    tried = {"trial": 3, "training_cost_ratio": 0.8, "inference_cost_ratio": 1, "score": 0.9}
+    tried = {"trial": 3, "cost_ratios": {"training": 0.8, "inference": 1}, "score": 0.9}
     text = shown(
         neighbours_table(
             make_best(
@@ -113,8 +110,8 @@ def test_neighbours_are_tried_predicted_or_not_known() -> None:
 def test_importances_are_shares_or_it_is_said_why_not() -> None:
     importances = [
         Importance(quantity="score", trials=4, missing="too few trials: 4 have it"),
-        Importance(quantity="training_cost", trials=12, shares={"layers": 0.03, "width": 0.97}),
-        Importance(quantity="inference_cost", trials=30, shares={"layers": 0.4, "width": 0.6}),
+        Importance(quantity="training", trials=12, shares={"layers": 0.03, "width": 0.97}),
+        Importance(quantity="inference", trials=30, shares={"layers": 0.4, "width": 0.6}),
     ]
     text = shown(importance_table(importances))
     assert row(text, "layers") == ["-", "3%", "40%"]

@@ -148,7 +148,7 @@ def test_scores_of_two_splits_are_never_compared() -> None:
 
 
 def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> None:
-    dear = make_trial(training_cost_ratio=1.0, inference_cost_ratio=3.21)
+    dear = make_trial(training=1.0, inference=3.21)
     said = headline(make_study(trials=[dear], best=dear, reference=None))
     assert "against the first trial, trains for as much and runs for 3.2 times as much." in said
 
@@ -222,7 +222,7 @@ def test_only_trials_that_were_trained_are_ranked() -> None:
 
 def test_a_front_shows_its_members_and_no_objective() -> None:
     first = make_trial(objective=None)
-    beaten = make_trial(number=2, objective=None, training_cost_ratio=2)
+    beaten = make_trial(number=2, objective=None, training=2)
     winner = Winner(trial=first, test_score=0.9, exported="best/trial-1/model.onnx")
     study = make_study(
         trials=[first, beaten],

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from powerml.costs.counts import PHASES
 from powerml.explain.importance import FEW_TRIALS
 from powerml.explain.records import BestRecord, Importance, Neighbour
 from powerml.report.quantities import objective_text
@@ -16,11 +17,7 @@ from powerml.studies.records import Quantity, TrialRecord
 
 __all__ = ["importance_lines", "importance_table", "neighbours_table", "no_best_line", "parts"]
 
-TITLES: dict[Quantity, str] = {
-    "score": "score",
-    "training_cost": "training cost",
-    "inference_cost": "inference cost",
-}
+TITLES: dict[Quantity, str] = {"score": "score", **{phase: f"{phase} cost" for phase in PHASES}}
 
 
 def parts(record: BestRecord) -> list[RenderableType]:
@@ -49,6 +46,7 @@ def parts(record: BestRecord) -> list[RenderableType]:
 def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
     weights = f"alpha {record.alpha:g}, beta {record.beta:g}, {record.objective}"
     parameters = "" if best.parameters is None else f", {best.parameters:,} parameters"
+    costs = ", ".join(f"{phase} cost {_number(best.cost_ratios.get(phase))} x" for phase in PHASES)
     unit = record.reference or "the first trial"
     kept = f"its models are in {record.folder}/{record.models}"
     return [
@@ -58,9 +56,7 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
             style="bold",
         ),
         Text(
-            f"score {_number(best.score)}, training cost {_number(best.training_cost_ratio)} x, "
-            f"inference cost {_number(best.inference_cost_ratio)} x, "
-            f"objective {_number(best.objective)}{parameters}"
+            f"score {_number(best.score)}, {costs}, objective {_number(best.objective)}{parameters}"
         ),
         Text(f"costs relative to {unit} on {record.machine}"),
         Text("its models were not kept" if record.models is None else kept),
@@ -72,7 +68,7 @@ def neighbours_table(record: BestRecord) -> Table:
     table = Table(title=Text("one step from the best"), title_justify="left")
     table.add_column("step")
     table.add_column("topology")
-    for heading in ("batch", "score", "training cost", "inference cost", "objective"):
+    for heading in ("batch", "score", *(f"{phase} cost" for phase in PHASES), "objective"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for one in record.neighbours:
@@ -90,14 +86,13 @@ def neighbours_table(record: BestRecord) -> Table:
 def _quantities(one: Neighbour) -> list[str]:
     expected = one.prediction
     if expected is None:
-        return [
-            _number(value)
-            for value in (one.score, one.training_cost_ratio, one.inference_cost_ratio)
-        ]
+        return [_number(one.score), *(_number(one.cost_ratios.get(phase)) for phase in PHASES)]
     return [
         _uncertain(expected.score, expected.score_error, ".3f"),
-        _uncertain(expected.training_cost_ratio, expected.training_error, ".1%"),
-        _uncertain(expected.inference_cost_ratio, expected.inference_error, ".1%"),
+        *(
+            _uncertain(expected.cost_ratios.get(phase), expected.cost_errors.get(phase), ".1%")
+            for phase in PHASES
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ from shlex import quote
 from rich.table import Table
 from rich.text import Text
 
+from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.report.quantities import objective_text
 from powerml.report.sentences import Scored, best_sentence, front_sentence, limits_words
@@ -45,7 +46,7 @@ def trials_table(study: StudyRecord) -> Table:
     )
     table.add_column("trial", justify="right")
     table.add_column("topology", no_wrap=True)
-    for heading in ("batch", "score", "test", "training", "inference"):
+    for heading in ("batch", "score", "test", *PHASES):
         table.add_column(heading, justify="right")
     if not pareto:
         table.add_column("objective", justify="right")
@@ -77,15 +78,15 @@ def _reference_cells(study: StudyRecord, reference: Measurement) -> list[str]:
         "" if training is None else str(training.batch_size),
         _number(reference.score),
         _blank_or_number(study.reference_test_score),
-        _number(1.0),
-        _number(1.0),
+        *(_number(1.0) for _ in PHASES),
     ]
 
 
 def _title(settings: StudySettings) -> str:
     title = f"{settings.family} on {settings.data}"
     if settings.pareto:
-        front = "the front of score, training cost and inference cost"
+        quantities = ", ".join(["score", *(f"{phase} cost" for phase in PHASES[:-1])])
+        front = f"the front of {quantities} and {PHASES[-1]} cost"
         return f"{title}, {front}{limits_words(settings)}"
     weights = f"alpha {settings.alpha:g}, beta {settings.beta:g}"
     named = "" if settings.objective == Squared.name else f", {settings.objective}"
@@ -99,8 +100,7 @@ def _cells(trial: TrialRecord, test_score: float | None) -> list[str]:
         str(trial.batch_size),
         _number(trial.score),
         _blank_or_number(test_score),
-        _number(trial.training_cost_ratio),
-        _number(trial.inference_cost_ratio),
+        *(_number(trial.cost_ratios.get(phase)) for phase in PHASES),
     ]
 
 
@@ -131,10 +131,7 @@ def trial_line(trial: TrialRecord) -> Text:
     head = f"trial {trial.number}: {trial.topology} batch {trial.batch_size}: "
     if trial.failure is not None:
         return Text(f"{head}failed: {trial.failure}")
-    costs = (
-        f"training {_number(trial.training_cost_ratio)}, "
-        f"inference {_number(trial.inference_cost_ratio)}"
-    )
+    costs = ", ".join(f"{phase} {_number(trial.cost_ratios.get(phase))}" for phase in PHASES)
     repeated = "" if trial.repeats is None else f" (as trial {trial.repeats})"
     if trial.pruned is not None:
         return Text(f"{head}{costs}, pruned: {trial.pruned}{repeated}")

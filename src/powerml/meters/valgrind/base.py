@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.counts import Counts, PhaseCounts, PhaseName
 from powerml.costs.fingerprint import Fingerprint, digest_of
 from powerml.machines import Machine
-from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions
+from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
@@ -22,7 +22,10 @@ from powerml.runtimes import find_runtime
 from powerml.spaces import find_family
 from powerml.workloads.workload import AnyWorkload, TrainedWorkload
 
-__all__ = ["ValgrindMeter", "shape_of", "whole"]
+__all__ = ["KERAS_PHASES", "ValgrindMeter", "shape_of", "whole"]
+
+# What Keras runs itself, in steps, where the inference is not deployed in a runtime.
+KERAS_PHASES: tuple[PhaseName, ...] = ("training", "inference")
 
 
 class ValgrindMeter:
@@ -142,5 +145,5 @@ def shape_of(phase: str, workload: TrainedWorkload) -> Shape:
 
 def whole(phase: str, workload: TrainedWorkload, counts: Counts) -> PhaseCounts:
     """A phase of which all was simulated; the compilation has no steps."""
-    total = shape_of(phase, workload).steps if phase in PHASES else 0
+    total = shape_of(phase, workload).steps if phase in KERAS_PHASES else 0
     return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)

@@ -8,12 +8,12 @@ from importlib import metadata
 from itertools import count
 
 from powerml.backend import backend_version
-from powerml.costs.counts import PhaseCounts
+from powerml.costs.counts import PhaseCounts, PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UsageError, WorkerError
-from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions, PhaseName
+from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
-from powerml.meters.valgrind.base import ValgrindMeter, whole
+from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, whole
 from powerml.meters.valgrind.output import read_cachegrind
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material, TrainedWorkload
@@ -69,7 +69,7 @@ class CachegrindMeter(ValgrindMeter):
                 "the meter cachegrind counts whole processes of Keras: leave out --runtime, "
                 "or measure with the meter callgrind"
             )
-        return [self.measure_phase(training, material, phase, notify) for phase in PHASES]
+        return [self.measure_phase(training, material, phase, notify) for phase in KERAS_PHASES]
 
     def measure_phase(
         self,

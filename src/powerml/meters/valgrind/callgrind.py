@@ -21,7 +21,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
 from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
 from powerml.machines import Machine
-from powerml.meters.base import DEFAULTS, PHASES, Machines, MeterOptions
+from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.composition import Composed, Price, compose, compose_deployment
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
@@ -33,7 +33,7 @@ from powerml.meters.simulator.sampling import (
     touch_limit_bytes,
 )
 from powerml.meters.simulator.server import Done, Server, ServerDiedError
-from powerml.meters.valgrind.base import ValgrindMeter, shape_of, whole
+from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, shape_of, whole
 from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import (
@@ -210,7 +210,7 @@ class CallgrindMeter(ValgrindMeter):
         self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
-        names = PHASES if workload.deployment is None else (TRAINING,)
+        names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
         server.ready.result()
         phases = [
             _Phase(name, workload, self.machines, self.staging.training(workload, material, name))
@@ -235,7 +235,7 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.name} and its compilation (minutes)")
-        names = ("compile", *(PHASES if workload.deployment is None else (TRAINING,)))
+        names = ("compile", *(KERAS_PHASES if workload.deployment is None else (TRAINING,)))
         what = "all" if workload.deployment is None else TRAINING
         process = self._submit(server, self.staging.training(workload, material, what))
 

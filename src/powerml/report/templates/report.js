@@ -10,6 +10,8 @@
   const plain = (text) =>
     String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const digits = (value) => (value === null ? "-" : value.toFixed(3));
+  const cost = (trial, phase) => trial.costs[phase] ?? null;
+  const hasCosts = (trial) => study.phases.every((phase) => cost(trial, phase) !== null);
 
   const open = (symbol, size, width) => (ink) => ({
     symbol: `${symbol}-open`, size, color: ink.other, line: { width },
@@ -77,8 +79,9 @@
     }
     lines.push(
       `score ${digits(trial.score)}`,
-      `training ${digits(trial.training)} x (${plain(trial.trainingCycles)})`,
-      `inference ${digits(trial.inference)} x (${plain(trial.inferenceCycles)})`,
+      ...study.phases.map((phase) =>
+        `${phase} ${digits(cost(trial, phase))} x (${plain(trial.cycles[phase] ?? "-")})`,
+      ),
     );
     if (trial.objective !== null) lines.push(`objective ${digits(trial.objective)}`);
     if (trial.remark) lines.push(plain(trial.remark.slice(0, 80)));
@@ -133,8 +136,8 @@
 
   // The trials that no other beats in score and this one cost, from the cheapest on.
   function frontIn(phase) {
-    const trained = study.trials.filter((trial) => trial.score !== null && trial[phase] !== null);
-    trained.sort((one, other) => one[phase] - other[phase] || other.score - one.score);
+    const trained = study.trials.filter((trial) => trial.score !== null && hasCosts(trial));
+    trained.sort((one, other) => cost(one, phase) - cost(other, phase) || other.score - one.score);
     let highest = -Infinity;
     return trained.filter((trial) => {
       const better = trial.score > highest;
@@ -151,19 +154,19 @@
   }
 
   function tradeOff(phase, ink) {
-    const known = study.trials.filter((trial) => trial[phase] !== null);
+    const known = study.trials.filter(hasCosts);
     const scores = known.filter((trial) => trial.score !== null).map((trial) => trial.score);
     const [low, high] = padded(scores.length ? scores : [0, 1], 0.12);
     const range = [low, Math.max(high, study.leastScore === null ? high : study.leastScore + 0.02)];
     const most = study.most[phase];
     const marked = most === null ? [1] : [1, most];
-    const costs = padded([...known.map((trial) => trial[phase]), ...marked], 0.06);
+    const costs = padded([...known.map((trial) => cost(trial, phase)), ...marked], 0.06);
     const front = frontIn(phase);
     const traces = [
       {
         type: "scatter",
         mode: "lines",
-        x: front.map((trial) => trial[phase]),
+        x: front.map((trial) => cost(trial, phase)),
         y: front.map((trial) => trial.score),
         line: { shape: "hv", width: 1.5, color: ink.front },
         opacity: 0.6,
@@ -172,7 +175,7 @@
       ...KINDS.map((kind) =>
         points(
           known.filter(kind.has),
-          (trial) => trial[phase],
+          (trial) => cost(trial, phase),
           // What was not trained has a cost and no score: it stands on the axis.
           (trial) => (trial.score === null ? range[0] : trial.score),
           kind.marker(ink),
@@ -228,10 +231,13 @@
     const below = apart();
     const traces = [];
     const all = study.pareto
-      ? [["score", "score"], ["training", "training cost, x"], ["inference", "inference cost, x"]]
-      : [["objective", "objective"]];
-    const rows = all.filter(([quantity]) =>
-      study.trials.some((trial) => trial.score !== null && trial[quantity] !== null),
+      ? [
+          ["score", (trial) => trial.score],
+          ...study.phases.map((phase) => [`${phase} cost, x`, (trial) => cost(trial, phase)]),
+        ]
+      : [["objective", (trial) => trial.objective]];
+    const rows = all.filter(([, value]) =>
+      study.trials.some((trial) => trial.score !== null && value(trial) !== null),
     );
     const lowest = below.length ? "y9" : `y${rows.length > 1 ? rows.length : ""}`;
     const more = {
@@ -243,13 +249,13 @@
     };
     const floor = rows.length ? 0.08 * below.length : 1;
     const height = (1 - floor - (below.length ? 0.04 : 0)) / rows.length;
-    rows.forEach(([quantity, title], place) => {
+    rows.forEach(([title, value], place) => {
       const name = place === 0 ? "" : String(place + 1);
       const top = 1 - place * height;
       more[`yaxis${name}`] = axis(ink, title, {
         domain: [top - height + (place < rows.length - 1 ? 0.05 : 0), top], nticks: rows.length > 1 ? 4 : 7,
       });
-      if (quantity === "objective") {
+      if (title === "objective") {
         traces.push({
           type: "scatter", mode: "lines", hoverinfo: "skip",
           x: study.trials.map((trial) => trial.number), y: study.bestSoFar,
@@ -258,12 +264,12 @@
       }
       for (const kind of KINDS) {
         const shown = study.trials.filter(
-          (trial) => kind.has(trial) && trial.score !== null && trial[quantity] !== null,
+          (trial) => kind.has(trial) && trial.score !== null && value(trial) !== null,
         );
         // Among objectives there is no front.
-        const marker = (quantity === "objective" && kind === FRONT ? OTHER : kind).marker(ink);
+        const marker = (title === "objective" && kind === FRONT ? OTHER : kind).marker(ink);
         traces.push(
-          points(shown, (trial) => trial.number, (trial) => trial[quantity], marker, {
+          points(shown, (trial) => trial.number, value, marker, {
             yaxis: `y${name}`,
           }),
         );
@@ -286,17 +292,17 @@
   }
 
   const PLOTS = {
-    "plot-training": { draw: (ink) => tradeOff("training", ink), printed: PRINTED.pair },
-    "plot-inference": { draw: (ink) => tradeOff("inference", ink), printed: PRINTED.pair },
+    ...Object.fromEntries(study.phases.map((phase) => [
+      `plot-${phase}`, { draw: (ink) => tradeOff(phase, ink), printed: PRINTED.pair },
+    ])),
     "plot-search": { draw: search, printed: PRINTED.whole },
   };
 
   function legend() {
     const list = document.getElementById("legend");
-    const isShown = (kind) =>
-      study.trials.some((trial) => kind.has(trial) && trial.training !== null);
+    const isShown = (kind) => study.trials.some((trial) => kind.has(trial) && hasCosts(trial));
     const shown = [...KINDS].reverse().filter(isShown);
-    if (["training", "inference"].some((phase) => frontIn(phase).length > 1)) shown.push(STEPS);
+    if (study.phases.some((phase) => frontIn(phase).length > 1)) shown.push(STEPS);
     for (const { name, mark } of shown) {
       const item = document.createElement("li");
       item.innerHTML = `<svg viewBox="0 0 18 16" aria-hidden="true">${mark}</svg>`;
@@ -317,23 +323,22 @@
     }
   }
 
-  // A trial that is pointed at in one panel is shown in the other.
-  function link(one, other) {
-    const panels = [one, other].map((id) => document.getElementById(id));
+  // A trial that is pointed at in one panel is shown in the others.
+  function link(ids) {
+    const panels = ids.map((id) => document.getElementById(id));
     let busy = false;
-    const passOn = (to, act) => {
+    const passOn = (from, act) => {
       if (busy) return;
       busy = true;
-      act(to);
+      for (const panel of panels) if (panel !== from) act(panel);
       busy = false;
     };
-    panels.forEach((panel, place) => {
-      const to = panels[1 - place];
+    for (const panel of panels) {
       panel.on("plotly_hover", ({ points: [{ curveNumber, pointNumber }] }) =>
-        passOn(to, () => Plotly.Fx.hover(to, [{ curveNumber, pointNumber }])),
+        passOn(panel, (to) => Plotly.Fx.hover(to, [{ curveNumber, pointNumber }])),
       );
-      panel.on("plotly_unhover", () => passOn(to, () => Plotly.Fx.unhover(to)));
-    });
+      panel.on("plotly_unhover", () => passOn(panel, (to) => Plotly.Fx.unhover(to)));
+    }
   }
 
   function sortable(table) {
@@ -368,7 +373,7 @@
     sortable(table);
     legend();
     draw(false);
-    link("plot-training", "plot-inference");
+    link(study.phases.map((phase) => `plot-${phase}`));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(false));
     addEventListener("beforeprint", () => draw(true));
     addEventListener("afterprint", () => draw(false));

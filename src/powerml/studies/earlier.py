@@ -1,0 +1,57 @@
+"""Records as earlier versions wrote them, put into the form that is read today. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from powerml.costs.counts import PHASES
+
+__all__ = ["by_phase", "of_schema", "quantity_name"]
+
+
+def by_phase(content: Any, name: str, earlier: str) -> Any:
+    """Put what had a field for each phase into one field by phase.
+
+    Parameters
+    ----------
+    content
+        The content of a record, as it is validated.
+    name
+        The field that holds all phases.
+    earlier
+        The names of the fields before, as in ``{}_cost_ratio``. What was None is left out.
+    """
+    fields = {phase: earlier.format(phase) for phase in PHASES}
+    if not isinstance(content, dict) or name in content or not {*fields.values()} & {*content}:
+        return content
+    held = {phase: content[field] for phase, field in fields.items() if field in content}
+    rest = {field: value for field, value in content.items() if field not in fields.values()}
+    return {name: {phase: one for phase, one in held.items() if one is not None}, **rest}
+
+
+def of_schema(content: Any, name: str, earlier: tuple[int, ...], version: int) -> Any:
+    """Give the record of an earlier version of a schema the version of today.
+
+    Parameters
+    ----------
+    content
+        The content of a record, as it is validated.
+    name
+        The schema's name, as in ``powerml.study``.
+    earlier
+        The versions that are read too.
+    version
+        The version of today.
+    """
+    if not isinstance(content, dict):
+        return content
+    schemas = {f"{name}/{number}" for number in earlier}
+    return {
+        key: f"{name}/{version}" if key == "schema" and value in schemas else value
+        for key, value in content.items()
+    }
+
+
+def quantity_name(name: Any) -> Any:
+    """Name the cost of a phase by the phase alone: it was ``training_cost`` before."""
+    return name.removesuffix("_cost") if isinstance(name, str) else name
