@@ -38,7 +38,7 @@ def main() -> None:
             print(f"{runtime.name} is left as it is: {error}")
             continue
         for name, topology in MODELS.items():
-            path = FOLDER / f"{name}{runtime.suffix}"
+            path = FOLDER / f"{name}{runtime.format.suffix}"
             workload = _workload(topology, runtime.name)
             export_topology(workload, path, [np.zeros((1, 1, *workload.input_shape), np.float32)])
             print(f"{path}: {path.stat().st_size} bytes")

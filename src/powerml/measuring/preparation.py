@@ -29,7 +29,14 @@ from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
 from powerml.progress import Notify
-from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_exporter, require_runtime
+from powerml.runtimes import (
+    DEFAULT_RUNTIME,
+    KERAS_SUFFIX,
+    Input,
+    Runtime,
+    require_exporter,
+    require_runtime,
+)
 from powerml.spaces import Topology
 from powerml.workloads.datasets import (
     REQUIRED_ARRAYS,
@@ -48,13 +55,13 @@ from powerml.workloads.inputs import (
     resolve_inputs,
 )
 from powerml.workloads.model_files import (
-    RUNTIME_OF,
     check_format,
     check_runs,
     file_digest,
     format_of,
     load_model,
     read_inputs,
+    runtime_of,
 )
 from powerml.workloads.uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.workloads.workload import (
@@ -157,15 +164,17 @@ def prepare_file(
     check_seed(wanted.seed)
     if wanted.counts_whole_processes:
         raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
-    made_for = require_runtime(RUNTIME_OF[format_of(path)])
-    is_keras = made_for.suffix == ".keras"
+    made_for = require_runtime(runtime_of(path))
+    is_keras = made_for.format.suffix == KERAS_SUFFIX
     if not is_keras and wanted.runtime not in (None, made_for.name):
         raise UsageError(
-            f"a {made_for.suffix} file runs in {made_for.name}, not in {wanted.runtime}: "
+            f"a {made_for.format.suffix} file runs in {made_for.name}, not in {wanted.runtime}: "
             "leave out --runtime"
         )
     if not is_keras and wanted.allow_code:
-        raise UsageError(f"--allow-code is for .keras files: a {made_for.suffix} file has no code")
+        raise UsageError(
+            f"--allow-code is for .keras files: a {made_for.format.suffix} file has no code"
+        )
     if not is_keras:
         return _to_be_run(path, wanted, made_for, None, notify)
     backend = select_backend()
@@ -190,7 +199,7 @@ def _to_be_run(
     path: Path, wanted: MeasureOptions, runtime: Runtime, backend: str | None, notify: Notify
 ) -> tuple[ModelWorkload, ModelFile]:
     digest = file_digest(path)
-    is_keras = path.suffix.lower() == ".keras"
+    is_keras = path.suffix.lower() == KERAS_SUFFIX
     found = read_inputs(path, wanted.allow_code)
     if not found:
         raise ModelError(
@@ -221,13 +230,13 @@ def _to_be_run(
         given = random_inputs(inputs, wanted.inferences, wanted.seed, uses)
         remarks += remarks_on(inputs, uses)
     exported = None
-    if is_keras and runtime.suffix != ".keras":
+    if is_keras and runtime.format.suffix != KERAS_SUFFIX:
         ordered = [given[one.name] for one in inputs]
         runtime, exported, said = _exported(path, wanted, runtime, ordered, notify)
         remarks += said
-    if runtime.suffix == ".keras":
+    if runtime.format.suffix == KERAS_SUFFIX:
         require_installed(_modules(wanted.allow_code), backend)
-    if runtime.suffix == format_of(path) and runtime.suffix != ".keras":
+    if runtime.format.suffix == format_of(path) != KERAS_SUFFIX:
         check_runs(path, runtime, [given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
@@ -270,7 +279,7 @@ def _exported(
 
     try:
         with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
-            target = Path(folder) / f"model{runtime.suffix}"
+            target = Path(folder) / f"model{runtime.format.suffix}"
             export_proved(model, target, runtime.name, inputs, unrolled)
             return runtime, target.read_bytes(), tuple(remarks)
     except ExportError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from powerml.explain.predictions import hindsight
-from powerml.studies.defaults import SCORE_MARGIN
+from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
 
@@ -103,7 +103,7 @@ def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored
         return f"{said} and, against {other}, {training} and {inference}."
     relation = (
         "like"
-        if abs(score - compared) <= SCORE_MARGIN + SCORE_TOLERANCE
+        if abs(score - compared) <= SCORE_UNCERTAINTY + SCORE_TOLERANCE
         else ("more than" if score > compared else "less than")
     )
     return f"{said}, {relation} {other} ({_number(compared)}), {training}, {inference}."

@@ -381,14 +381,14 @@ TFLITE_REARRANGING = {
 def uses_of_file(path: Path) -> dict[str, Use]:
     """Find out what an ``.onnx`` or ``.tflite`` file does with its inputs, by their names.
 
-    Nothing is known of a file whose graph cannot be followed.
+    Nothing is known of a file whose graph cannot be followed, as of any other format.
     """
     try:
         if format_of(path) == ".onnx":
             import onnx
 
             return uses_of_inputs(onnx.load(str(path), load_external_data=False))
-        return _uses_of_tflite(path.read_bytes())
+        return _uses_of_tflite(path.read_bytes()) if format_of(path) == ".tflite" else {}
     except (ImportError, LookupError, TypeError, ValueError):
         return {}
 

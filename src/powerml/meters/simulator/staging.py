@@ -121,7 +121,7 @@ class Staging:
             workload.protocol,
             deployment.batch_size,
         ]
-        name = _short_name(json.dumps(described).encode(), runtime.suffix)
+        name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
         return self._once(name, lambda path: export_topology(workload, path, inputs))
 
     def _copy(self, material: ModelFile) -> str:
@@ -142,12 +142,12 @@ class Staging:
         return self._once(name, copy)
 
     def _for_runtime(self, material: ModelFile, runtime: Runtime) -> str:
-        if format_of(material.path) == runtime.suffix:
+        if format_of(material.path) == runtime.format.suffix:
             return self._copy(material)
         content = material.exported
         if content is None:
             raise UsageError(f"{material.path} was not exported for {runtime.name}")
-        name = _short_name(content, runtime.suffix)
+        name = _short_name(content, runtime.format.suffix)
         return self._once(name, lambda path: path.write_bytes(content))
 
     def _once(self, name: str, write: Callable[[Path], object]) -> str:
