@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import powerml
+from powerml.options import shown_of
 from powerml.search.settings import complete, options_of
 from powerml.studies.limits import Limits
 from powerml.studies.records import StudySettings
@@ -27,10 +28,21 @@ def test_what_follows_from_the_protocol_is_filled_in() -> None:
     ours, papers = powerml.SearchOptions(), powerml.SearchOptions(protocol="paper")
     found = complete(ours)
     assert (found.objective, found.sampler, found.data) == ("constrained", "composite", "digits")
-    assert (found.alpha, found.beta, found.min_score) == (0.5, 0.5, "best-0.01")
+    assert (found.alpha, found.beta, found.min_score) == (0.5, 0.5, "best-0.005")
     found = complete(papers)
     assert (found.objective, found.sampler, found.data) == ("squared", "tpe", "mnist_small")
     assert (found.alpha, found.beta, found.min_score) == (0.5, 0.05, None)
+
+
+def test_the_help_tells_the_defaults_that_depend_on_something() -> None:
+    fields = powerml.SearchOptions.fields()
+    for options in (powerml.SearchOptions(), powerml.SearchOptions(protocol="paper")):
+        found = complete(options)
+        for name in ("data", "alpha", "beta", "objective", "sampler"):
+            assert f"{getattr(found, name)}" in (shown_of(fields[name]).default or "")
+    for data in ("digits", "mnist_small"):
+        told = shown_of(fields["min_score"]).default or ""
+        assert f"{complete(powerml.SearchOptions(data=data)).min_score}" in told
 
 
 def test_options_that_repeat_a_study_leave_out_what_is_the_default() -> None:

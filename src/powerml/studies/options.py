@@ -55,7 +55,7 @@ class GoalOptions(Options):
             description="The least score of the best, from 0 to 1; or, as in best-0.01, how far it "
             "lies below the best of all trials."
         ),
-        Shown(metavar="SCORE", default="with constrained 0.97 on mnist_small, else best-0.01"),
+        Shown(metavar="SCORE", default="with constrained 0.97 on mnist_small, else best-0.005"),
     ] = None
     max_parameters: Annotated[int | None, Field(description="The most weights and biases.")] = None
 
