@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.stats import t as student
 
 from powerml.spaces import Layer
 
@@ -171,6 +169,8 @@ class CostFit:
 
     def bound(self, error: Array, confidence: float = 0.9) -> Array:
         """How far off a prediction may be, with this confidence: few measurements widen it."""
+        from scipy.stats import t as student
+
         return error * float(student.ppf((1 + confidence) / 2, self.degrees))
 
 
@@ -214,6 +214,8 @@ def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float])
 
 def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
     """Least squares of relative errors, with each cost held near its prior; none is negative."""
+    from scipy.optimize import nnls  # takes a second, and --help does without
+
     scaled = shares * expected
     tightness = PRIOR_ERROR / PRIOR_SPREAD
     design = np.vstack([scaled, tightness * np.eye(len(expected))])
