@@ -1,4 +1,4 @@
-"""What a neural network's training and inference cost a processor, measured by simulation.
+"""Costs of a neural network's training and inference on a processor, measured by simulation.
 
 The public API. Names are loaded when they are first used: importing powerML stays light.
 """

@@ -153,7 +153,7 @@ def _recordings(calibration: Calibration) -> list[Recording]:
 
 
 class _Tally:
-    """How much of all loads is done. May be told from several threads."""
+    """Count of the work done on all loads, from several threads."""
 
     def __init__(self, works: dict[LoadWorkload, int], advance: Advance) -> None:
         self._works = works
@@ -163,7 +163,7 @@ class _Tally:
 
     @property
     def finished(self) -> int:
-        """How many loads are done."""
+        """Number of loads that are done."""
         return sum(part >= 1 for part in self._parts.values())
 
     def set(self, load: LoadWorkload, part: float) -> None:

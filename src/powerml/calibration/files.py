@@ -42,7 +42,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def figure_beside(path: Path, readings: Path | None) -> Path:
-    """Where the figure of a calibration goes that is written to a path.
+    """Return the path of the figure beside a calibration's file.
 
     Checked before anything takes long.
 

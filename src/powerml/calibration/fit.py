@@ -73,7 +73,7 @@ class CalibrationFit(_Record):
 
     @property
     def begins_at_zero(self) -> bool:
-        """Whether a free intercept could be 0."""
+        """True if a free intercept could be 0."""
         return self.intercept_low <= 0 <= self.intercept_high
 
 
@@ -380,7 +380,7 @@ def profile_digest(machine: Machine) -> str:
 
 
 def _left_out(x: Vector, y: Vector) -> Vector:
-    """What a fit to all others gives for each."""
+    """Predict each point by a fit to all others."""
     return (x @ y - x * y) / (x @ x - x * x) * x
 
 

@@ -37,7 +37,7 @@ RUN = "import numpy as np; np.array([[1] * INNER] * ROWS_A).dot(np.array([[2] * 
 
 @dataclass(frozen=True)
 class Readings:
-    """What the meter read above idle, by the name of the load; loads without one are not there."""
+    """Readings above idle by the name of the load; loads without one are not there."""
 
     source: str
     unit: str

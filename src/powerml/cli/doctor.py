@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and what to do about it."""
+"""``powerml doctor``: the installation, its gaps, and their remedies."""
 
 from __future__ import annotations
 

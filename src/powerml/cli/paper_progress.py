@@ -28,7 +28,7 @@ Kind = tuple[str, str]
 
 
 class Pace:
-    """How long trials of each kind, a way and a family, have taken."""
+    """Seconds that trials of each kind, a way and a family, have taken."""
 
     def __init__(self) -> None:
         self.trials: Counter[Kind] = Counter()
@@ -41,7 +41,7 @@ class Pace:
 
 
 def seconds_left(pace: Pace, remaining: Mapping[Kind, int]) -> float | None:
-    """How long the remaining trials will take at that pace; None before the first has ended.
+    """Estimate the seconds that the remaining trials take; None before the first has ended.
 
     A kind of which none has ended is taken to be as fast as all others are on average.
     """

@@ -41,7 +41,7 @@ class Hits(NamedTuple):
 
 
 class Cost(BaseModel):
-    """What a region costs on one machine.
+    """Cost of a region on one machine.
 
     `cycles` are processor cycles. `joules` is None where the machine's profile has no energies,
     never 0; `joules_estimated` says whether any energy behind it is an estimate, and is None

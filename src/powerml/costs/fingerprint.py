@@ -14,7 +14,7 @@ __all__ = ["Fingerprint", "differences", "digest_of", "require_comparable"]
 
 
 class Fingerprint(BaseModel):
-    """What was counted with what.
+    """Everything beside the workload that counts depend on.
 
     A meter that simulates no caches has neither `geometry` nor `simulated_geometry`. The path of
     the Python installation moves the measured process's memory a little and is left out: counts of

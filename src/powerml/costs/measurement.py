@@ -65,7 +65,7 @@ class Simulation(BaseModel):
 
 
 class AppliedCalibration(BaseModel):
-    """What a measurement's costs were calibrated with; `remarks` say where that is doubtful."""
+    """The calibration of a measurement's costs; `remarks` say where it is doubtful."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -73,7 +73,7 @@ def best(
 
 
 def importances_of(stored: StoredStudy) -> list[Importance]:
-    """How much each parameter mattered to each quantity of a study."""
+    """Return the importance of each parameter for each quantity of a study."""
     parameters = {trial.number: _parameters(trial) for trial in stored.trials}
     bounds = _bounds(stored.settings.family)
     space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
@@ -147,7 +147,7 @@ class _Retrospect:
         return found if not won else found.model_copy(update=self._told_of(won[0], predictor))
 
     def _told_of(self, winner: TrialRecord, predictor: Predictor | None) -> dict[str, object]:
-        """Where the models of the best are, and why it is the best."""
+        """Locate the models of the best, and explain it."""
         folder = self.stored.folder
         place = place_of(folder, winner, pareto=self.stored.settings.pareto)
         trained = [trial for trial in self._trials if trial.score is not None]

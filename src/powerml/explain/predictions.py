@@ -23,7 +23,7 @@ __all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
 
 
 class Expectation:
-    """What the trials of a study that has run make expect of a topology that it has not tried.
+    """Predictions for topologies that a study has not tried, by its trials.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Expectation:
         )
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What a topology is expected to cost and to score; None where nothing is known."""
+        """Predict a topology's costs and score; None where nothing is known."""
         found = self._costs.predict(parameters, batch_size)
         if found is None:
             return None
@@ -71,7 +71,7 @@ class Expectation:
 
 
 def expectation(stored: StoredStudy) -> Expectation | None:
-    """What a stored study makes expect, or None where its family does not tell its layers."""
+    """Make the predictions of a stored study, or None where its family does not tell its layers."""
     unit, settings = stored.unit, stored.settings
     workload = None if unit is None else unit.workload.training
     if workload is None:

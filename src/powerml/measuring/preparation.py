@@ -217,7 +217,7 @@ def prepare_file(
 
 
 def _holds_inputs(path: Path, wanted: MeasureOptions) -> bool:
-    """Whether the data is an array for each input rather than a dataset."""
+    """Tell arrays for each input from a dataset."""
     if wanted.data is None or not wanted.data.endswith(".npz"):
         return False
     names = array_names(Path(wanted.data))

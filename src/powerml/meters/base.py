@@ -41,7 +41,7 @@ Machines = Machine | Sequence[Machine]
 
 @dataclass(frozen=True)
 class MeterOptions:
-    """How a meter works. Raises ``UsageError`` where a value is out of range.
+    """Options of a meter. Raises ``UsageError`` where a value is out of range.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Meter(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     def measure(
         self, workload: AnyWorkload, material: Material, notify: Notify = ...
@@ -87,7 +87,7 @@ class Meter(Protocol):
         """Read each phase of a workload; raises ``MeasurementError``."""
 
     def fingerprint(self) -> Fingerprint:
-        """What the readings depend on beside the workload; known once something was measured."""
+        """Return the fingerprint of the readings; known once something was measured."""
 
     def __enter__(self) -> Self:
         """Return the meter itself."""

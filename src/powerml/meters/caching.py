@@ -47,7 +47,7 @@ class CachingMeter:
         return phases
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was looked up."""
+        """Return the fingerprint of the counts; known once something was looked up."""
         return self._fingerprint or self._meter.fingerprint()
 
     def __enter__(self) -> Self:

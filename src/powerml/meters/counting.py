@@ -36,7 +36,7 @@ class Counting:
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether all is counted, and well."""
+        """True if all is counted, and well."""
         return all(one.done() and one.exception() is None for one in self.phases.values())
 
     def measurement(

@@ -148,10 +148,10 @@ class CountingOptions(SimulationOptions):
 
     @property
     def counts_whole_processes(self) -> bool:
-        """Whether the meter counts whole processes, of topologies alone."""
+        """True if the meter counts whole processes, of topologies alone."""
         return self.meter == WHOLE_PROCESS
 
     @property
     def evaluates(self) -> bool:
-        """Whether a topology is run as in the paper unless a runtime is named."""
+        """True if a topology is run as in the paper unless a runtime is named."""
         return self.protocol == "paper" or self.counts_whole_processes

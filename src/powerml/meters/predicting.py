@@ -40,7 +40,7 @@ class Circumstanced(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""
@@ -112,7 +112,7 @@ class PredictingMeter:
         return [self._predict(workload, layers, examples, name) for name in examples[0].phases]
 
     def fingerprint(self) -> Fingerprint:
-        """That of the counts that were predicted from; known once something was predicted."""
+        """Return the fingerprint of the counts that it predicted from; known after a prediction."""
         if self._fingerprint is None:
             raise PredictionError("the fingerprint is known once something was predicted")
         return self._fingerprint
@@ -129,7 +129,7 @@ class PredictingMeter:
         """Nothing has to be ended."""
 
     def _examples(self, workload: TopologyWorkload) -> Iterator[_Example]:
-        """What was simulated as this would be: all but the topology and its batches alike."""
+        """Find measurements alike in all but the topology and its batches."""
         wanted = _comparable(workload, self._meter.circumstances(workload))
         phases: set[str] = set()
         for entry in self._cache.entries():
@@ -192,7 +192,7 @@ class _Fits:
         return Counts(**found)
 
     def bound(self, counts: Counts, machine: Machine) -> float:
-        """How far off the cost may be: by a fit of its own, and by how that differs from counts."""
+        """Bound the relative error of the cost, by its fit and its difference from the counts."""
         measured = np.array([price(one, machine).cycles for one in self.counted])
         fitted = fit_costs(self.known, measured, self.prior)
         cycles, error = fitted.predict(self.asked)
@@ -201,7 +201,7 @@ class _Fits:
 
 
 def _comparable(workload: TopologyWorkload, circumstances: Mapping[str, Any]) -> dict[str, Any]:
-    """What two workloads must share for one to be predicted from the other."""
+    """Return what two workloads must share for one to be predicted from the other."""
     # A sample and an exact count of one workload differ by less than predictions do.
     alike = {key: circumstances[key] for key in circumstances if key not in ("fidelity", "prices")}
     return {

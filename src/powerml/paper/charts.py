@@ -46,7 +46,7 @@ PANEL_INCHES = (2.9, 2.5)
 
 @dataclass(frozen=True)
 class Source:
-    """Where a point comes from, and how it is drawn. The colour is a variable in a page."""
+    """Origin of a point, and its style. The colour is a variable in a page."""
 
     name: str
     title: str
@@ -97,7 +97,7 @@ class Panel:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether values lie so far apart that a line would hide the smaller ones."""
+        """True if values lie so far apart that a line would hide the smaller ones."""
         values = [bound for some in self.points.values() for one in some for bound in one.bounds]
         return not self.counts and min(values) > 0 and max(values) > FAR_APART * min(values)
 
@@ -132,7 +132,7 @@ def for_page(svg: str, name: str) -> str:
 
 
 def _fitted(size: re.Match[str]) -> str:
-    """As wide as the page, within what is legible."""
+    """Fit a figure to the page's width, within what is legible."""
     points = float(size["points"])
     return f'<svg style="min-width:{0.9 * points:.0f}pt;max-width:{1.25 * points:.0f}pt" '
 

@@ -1,4 +1,4 @@
-"""What the search is to come to, put right: accurate networks, and what they save. Pure.
+"""Requirements on the search put right: accurate networks, and their savings. Pure.
 
 Costs are held against the median of the topologies of the same family that are known to score at
 least 0.98 on the test split (`powerml.paper.known`).
@@ -44,7 +44,7 @@ class Convergence(Check):
 
 
 class Saving(Check):
-    """How much less than the median the winners cost in one phase, as a part of it.
+    """Part of the median by which winners cost less in one phase.
 
     `cheapest_known` is what the cheapest of the known accurate topologies saves, in the mean of
     three trainings: a winner, trained once, may save a little more.
@@ -59,7 +59,7 @@ class Saving(Check):
 
 
 def convergences(outcomes: Sequence[Outcome]) -> list[Convergence]:
-    """Whether the studies that were put right converge."""
+    """Check the convergence of the studies that were put right."""
     found = []
     for group in _put_right(outcomes):
         score = spread([one.test_score for one in group.outcomes], "high")
@@ -78,7 +78,7 @@ def convergences(outcomes: Sequence[Outcome]) -> list[Convergence]:
 
 
 def savings(outcomes: Sequence[Outcome]) -> list[Saving]:
-    """What they save, wherever alpha or beta asks for it."""
+    """Compute their savings, wherever alpha or beta asks for them."""
     found = []
     for group in _put_right(outcomes):
         if group.setting.alpha >= LEAST_ALPHA:

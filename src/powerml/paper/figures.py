@@ -67,7 +67,7 @@ def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> Sp
 
 
 class Row(BaseModel):
-    """Which studies a row is of: they differ in their seed alone."""
+    """The studies of one row, which differ in their seed alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -150,7 +150,7 @@ class Group:
 
     @property
     def row(self) -> dict[str, object]:
-        """What says which studies these are."""
+        """The row that names these studies."""
         return {
             "way": self.way,
             "family": self.family,
@@ -274,7 +274,7 @@ def _parameters(winner: EvaluatedTrial | None) -> dict[str, int] | None:
 
 
 class Preference(BaseModel):
-    """What eq. 2.6 thinks of an inaccurate winner and of the best accurate topology known.
+    """Objective values of an inaccurate winner and of the best accurate topology known.
 
     Objectives are eq. 2.6 with costs relative to the fixed reference: smaller is better. Of
     `seeds` studies `inaccurate` end with an inaccurate winner, `preferred` of them with one whose
@@ -297,22 +297,22 @@ class Preference(BaseModel):
 
     @property
     def is_the_objectives(self) -> bool:
-        """Whether no accurate topology that is known would have been better, in any study."""
+        """True if no known accurate topology would have been better in any study."""
         return self.preferred == self.inaccurate
 
     @property
     def is_the_searches(self) -> bool:
-        """Whether an accurate topology is known that would have been better, in every study."""
+        """True if a known accurate topology would have been better in every study."""
         return self.preferred == 0
 
     @property
     def margin(self) -> float:
-        """By how much `found` is preferred to the best accurate topology known."""
+        """Objective value by which `found` is preferred to the best accurate topology known."""
         return self.accurate.objective - _objective(self.found)
 
 
 def preferences(outcomes: Sequence[Outcome]) -> list[Preference]:
-    """Where at least half of the winners under bare eq. 2.6 score below 0.97 in the search."""
+    """List the settings where at least half of the winners under bare eq. 2.6 score below 0.97."""
     found = [_preference(group) for group in groups(outcomes) if group.way == BARE.name]
     return [one for one in found if one is not None and 2 * one.inaccurate >= one.seeds]
 

@@ -24,7 +24,7 @@ Cells = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Written:
-    """Where everything is."""
+    """Paths of all that was written."""
 
     page: Path
     others: tuple[Path, ...]
@@ -104,7 +104,7 @@ def _spread(name: str, value: Spread) -> dict[str, object]:
 
 
 def _flat(record: Mapping[str, object]) -> Cells:
-    """What is nested becomes columns of their own."""
+    """Flatten nested fields into columns of their own."""
     return {
         f"{name}_{inner}" if inner else name: value
         for name, cell in record.items()

@@ -1,4 +1,4 @@
-"""What became of each study: the little of it that tables and figures are made from."""
+"""Outcomes of the studies: the little of each that tables and figures are made from."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Recorded:
 
     @property
     def differs(self) -> bool:
-        """Whether eq. 2.6 applied evenly chooses another network."""
+        """True if eq. 2.6 applied evenly chooses another network."""
         return self.study.recorded_winner is not self.study.winner
 
 
@@ -104,7 +104,7 @@ def page(found: Reproduction, command: str) -> str:
 
 
 def headline(found: Reproduction) -> str:
-    """What comes out, in a sentence or two."""
+    """Say the result in a sentence or two."""
     studies = len(found.convergences)
     converged = sum(one.met for one in found.convergences)
     failing = sum(
@@ -164,7 +164,7 @@ def share_text(value: Spread) -> str:
 
 
 def verdict(one: Preference) -> Markup:
-    """Whether the objective or the search is why accurate networks were not found."""
+    """Say what kept accurate networks from being found: the objective or the search."""
     from markupsafe import Markup
 
     seeds = f"{one.inaccurate} of {one.seeds} seeds end inaccurate"

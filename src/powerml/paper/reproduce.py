@@ -34,7 +34,7 @@ TRIALS_UNDER_WAY = 2
 
 
 class ReproductionListener(Listener):
-    """What a caller may want to hear of beside the trials. All methods do nothing here."""
+    """A listener to a reproduction, beside its trials. All methods do nothing here."""
 
     def reproduction_opened(
         self, out: Path, finished: Collection[PlannedStudy], to_do: Collection[PlannedStudy]
@@ -45,7 +45,7 @@ class ReproductionListener(Listener):
         """A study begins, or is gone on with."""
 
     def outcome_passed_over(self, path: Path) -> None:
-        """What is kept of the study that has begun cannot be read, or is of another study."""
+        """Hear that the kept outcome of a study cannot be read, or is of another study."""
 
     def study_ended(self, study: PlannedStudy) -> None:
         """A study has ended and is kept."""

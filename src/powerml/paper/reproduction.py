@@ -28,7 +28,7 @@ COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 
 
 class Reproduction(BaseModel):
-    """What `powerml.reproduce` comes to. JSON: ``powerml.reproduction/1``.
+    """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/1``.
 
     `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty
     where its figure was not asked for. `software` are the versions that counts were made with,

@@ -277,6 +277,6 @@ def _prices(
 
 
 def _inference_of(unit: Measurement | None) -> str:
-    """What the cost of the inference is that of."""
+    """Name what the cost of the inference is of."""
     phase: Phase | None = None if unit is None else unit.phase("inference")
     return "one sample" if phase is not None and phase.costs_per_sample else "all test samples"

@@ -62,11 +62,11 @@ def words_of(options: SearchOptions) -> list[str]:
 
 
 def wanted_trials(runs: Sequence[RunRecord], there: int) -> int:
-    """How many trials a study was to have; as many as there are where that was not noted."""
+    """Return the number of wanted trials; as many as there are where it was not noted."""
     return max((run.trials for run in runs), default=there)
 
 
 def jobs_of(runs: Sequence[RunRecord]) -> int | None:
-    """How many trials were under way at once; None where that is not known, or changed."""
+    """Return the number of trials under way at once; None where it is not known, or changed."""
     different = {run.jobs for run in runs}
     return different.pop() if len(different) == 1 else None

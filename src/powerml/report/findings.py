@@ -22,7 +22,7 @@ class _Record(BaseModel):
 
 
 class Price(_Record):
-    """What a phase costs."""
+    """Cost of a phase."""
 
     cycles: NonNegativeFloat = Field(description="processor cycles")
     ratio: NonNegativeFloat | None = Field(description="cost relative to the reference's")
@@ -62,7 +62,7 @@ class Row(_Record):
 
 
 class MachineFinding(_Record):
-    """What the best costs on one machine, and which trial is the best there."""
+    """Costs of the best on one machine, and the trial that is the best there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
@@ -78,7 +78,7 @@ class MachineFinding(_Record):
 
 
 class Reproduction(_Record):
-    """What repeats a study: the command, and what has to be the same beside it.
+    """The command that repeats a study, and what has to be the same beside it.
 
     `notes` say where the command alone does not repeat it. `fingerprint` is None where nothing
     was measured.
@@ -96,7 +96,7 @@ class Reproduction(_Record):
 
 
 class Findings(_Record):
-    """What a study has found. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
+    """Findings of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
     schema_: Literal["powerml.report/2"] = Field(default="powerml.report/2", alias="schema")
     study: str = Field(description="name of the study's folder")

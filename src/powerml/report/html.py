@@ -82,7 +82,7 @@ def page_html(findings: Findings) -> str:
 
 
 def plots_data(findings: Findings) -> dict[str, Any]:
-    """What the plots of the page draw."""
+    """Collect the data of the page's plots."""
     return {
         "pareto": findings.settings.pareto,
         "leastScore": findings.settings.limits.min_score,
@@ -122,7 +122,7 @@ def _point(row: Row, findings: Findings) -> dict[str, Any]:
 
 
 def _on_scale(row: Row) -> bool:
-    """Whether an objective is one that costs alone could have: not that of an unfit network."""
+    """True if costs alone could have this objective value: it is not an unfit network's."""
     return row.objective is not None and row.objective < UNFIT
 
 

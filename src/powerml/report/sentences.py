@@ -1,4 +1,4 @@
-"""What a study has found, in sentences. Pure functions."""
+"""Findings of a study in sentences. Pure functions."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Scored:
 
 
 def title_of(settings: StudySettings) -> str:
-    """What was searched, on which data."""
+    """Name the space and the data of a search."""
     return f"{settings.family} on {settings.data}"
 
 
 def sought_sentence(settings: StudySettings) -> str:
-    """What the study was looking for."""
+    """Say what the study was looking for."""
     if settings.pareto:
         said = "Sought: the topologies that no other matches in score, training and inference cost"
     elif settings.objective == Constrained.name:
@@ -65,7 +65,7 @@ def sought_sentence(settings: StudySettings) -> str:
 
 
 def limits_words(settings: StudySettings) -> str:
-    """What the best has to obey, as in ``, with a score of at least 0.97``; nothing without."""
+    """Name the limits of the best, as in ``, with a score of at least 0.97``; nothing without."""
     limits = settings.limits
     asked = [
         f"{_article(phase)} {phase} cost of at most {limit}"
@@ -126,7 +126,7 @@ def _saving(ratio: float) -> str:
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
-    """How many topologies the front has, and what they score and cost."""
+    """Say how many topologies the front has, and what they score and cost."""
     if len(front) == 1:
         [only] = front
         said = f"{named(only)} is as good as each of {trials} trials in everything: it scores"
@@ -141,7 +141,7 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
 
 
 def nearest_sentence(nearest: TrialRecord, broken: Sequence[str], trials: int) -> str:
-    """That no trial obeys the limits, and which comes nearest."""
+    """Say that no trial is feasible, and which is the least infeasible."""
     said = [*broken, *([] if nearest.score is not None else ["it was not trained"])]
     who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
     return f"{who} the limits. The nearest is {named(nearest)}: {_listed(said)}."
@@ -169,7 +169,7 @@ def hindsight_words(trials: Sequence[TrialRecord]) -> str:
 
 
 def nothing_sentence(trials: Sequence[TrialRecord]) -> str:
-    """That there is nothing to tell of."""
+    """Say that there is nothing to tell of."""
     if not trials:
         return "No trial has ended yet."
     return f"No trial has succeeded: {'it' if len(trials) == 1 else f'all {len(trials)}'} failed."
@@ -202,7 +202,7 @@ SAME = 0.0005
 
 
 def comparison_sentences(comparisons: Sequence[Comparison], best: TrialRecord) -> list[str]:
-    """What the best gives up, and for what, against the trials that lead in one quantity."""
+    """Compare the best with the trials that lead in one quantity."""
     by_trial: dict[int, list[Comparison]] = {}
     for one in comparisons:
         by_trial.setdefault(one.trial, []).append(one)

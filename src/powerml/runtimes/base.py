@@ -102,7 +102,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     @property
     def format(self) -> Format:
@@ -114,7 +114,7 @@ class Runtime(Protocol):
 
     @property
     def install(self) -> str:
-        """What installs it."""
+        """The command that installs it."""
 
     def start(self) -> None:
         """Import it, for one thread."""

@@ -1,4 +1,4 @@
-"""What a study knows of the costs of topologies that it has not tried."""
+"""Knowledge of a study about the costs of topologies that it has not tried."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CostKnowledge:
 
     @staticmethod
     def tells(family: Family, workload: TrainedWorkload) -> bool:
-        """Whether the costs of a family's topologies can be told from their structure."""
+        """True if the costs of a family's topologies can be told from their structure."""
         shape, classes = workload.input_shape, workload.classes
         return layers_of(family, family.reference, shape, classes) is not None
 
@@ -82,7 +82,7 @@ class CostKnowledge:
         return np.array([parameter_count(self._layers(key)) for key in self._keys(columns)])
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What one topology is expected to cost; None where nothing is known."""
+        """Predict the costs of one topology; None where nothing is known."""
         if len(self._model) == 0:
             return None
         sums = self._sums_of(self._key(parameters))[None]

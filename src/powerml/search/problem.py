@@ -34,7 +34,7 @@ class Proposed(Protocol):
 
     @property
     def topology(self) -> str:
-        """As in ``dffr:layers=2,width=16``."""
+        """The topology as it is written, as in ``dffr:layers=2,width=16``."""
 
     @property
     def batch_size(self) -> int:
@@ -43,7 +43,7 @@ class Proposed(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """What a study searches: fixed from its first trial to its last."""
+    """The problem of a study, fixed from its first trial to its last."""
 
     family: Family
     dataset: Dataset
@@ -65,7 +65,7 @@ class Problem:
         return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
 
     def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
-        """What a topology of the family has to do."""
+        """Make the workload of a topology of the family."""
         return make_workload(
             topology,
             self.dataset,
@@ -86,7 +86,7 @@ class Problem:
         return None if layers is None else parameter_count(layers)
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
-        """Whether two trials do the same: batches larger than the data are all the data."""
+        """True if two trials do the same: batches larger than the data are all the data."""
         sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
         return one.topology == other.topology and len(sizes) == 1
 
@@ -96,7 +96,7 @@ class Problem:
         return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
     def reference_workload(self) -> TopologyWorkload | None:
-        """What costs are relative to, or None where the first trial is."""
+        """Make the reference's workload, or None where the first trial is the reference."""
         if self.settings.reference == FIRST:
             return None
         return self.workload(
@@ -105,7 +105,7 @@ class Problem:
 
 
 def reference_name(family: Family, wanted: str | None) -> str:
-    """What costs are relative to: ``first``, or a topology of the family, its own by default.
+    """Name the reference: ``first``, or a topology of the family, its own by default.
 
     Raises
     ------

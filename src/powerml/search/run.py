@@ -59,7 +59,7 @@ class _Candidate:
 
     @property
     def topology(self) -> str:
-        """As in ``dffr:layers=2,width=16``."""
+        """The topology as it is written, as in ``dffr:layers=2,width=16``."""
         return self.workload.name
 
     @property
@@ -236,7 +236,7 @@ class Run:
         return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
 
     def _was_met(self, candidate: _Candidate) -> bool:
-        """Whether another trial does the same: it was measured, or is under way."""
+        """True if another trial does the same: it was measured, or is under way."""
         same = self._problem.are_the_same
         return any(same(one, candidate) for one in self._under_way) or any(
             same(one, candidate) for one in self._ended if one.failure is None
@@ -267,7 +267,7 @@ class Run:
         return record.model_copy(update={"objective": self._goal(record).worth(record)})
 
     def _goal(self, record: TrialRecord) -> Goal:
-        """What the study looks for, once a trial has ended."""
+        """Make the goal of the study, once a trial has ended."""
         return make_goal(self._problem.settings, self._reference, [*self._ended, record])
 
     def _repeat(self, record: TrialRecord) -> TrialRecord:

@@ -36,7 +36,7 @@ EVEN_WEIGHTS = Weights(0.5, 0.5)
 
 @dataclass(frozen=True)
 class SearchDefaults:
-    """What a search does unless told otherwise, by its protocol."""
+    """Defaults of a search by its protocol."""
 
     data: str
     objective: str

@@ -90,7 +90,7 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 
 
 def holds(place: Path, winner: TrialRecord) -> bool:
-    """Whether a folder holds the models of a trial."""
+    """True if a folder holds the models of a trial."""
     try:
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
@@ -110,7 +110,7 @@ def drop_unfinished_line(journal: Path) -> None:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """What a study's folder holds."""
+    """The content of a study's folder."""
 
     folder: Path
     settings: StudySettings
@@ -122,7 +122,7 @@ class StoredStudy:
 
     @property
     def unit(self) -> Measurement | None:
-        """What its costs are relative to."""
+        """The measurement that its costs are relative to."""
         return unit_of(self.reference, self.trials)
 
 
@@ -169,7 +169,7 @@ def read_study(folder: Path) -> StoredStudy:
 
 
 def is_of_study(path: Path, folder: Path) -> bool:
-    """Whether a path is that of a file that a study consists of, and not of a report on it."""
+    """True if a path is part of the study, and not a report on it."""
     place, home = path.resolve(), folder.resolve()
     if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True

@@ -40,7 +40,7 @@ CostRatios = dict[PhaseName, NonNegativeFloat]
 
 
 class StudySettings(BaseModel):
-    """What a study is; two runs with the same settings do the same trials.
+    """Settings of a study; two runs with the same settings do the same trials.
 
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
@@ -81,7 +81,7 @@ class StudySettings(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What a topology is expected to cost and to score before it is tried.
+    """Costs and score expected of a topology before it is tried.
 
     Nine in ten predictions are no further off than their errors say. Predictions of studies before
     ``powerml.study/4`` are read too.
@@ -106,7 +106,7 @@ class Prediction(BaseModel):
 
     @property
     def parameters(self) -> None:
-        """How many weights and biases it has is not predicted."""
+        """The number of weights and biases, which is not predicted."""
 
 
 class TrialRecord(BaseModel):

@@ -121,7 +121,7 @@ MAGIC_OF_OTHERS = (
 
 
 def is_model_file(text: str) -> bool:
-    """Whether a command's argument means a file rather than a topology.
+    """Tell a file from a topology in a command's argument.
 
     What exists is a file; so is, without parameters after a colon, what has a folder or a suffix.
     """

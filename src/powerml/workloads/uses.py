@@ -34,7 +34,7 @@ class Use:
 
     @property
     def matters(self) -> bool:
-        """Whether the cost depends on the values."""
+        """True if the cost depends on the values."""
         return self.indexes or self.sizes or self.decides is not None
 
     def within(self, low: int | None, high: int | None) -> Use:
@@ -45,7 +45,7 @@ class Use:
 
 
 def is_mask(name: str) -> bool:
-    """Whether an input of integers marks what counts, by its name: ones count."""
+    """True if an input of integers is a mask by its name: ones count."""
     return "mask" in name.lower()
 
 
@@ -84,7 +84,7 @@ class _Values:
 
 @dataclass
 class _Scope:
-    """What is known of the tensors of a graph: on the values of which inputs they depend, and how.
+    """Knowledge of a graph's tensors: the inputs on whose values they depend, and how.
 
     `shapes` are the inputs on whose values the shape of a tensor depends.
     """
@@ -322,7 +322,7 @@ def _integer(scope: _Scope, name: str) -> int | None:
 
 
 def _rows(operator: str, attributes: Mapping[str, Any], dims: tuple[int | None, ...]) -> int | None:
-    """How many rows of a table there are to pick, None where that is not known."""
+    """Count the rows of a table; None where they are not known."""
     if not dims:
         return None
     if operator == "GatherND":

@@ -1,4 +1,4 @@
-"""What is to be measured, as plain JSON: a union of kinds that the field `kind` tells apart.
+"""Workloads as plain JSON: a union of kinds that the field `kind` tells apart.
 
 A measurement is a pure function of a workload, wherever it runs. What a workload names by a digest
 goes with it as its material.
@@ -71,7 +71,7 @@ DEFAULT_INFERENCES = 1
 
 
 class Deployment(BaseModel):
-    """How a model is run where it is deployed: `inferences` times, on `batch_size` samples each.
+    """Deployment of a model: `inferences` runs on `batch_size` samples each.
 
     The batch size is None where it is not known what of an input is a sample.
     """
@@ -117,7 +117,7 @@ class Workload(BaseModel, ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
 
     @property
     def described(self) -> str:
@@ -139,7 +139,7 @@ class Workload(BaseModel, ABC):
 
 
 class _OnDataset(Workload):
-    """What all kinds that are trained have: a dataset, a training and an inference.
+    """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
     ``inference`` is what `deployment` says; without one it is one pass of Keras's ``evaluate``
@@ -171,7 +171,7 @@ class _OnDataset(Workload):
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         return f"{self.name} batch {self.batch_size}"
 
     @property
@@ -181,7 +181,7 @@ class _OnDataset(Workload):
 
     @property
     def scaled(self) -> bool:
-        """Whether inputs are scaled: the paper's protocol takes pixels as they are."""
+        """True if inputs are scaled: the paper's protocol takes pixels as they are."""
         return self.protocol != "paper"
 
     @property
@@ -287,7 +287,7 @@ class ModelWorkload(Workload):
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         batch = self.deployment.batch_size
         return self.model if batch is None else f"{self.model} batch {batch}"
 
@@ -312,7 +312,7 @@ class LoadWorkload(Workload):
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         return f"load {self.name} ({self.shape})"
 
     @property
@@ -444,7 +444,7 @@ def make_deployment(
     *,
     evaluates: bool,
 ) -> Deployment | None:
-    """How a Keras model is run: None for the paper's way, Keras's ``evaluate``.
+    """Make the deployment of a Keras model: None for the paper's way, Keras's ``evaluate``.
 
     Parameters
     ----------

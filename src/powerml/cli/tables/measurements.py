@@ -60,7 +60,7 @@ def measurement_table(measurement: Measurement) -> Table:
 def _calibrated_row(
     measurement: Measurement, calibration: AppliedCalibration
 ) -> tuple[Text, list[str]]:
-    """What a power meter would read for each phase on the machine that was calibrated."""
+    """Return the row of calibrated readings, one for each phase."""
     values = [phase.costs[calibration.machine].calibrated_value for phase in measurement.phases]
     on = "" if calibration.machine == measurement.machines[0] else f" on {calibration.machine}"
     unit = "unit unstated" if calibration.unit == "unstated" else calibration.unit
@@ -74,7 +74,7 @@ def _title(workload: AnyWorkload) -> str:
 
 
 def _inference_line(workload: AnyWorkload) -> str:
-    """How the inference was run."""
+    """Describe the run of the inference."""
     deployment = workload.deployment
     if deployment is None:
         return "inference: Keras's evaluate over the test samples, in batches as in training"
@@ -94,7 +94,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _levels_line(measurement: Measurement) -> str:
-    """What the cycles and the joules are prices of."""
+    """Name the levels that the cycles and joules price."""
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
     return (

@@ -54,7 +54,7 @@ def _number(value: Spread, digits: int) -> str:
 
 
 def check_lines(found: Reproduction) -> list[Text]:
-    """How many of the studies that were put right come to what they should."""
+    """Count the studies put right that come to what they should."""
     lines = [
         _line("converge (test score of the winner at least 0.98)", found.convergences),
     ]

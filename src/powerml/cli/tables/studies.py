@@ -219,7 +219,7 @@ def places_table(study: StudyRecord, report: str, command: str) -> Table:
 
 
 def no_best_line(study: StudyRecord) -> str:
-    """Why a study has no best, and which trial comes nearest to the limits."""
+    """Say why a study has no best, and name the least infeasible trial."""
     near = study.nearest
     if near is None:
         return "no trial succeeded"

@@ -1,4 +1,4 @@
-"""What a whole phase costs, by what was simulated of it. Pure functions.
+"""Composition of a phase's counts from the simulated part of it. Pure functions.
 
 The marks of a simulation are sorted into the parts of the phase; each part that was not simulated
 whole is estimated by the mean of what was seen of it, and the bound says how far that may be off.
@@ -169,7 +169,7 @@ class _Stratum:
 
 @dataclass
 class _Seen:
-    """What the marks enclose."""
+    """The counts that the marks enclose."""
 
     set_up: Counts | None
     first: Counts | None
@@ -260,7 +260,7 @@ def _spread_of(parts: dict[str, Counts], strata: list[_Stratum], price: Price) -
 
 
 def _cold_data_cost(flow: DataFlow, price: Price) -> float:
-    """What a step's data cost more from memory than from the last level.
+    """Estimate the extra cost of a step's data from memory over the last level.
 
     In the first epoch they come from memory; in a later one they may be in the last level.
     """

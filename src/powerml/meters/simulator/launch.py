@@ -213,7 +213,7 @@ def _host_flags() -> frozenset[str]:
 
 
 def clock() -> dict[str, str]:
-    """What gives a measured process its own clock: without it some counts depend on the time taken.
+    """Return the variable that gives a measured process its own clock: else counts depend on time.
 
     Not for processes with several threads, which wait until a time. The path is not part of the
     environment that fingerprints compare. The loader would cut one with a space or a colon up.
@@ -224,7 +224,7 @@ def clock() -> dict[str, str]:
 
 
 def surroundings(backend: str | None) -> dict[str, Any]:
-    """What counts depend on that can be told without starting anything, as plain JSON.
+    """Collect what counts depend on without starting anything, as plain JSON.
 
     The paths are among it: their lengths move the heap of the measured process.
     """

@@ -1,4 +1,4 @@
-"""Which rows of a matrix product are simulated, and what the whole costs by them. Pure functions.
+"""Sampling of a matrix product's rows, and the cost of the whole by them. Pure functions.
 
 numpy multiplies integers without a library: for each row of A it walks through all of B, column by
 column. Rows differ only in where they lie in the caches, and that repeats: after `period_rows` a
@@ -69,7 +69,7 @@ class RowPlan:
         return [0, *range(self.first, self.rows, self.piece)]
 
     def work(self, load: LoadWorkload) -> list[int]:
-        """How much work each part is whose end is reported, in instructions, roughly."""
+        """Work of each part whose end is reported, in instructions, roughly."""
         makings = [
             (load.rows_a if self.made_a is None else 3 * self.made_a) * load.inner,
             (load.inner if self.made_b is None else 3 * self.made_b) * load.cols_b,

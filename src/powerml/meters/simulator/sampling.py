@@ -1,4 +1,4 @@
-"""Which steps of a phase are simulated. Pure functions.
+"""Choice of the steps of a phase that are simulated. Pure functions.
 
 Training is regular. A phase falls into parts: the set-up before the first step, the first step,
 the steady steps, the smaller last batch of each epoch, the boundary between two epochs, the end.
@@ -98,7 +98,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class DataFlow:
-    """How much data the steps read, beside the last level of the simulated caches."""
+    """Amount of data that the steps read, beside the last level of the simulated caches."""
 
     step_bytes: int
     epoch_bytes: int
@@ -116,7 +116,7 @@ class Schedule:
     discarded: frozenset[tuple[int, int]] = frozenset()
 
     def steps_simulated(self, shape: Shape) -> int:
-        """How many steps are simulated."""
+        """Number of steps that are simulated."""
         return shape.steps if self.visits is None else sum(map(len, self.visits))
 
 
@@ -125,7 +125,7 @@ EVERYTHING = Schedule(None)
 
 @dataclass(frozen=True)
 class Spread:
-    """What a first sample has taught: costs of the parts in steps, and how far steps differ."""
+    """Lessons of a first sample: costs of the parts in steps, and their deviation."""
 
     costs: dict[str, float]
     steady: float
@@ -144,7 +144,7 @@ class _Size:
 
 
 def touch_limit_bytes(flow: DataFlow) -> int:
-    """How much of the data that a jump passes over has to be read to leave the caches right."""
+    """Return the bytes that a jump has to read of the data it passes, to leave the caches right."""
     return TOUCHED_LAST_LEVELS * flow.last_level_bytes
 
 
@@ -244,7 +244,7 @@ def _schedule(shape: Shape, flow: DataFlow, size: _Size) -> Schedule:
 
 
 def _outgrows(shape: Shape, flow: DataFlow) -> bool:
-    """Whether what a later epoch finds in the last level depends on the place in the epoch."""
+    """True if what a later epoch finds in the last level depends on the place in the epoch."""
     return shape.epochs > 1 and flow.epoch_bytes > RESIDENT_PART * flow.last_level_bytes
 
 

@@ -29,7 +29,7 @@ KERAS_PHASES: tuple[PhaseName, ...] = ("training", "inference")
 
 
 class ValgrindMeter:
-    """What both share: a private folder, the staged data and the fingerprint.
+    """A meter under Valgrind: its private folder, the staged data and the fingerprint.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class ValgrindMeter:
 
     @property
     def staging(self) -> Staging:
-        """Where what is measured is put for the worker."""
+        """The folder of what is measured, for the worker."""
         folder = self.folder
         with self._making_folder:
             if self._staging is None:
@@ -127,7 +127,7 @@ class ValgrindMeter:
 
 
 def _plug_ins(workload: AnyWorkload) -> list[object]:
-    """What other code than powerML's own a workload's counts may depend on."""
+    """List the plug-ins that a workload's counts may depend on."""
     found: list[object] = []
     if workload.kind == "topology":
         found.append(find_family(workload.topology.family))

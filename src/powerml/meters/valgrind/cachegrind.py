@@ -38,7 +38,7 @@ class CachegrindMeter(ValgrindMeter):
         self._numbers = count(1)
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload."""
+        """Return the fingerprint of the counts."""
         software = {
             "keras": metadata.version("keras"),
             "numpy": metadata.version("numpy"),

@@ -82,7 +82,7 @@ class CallgrindMeter(ValgrindMeter):
         self._running_server(job, silent)
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was measured."""
+        """Return the fingerprint of the counts; known once something was measured."""
         if self._guest is None:
             raise MeasurementError("the fingerprint is known once something was measured")
         return self._fingerprint(self._guest)
@@ -162,7 +162,7 @@ class CallgrindMeter(ValgrindMeter):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """Whether a job is done in children of its process."""
+        """True if a job is done in children of its process."""
         return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -322,7 +322,7 @@ class CallgrindMeter(ValgrindMeter):
 
 @dataclass(frozen=True)
 class _UnderWay:
-    """What a server was asked for, and how to make phases of what comes of it.
+    """Requests to a server under way, and the making of phases from its answers.
 
     `progress` tells what part of it is done, from 0 to 1, where that is known.
     """
@@ -372,7 +372,7 @@ def _prices(machines: Sequence[Machine]) -> list[Price]:
 
 
 def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
-    """What several processes on one simulated processor say of themselves."""
+    """Merge the descriptions of several processes on one simulated processor."""
     software = {name: version for guest in guests for name, version in guest["software"].items()}
     return {"software": software, "cpu_features": guests[0]["cpu_features"]}
 
@@ -396,7 +396,7 @@ class _Phase:
         self._request = request
 
     def request_for(self, schedule: Schedule) -> Request:
-        """What the worker has to do to simulate a schedule."""
+        """Return the request that simulates a schedule."""
         if schedule.visits is None:
             # Between these every step is a steady one.
             ends = {0, self.shape.full - 1, self.shape.steps_in_epoch - 1}
@@ -432,7 +432,7 @@ class _Phase:
 def _announcement(
     server: Server, workload: TrainedWorkload, phases: list[_Phase], schedules: list[Schedule]
 ) -> str:
-    """What is simulated and how long it will take, by the pace of the warm-up at least."""
+    """Announce a simulation and its duration, by the pace of the warm-up at least."""
     numbers = []
     most = 0
     for phase, schedule in zip(phases, schedules, strict=True):
