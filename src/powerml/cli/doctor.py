@@ -18,13 +18,13 @@ from powerml.backend import backend_version, installed_backends, select_backend
 from powerml.cli.options import Json
 from powerml.errors import PowerMLError, shortened, words_of
 
-__all__ = ["Check", "doctor", "examine"]
+__all__ = ["InstallationCheck", "doctor", "examine"]
 
 LONGEST_DETAIL = 200
 
 
 @dataclass(frozen=True)
-class Check:
+class InstallationCheck:
     """One thing that was looked at. `required` ones must be there for a measurement."""
 
     name: str
@@ -33,7 +33,7 @@ class Check:
     detail: str
 
 
-def examine() -> list[Check]:
+def examine() -> list[InstallationCheck]:
     """Look at everything a measurement needs. Nothing is started but ``valgrind --version``."""
     # They take a second, and no other command has to wait for them.
     from powerml.meters.simulator import launch
@@ -62,11 +62,11 @@ def examine() -> list[Check]:
     ]
 
 
-def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Check:
+def _check(name: str, look: Callable[[], str], *, required: bool = True) -> InstallationCheck:
     try:
-        return Check(name=name, ok=True, required=required, detail=look())
+        return InstallationCheck(name=name, ok=True, required=required, detail=look())
     except Exception as error:  # whatever a thing raises, it does not work
-        return Check(
+        return InstallationCheck(
             name=name,
             ok=False,
             required=required,

@@ -14,7 +14,7 @@ from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_m
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
 from powerml.workloads.datasets import DEFAULT_VALIDATION
-from powerml.workloads.workload import DEFAULT_INFERENCES, Protocol, check_protocol
+from powerml.workloads.workload import DEFAULT_INFERENCES, ProtocolName, check_protocol
 
 __all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
 
@@ -99,7 +99,7 @@ class CountingOptions(SimulationOptions):
         Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
     ] = 2
     protocol: Annotated[
-        Protocol,
+        ProtocolName,
         BeforeValidator(check_protocol),
         Field(description="default, or paper: its pixels, kernels and score on the test split."),
         Shown(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from powerml.paper.charts import LEGEND, charts, for_page
 from powerml.paper.checks import Saving
-from powerml.paper.figures import Architecture, Preference, Spread
+from powerml.paper.figures import Architecture, Preference, SeedSpread
 from powerml.paper.known import known
 from powerml.paper.original import (
     ARCHITECTURE_FIGURES,
@@ -143,7 +143,7 @@ def percent(value: float) -> str:
     return f"{100 * value:z.1f} %"
 
 
-def spread_text(value: Spread, digits: int = 3) -> str:
+def spread_text(value: SeedSpread, digits: int = 3) -> str:
     """Median and, over several seeds, the range."""
     text = number(value.median, digits)
     if value.seeds == 1 or value.low is None or value.high is None:
@@ -153,7 +153,7 @@ def spread_text(value: Spread, digits: int = 3) -> str:
     return f"{text}, none in {missing}" if missing else text
 
 
-def share_text(value: Spread) -> str:
+def share_text(value: SeedSpread) -> str:
     """Median and range of a saving, as percentages."""
     if value.median is None:
         return "–"  # noqa: RUF001 - a dash

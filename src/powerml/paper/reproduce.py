@@ -17,7 +17,7 @@ from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_ME
 from powerml.meters.catalogue import make_meter, meter_options
 from powerml.options import described
 from powerml.paper.options import ReproduceOptions
-from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
+from powerml.paper.outcomes import StudyOutcome, outcome_of, read_outcome
 from powerml.paper.plan import ALIKE, PlannedStudy, make_plan
 from powerml.paper.reproduction import Reproduction, summarize
 from powerml.paper.settings import TRIALS
@@ -117,7 +117,7 @@ def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
 
 def _make(
     study: PlannedStudy, out: Path, meter: str | Meter, listener: ReproductionListener
-) -> Outcome:
+) -> StudyOutcome:
     """Make a study, or go on with it, and keep what became of it."""
     listener.study_begun(study)
     folder, kept = out / STUDIES / study.name, _outcome_path(out, study)
@@ -149,7 +149,7 @@ def _outcome_path(out: Path, study: PlannedStudy) -> Path:
     return out / OUTCOMES / f"{study.name}.json"
 
 
-def _require_comparable(out: Path, outcomes: Collection[Outcome]) -> None:
+def _require_comparable(out: Path, outcomes: Collection[StudyOutcome]) -> None:
     """Refuse to put studies side by side whose counts were not made alike."""
     first: dict[str, Fingerprint] = {}
     for outcome in outcomes:

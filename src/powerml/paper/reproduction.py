@@ -19,7 +19,7 @@ from powerml.paper.figures import (
     results,
 )
 from powerml.paper.original import ARCHITECTURE_FIGURES
-from powerml.paper.outcomes import Outcome
+from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import Plan
 
 __all__ = ["Reproduction", "summarize"]
@@ -60,7 +60,7 @@ class Reproduction(BaseModel):
         return self.model_dump_json(by_alias=True, indent=2)
 
 
-def summarize(plan: Plan, outcomes: Sequence[Outcome]) -> Reproduction:
+def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
     """Make the figures that were asked for."""
     wanted = plan.figures
     drawn = {family for family, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
@@ -83,5 +83,5 @@ def summarize(plan: Plan, outcomes: Sequence[Outcome]) -> Reproduction:
     )
 
 
-def _software(outcome: Outcome) -> list[tuple[str, str]]:
+def _software(outcome: StudyOutcome) -> list[tuple[str, str]]:
     return list(outcome.fingerprint.software.items())

@@ -18,7 +18,7 @@ from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.studies.earlier import by_phase, of_schema, quantity_name
 from powerml.studies.limits import Limits
-from powerml.workloads.workload import Deployment, Protocol
+from powerml.workloads.workload import Deployment, ProtocolName
 
 __all__ = [
     "ALL_QUANTITIES",
@@ -62,7 +62,7 @@ class StudySettings(BaseModel):
     limits: Limits = Limits()
     pareto: bool = False
     epochs: int
-    protocol: Protocol
+    protocol: ProtocolName
     machine: str
     other_machines: tuple[str, ...] = ()
     profiles_digest: str

@@ -47,7 +47,7 @@ __all__ = [
     "ModelInput",
     "ModelWorkload",
     "ParsedTopology",
-    "Protocol",
+    "ProtocolName",
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainedWorkload",
@@ -60,8 +60,8 @@ __all__ = [
     "steps",
 ]
 
-Protocol = Literal["default", "paper"]
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+ProtocolName = Literal["default", "paper"]
+PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
@@ -157,7 +157,7 @@ class _OnDataset(Workload):
     inference_samples: int = Field(ge=1, description="number of samples in the test split")
     batch_size: int = Field(ge=1, description="samples in a batch of the training")
     epochs: int = Field(ge=1, description="passes over the training samples")
-    protocol: Protocol = Field(description="preprocessing, initialisers and score")
+    protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
     backend: str = Field(description="Keras backend")
     seed: int = Field(ge=0, description="seed of the native training")
     deployment: Deployment | None = Field(
@@ -374,7 +374,7 @@ def make_workload(
     *,
     batch_size: int,
     epochs: int,
-    protocol: Protocol,
+    protocol: ProtocolName,
     backend: str,
     validation: float,
     seed: int,
@@ -427,7 +427,7 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"seed is {seed}: give one from 0 to {2**32 - 1}")
 
 
-def check_protocol(protocol: str) -> Protocol:
+def check_protocol(protocol: str) -> ProtocolName:
     """Check the name of a protocol; raises ``UnknownNameError``."""
     if protocol == "default":
         return "default"

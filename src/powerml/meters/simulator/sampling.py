@@ -28,7 +28,7 @@ __all__ = [
     "DataFlow",
     "Schedule",
     "Shape",
-    "Spread",
+    "StepSpread",
     "doubt",
     "plan",
     "touch_limit_bytes",
@@ -124,14 +124,14 @@ EVERYTHING = Schedule(None)
 
 
 @dataclass(frozen=True)
-class Spread:
+class StepSpread:
     """Lessons of a first sample: costs of the parts in steps, and their deviation."""
 
     costs: dict[str, float]
     steady: float
 
 
-PRIOR = Spread(PRIOR_STEPS, PRIOR_SPREAD[STEADY])
+PRIOR = StepSpread(PRIOR_STEPS, PRIOR_SPREAD[STEADY])
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def touch_limit_bytes(flow: DataFlow) -> int:
     return TOUCHED_LAST_LEVELS * flow.last_level_bytes
 
 
-def plan(shape: Shape, flow: DataFlow, error: float, spread: Spread = PRIOR) -> Schedule:
+def plan(shape: Shape, flow: DataFlow, error: float, spread: StepSpread = PRIOR) -> Schedule:
     """Choose the fewest steps whose estimate should keep to `error`.
 
     Starts from one of each part and adds, one at a time, what lowers the expected bound most for
@@ -184,7 +184,7 @@ def _least_sample(shape: Shape, flow: DataFlow) -> _Size:
     return _Size(min(steady, 1), min(steady, places), epochs)
 
 
-def _gain(shape: Shape, size: _Size, grown: _Size, spread: Spread) -> float:
+def _gain(shape: Shape, size: _Size, grown: _Size, spread: StepSpread) -> float:
     """Change of the expected bound for each step that is simulated more; the smaller the better."""
     change = _expected_bound(shape, grown, spread) - _expected_bound(shape, size, spread)
     more = (
@@ -197,7 +197,7 @@ def _gain(shape: Shape, size: _Size, grown: _Size, spread: Spread) -> float:
     return change / more
 
 
-def _expected_bound(shape: Shape, size: _Size, spread: Spread) -> float:
+def _expected_bound(shape: Shape, size: _Size, spread: StepSpread) -> float:
     """Bound that a sample of that size should give."""
     cost, later, seen = spread.costs, shape.epochs - 1, size.epochs - 1
     steady = shape.full - 1

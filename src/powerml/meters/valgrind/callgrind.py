@@ -22,7 +22,7 @@ from powerml.errors import MeasurementError, ServerError
 from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
-from powerml.meters.simulator.composition import Composed, Price, compose, compose_deployment
+from powerml.meters.simulator.composition import Composed, CostFunction, compose, compose_deployment
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
     EVERYTHING,
@@ -366,7 +366,7 @@ def _part_done(reported: Path, work: Sequence[int]) -> float:
     return done[parts] / done[-1]
 
 
-def _prices(machines: Sequence[Machine]) -> list[Price]:
+def _prices(machines: Sequence[Machine]) -> list[CostFunction]:
     """Every price that a sample's bound has to hold for."""
     return [partial(cycles_of, machine, accesses) for machine in machines for accesses in PRICED]
 
