@@ -68,7 +68,7 @@ def best(
         The weights or the limits cannot be.
     """
     stored = read_study(Path(study))
-    if all(trial.failure is not None for trial in stored.trials):
+    if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
     settings = _chosen(stored.settings, alpha, beta, objective, limits)
@@ -183,9 +183,7 @@ class _Retrospect:
         return [
             trial.number
             for trial in self._trials
-            if trial.pruned is not None
-            and trial.repeats is None
-            and self._goal.ruled_out(trial, self._trials) is None
+            if trial.state.name == "pruned" and self._goal.ruled_out(trial, self._trials) is None
         ]
 
     def _tried(self, winner: TrialRecord) -> Callable[[str, int], TrialRecord | None]:
@@ -197,7 +195,7 @@ class _Retrospect:
         found = {
             (trial.topology, min(trial.batch_size, most)): trial
             for trial in reversed(self._trials)
-            if trial.failure is None
+            if trial.state.name != "failed"
         }
         return lambda topology, batch_size: found.get((topology, min(batch_size, most)))
 
