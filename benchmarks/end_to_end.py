@@ -53,7 +53,8 @@ def _search(sampler: str, seed: int, folder: Path) -> tuple[float, float]:
     )
     study = json.loads(output)
     best = study["best"]
-    pruned = sum(trial["pruned"] is not None for trial in study["trials"])
+    states = [trial["state"] for trial in study["trials"]]
+    pruned = sum(state.get("outcome", state)["name"] == "pruned" for state in states)
     print(
         f"| {seed} | {sampler} | {best['objective']:.4f} | {best['topology']} batch "
         f"{best['batch_size']} | {best['score']:.2f} ({study['test_score']:.2f}) | {pruned} "

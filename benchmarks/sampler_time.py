@@ -20,7 +20,7 @@ from powerml.search.known_costs import CostKnowledge
 from powerml.search.problem import BATCH_SIZE
 from powerml.spaces import find_family, topology_of
 from powerml.studies.objective import Squared, Weights
-from powerml.studies.records import TrialRecord
+from powerml.studies.records import Complete, TrialRecord
 from powerml.workloads.datasets import DEFAULT_VALIDATION, load_dataset
 from powerml.workloads.workload import Deployment
 
@@ -65,6 +65,7 @@ def main() -> int:
                 number=number + 1,
                 topology=str(topology_of(family, parameters)),
                 batch_size=batch_size,
+                state=Complete(),
                 score=score,
                 cost_ratios=costs,
             )

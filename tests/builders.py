@@ -18,7 +18,15 @@ from powerml.costs.measurement import Measurement, Phase
 from powerml.explain.records import BestRecord
 from powerml.machines import DEFAULT_MACHINE, Cache, Geometry, Machine, load_machine
 from powerml.studies.limits import Limits
-from powerml.studies.records import StudyRecord, StudySettings, TrialRecord
+from powerml.studies.records import (
+    Complete,
+    Failed,
+    Pruned,
+    Repeated,
+    StudyRecord,
+    StudySettings,
+    TrialRecord,
+)
 from powerml.workloads.workload import (
     Deployment,
     LoadWorkload,
@@ -139,6 +147,7 @@ def make_trial(**fields: Any) -> TrialRecord:
         "number": 1,
         "topology": "dffr:layers=2,width=16",
         "batch_size": 32,
+        "state": Complete(),
         "objective": -0.125,
         "score": 0.98,
         "cost_ratios": {phase: ratio for phase, ratio in ratios.items() if ratio is not None},
@@ -150,14 +159,22 @@ def make_trial(**fields: Any) -> TrialRecord:
 def make_failed_trial(failure: str, **fields: Any) -> TrialRecord:
     """A trial without any measurement."""
     nothing = dict.fromkeys(("objective", "score", "training", "inference", "measurement"))
-    return make_trial(**{**nothing, "failure": failure, **fields})
+    return make_trial(**{**nothing, "state": Failed(reason=failure), **fields})
 
 
 def make_pruned_trial(pruned: str, **fields: Any) -> TrialRecord:
     """A trial that was counted but not trained."""
     measurement = make_measurement(score=None, score_split=None, scores=[])
     nothing = {"objective": None, "score": None, "measurement": measurement}
-    return make_trial(**{**nothing, "pruned": pruned, **fields})
+    return make_trial(**{**nothing, "state": Pruned(reason=pruned), **fields})
+
+
+def repeat(trial: TrialRecord, number: int) -> TrialRecord:
+    """The same topology again, in a later trial."""
+    outcome = trial.outcome
+    assert outcome.name != "failed"
+    state = Repeated(trial=trial.number, outcome=outcome)
+    return trial.model_copy(update={"number": number, "state": state})
 
 
 def make_settings(**fields: Any) -> StudySettings:

@@ -30,6 +30,7 @@ from tests.builders import (
     make_trained_file_record,
     make_trial,
     make_workload_record,
+    repeat,
 )
 from tests.paper.outcomes import make_reproduction
 from tests.stored_studies import make_stored
@@ -172,11 +173,12 @@ def test_what_is_no_measurement_of_the_schema_before_is_refused(content: object)
     "record",
     [
         make_trial(),
-        make_trial(number=2, repeats=1),
+        repeat(make_trial(), 2),
         make_failed_trial("training crashed (SIGSEGV)"),
         make_pruned_trial("cannot beat trial 1"),
+        repeat(make_pruned_trial("cannot beat trial 1"), 2),
     ],
-    ids=["measured", "repeated", "failed", "pruned"],
+    ids=["complete", "repeated", "failed", "pruned", "pruned and repeated"],
 )
 def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
     _validate(_json(record), "trial-3")

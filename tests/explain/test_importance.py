@@ -11,7 +11,7 @@ from optuna.distributions import IntDistribution
 from powerml.explain.importance import LEAST_TRIALS, importances
 from powerml.explain.records import Importance
 from powerml.studies.records import TrialRecord
-from tests.builders import make_failed_trial, make_pruned_trial, make_trial
+from tests.builders import make_failed_trial, make_pruned_trial, make_trial, repeat
 
 SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)}
 Parameters = dict[str, int]
@@ -69,7 +69,7 @@ def test_what_decides_a_quantity_has_the_largest_share() -> None:
 
 def test_too_few_different_trials_are_said_so() -> None:
     trials, parameters = _studied(LEAST_TRIALS, lambda there: {"score": there["layers"] / 10})
-    again = trials[0].model_copy(update={"number": 99, "repeats": 1})
+    again = repeat(trials[0], 99)
     failed = make_failed_trial("crashed", number=98)
     for trial in (again, failed):
         parameters[trial.number] = {"layers": 1, "batch_size": 2}

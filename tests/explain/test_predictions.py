@@ -4,7 +4,7 @@ import pytest
 
 from powerml.explain.predictions import hindsight
 from powerml.studies.records import Prediction, TrialRecord
-from tests.builders import make_trial
+from tests.builders import make_trial, repeat
 
 
 def _trial(expected: float, measured: float | None, error: float) -> TrialRecord:
@@ -26,5 +26,5 @@ def test_predictions_are_held_against_what_was_measured() -> None:
 def test_what_was_not_predicted_not_measured_or_only_repeated_is_left_out() -> None:
     unpredicted = make_trial()
     failed = _trial(1.0, None, 0.1)
-    repeated = _trial(5.0, 1.0, 0.1).model_copy(update={"repeats": 1})
+    repeated = repeat(_trial(5.0, 1.0, 0.1), 2)
     assert hindsight([unpredicted, failed, repeated], "training") is None

@@ -21,7 +21,7 @@ from powerml.search import run as run_module
 from powerml.spaces import Bounds
 from powerml.spaces.dffr import Dffr
 from powerml.studies.objective import Squared, Weights
-from powerml.studies.records import StudyRecord, TrialRecord
+from powerml.studies.records import Pruned, StudyRecord, TrialRecord
 from tests.doubles import FormulaMeter
 from tests.searches import best_of, search
 
@@ -101,10 +101,10 @@ def test_what_cannot_beat_the_best_with_a_perfect_score_is_not_trained(
     for trial in record.trials:
         possible = objective.value(trial.cost_ratios, 1.0)
         title = f"{trial.topology} batch {trial.batch_size}"
-        assert (possible >= best) == (trial.pruned is not None) == (title not in trained)
-        if trial.pruned is not None:
-            assert "cannot beat trial" in trial.pruned
-            assert (trial.score, trial.objective, trial.failure) == (None, None, None)
+        assert (possible >= best) == (trial.state.name == "pruned") == (title not in trained)
+        if trial.state.name == "pruned":
+            assert "cannot beat trial" in trial.state.reason
+            assert (trial.score, trial.objective) == (None, None)
             assert trial.measurement is not None
             assert trial.measurement.score is None
         best = min(best, trial.objective or best)
@@ -121,7 +121,7 @@ def test_what_breaks_a_limit_is_not_trained(
     assert len(trained) == 1 + 5 - len(pruned)  # the reference is trained too
     for trial in pruned:
         ratio = trial.cost_ratios["inference"]
-        assert trial.pruned == f"inference cost {ratio:.4g} x is above 1.005 x"
+        assert trial.state == Pruned(reason=f"inference cost {ratio:.4g} x is above 1.005 x")
 
 
 def test_what_has_too_many_parameters_is_not_even_counted(
@@ -131,7 +131,8 @@ def test_what_has_too_many_parameters_is_not_even_counted(
     pruned = [trial for trial in record.trials if (trial.parameters or 0) > 8000]
     assert 0 < len(pruned) < 5
     for trial in pruned:
-        assert trial.pruned == f"{trial.parameters:,} parameters are more than 8,000"
+        reason = f"{trial.parameters:,} parameters are more than 8,000"
+        assert trial.state == Pruned(reason=reason)
         assert (trial.measurement, trial.cost_ratios) == (None, {})
         assert f"{trial.topology} batch {trial.batch_size}" not in meter.measured
     assert len(meter.measured) == 1 + 5 - len(pruned)
@@ -156,9 +157,11 @@ def test_a_topology_that_was_pruned_is_not_measured_again(
     record = search(meter, tmp_path, trials=5, **limit)
     assert record.best is None
     assert record.nearest == record.trials[0]
-    assert sum(trial.repeats is None for trial in record.trials) == 2
+    assert sum(trial.state.name == "pruned" for trial in record.trials) == 2
     for trial in record.trials:
-        assert trial.pruned == record.trials[(trial.repeats or trial.number) - 1].pruned
+        assert trial.outcome.name == "pruned"
+        if trial.state.name == "repeated":
+            assert trial.outcome == record.trials[trial.state.trial - 1].state
     assert len(meter.measured) == len(set(meter.measured)) <= 3
 
 
@@ -172,15 +175,18 @@ def test_samplers_are_told_what_is_known_of_every_trial(machine: Machine, tmp_pa
         known = frozen.user_attrs.get(QUANTITIES)
         if trial.measurement is None:
             assert known is None
-            assert frozen.state == (TrialState.FAIL if trial.failure else TrialState.PRUNED)
+            assert frozen.state == (
+                TrialState.FAIL if trial.state.name == "failed" else TrialState.PRUNED
+            )
             continue
         assert known == {
             "training_cost": trial.cost_ratios["training"],
             "inference_cost": trial.cost_ratios["inference"],
             "score": trial.score,
         }
-        assert frozen.values == (None if trial.pruned else [trial.objective])
-        assert frozen.state == (TrialState.PRUNED if trial.pruned else TrialState.COMPLETE)
+        is_pruned = trial.outcome.name == "pruned"
+        assert frozen.values == (None if is_pruned else [trial.objective])
+        assert frozen.state == (TrialState.PRUNED if is_pruned else TrialState.COMPLETE)
     assert seen == {TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE}
 
 

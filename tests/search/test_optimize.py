@@ -28,7 +28,7 @@ from powerml.search.listener import Listener
 from powerml.spaces import parse_topology
 from powerml.studies.goal import objectives_by_machine
 from powerml.studies.reader import read_study
-from powerml.studies.records import StudyRecord, TrialRecord
+from powerml.studies.records import Complete, Repeated, StudyRecord, TrialRecord
 from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
 from tests.doubles import FormulaMeter
 from tests.searches import PAPERS, REFERENCE, best_of, search
@@ -47,7 +47,7 @@ def test_objectives_are_eq_2_6_of_what_is_recorded(meter: FormulaMeter, tmp_path
     record = search(meter, tmp_path, alpha=0.5, beta=0.2)
     for trial in record.trials:
         if trial.score is None:
-            assert trial.pruned is not None
+            assert trial.outcome.name == "pruned"
             continue
         assert trial.objective == pytest.approx(
             0.5 * trial.cost_ratios["training"] ** 2
@@ -133,11 +133,14 @@ def test_a_topology_met_before_is_not_measured_again(
     monkeypatch.setattr(Dffr, "reference", {"layers": 1, "width": 1})
     record = search(meter, tmp_path, trials=5)
     assert len(meter.measured) == 3
-    repeated = [trial for trial in record.trials if trial.repeats is not None]
+    repeated = [
+        (trial, trial.state.trial) for trial in record.trials if trial.state.name == "repeated"
+    ]
     assert len(repeated) == 3
-    for trial in repeated:
-        first = record.trials[(trial.repeats or 0) - 1]
-        assert first.repeats is None
+    for trial, number in repeated:
+        first = record.trials[number - 1]
+        assert first.state.name != "repeated"
+        assert first.state == trial.outcome
         assert (first.topology, first.batch_size) == (trial.topology, trial.batch_size)
         assert first.objective == trial.objective
 
@@ -152,7 +155,9 @@ def test_batches_larger_than_the_data_are_the_same(
     monkeypatch.setattr(Dffr, "batch_size_bounds", Bounds(100, 128))
     monkeypatch.setattr(Dffr, "reference", {"layers": 1, "width": 1})
     record = search(meter, tmp_path, trials=3)
-    assert [trial.repeats for trial in record.trials] == [None, 1, 1]
+    first, *others = record.trials
+    assert first.state == Complete()
+    assert [trial.state for trial in others] == [Repeated(trial=1, outcome=Complete())] * 2
 
 
 def test_failed_trials_are_recorded_with_their_reason_and_the_search_goes_on(
@@ -161,11 +166,12 @@ def test_failed_trials_are_recorded_with_their_reason_and_the_search_goes_on(
     failures = iter([False, True, False, True, False])
     meter = FormulaMeter(machine, failing=lambda _workload: next(failures))
     record = search(meter, tmp_path)
-    failed = [trial for trial in record.trials if trial.failure is not None]
+    failed = [
+        (trial, trial.state.reason) for trial in record.trials if trial.state.name == "failed"
+    ]
     assert len(failed) == 2
-    for trial in failed:
-        assert trial.failure is not None
-        assert "crashed (SIGSEGV)" in trial.failure
+    for trial, reason in failed:
+        assert "crashed (SIGSEGV)" in reason
         assert (trial.objective, trial.score, trial.measurement) == (None, None, None)
 
 

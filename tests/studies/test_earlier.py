@@ -16,7 +16,17 @@ from powerml.samplers import make_sampler
 from powerml.studies.folder import open_study
 from powerml.studies.limits import Limits, make_limits
 from powerml.studies.reader import JOURNAL, read_study
-from powerml.studies.records import Comparison, Prediction, StudyRecord, TrialRecord
+from powerml.studies.records import (
+    Comparison,
+    Complete,
+    Failed,
+    Prediction,
+    Pruned,
+    Repeated,
+    State,
+    StudyRecord,
+    TrialRecord,
+)
 from tests.builders import make_settings
 
 SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)}
@@ -71,6 +81,25 @@ def test_a_trial_is_read_with_its_costs_by_phase() -> None:
     assert TrialRecord.model_validate_json(trial.model_dump_json()) == trial
 
 
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, Complete()),
+        ({"pruned": "too dear"}, Pruned(reason="too dear")),
+        ({"failure": "crashed"}, Failed(reason="crashed")),
+        ({"repeats": 2}, Repeated(trial=2, outcome=Complete())),
+        (
+            {"repeats": 2, "pruned": "too dear"},
+            Repeated(trial=2, outcome=Pruned(reason="too dear")),
+        ),
+    ],
+)
+def test_a_trial_is_read_with_its_state(fields: dict[str, Any], state: State) -> None:
+    trial = TrialRecord.model_validate({**TRIAL, **fields})
+    assert trial.state == state
+    assert TrialRecord.model_validate_json(trial.model_dump_json()) == trial
+
+
 def test_limits_are_read_by_phase() -> None:
     assert Limits.model_validate(LIMITS) == make_limits(max_training_cost="0.8x", min_score=0.5)
 
@@ -78,6 +107,8 @@ def test_limits_are_read_by_phase() -> None:
 def test_what_has_the_fields_of_both_versions_is_refused() -> None:
     with pytest.raises(ValidationError, match="training_cost_ratio"):
         TrialRecord.model_validate({**TRIAL, "cost_ratios": {}})
+    with pytest.raises(ValidationError, match="failure"):
+        TrialRecord.model_validate({**TRIAL, "state": {"name": "complete"}})
 
 
 def test_a_journal_is_read_and_gone_on_with(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from powerml.samplers import make_sampler
 from powerml.studies.folder import Study, open_study
 from powerml.studies.limits import make_limits
 from powerml.studies.reader import BEST, JOURNAL, LOCK
-from powerml.studies.records import TrialRecord
+from powerml.studies.records import Complete, Failed, TrialRecord
 from tests.builders import make_settings
 
 SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)}
@@ -32,13 +32,13 @@ def do_trial(study: Study, objective: float | None = 0.5) -> dict[str, int]:
 
 
 def record(number: int, objective: float | None) -> TrialRecord:
-    failure = None if objective is not None else "crashed"
+    state = Complete() if objective is not None else Failed(reason="crashed")
     return TrialRecord(
         number=number,
         topology="dffr:layers=1,width=1",
         batch_size=2,
+        state=state,
         objective=objective,
-        failure=failure,
     )
 
 
@@ -49,7 +49,7 @@ def test_trials_are_there_again_when_the_study_is_opened_again(tmp_path: Path) -
         do_trial(study, -0.5)
     with open_study(tmp_path / "s", make_settings(), resume=True) as study:
         assert [trial.objective for trial in study.trials] == [0.5, None, -0.5]
-        assert study.trials[1].failure == "crashed"
+        assert study.trials[1].state == Failed(reason="crashed")
 
 
 def test_a_trial_that_was_running_is_asked_again_with_the_same_parameters(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.builders import (
     make_reference,
     make_settings,
     make_trial,
+    repeat,
 )
 
 GOAL = SmallestObjective(Squared(Weights(0.5, 0.05)), RatioLimits(min_score=0.9))
@@ -212,7 +213,7 @@ def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
     trials = [
         make_trial(number=1, score=1.0, training=3, inference=1),
         make_trial(number=2, score=0.9, training=1, inference=1),
-        make_trial(number=3, score=0.9, training=1, inference=1, repeats=2),
+        repeat(make_trial(number=2, score=0.9, training=1, inference=1), 3),
         make_trial(number=4, score=0.9, training=2, inference=1),
         make_trial(number=5, score=0.4, training=0.1, inference=0.1),
         make_pruned_trial("x", number=6, training=0.1),

@@ -12,7 +12,7 @@ from powerml.errors import StudyError
 from powerml.samplers import make_sampler
 from powerml.studies.folder import Study, open_study
 from powerml.studies.reader import JOURNAL, read_study
-from powerml.studies.records import RunRecord, TrialRecord, Winner
+from powerml.studies.records import Complete, Failed, RunRecord, TrialRecord, Winner
 from tests.builders import make_failed_trial, make_measurement, make_settings, make_trial
 
 SPACE = {"layers": IntDistribution(1, 10), "batch_size": IntDistribution(2, 128)}
@@ -41,7 +41,7 @@ def test_settings_reference_and_trials_are_read(folder: Path) -> None:
     stored = read_study(folder)
     assert stored.settings == make_settings()
     assert stored.reference == stored.unit == make_measurement()
-    assert [trial.failure for trial in stored.trials] == [None, "crashed"]
+    assert [trial.state for trial in stored.trials] == [Complete(), Failed(reason="crashed")]
 
 
 def test_a_study_that_is_running_can_be_read_and_is_left_as_it_is(folder: Path) -> None:

@@ -66,7 +66,7 @@ def best(
     """
     wanted = BestOptions.of_call("best", options, given)
     stored = read_study(Path(study))
-    if all(trial.failure is not None for trial in stored.trials):
+    if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     settings = _chosen(stored.settings, wanted)
     return _Retrospect(stored, settings).record(predictor or expectation(stored))
@@ -173,9 +173,7 @@ class _Retrospect:
         return [
             trial.number
             for trial in self._trials
-            if trial.pruned is not None
-            and trial.repeats is None
-            and self._goal.ruled_out(trial, self._trials) is None
+            if trial.state.name == "pruned" and self._goal.ruled_out(trial, self._trials) is None
         ]
 
     def _tried(self, winner: TrialRecord) -> Callable[[str, int], TrialRecord | None]:
@@ -187,7 +185,7 @@ class _Retrospect:
         found = {
             (trial.topology, min(trial.batch_size, most)): trial
             for trial in reversed(self._trials)
-            if trial.failure is None
+            if trial.state.name != "failed"
         }
         return lambda topology, batch_size: found.get((topology, min(batch_size, most)))
 

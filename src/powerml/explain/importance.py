@@ -37,7 +37,7 @@ def importances(
     space
         What they were chosen from.
     """
-    different = [trial for trial in trials if trial.repeats is None]
+    different = [trial for trial in trials if trial.state.name != "repeated"]
     return [_importance(quantity, different, parameters, space) for quantity in ALL_QUANTITIES]
 
 

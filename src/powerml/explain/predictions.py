@@ -106,7 +106,7 @@ def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | No
     for trial in trials:
         expected = trial.predicted
         measured = trial.cost_ratios.get(phase)
-        if expected is None or measured is None or trial.repeats is not None:
+        if expected is None or measured is None or trial.state.name == "repeated":
             continue
         error = abs(expected.cost_ratios[phase] / measured - 1)
         errors.append(error)

@@ -105,7 +105,7 @@ def outcome_of(planned: PlannedStudy, study: StudyRecord) -> StudyOutcome:
 
 
 def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
-    measured = trial.measurement
+    measured, outcome = trial.measurement, trial.outcome
     return EvaluatedTrial(
         number=trial.number,
         topology=trial.topology,
@@ -116,7 +116,7 @@ def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
         if measured is None
         else {phase: measured.cost_cycles(phase, machine) for phase in PHASES},
         cost_ratio=trial.cost_ratios or None,
-        pruned=trial.pruned,
+        pruned=outcome.reason if outcome.name == "pruned" else None,
     )
 
 

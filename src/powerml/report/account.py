@@ -179,21 +179,17 @@ class _Account:
         )
 
     def _outcome(self, trial: TrialRecord) -> Outcome:
-        if trial.failure is not None:
-            return "failed"
-        if trial.pruned is not None:
-            return "pruned"
+        if trial.outcome.name != "complete":
+            return trial.outcome.name
         if trial in self._winners:
             return "front" if self._settings.pareto else "best"
         return "complete" if self._goal.limits.obeyed(trial) else "over_limits"
 
     def _remark(self, trial: TrialRecord) -> str:
-        repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
-        if trial.failure is not None:
-            return trial.failure
-        if trial.pruned is not None:
-            return "; ".join([*repeated, trial.pruned])
-        return "; ".join(repeated + self._goal.limits.broken(trial))
+        state, outcome = trial.state, trial.outcome
+        repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
+        said = self._goal.limits.broken(trial) if outcome.name == "complete" else [outcome.reason]
+        return "; ".join([*repeated, *said])
 
     def _machines(self) -> list[MachineFinding]:
         settings = self._settings

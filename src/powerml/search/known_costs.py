@@ -60,7 +60,7 @@ class CostKnowledge:
 
     def learn(self, trial: TrialRecord) -> None:
         """Learn from a trial that was measured; others teach nothing."""
-        if not trial.cost_ratios or trial.repeats is not None:
+        if not trial.cost_ratios or trial.state.name == "repeated":
             return
         parameters = parse_topology(trial.topology).parameters
         self._learn(parameters, trial.batch_size, trial.cost_ratios)

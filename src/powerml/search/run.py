@@ -31,7 +31,16 @@ from powerml.spaces import Topology, topology_of
 from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
 from powerml.studies.limits import too_many_parameters
-from powerml.studies.records import Prediction, RunRecord, StudyRecord, TrialRecord
+from powerml.studies.records import (
+    Complete,
+    Failed,
+    Prediction,
+    Pruned,
+    Repeated,
+    RunRecord,
+    StudyRecord,
+    TrialRecord,
+)
 from powerml.workloads.workload import TopologyWorkload
 
 if TYPE_CHECKING:
@@ -152,6 +161,7 @@ class Run:
             number=len(self._ended) + 1,
             topology=candidate.topology,
             batch_size=candidate.batch_size,
+            state=Complete(),
             parameters=candidate.parameters,
             predicted=candidate.predicted,
         )
@@ -159,13 +169,12 @@ class Run:
         self._wait_for_reference()
         try:
             counted = self._cost(candidate, record)
-            if counted.repeats is None and counted.pruned is None:
+            if counted.state.name == "complete":
                 trained = self._train(candidate.workload, candidate.number)
             record = self._score(counted, [one.score for one in trained])
         except (MeasurementError, TrainingError) as error:
-            record = record.model_copy(
-                update={"failure": shortened(words_of(error), LONGEST_MESSAGE)}
-            )
+            failed = Failed(reason=shortened(words_of(error), LONGEST_MESSAGE))
+            record = record.model_copy(update={"state": failed})
         goal, trials = self._goal(record), [*self._ended, record]
         contenders = goal.contenders(trials)
         if trained and record in contenders:
@@ -239,13 +248,13 @@ class Run:
         """True if another trial does the same: it was measured, or is under way."""
         same = self._problem.are_the_same
         return any(same(one, candidate) for one in self._under_way) or any(
-            same(one, candidate) for one in self._ended if one.failure is None
+            same(one, candidate) for one in self._ended if one.state.name != "failed"
         )
 
     def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
         """Add what one trial costs. One that was met before keeps all that is known of it."""
         if candidate.pruned is not None:
-            return record.model_copy(update={"pruned": candidate.pruned})
+            return record.model_copy(update={"state": Pruned(reason=candidate.pruned)})
         if candidate.counting is None:
             return self._repeat(record)
         measurement = self._price(candidate.counting)
@@ -255,8 +264,10 @@ class Run:
         ratios = cost_ratios(measurement, unit, self._problem.settings.machine)
         found = {"measurement": measurement, "cost_ratios": ratios}
         record = record.model_copy(update=found)
-        pruned = self._goal(record).ruled_out(record, self._ended)
-        return record.model_copy(update={"pruned": pruned})
+        reason = self._goal(record).ruled_out(record, self._ended)
+        if reason is None:
+            return record
+        return record.model_copy(update={"state": Pruned(reason=reason)})
 
     def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
         """Add a trial's score and what it is worth, where it was trained."""
@@ -272,11 +283,13 @@ class Run:
 
     def _repeat(self, record: TrialRecord) -> TrialRecord:
         for earlier in self._ended:
-            if earlier.failure is None and self._problem.are_the_same(earlier, record):
+            state, outcome = earlier.state, earlier.outcome
+            if outcome.name != "failed" and self._problem.are_the_same(earlier, record):
+                first = state.trial if state.name == "repeated" else earlier.number
                 mine = {
                     "number": record.number,
                     "batch_size": record.batch_size,
-                    "repeats": earlier.repeats or earlier.number,
+                    "state": Repeated(trial=first, outcome=outcome),
                 }
                 return earlier.model_copy(update=mine)
         raise MeasurementError(f"{record.topology} was under way in another trial, which failed")

@@ -54,9 +54,9 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
         The folder does not hold a winner any more.
     """
     trials, reference = study.trials, study.reference
-    if all(trial.failure is not None for trial in trials):
-        reasons = sorted({trial.failure or "" for trial in trials})
-        raise MeasurementError(f"no trial succeeded: {'; '.join(reasons)}")
+    reasons = [trial.state.reason for trial in trials if trial.state.name == "failed"]
+    if len(reasons) == len(trials):
+        raise MeasurementError(f"no trial succeeded: {'; '.join(sorted(set(reasons)))}")
     goal = make_goal(problem.settings, reference, trials)
     winners = goal.winners(trials)
     proved = [_prove(winner, problem, study, listener) for winner in winners]

@@ -6,7 +6,7 @@ from typing import Any
 
 from powerml.costs.counts import PHASES
 
-__all__ = ["by_phase", "of_schema", "quantity_name"]
+__all__ = ["by_phase", "of_schema", "quantity_name", "with_state"]
 
 
 def by_phase(content: Any, name: str, earlier: str) -> Any:
@@ -55,3 +55,19 @@ def of_schema(content: Any, name: str, earlier: tuple[int, ...], version: int) -
 def quantity_name(name: Any) -> Any:
     """Name the cost of a phase by the phase alone: it was ``training_cost`` before."""
     return name.removesuffix("_cost") if isinstance(name, str) else name
+
+
+def with_state(content: Any) -> Any:
+    """Give a trial its state: it had `pruned`, `repeats` and `failure`, each None or not."""
+    fields = ("pruned", "repeats", "failure")
+    if not isinstance(content, dict) or "state" in content or not {*fields} & {*content}:
+        return content
+    pruned, repeats, failure = (content.get(field) for field in fields)
+    state: dict[str, Any] = {"name": "complete"}
+    if failure is not None:
+        state = {"name": "failed", "reason": failure}
+    elif pruned is not None:
+        state = {"name": "pruned", "reason": pruned}
+    if repeats is not None:
+        state = {"name": "repeated", "trial": repeats, "outcome": state}
+    return {**{key: value for key, value in content.items() if key not in fields}, "state": state}

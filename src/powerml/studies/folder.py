@@ -206,7 +206,7 @@ class Study:
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             self._optuna.tell(number, known)
-        elif record.pruned is not None:
+        elif record.outcome.name == "pruned":
             self._optuna.tell(number, state=TrialState.PRUNED)
         else:
             self._optuna.tell(number, state=TrialState.FAIL)

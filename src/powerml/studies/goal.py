@@ -139,7 +139,7 @@ class SmallestObjective:
         found = [
             (trial.score, self._value(trial, 1.0), trial)
             for trial in trials
-            if trial.score is not None and trial.failure is None and allowed.obeyed(trial)
+            if trial.score is not None and allowed.obeyed(trial)
         ]
         placed = [
             (score, (value, trial.number), trial)
@@ -262,7 +262,9 @@ def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord |
     Trials that failed are not near anything.
     """
     distances = [
-        (limits.excess(trial), trial.number, trial) for trial in trials if trial.failure is None
+        (limits.excess(trial), trial.number, trial)
+        for trial in trials
+        if trial.state.name != "failed"
     ]
     return min(distances, key=lambda one: one[:2])[2] if distances else None
 

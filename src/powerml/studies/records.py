@@ -16,17 +16,22 @@ from pydantic import (
 from powerml.costs.cost import Accesses
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
-from powerml.studies.earlier import by_phase, of_schema, quantity_name
+from powerml.studies.earlier import by_phase, of_schema, quantity_name, with_state
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, ProtocolName
 
 __all__ = [
     "ALL_QUANTITIES",
     "Comparison",
+    "Complete",
     "CostRatios",
+    "Failed",
     "Prediction",
+    "Pruned",
     "Quantity",
+    "Repeated",
     "RunRecord",
+    "State",
     "StudyRecord",
     "StudySettings",
     "TrialRecord",
@@ -109,14 +114,47 @@ class Prediction(BaseModel):
         """The number of weights and biases, which is not predicted."""
 
 
+class _StateRecord(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Complete(_StateRecord):
+    """A trial that was counted and trained."""
+
+    name: Literal["complete"] = Field(default="complete", description="the state's name")
+
+
+class Pruned(_StateRecord):
+    """A trial that was not trained, and not even counted where its size ruled it out."""
+
+    name: Literal["pruned"] = Field(default="pruned", description="the state's name")
+    reason: str = Field(description="what ruled it out")
+
+
+class Failed(_StateRecord):
+    """A trial whose counting or training failed."""
+
+    name: Literal["failed"] = Field(default="failed", description="the state's name")
+    reason: str = Field(description="what went wrong")
+
+
+class Repeated(_StateRecord):
+    """A trial of a topology that an earlier one had met: all that is known of it is of that one."""
+
+    name: Literal["repeated"] = Field(default="repeated", description="the state's name")
+    trial: int = Field(ge=1, description="number of the trial that met the topology first")
+    outcome: Annotated[Complete | Pruned, Field(discriminator="name")] = Field(
+        description="state of that trial"
+    )
+
+
+State = Annotated[Complete | Repeated | Pruned | Failed, Field(discriminator="name")]
+
+
 class TrialRecord(BaseModel):
     """One proposed topology, and what became of it.
 
-    `pruned` says why a trial was not trained: its size or its costs ruled it out. It has no score
-    and no objective, and where its size did, no measurement. `repeats` is the number of the trial
-    that met the topology first, where this one was not measured again. `failure` says why a trial
-    has no measurement. Everything that a trial lacks is None. Trials of studies before
-    ``powerml.study/4`` are read too.
+    Trials of studies before ``powerml.study/4`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -124,6 +162,7 @@ class TrialRecord(BaseModel):
     number: int = Field(ge=1, description="place among the trials of the study")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
+    state: State = Field(description="what became of it")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
     objective: float | None = Field(
         default=None, description="the objective that the study makes small"
@@ -136,9 +175,6 @@ class TrialRecord(BaseModel):
     measurement: Measurement | None = Field(
         default=None, description="its counts and costs; None where it was not counted"
     )
-    pruned: str | None = None
-    repeats: int | None = None
-    failure: str | None = None
     predicted: Prediction | None = Field(
         default=None, description="what the cost model expected; None where it knew nothing"
     )
@@ -146,7 +182,12 @@ class TrialRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        return by_phase(content, "cost_ratios", "{}_cost_ratio")
+        return with_state(by_phase(content, "cost_ratios", "{}_cost_ratio"))
+
+    @property
+    def outcome(self) -> Complete | Pruned | Failed:
+        """State of the trial, or of the one that it repeats."""
+        return self.state.outcome if self.state.name == "repeated" else self.state
 
 
 class RunRecord(BaseModel):

@@ -26,6 +26,7 @@ from tests.builders import (
     make_study,
     make_trial,
     make_workload_record,
+    repeat,
 )
 from tests.cli.rendered import row, shown
 
@@ -81,7 +82,7 @@ def test_failed_and_repeated_trials_show() -> None:
     trials = [
         make_trial(),
         make_failed_trial("training crashed (SIGSEGV)", number=2),
-        make_trial(number=3, repeats=1),
+        repeat(make_trial(), 3),
     ]
     study = make_study(trials=trials)
     text = shown(trials_table(study))
@@ -100,7 +101,7 @@ def test_a_trial_in_one_line() -> None:
         "trial 1: dffr:layers=2,width=16 batch 32: "
         "score 0.980, training 0.750, inference 1.250, objective -0.125"
     )
-    assert trial_line(make_trial(number=4, repeats=1)).plain.endswith(" (as trial 1)")
+    assert trial_line(repeat(make_trial(), 4)).plain.endswith(" (as trial 1)")
     failed = make_failed_trial("[red]killed[/red]", number=5)
     assert trial_line(failed).plain.endswith("failed: [red]killed[/red]")
 
@@ -207,7 +208,7 @@ def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None
     assert trial_line(pruned).plain == (
         f"trial 2: {topology} batch 32: training 0.750, inference 1.250, {told}"
     )
-    again = pruned.model_copy(update={"number": 3, "repeats": 2})
+    again = repeat(pruned, 3)
     assert trial_line(again).plain.endswith(f"{told} (as trial 2)")
 
 

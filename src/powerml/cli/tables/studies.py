@@ -114,11 +114,12 @@ def _blank_or_number(value: float | None) -> str:
 
 
 def _remark(trial: TrialRecord, limits: RatioLimits) -> Text:
-    if trial.failure is not None:
-        return Text(f"failed: {trial.failure}", style="red")
-    if trial.pruned is not None:
-        return Text(f"pruned: {trial.pruned}", style="dim")
-    repeated = [] if trial.repeats is None else [f"as trial {trial.repeats}"]
+    state, outcome = trial.state, trial.outcome
+    if outcome.name == "failed":
+        return Text(f"failed: {outcome.reason}", style="red")
+    if outcome.name == "pruned":
+        return Text(f"pruned: {outcome.reason}", style="dim")
+    repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
     costs_broken = replace(limits, min_score=None).broken(trial)
     # The score itself stands in its own column.
     falls_short = len(limits.broken(trial)) > len(costs_broken)
@@ -129,12 +130,13 @@ def _remark(trial: TrialRecord, limits: RatioLimits) -> Text:
 def trial_line(trial: TrialRecord) -> Text:
     """One trial as one line, for while the study runs."""
     head = f"trial {trial.number}: {trial.topology} batch {trial.batch_size}: "
-    if trial.failure is not None:
-        return Text(f"{head}failed: {trial.failure}")
+    state, outcome = trial.state, trial.outcome
+    if outcome.name == "failed":
+        return Text(f"{head}failed: {outcome.reason}")
     costs = ", ".join(f"{phase} {_number(trial.cost_ratios.get(phase))}" for phase in PHASES)
-    repeated = "" if trial.repeats is None else f" (as trial {trial.repeats})"
-    if trial.pruned is not None:
-        return Text(f"{head}{costs}, pruned: {trial.pruned}{repeated}")
+    repeated = f" (as trial {state.trial})" if state.name == "repeated" else ""
+    if outcome.name == "pruned":
+        return Text(f"{head}{costs}, pruned: {outcome.reason}{repeated}")
     worth = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
     return Text(f"{head}score {_number(trial.score)}, {costs}{worth}{repeated}")
 
