@@ -60,16 +60,22 @@ class CalibrationFit(_Record):
     foretells for it, None where those do not differ.
     """
 
-    points: int
-    per_cycle: PositiveFloat
-    per_cycle_low: float
-    per_cycle_high: float
-    confidence: float = CONFIDENCE
-    r: float = Field(ge=-1, le=1)
-    leave_one_out_r: float | None = Field(ge=-1, le=1)
-    intercept: float
-    intercept_low: float
-    intercept_high: float
+    points: int = Field(description="loads that the fit is made from")
+    per_cycle: PositiveFloat = Field(description="reading for each cycle of cost")
+    per_cycle_low: float = Field(description="lower end of its confidence interval")
+    per_cycle_high: float = Field(description="upper end of its confidence interval")
+    confidence: float = Field(
+        default=CONFIDENCE, description="confidence of the intervals, as 0.95"
+    )
+    r: float = Field(ge=-1, le=1, description="Pearson's correlation of readings and costs")
+    leave_one_out_r: float | None = Field(
+        ge=-1,
+        le=1,
+        description="correlation of readings with fits to the others; null where those are equal",
+    )
+    intercept: float = Field(description="reading at no cost, of a line with an intercept")
+    intercept_low: float = Field(description="lower end of its confidence interval")
+    intercept_high: float = Field(description="upper end of its confidence interval")
 
     @property
     def begins_at_zero(self) -> bool:
@@ -85,18 +91,26 @@ class LoadPoint(_Record):
     machines than the paper's. `reading` and what follows is None where the load was not metered.
     """
 
-    load: str
-    rows_a: int
-    inner: int
-    cols_b: int
-    counts: PhaseCounts
-    cost_cycles: NonNegativeFloat
-    inclusive_cycles: NonNegativeFloat | None
-    recorded_cost_cycles: int | None
-    ratio_to_recorded: NonNegativeFloat | None
-    reading: PositiveFloat | None
-    fitted: float | None
-    residual: float | None
+    load: str = Field(description="name of the load")
+    rows_a: int = Field(description="rows of the first matrix")
+    inner: int = Field(description="columns of the first matrix and rows of the second")
+    cols_b: int = Field(description="columns of the second matrix")
+    counts: PhaseCounts = Field(description="counts of the load")
+    cost_cycles: NonNegativeFloat = Field(description="cost by eq. 2.1, in cycles")
+    inclusive_cycles: NonNegativeFloat | None = Field(
+        description="cost as the original program priced it; null on other machines"
+    )
+    recorded_cost_cycles: int | None = Field(
+        description="cost that the original program recorded; null on other machines"
+    )
+    ratio_to_recorded: NonNegativeFloat | None = Field(
+        description="inclusive cost relative to the recorded one"
+    )
+    reading: PositiveFloat | None = Field(
+        description="reading above idle; null where the load was not metered"
+    )
+    fitted: float | None = Field(description="reading that the fit gives")
+    residual: float | None = Field(description="reading less the fitted one")
     left_out: float | None = Field(description="what a fit to the other loads foretells")
 
 
@@ -107,17 +121,19 @@ class Calibration(_Record):
     """
 
     schema_: Literal["powerml.calibration/1"] = Field(
-        default="powerml.calibration/1", alias="schema"
+        default="powerml.calibration/1",
+        alias="schema",
+        description="name and version of the schema",
     )
-    machine: str
-    profile_digest: str
-    accesses: Accesses
-    levels: Literal[2] = 2
-    unit: str
+    machine: str = Field(description="machine that was metered")
+    profile_digest: str = Field(description="SHA-256 of its profile")
+    accesses: Accesses = Field(description="accesses that are priced")
+    levels: Literal[2] = Field(default=2, description="levels of caches that are priced")
+    unit: str = Field(description="unit of the readings")
     readings: str = Field(description="where the readings come from")
-    fit: CalibrationFit
-    loads: list[LoadPoint]
-    fingerprint: Fingerprint
+    fit: CalibrationFit = Field(description="fit of the readings to the costs")
+    loads: list[LoadPoint] = Field(description="loads with their counts, costs and readings")
+    fingerprint: Fingerprint = Field(description="what the counts depend on")
 
     @property
     def metered(self) -> list[LoadPoint]:

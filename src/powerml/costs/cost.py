@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from powerml.costs.counts import Counts
 from powerml.errors import UnknownNameError
@@ -51,11 +51,19 @@ class Cost(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cycles: NonNegativeFloat
-    joules: NonNegativeFloat | None = None
-    joules_estimated: bool | None = None
-    calibrated_value: NonNegativeFloat | None = None
-    unit: str | None = None
+    cycles: NonNegativeFloat = Field(description="processor cycles of all accesses priced")
+    joules: NonNegativeFloat | None = Field(
+        default=None,
+        description="energy of the same accesses; null where the machine has no energies",
+    )
+    joules_estimated: bool | None = Field(
+        default=None, description="true if an energy is an estimate"
+    )
+    calibrated_value: NonNegativeFloat | None = Field(
+        default=None,
+        description="reading that a power meter would give; null without a calibration",
+    )
+    unit: str | None = Field(default=None, description="unit of the calibrated value")
 
 
 def hits(counts: Counts, accesses: Accesses = "data") -> Hits:

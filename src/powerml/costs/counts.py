@@ -41,15 +41,15 @@ class Counts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    Ir: NonNegativeInt
-    Dr: NonNegativeInt
-    Dw: NonNegativeInt
-    I1mr: NonNegativeInt
-    D1mr: NonNegativeInt
-    D1mw: NonNegativeInt
-    ILmr: NonNegativeInt
-    DLmr: NonNegativeInt
-    DLmw: NonNegativeInt
+    Ir: NonNegativeInt = Field(description="instructions fetched")
+    Dr: NonNegativeInt = Field(description="data reads")
+    Dw: NonNegativeInt = Field(description="data writes")
+    I1mr: NonNegativeInt = Field(description="instruction fetches that missed the first level")
+    D1mr: NonNegativeInt = Field(description="data reads that missed the first level")
+    D1mw: NonNegativeInt = Field(description="data writes that missed the first level")
+    ILmr: NonNegativeInt = Field(description="instruction fetches that missed the last level")
+    DLmr: NonNegativeInt = Field(description="data reads that missed the last level")
+    DLmw: NonNegativeInt = Field(description="data writes that missed the last level")
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{event: getattr(self, event) + getattr(other, event) for event in EVENTS})
@@ -87,17 +87,19 @@ class PhaseCounts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    counts: Counts
-    fidelity: Fidelity = "exact"
+    name: str = Field(description="name of the phase")
+    counts: Counts = Field(description="counts of the whole phase")
+    fidelity: Fidelity = Field(default="exact", description="exact, sampled or predicted")
     error_bound: NonNegativeFloat = Field(
         default=0.0,
         description="largest relative error of the cost against exact simulation; of a predicted "
         "cost at a confidence of nine in ten",
     )
-    steps_simulated: NonNegativeInt
-    steps_total: NonNegativeInt
-    parts: dict[str, Counts] = Field(default_factory=dict)
+    steps_simulated: NonNegativeInt = Field(description="steps that were simulated")
+    steps_total: NonNegativeInt = Field(description="steps of the phase")
+    parts: dict[str, Counts] = Field(
+        default_factory=dict, description="counts of its parts by name, where it was composed"
+    )
 
 
 def check_fidelity(name: str) -> Fidelity:

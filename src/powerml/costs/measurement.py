@@ -44,11 +44,19 @@ class Phase(PhaseCounts):
     of an input is one; all four are None for other phases.
     """
 
-    costs: dict[str, Cost]
-    inferences: int | None = Field(default=None, ge=1)
-    costs_per_inference: dict[str, Cost] | None = None
-    samples: int | None = Field(default=None, ge=1)
-    costs_per_sample: dict[str, Cost] | None = None
+    costs: dict[str, Cost] = Field(description="costs of the phase by machine")
+    inferences: int | None = Field(
+        default=None, ge=1, description="inferences that were counted; null for other phases"
+    )
+    costs_per_inference: dict[str, Cost] | None = Field(
+        default=None, description="costs of one inference by machine"
+    )
+    samples: int | None = Field(
+        default=None, ge=1, description="samples of all inferences; null where they are not known"
+    )
+    costs_per_sample: dict[str, Cost] | None = Field(
+        default=None, description="costs of one sample by machine"
+    )
 
 
 class Simulation(BaseModel):
@@ -59,9 +67,9 @@ class Simulation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    machines: list[str]
-    fingerprint: Fingerprint
-    phases: list[PhaseCounts]
+    machines: list[str] = Field(description="machines that it is priced for")
+    fingerprint: Fingerprint = Field(description="what its counts depend on")
+    phases: list[PhaseCounts] = Field(description="phases with their counts")
 
 
 class AppliedCalibration(BaseModel):
@@ -69,15 +77,15 @@ class AppliedCalibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    machine: str
-    unit: str
-    per_cycle: PositiveFloat
-    per_cycle_low: float
-    per_cycle_high: float
-    confidence: float
-    lowest_cost_cycles: NonNegativeFloat
-    highest_cost_cycles: NonNegativeFloat
-    remarks: list[str]
+    machine: str = Field(description="machine whose costs are calibrated")
+    unit: str = Field(description="unit of the readings")
+    per_cycle: PositiveFloat = Field(description="reading for each cycle of cost")
+    per_cycle_low: float = Field(description="lower end of its confidence interval")
+    per_cycle_high: float = Field(description="upper end of its confidence interval")
+    confidence: float = Field(description="confidence of the interval, as 0.95")
+    lowest_cost_cycles: NonNegativeFloat = Field(description="lowest cost of a metered load")
+    highest_cost_cycles: NonNegativeFloat = Field(description="highest cost of a metered load")
+    remarks: list[str] = Field(description="doubts about the calibration, one sentence each")
 
 
 class Measurement(BaseModel):
@@ -98,17 +106,35 @@ class Measurement(BaseModel):
         description="name and version of the record's schema",
     )
     workload: AnyWorkload = Field(discriminator="kind", description="all that was measured")
-    accesses: Accesses
-    levels: Literal[2, 3] = 2
-    phases: list[Phase]
-    score: float | None = Field(ge=0, le=1)
-    score_split: Literal["validation", "test"] | None
-    scores: list[float] = Field(default_factory=list)
-    fingerprint: Fingerprint
-    simulations: list[Simulation] = Field(default_factory=list)
-    calibration: AppliedCalibration | None = None
-    remarks: list[str] = Field(default_factory=list)
-    seconds: NonNegativeFloat
+    accesses: Accesses = Field(
+        description="accesses that are priced: data, or all with instruction fetches"
+    )
+    levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
+    phases: list[Phase] = Field(description="phases with their counts and costs")
+    score: float | None = Field(
+        ge=0,
+        le=1,
+        description="accuracy from 0 to 1, averaged over `scores`; null where nothing was trained",
+    )
+    score_split: Literal["validation", "test"] | None = Field(
+        description="split that the score is of"
+    )
+    scores: list[float] = Field(
+        default_factory=list, description="accuracy of each native training"
+    )
+    fingerprint: Fingerprint = Field(
+        description="what the counts depend on, for the first machine's caches"
+    )
+    simulations: list[Simulation] = Field(
+        default_factory=list, description="counts on other caches, where several were simulated"
+    )
+    calibration: AppliedCalibration | None = Field(
+        default=None, description="calibration of a machine's costs; null without one"
+    )
+    remarks: list[str] = Field(
+        default_factory=list, description="what else bears on the costs, one sentence each"
+    )
+    seconds: NonNegativeFloat = Field(description="seconds that the measurement took")
 
     @model_validator(mode="before")
     @classmethod

@@ -40,9 +40,9 @@ class _Record(BaseModel):
 class Cache(_Record):
     """One cache: size in bytes, ways of associativity, bytes in a line."""
 
-    size_bytes: PositiveInt
-    ways: PositiveInt
-    line_bytes: PositiveInt = 64
+    size_bytes: PositiveInt = Field(description="size in bytes")
+    ways: PositiveInt = Field(description="ways of associativity")
+    line_bytes: PositiveInt = Field(default=64, description="bytes in a line")
 
     @property
     def sets(self) -> float:
@@ -56,9 +56,9 @@ class Cache(_Record):
 class Geometry(_Record):
     """The caches that the simulator has: first-level instructions and data, and the last level."""
 
-    i1: Cache
-    d1: Cache
-    ll: Cache
+    i1: Cache = Field(description="first level for instructions")
+    d1: Cache = Field(description="first level for data")
+    ll: Cache = Field(description="last level")
 
 
 class SourcedCache(Cache):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.costs.counts import PhaseName
 from powerml.paper.figures import Group, SeedSpread, groups, spread
@@ -30,17 +30,17 @@ class RequirementCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str
-    setting: int
-    required: float
-    met: bool
+    family: str = Field(description="space of the topologies")
+    setting: int = Field(description="number of the paper's setting")
+    required: float = Field(description="value that is required")
+    met: bool = Field(description="true if it is reached")
 
 
 class Convergence(RequirementCheck):
     """The winners' score on the test split; `printed` is Figure 2's, as printed."""
 
-    score: SeedSpread
-    printed: str
+    score: SeedSpread = Field(description="scores of the winners over the seeds")
+    printed: str = Field(description="score that the paper printed")
 
 
 class Saving(RequirementCheck):
@@ -51,11 +51,11 @@ class Saving(RequirementCheck):
     `over_setting_1` is the paper's own comparison, and `printed` what it printed of that.
     """
 
-    phase: PhaseName
-    saving: SeedSpread
-    cheapest_known: float
-    over_setting_1: SeedSpread
-    printed: float
+    phase: PhaseName = Field(description="phase whose cost is compared")
+    saving: SeedSpread = Field(description="part of the median that the winners save")
+    cheapest_known: float = Field(description="saving of the cheapest accurate topology known")
+    over_setting_1: SeedSpread = Field(description="saving over setting 1")
+    printed: float = Field(description="saving that the paper printed")
 
 
 def convergences(outcomes: Sequence[StudyOutcome]) -> list[Convergence]:

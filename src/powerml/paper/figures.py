@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median, stdev
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.costs.counts import PhaseName
 from powerml.paper.known import ACCURATE_SCORE, KnownTopology, known
@@ -45,11 +45,13 @@ class SeedSpread(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    median: float | None
-    low: float | None
-    high: float | None
-    found: int
-    seeds: int
+    median: float | None = Field(
+        description="median over the seeds; null where the middle is missing"
+    )
+    low: float | None = Field(description="lowest value")
+    high: float | None = Field(description="highest value")
+    found: int = Field(description="studies that have a value")
+    seeds: int = Field(description="studies in all")
 
 
 def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> SeedSpread:
@@ -71,11 +73,11 @@ class FigureRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    way: str
-    family: str
-    setting: int
-    alpha: float
-    beta: float
+    way: str = Field(description="way in which the studies were made")
+    family: str = Field(description="space of the topologies")
+    setting: int = Field(description="number of the paper's setting")
+    alpha: float = Field(description="weight of the training cost")
+    beta: float = Field(description="weight of the inference cost")
 
 
 class Result(FigureRow):
@@ -85,23 +87,29 @@ class Result(FigureRow):
     paper, and to those of the study's own reference. `printed_score` is as printed.
     """
 
-    score: SeedSpread
-    training_cost: SeedSpread
-    inference_cost: SeedSpread
-    training_cost_of_reference: SeedSpread
-    inference_cost_of_reference: SeedSpread
-    printed_score: str
-    printed_training_cost: float
-    printed_inference_cost: float
+    score: SeedSpread = Field(description="scores of the winners")
+    training_cost: SeedSpread = Field(description="training cost relative to setting 1's")
+    inference_cost: SeedSpread = Field(description="inference cost relative to setting 1's")
+    training_cost_of_reference: SeedSpread = Field(
+        description="training cost relative to the reference's"
+    )
+    inference_cost_of_reference: SeedSpread = Field(
+        description="inference cost relative to the reference's"
+    )
+    printed_score: str = Field(description="score that the paper printed")
+    printed_training_cost: float = Field(description="training cost that the paper printed")
+    printed_inference_cost: float = Field(description="inference cost that the paper printed")
 
 
 class Deviation(FigureRow):
     """A cell of Figure 3: standard deviations of the costs of all trials, relative as recorded."""
 
-    training_cost: SeedSpread
-    inference_cost: SeedSpread
-    printed_training_cost: float | None
-    printed_inference_cost: float | None
+    training_cost: SeedSpread = Field(description="training cost relative to setting 1's")
+    inference_cost: SeedSpread = Field(description="inference cost relative to setting 1's")
+    printed_training_cost: float | None = Field(description="training cost that the paper printed")
+    printed_inference_cost: float | None = Field(
+        description="inference cost that the paper printed"
+    )
 
 
 class Architecture(FigureRow):
@@ -110,9 +118,11 @@ class Architecture(FigureRow):
     `parameters` is None where no trial obeys the limits.
     """
 
-    seed: int
-    parameters: dict[str, int] | None
-    printed: dict[str, int]
+    seed: int = Field(description="seed of the study")
+    parameters: dict[str, int] | None = Field(
+        description="parameters of the winner; null where none is feasible"
+    )
+    printed: dict[str, int] = Field(description="parameters that the paper printed")
 
 
 @dataclass(frozen=True)
@@ -284,16 +294,16 @@ class Preference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str
-    setting: int
-    alpha: float
-    beta: float
-    seeds: int
-    inaccurate: int
-    preferred: int
-    found: EvaluatedTrial
-    best: KnownTopology
-    accurate: KnownTopology
+    family: str = Field(description="space of the topologies")
+    setting: int = Field(description="number of the paper's setting")
+    alpha: float = Field(description="weight of the training cost")
+    beta: float = Field(description="weight of the inference cost")
+    seeds: int = Field(description="studies of the setting")
+    inaccurate: int = Field(description="studies whose winner is inaccurate")
+    preferred: int = Field(description="studies whose winner beats every accurate topology known")
+    found: EvaluatedTrial = Field(description="inaccurate winner of the middle objective value")
+    best: KnownTopology = Field(description="the best topology known")
+    accurate: KnownTopology = Field(description="the best accurate topology known")
 
     @property
     def is_the_objectives(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.costs.counts import PhaseName
 
@@ -26,13 +26,13 @@ class KnownTopology(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topology: str
-    batch_size: int
-    validation_score: float
-    test_score: float
-    training_cost_ratio: float
-    inference_cost_ratio: float
-    objective: float
+    topology: str = Field(description="topology as it is written")
+    batch_size: int = Field(description="samples in a batch")
+    validation_score: float = Field(description="accuracy on the validation split")
+    test_score: float = Field(description="accuracy on the test split")
+    training_cost_ratio: float = Field(description="training cost relative to the reference's")
+    inference_cost_ratio: float = Field(description="inference cost relative to the reference's")
+    objective: float = Field(description="objective value")
 
 
 class Preferred(BaseModel):

@@ -31,14 +31,18 @@ class EvaluatedTrial(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    number: int
-    topology: str
-    batch_size: int
-    objective: float | None
-    score: float | None
-    cost_cycles: dict[PhaseName, NonNegativeFloat] | None
-    cost_ratio: dict[PhaseName, NonNegativeFloat] | None
-    pruned: str | None
+    number: int = Field(description="number of the trial")
+    topology: str = Field(description="topology of the trial")
+    batch_size: int = Field(description="samples in a batch")
+    objective: float | None = Field(description="objective value of the trial")
+    score: float | None = Field(description="score of the trial")
+    cost_cycles: dict[PhaseName, NonNegativeFloat] | None = Field(
+        description="costs by phase, in cycles"
+    )
+    cost_ratio: dict[PhaseName, NonNegativeFloat] | None = Field(
+        description="costs by phase, relative to the reference's"
+    )
+    pruned: str | None = Field(description="reason why it was not trained")
 
 
 class StudyOutcome(BaseModel):

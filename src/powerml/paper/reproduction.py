@@ -38,22 +38,28 @@ class Reproduction(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_: Literal["powerml.reproduction/1"] = Field(
-        default="powerml.reproduction/1", alias="schema"
+        default="powerml.reproduction/1",
+        alias="schema",
+        description="name and version of the schema",
     )
-    settings: list[int]
-    families: list[str]
-    figures: list[int]
-    seeds: int
-    trials: int
-    machine: str
-    software: dict[str, str]
-    seconds: NonNegativeFloat
-    results: list[Result]
-    deviations: list[Deviation]
-    architectures: list[Architecture]
-    convergences: list[Convergence]
-    savings: list[Saving]
-    preferences: list[Preference]
+    settings: list[int] = Field(description="numbers of the paper's settings")
+    families: list[str] = Field(description="spaces of the topologies")
+    figures: list[int] = Field(description="numbers of the paper's figures")
+    seeds: int = Field(description="studies of each kind")
+    trials: int = Field(description="trials of each study")
+    machine: str = Field(description="machine that costs are priced for")
+    software: dict[str, str] = Field(description="versions of what was measured with")
+    seconds: NonNegativeFloat = Field(description="seconds that all studies took together")
+    results: list[Result] = Field(description="Figure 2")
+    deviations: list[Deviation] = Field(description="Figure 3")
+    architectures: list[Architecture] = Field(description="Figures 4 and 5")
+    convergences: list[Convergence] = Field(
+        description="accuracy that the search put right has to reach"
+    )
+    savings: list[Saving] = Field(description="savings that it has to reach")
+    preferences: list[Preference] = Field(
+        description="objective values where inaccurate networks win"
+    )
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

@@ -57,32 +57,34 @@ class StudySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str
-    data: str
-    data_digest: str
-    validation: float
-    alpha: float
-    beta: float
-    objective: str = "squared"
-    limits: Limits = Limits()
-    pareto: bool = False
-    epochs: int
-    protocol: ProtocolName
-    machine: str
-    other_machines: tuple[str, ...] = ()
-    profiles_digest: str
-    levels: Literal[2, 3] = 2
-    accesses: Accesses
-    deployment: Deployment | None = None
-    reference: str
-    sampler: str = "tpe"
-    startup_trials: int
-    score_seeds: int
-    seed: int
-    meter: str
-    fidelity: Fidelity
-    error: float
-    backend: str
+    family: str = Field(description="space that is searched, with narrowed bounds")
+    data: str = Field(description="name of the dataset")
+    data_digest: str = Field(description="SHA-256 of the dataset")
+    validation: float = Field(description="part of the training data held out for validation")
+    alpha: float = Field(description="weight of the training cost")
+    beta: float = Field(description="weight of the inference cost")
+    objective: str = Field(default="squared", description="name of the objective")
+    limits: Limits = Field(default=Limits(), description="limits of the best")
+    pareto: bool = Field(default=False, description="true if the Pareto front is searched")
+    epochs: int = Field(description="passes over the training data")
+    protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
+    machine: str = Field(description="machine of the objective")
+    other_machines: tuple[str, ...] = Field(default=(), description="machines that are priced too")
+    profiles_digest: str = Field(description="SHA-256 of the machines' profiles")
+    levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
+    accesses: Accesses = Field(description="accesses that are priced")
+    deployment: Deployment | None = Field(
+        default=None, description="deployment of the networks; null for Keras's evaluate"
+    )
+    reference: str = Field(description="topology that costs are relative to, or first")
+    sampler: str = Field(default="tpe", description="name of the sampler")
+    startup_trials: int = Field(description="trials that are drawn at random first")
+    score_seeds: int = Field(description="trainings that a score is averaged over")
+    seed: int = Field(description="seed of the trainings and of the search")
+    meter: str = Field(description="name of the meter")
+    fidelity: Fidelity = Field(description="exact or sampled")
+    error: float = Field(description="largest stated bound of a sample's relative error")
+    backend: str = Field(description="Keras's backend")
 
 
 class Prediction(BaseModel):
@@ -213,10 +215,17 @@ class Winner(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trial: TrialRecord
-    test_score: float = Field(ge=0, le=1)
-    exported: str | None = None
-    export_difference: NonNegativeFloat | None = None
+    trial: TrialRecord = Field(description="trial that won")
+    test_score: float = Field(
+        ge=0, le=1, description="accuracy on the test split, averaged over the trainings"
+    )
+    exported: str | None = Field(
+        default=None, description="deployed model in the study's folder; null where Keras runs it"
+    )
+    export_difference: NonNegativeFloat | None = Field(
+        default=None,
+        description="largest absolute difference of its outputs from the Keras model's",
+    )
 
 
 class StudyRecord(BaseModel):
@@ -232,20 +241,41 @@ class StudyRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.study/4"] = Field(default="powerml.study/4", alias="schema")
-    folder: str
-    settings: StudySettings
-    reference: Measurement | None
-    reference_test_score: float | None = Field(default=None, ge=0, le=1)
-    trials: list[TrialRecord]
-    best: TrialRecord | None
-    nearest: TrialRecord | None = None
-    test_score: float | None = Field(default=None, ge=0, le=1)
-    exported: str | None = None
-    export_difference: NonNegativeFloat | None = None
-    front: list[Winner] = Field(default_factory=list)
-    remark: str | None = None
-    seconds: NonNegativeFloat
+    schema_: Literal["powerml.study/4"] = Field(
+        default="powerml.study/4", alias="schema", description="name and version of the schema"
+    )
+    folder: str = Field(description="folder of the study")
+    settings: StudySettings = Field(description="settings of the study")
+    reference: Measurement | None = Field(
+        description="measurement of the reference; null where the first trial is the reference"
+    )
+    reference_test_score: float | None = Field(
+        default=None, ge=0, le=1, description="the reference's accuracy on the test split"
+    )
+    trials: list[TrialRecord] = Field(description="trials in the order in which they ended")
+    best: TrialRecord | None = Field(
+        description="the best trial; null where none is feasible, or a front is searched"
+    )
+    nearest: TrialRecord | None = Field(
+        default=None, description="the least infeasible trial, where none is feasible"
+    )
+    test_score: float | None = Field(
+        default=None, ge=0, le=1, description="the best's accuracy on the test split"
+    )
+    exported: str | None = Field(
+        default=None, description="the best's deployed model in the study's folder"
+    )
+    export_difference: NonNegativeFloat | None = Field(
+        default=None,
+        description="largest absolute difference of its outputs from the Keras model's",
+    )
+    front: list[Winner] = Field(
+        default_factory=list, description="members of the Pareto front, where it is searched"
+    )
+    remark: str | None = Field(
+        default=None, description="a warning where the weights prefer an inaccurate network"
+    )
+    seconds: NonNegativeFloat = Field(description="seconds that the run took")
 
     @model_validator(mode="before")
     @classmethod

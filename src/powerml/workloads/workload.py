@@ -78,9 +78,11 @@ class Deployment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    runtime: str
-    batch_size: int | None = Field(ge=1)
-    inferences: int = Field(ge=1)
+    runtime: str = Field(description="name of the runtime")
+    batch_size: int | None = Field(
+        ge=1, description="samples of one inference; null where it is not known what a sample is"
+    )
+    inferences: int = Field(ge=1, description="inferences that are counted")
 
     @property
     def samples(self) -> int | None:
@@ -257,9 +259,9 @@ class ModelInput(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
+    name: str = Field(description="name of the input")
+    shape: tuple[int, ...] = Field(description="sizes of all its dimensions")
+    dtype: str = Field(description="numpy's name of its type")
 
 
 class ModelWorkload(Workload):
