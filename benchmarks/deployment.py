@@ -31,7 +31,8 @@ import workloads
 from commands import PAPERS_SEARCH, machine_line
 from powerml.errors import SetupError
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.measuring.preparation import Wanted, prepare_file
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file
 from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.networks.export import TOLERANCE, export_model, export_topology
@@ -102,7 +103,7 @@ def _measure_file(
     meter: CallgrindMeter, path: Path, runtime: str, batch: int
 ) -> tuple[float, list[Any]]:
     """Seconds of a measurement, export included, and its phases: load and inference."""
-    wanted = Wanted(runtime=runtime, inference_batch=batch)
+    wanted = MeasureOptions(runtime=runtime, inference_batch=batch)
     workload, material = prepare_file(path, wanted)
     started = time.monotonic()
     phases = meter.measure(workload, material)

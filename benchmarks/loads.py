@@ -10,12 +10,13 @@ import sys
 import time
 from typing import Literal
 
-from powerml.calibration.load_meters import CallgrindLoadMeter
-from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.workloads.workload import LoadWorkload
 
 MACHINE = load_machine(DEFAULT_MACHINE)
 
@@ -29,7 +30,7 @@ def main() -> None:
             print(_line(load), flush=True)
 
 
-def _line(load: Load) -> str:
+def _line(load: LoadWorkload) -> str:
     sampled, again = (_count(load, "sampled") for _ in range(2))
     started = time.monotonic()
     exact = _count(load, "exact")
@@ -43,10 +44,11 @@ def _line(load: Load) -> str:
     )
 
 
-def _count(load: Load, fidelity: Literal["exact", "sampled"]) -> PhaseCounts:
+def _count(load: LoadWorkload, fidelity: Literal["exact", "sampled"]) -> PhaseCounts:
     options = MeterOptions(fidelity=fidelity, limit_seconds=86_400)
-    with CallgrindLoadMeter(MACHINE, options) as meter:
-        return meter.count(load)
+    with CallgrindMeter(MACHINE, None, options) as meter:
+        (counted,) = meter.measure(load, None)
+        return counted
 
 
 def _cycles(counted: PhaseCounts) -> float:

@@ -18,7 +18,7 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.workloads.datasets import load_dataset
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 TOPOLOGIES = (("dffr:layers=2,width=16", 32), ("cnn:layers=1,filters=2,kernel=3", 50))
 EPOCHS = (2, 52)
@@ -30,7 +30,7 @@ def main() -> int:
     """Print both differences side by side; return 1 where they disagree."""
     machine, dataset = load_machine(DEFAULT_MACHINE), load_dataset("mnist_small")
 
-    def whole_process(one: Workload) -> Counts:
+    def whole_process(one: TopologyWorkload) -> Counts:
         with CachegrindMeter(machine, "torch", OPTIONS) as meter:
             return meter.measure_phase(one, dataset, "training").counts
 

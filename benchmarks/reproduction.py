@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from powerml.paper.checks import Check, Convergence, Saving
-from powerml.paper.figures import Spread
+from powerml.paper.checks import Convergence, RequirementCheck, Saving
+from powerml.paper.figures import SeedSpread
 from powerml.paper.files import RECORD
 from powerml.paper.known import ACCURATE_SCORE, known
 from powerml.paper.original import RecordedStudy, RecordedTrial, recorded_studies
@@ -107,7 +107,7 @@ def print_checks(out: Path) -> None:
     found = Reproduction.model_validate_json((out / RECORD).read_text(encoding="utf-8"))
     print("| family | setting | | median (lowest to highest) | required | cheapest known | |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    checks: list[Check] = [*found.convergences, *found.savings]
+    checks: list[RequirementCheck] = [*found.convergences, *found.savings]
     for one in checks:
         what, measured, cheapest = _of(one)
         print(
@@ -117,7 +117,7 @@ def print_checks(out: Path) -> None:
     print(f"\nthe studies took {found.seconds / 60:.0f} minutes together")
 
 
-def _of(one: Check) -> tuple[str, Spread, str]:
+def _of(one: RequirementCheck) -> tuple[str, SeedSpread, str]:
     if isinstance(one, Saving):
         return f"{one.phase} cost saved of the median", one.saving, f"{one.cheapest_known:.3f}"
     if isinstance(one, Convergence):
@@ -125,7 +125,7 @@ def _of(one: Check) -> tuple[str, Spread, str]:
     raise TypeError(one)
 
 
-def _range(value: Spread) -> str:
+def _range(value: SeedSpread) -> str:
     if value.median is None or value.low is None or value.high is None:
         return "none"
     return f"{value.median:.3f} ({value.low:.3f} to {value.high:.3f})"

@@ -28,9 +28,9 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.caching import CachingMeter
 from powerml.meters.simulator.sampling import EVERYTHING, DataFlow, Shape, plan
 from powerml.meters.valgrind.callgrind import CallgrindMeter
-from powerml.spaces import Topology, find_family, parse_topology, topology_of
+from powerml.spaces import Topology, find_family, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 SEED = 20261122
 WORKLOADS, PAIRS = 24, 20
@@ -95,7 +95,7 @@ class Bench:
             for fidelity in ("exact", "sampled")
         }
 
-    def compare(self, workload: Workload, dataset: Dataset) -> list[Compared]:
+    def compare(self, workload: TopologyWorkload, dataset: Dataset) -> list[Compared]:
         """Count a workload in both ways."""
         sampled, exact = (
             self._meters[fidelity].measure(workload, dataset) for fidelity in ("sampled", "exact")
@@ -105,8 +105,8 @@ class Bench:
         ]
 
     def compare_all(
-        self, workloads: Iterable[Workload], dataset: Dataset
-    ) -> Iterator[tuple[Workload, list[Compared]]]:
+        self, workloads: Iterable[TopologyWorkload], dataset: Dataset
+    ) -> Iterator[tuple[TopologyWorkload, list[Compared]]]:
         """Compare several, side by side; they come in their order."""
         listed = list(workloads)
         with ThreadPoolExecutor(JOBS) as pool:
@@ -222,10 +222,10 @@ def _bench(stack: ExitStack) -> tuple[Bench, Dataset]:
     return Bench(load_machine(DEFAULT_MACHINE), stack), dataset
 
 
-def _drawn(dataset: Dataset) -> list[Workload]:
+def _drawn(dataset: Dataset) -> list[TopologyWorkload]:
     """Draw workloads that are long enough to be sampled, uniformly from both families."""
     generator = random.Random(SEED)
-    drawn: list[Workload] = []
+    drawn: list[TopologyWorkload] = []
     while len(drawn) < WORKLOADS:
         family = find_family(FAMILIES[len(drawn) % len(FAMILIES)])
         parameters = {
@@ -241,17 +241,17 @@ def _drawn(dataset: Dataset) -> list[Workload]:
     return drawn
 
 
-def _is_sampled(workload: Workload) -> bool:
+def _is_sampled(workload: TopologyWorkload) -> bool:
     shape = Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
     flow = DataFlow(0, 0, 1)
     return shape.steps >= LEAST_STEPS and plan(shape, flow, 0.01) is not EVERYTHING
 
 
 def _neighbour(
-    workload: Workload, dataset: Dataset, generator: random.Random
-) -> tuple[Workload, str]:
+    workload: TopologyWorkload, dataset: Dataset, generator: random.Random
+) -> tuple[TopologyWorkload, str]:
     """Move one parameter, or the batch size, by one."""
-    topology = parse_topology(workload.topology)
+    topology = workload.topology
     family = find_family(topology.family)
     bounds = {**family.bounds, "batch_size": family.batch_size_bounds}
     values = {**topology.parameters, "batch_size": workload.batch_size}
@@ -267,11 +267,13 @@ def _neighbour(
     return workloads.make(topology_of(family, moved), dataset, batch_size, workload.epochs), name
 
 
-def _named(pair: tuple[Workload, tuple[Workload, str]]) -> list[tuple[Workload, str]]:
+def _named(
+    pair: tuple[TopologyWorkload, tuple[TopologyWorkload, str]],
+) -> list[tuple[TopologyWorkload, str]]:
     return [(pair[0], ""), pair[1]]
 
 
-def _name(workload: Workload) -> str:
+def _name(workload: TopologyWorkload) -> str:
     return f"{workload.topology} batch {workload.batch_size} epochs {workload.epochs}"
 
 

@@ -19,10 +19,11 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 import workloads
-from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file, prepare_topology
 from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import DEFAULT_EPOCHS, Material, Workload
+from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
 
 __all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
 
@@ -150,12 +151,12 @@ class FamilySpace(Space):
         labels = self.dataset.test.labels
         return trained.score, evaluate(trained.model, test, labels, len(labels))
 
-    def workload(self, member: Member) -> tuple[Workload, Material]:
+    def workload(self, member: Member) -> tuple[TopologyWorkload, Material]:
         """A topology, as `powerml.measure` prepares it."""
         parameters = {name: int(value) for name, value in member.values}
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._family, parameters)
-        return prepare_topology(topology, Wanted(batch_size=batch_size))
+        return prepare_topology(topology, MeasureOptions(batch_size=batch_size))
 
     def layers(self, member: Member) -> tuple[Layer, ...]:
         """As the family tells them."""
@@ -241,7 +242,7 @@ class TaperSpace(Space):
         """A ``.keras`` file that is trained and run, as `powerml.measure` prepares it."""
         path = self._folder / f"{member}.keras"
         self.build(member).save(path)
-        wanted = Wanted(
+        wanted = MeasureOptions(
             data=str(self._folder / f"{self.training_samples}.npz"),
             batch_size=self.batch_size(member),
             epochs=self.epochs,

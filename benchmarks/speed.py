@@ -36,7 +36,7 @@ from powerml.meters.simulator.server import Done, Server
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 RUNS = 3
 IMPORTS_SHOWN = 8
@@ -283,16 +283,18 @@ def _meter(fidelity: Fidelity) -> Iterator[CallgrindMeter]:
         yield meter
 
 
-def _seconds(meter: CallgrindMeter, workload: Workload, dataset: Dataset, runs: int) -> float:
+def _seconds(
+    meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset, runs: int
+) -> float:
     found = []
-    for _ in range(runs if workload.topology != LONGEST else 1):
+    for _ in range(runs if workload.name != LONGEST else 1):
         started = time.monotonic()
         meter.measure(workload, dataset)
         found.append(time.monotonic() - started)
     return median(found)
 
 
-def _whole_seconds(workload: Workload, dataset: Dataset) -> float:
+def _whole_seconds(workload: TopologyWorkload, dataset: Dataset) -> float:
     options = MeterOptions(limit_seconds=LIMIT_SECONDS)
     with CachegrindMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter:
         started = time.monotonic()

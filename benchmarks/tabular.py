@@ -27,6 +27,7 @@ from powerml.backend import import_keras, select_backend
 from powerml.costs.cost import price
 from powerml.costs.cost_fit import Terms, fit_costs, inference_terms, structure_sums, training_terms
 from powerml.costs.counts import EVENTS, PHASES, Counts
+from powerml.costs.readings import require_counts
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.catalogue import make_meter
@@ -82,7 +83,7 @@ def make_costs(space: spaces.Space) -> None:
 
         def count(member: spaces.Member) -> tuple[spaces.Member, list[PhaseCounts]]:
             workload, material = space.workload(member)
-            return member, meter.measure(workload, material)
+            return member, require_counts(meter.name, meter.measure(workload, material))
 
         pending: list[Future[tuple[spaces.Member, list[PhaseCounts]]]] = [
             threads.submit(count, member) for member in wanted if str(member) not in known

@@ -8,12 +8,14 @@ import numpy as np
 
 from powerml.spaces import Topology, parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import Workload, make_workload
+from powerml.workloads.workload import TopologyWorkload, make_workload
 
 __all__ = ["make", "subset"]
 
 
-def make(topology: str | Topology, dataset: Dataset, batch_size: int, epochs: int = 2) -> Workload:
+def make(
+    topology: str | Topology, dataset: Dataset, batch_size: int, epochs: int = 2
+) -> TopologyWorkload:
     """What a topology has to do on torch, under the default protocol."""
     return make_workload(
         parse_topology(str(topology)),

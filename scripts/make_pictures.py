@@ -24,7 +24,8 @@ from powerml.explain.findings import findings_of
 from powerml.report.command import command_of, jobs_of, wanted_trials
 from powerml.report.sentences import headline
 from powerml.report.writing import REPORT
-from powerml.studies.reader import DEFAULT_OUT, StoredStudy, read_study
+from powerml.studies.options import DEFAULT_OUT
+from powerml.studies.reader import StoredStudy, read_study
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 COLUMNS = 124

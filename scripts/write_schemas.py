@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-3": BestRecord,
     "calibration-1": Calibration,
-    "measurement-2": Measurement,
+    "measurement-3": Measurement,
     "report-2": Report,
     "reproduction-1": Reproduction,
     "study-4": StudyRecord,

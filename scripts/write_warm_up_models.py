@@ -16,7 +16,8 @@ import numpy as np
 from powerml.errors import SetupError
 from powerml.networks.export import export_topology
 from powerml.runtimes import find_runtime, require_exporter
-from powerml.workloads.workload import Deployment, Workload
+from powerml.spaces import parse_topology
+from powerml.workloads.workload import Deployment, TopologyWorkload
 
 FOLDER = Path(__file__).parent.parent / "src" / "powerml" / "guest" / "warm_up"
 # Dense layers; convolutions with an odd and with an even kernel, which is padded apart.
@@ -38,15 +39,15 @@ def main() -> None:
             print(f"{runtime.name} is left as it is: {error}")
             continue
         for name, topology in MODELS.items():
-            path = FOLDER / f"{name}{runtime.suffix}"
+            path = FOLDER / f"{name}{runtime.format.suffix}"
             workload = _workload(topology, runtime.name)
             export_topology(workload, path, [np.zeros((1, 1, *workload.input_shape), np.float32)])
             print(f"{path}: {path.stat().st_size} bytes")
 
 
-def _workload(topology: str, runtime: str) -> Workload:
-    return Workload(
-        topology=topology,
+def _workload(topology: str, runtime: str) -> TopologyWorkload:
+    return TopologyWorkload(
+        topology=parse_topology(topology),
         data="none",
         data_digest="",
         validation=0.1,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.calibration.fit import Calibration, make_calibration
-from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
 from powerml.calibration.readings import load_readings
 from powerml.costs.cost import Cost
 from powerml.costs.counts import Counts, PhaseCounts
@@ -27,7 +27,14 @@ from powerml.studies.records import (
     StudySettings,
     TrialRecord,
 )
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import (
+    Deployment,
+    LoadWorkload,
+    ModelInput,
+    ModelWorkload,
+    TopologyWorkload,
+    TrainedFileWorkload,
+)
 
 ORDINARY_RATIOS = {"training": 0.75, "inference": 1.25}
 
@@ -70,7 +77,7 @@ def make_fingerprint(**fields: Any) -> Fingerprint:
     return Fingerprint.model_validate({**ordinary, **fields})
 
 
-def make_workload_record(**fields: Any) -> Workload:
+def make_workload_record(**fields: Any) -> TopologyWorkload:
     ordinary = {
         "topology": "dffr:layers=2,width=16",
         "data": "mnist_small",
@@ -86,7 +93,27 @@ def make_workload_record(**fields: Any) -> Workload:
         "backend": "torch",
         "seed": 0,
     }
-    return Workload.model_validate({**ordinary, **fields})
+    return TopologyWorkload.model_validate({**ordinary, **fields})
+
+
+def make_trained_file_record(**fields: Any) -> TrainedFileWorkload:
+    trained = make_workload_record().model_dump(exclude={"kind", "topology"})
+    ordinary = {**trained, "model": "mine.keras", "model_digest": "f" * 64, "allowed": ("Lambda",)}
+    return TrainedFileWorkload.model_validate({**ordinary, **fields})
+
+
+def make_file_record(**fields: Any) -> ModelWorkload:
+    ordinary = {
+        "model": "kws.onnx",
+        "model_digest": "f" * 64,
+        "inputs": (ModelInput(name="x", shape=(4, 10), dtype="float32"),),
+        "data": None,
+        "data_digest": None,
+        "backend": None,
+        "seed": 0,
+        "deployment": Deployment(runtime="onnxruntime", batch_size=4, inferences=2),
+    }
+    return ModelWorkload.model_validate({**ordinary, **fields})
 
 
 def make_phase(name: str, **fields: Any) -> Phase:
@@ -215,7 +242,7 @@ def make_best(**fields: Any) -> BestRecord:
     return BestRecord.model_validate({**ordinary, **fields})
 
 
-def make_load_counts(load: Load) -> PhaseCounts:
+def make_load_counts(load: LoadWorkload) -> PhaseCounts:
     """A load's counts as the real ones are, roughly: four in ten accesses miss the first level."""
     products = load.products
     counts = make_counts(
@@ -244,6 +271,7 @@ def make_calibration_record(**fields: Any) -> Calibration:
     record = make_calibration(
         [(load, make_load_counts(load)) for load in synthetic_loads()],
         readings=readings.by_load,
+        recorded_cycles=recorded_costs_cycles(),
         unit=readings.unit,
         source=readings.source,
         machine=machine,

@@ -11,6 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import hypothesis
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from powerml.cli import main as cli
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
@@ -18,7 +19,8 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.spaces import parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
-from powerml.workloads.workload import Workload, make_workload
+from powerml.workloads.workload import TopologyWorkload, make_workload
+from tests.browser import CHROMIUM
 from tests.doubles import FormulaMeter, Run, WorkloadMaker
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
@@ -38,6 +40,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     return load_machine(DEFAULT_MACHINE)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for the tests of all pages."""
+    with sync_playwright() as playwright:
+        # In a container root has no sandbox to put the browser in; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -84,7 +96,7 @@ def mnist_small() -> Dataset:
 def make(mnist_small: Dataset) -> WorkloadMaker:
     """Make a workload on mnist_small."""
 
-    def maker(topology: str, batch_size: int = 50, epochs: int = 1) -> Workload:
+    def maker(topology: str, batch_size: int = 50, epochs: int = 1) -> TopologyWorkload:
         return make_workload(
             parse_topology(topology),
             mnist_small,

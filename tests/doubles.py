@@ -10,8 +10,8 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import WorkerError
 from powerml.machines import Machine
 from powerml.meters.replay import ReplayMeter
-from powerml.spaces import parse_topology
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
 
 # What the fixture `run` gives: arguments in, the exit code and both outputs out.
 Run = Callable[..., tuple[int, str, str]]
@@ -20,13 +20,17 @@ Run = Callable[..., tuple[int, str, str]]
 class WorkloadMaker(Protocol):
     """What the fixture `make` gives."""
 
-    def __call__(self, topology: str, batch_size: int = 50, epochs: int = 1) -> Workload: ...
+    def __call__(
+        self, topology: str, batch_size: int = 50, epochs: int = 1
+    ) -> TopologyWorkload: ...
 
 
 class FormulaMeter(ReplayMeter):
     """Counts every workload by a formula, as if each had been recorded."""
 
-    def __init__(self, machine: Machine, failing: Callable[[Workload], bool] | None = None) -> None:
+    def __init__(
+        self, machine: Machine, failing: Callable[[TopologyWorkload], bool] | None = None
+    ) -> None:
         self.measured: list[str] = []
         self._failing = failing or (lambda _workload: False)
         self._fingerprint = Fingerprint(
@@ -43,14 +47,16 @@ class FormulaMeter(ReplayMeter):
         self,
         workload: AnyWorkload,
         material: Material,
-        notify: Callable[[str], None] = lambda _message: None,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
-        if not isinstance(workload, Workload):
+        if workload.kind == "file":
             return [_phase("load", 1, 0), _phase("inference", workload.deployment.inferences, 0)]
-        self.measured.append(f"{workload.topology} batch {workload.batch_size}")
+        assert workload.kind == "topology"
+        self.measured.append(workload.title)
         if self._failing(workload):
             raise WorkerError(f"training of {workload.topology} crashed (SIGSEGV)")
-        work = sum(parse_topology(workload.topology).parameters.values())
+        work = sum(workload.topology.parameters.values())
         training = _phase("training", workload.training_steps, work)
         if workload.deployment is None:
             return [training, _phase("inference", workload.inference_steps, work)]

@@ -11,20 +11,25 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from powerml.calibration.fit import calibrated as calibrated_by
+from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import Cost
 from powerml.costs.counts import EVENTS
 from powerml.costs.measurement import Measurement
 from powerml.report.account import report_of
 from powerml.studies.records import TrialRecord, Winner
+from powerml.workloads.workload import AnyWorkload
 from tests.builders import (
     make_best,
     make_calibration_record,
     make_failed_trial,
+    make_file_record,
     make_measurement,
     make_phase,
     make_pruned_trial,
     make_study,
+    make_trained_file_record,
     make_trial,
+    make_workload_record,
     repeat,
 )
 from tests.paper.outcomes import make_reproduction
@@ -67,16 +72,16 @@ def test_the_files_are_what_the_script_makes() -> None:
 
 
 def test_a_measurement_is_as_its_schema_says() -> None:
-    _validate(_json(make_measurement()), "measurement-2")
+    _validate(_json(make_measurement()), "measurement-3")
     _validate(
         _json(make_measurement(score=None, score_split=None, scores=[], accesses="all")),
-        "measurement-2",
+        "measurement-3",
     )
 
 
 def test_a_measurement_has_the_fields_that_others_build_on() -> None:
     written = json.loads(make_measurement().to_json())
-    assert written["schema"] == "powerml.measurement/2"
+    assert written["schema"] == "powerml.measurement/3"
     assert {"workload", "phases", "score", "fingerprint", "seconds"} <= set(written)
     for phase in written["phases"]:
         assert set(phase) == {
@@ -97,11 +102,40 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
         assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
 
 
-def test_a_measurement_of_the_schema_before_is_read() -> None:
+def _of_the_second_schema(record: Measurement) -> str:
+    """Write a record as it was before there were kinds of workloads."""
+    document = _json(record)
+    workload = document["workload"]
+    del workload["kind"]
+    if "topology" in workload:
+        workload |= {"model_digest": None, "allowed": []}
+    elif "inputs" not in workload:
+        workload["topology"] = workload.pop("model")
+    return json.dumps({**document, "schema": "powerml.measurement/2"})
+
+
+WORKLOADS = [
+    make_workload_record(),
+    make_trained_file_record(),
+    make_file_record(),
+]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.kind)
+def test_a_measurement_of_the_second_schema_is_read(workload: AnyWorkload) -> None:
+    record = make_measurement(workload=workload)
+    earlier = _of_the_second_schema(record)
+    assert "kind" not in earlier
+    assert Measurement.model_validate_json(earlier) == record
+    within = {**_json(make_trial(measurement=record)), "measurement": json.loads(earlier)}
+    assert TrialRecord.model_validate(within).measurement == record
+
+
+def test_a_measurement_of_the_first_schema_is_read() -> None:
     phases = [make_phase("inference", samples=4, costs_per_sample={"xeon-x5650": Cost(cycles=1)})]
     record = make_measurement(phases=phases)
     earlier = (
-        record.to_json()
+        _of_the_second_schema(record)
         .replace("powerml.measurement/2", "powerml.measurement/1")
         .replace("_samples", "_images")
         .replace('"samples"', '"images"')
@@ -113,7 +147,23 @@ def test_a_measurement_of_the_schema_before_is_read() -> None:
     assert TrialRecord.model_validate(within).measurement == record
 
 
-@pytest.mark.parametrize("content", [[], {"schema": "powerml.measurement/1", "phases": 3}])
+@pytest.mark.parametrize("workload", [*WORKLOADS, synthetic_loads()[0]], ids=lambda one: one.kind)
+def test_a_measurement_of_each_kind_of_workload_is_as_its_schema_says(
+    workload: AnyWorkload,
+) -> None:
+    record = make_measurement(workload=workload)
+    _validate(_json(record), "measurement-3")
+    assert Measurement.model_validate_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {"schema": "powerml.measurement/1", "phases": 3},
+        {"schema": "powerml.measurement/2", "workload": 3},
+    ],
+)
 def test_what_is_no_measurement_of_the_schema_before_is_refused(content: object) -> None:
     with pytest.raises(ValidationError):
         Measurement.model_validate(content)
@@ -162,13 +212,14 @@ def test_a_calibration_is_as_its_schema_says() -> None:
         make_phase(name, costs={machine: Cost(cycles=1e6)}) for name in ("training", "inference")
     ]
     calibrated = calibrated_by(make_measurement(phases=phases), calibration)
-    _validate(_json(calibrated), "measurement-2")
+    _validate(_json(calibrated), "measurement-3")
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "powerml.measurement/3"),
+        (("schema",), "powerml.measurement/2"),
+        (("workload", "kind"), "topologies"),
         (("score",), 1.5),
         (("workload", "classes"), 1),
         (("phases", 0, "counts", "Ir"), -1),
@@ -186,7 +237,7 @@ def test_the_schema_refuses_what_is_no_measurement(
         inner = inner[step]
     inner[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        _validate(document, "measurement-2")
+        _validate(document, "measurement-3")
 
 
 def test_a_report_is_as_its_schema_says() -> None:

@@ -1,4 +1,4 @@
-"""What a neural network's training and inference cost a processor, measured by simulation.
+"""Costs of a neural network's training and inference on a processor, measured by simulation.
 
 The public API. Names are loaded when they are first used: importing powerML stays light.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from powerml.calibration.calibrate import calibrate
     from powerml.calibration.files import load_calibration
     from powerml.calibration.fit import Calibration
+    from powerml.calibration.options import CalibrateOptions
     from powerml.costs.cache import CountsCache
     from powerml.costs.cost import Cost, price
     from powerml.costs.counts import Counts
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from powerml.explain.best import best
     from powerml.explain.neighbours import Predictor
+    from powerml.explain.options import BestOptions
     from powerml.explain.records import BestRecord
     from powerml.machines import (
         Machine,
@@ -52,24 +54,36 @@ if TYPE_CHECKING:
         machine_names,
     )
     from powerml.measuring.measure import measure
+    from powerml.measuring.options import MeasureOptions
     from powerml.meters.base import Meter, MeterOptions
     from powerml.meters.catalogue import make_meter
     from powerml.meters.replay import ReplayMeter
+    from powerml.paper.options import ReproduceOptions
     from powerml.paper.reproduce import reproduce
     from powerml.paper.reproduction import Reproduction
     from powerml.report.writing import render_report, write_report
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search.optimize import optimize
+    from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Family, Topology, family_names, parse_topology
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
-    from powerml.workloads.workload import Deployment, ModelFile, ModelWorkload, Workload
+    from powerml.workloads.workload import (
+        Deployment,
+        LoadWorkload,
+        ModelFile,
+        ModelWorkload,
+        TopologyWorkload,
+        TrainedFileWorkload,
+        Workload,
+    )
 
 _HOMES = {
     "powerml.calibration.calibrate": ("calibrate",),
     "powerml.calibration.files": ("load_calibration",),
     "powerml.calibration.fit": ("Calibration",),
+    "powerml.calibration.options": ("CalibrateOptions",),
     "powerml.costs.cache": ("CountsCache",),
     "powerml.costs.cost": (
         "Cost",
@@ -108,6 +122,7 @@ _HOMES = {
     ),
     "powerml.explain.best": ("best",),
     "powerml.explain.neighbours": ("Predictor",),
+    "powerml.explain.options": ("BestOptions",),
     "powerml.explain.records": ("BestRecord",),
     "powerml.machines": (
         "Machine",
@@ -117,12 +132,14 @@ _HOMES = {
         "machine_names",
     ),
     "powerml.measuring.measure": ("measure",),
+    "powerml.measuring.options": ("MeasureOptions",),
     "powerml.meters.base": (
         "MeterOptions",
         "Meter",
     ),
     "powerml.meters.catalogue": ("make_meter",),
     "powerml.meters.replay": ("ReplayMeter",),
+    "powerml.paper.options": ("ReproduceOptions",),
     "powerml.paper.reproduce": ("reproduce",),
     "powerml.paper.reproduction": ("Reproduction",),
     "powerml.report.writing": (
@@ -135,6 +152,7 @@ _HOMES = {
         "runtime_names",
     ),
     "powerml.search.optimize": ("optimize",),
+    "powerml.search.options": ("SearchOptions",),
     "powerml.spaces": (
         "Bounds",
         "Family",
@@ -159,16 +177,21 @@ _HOMES = {
     ),
     "powerml.workloads.workload": (
         "Deployment",
+        "LoadWorkload",
         "ModelFile",
         "ModelWorkload",
+        "TopologyWorkload",
+        "TrainedFileWorkload",
         "Workload",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BestOptions",
     "BestRecord",
     "Bounds",
+    "CalibrateOptions",
     "Calibration",
     "CalibrationError",
     "ComparisonError",
@@ -182,8 +205,10 @@ __all__ = [
     "Family",
     "Fingerprint",
     "LimitError",
+    "LoadWorkload",
     "Machine",
     "MachineError",
+    "MeasureOptions",
     "Measurement",
     "MeasurementError",
     "Meter",
@@ -199,8 +224,10 @@ __all__ = [
     "PredictionError",
     "Predictor",
     "ReplayMeter",
+    "ReproduceOptions",
     "Reproduction",
     "Runtime",
+    "SearchOptions",
     "ServerError",
     "SetupError",
     "Simulation",
@@ -208,6 +235,8 @@ __all__ = [
     "StudyRecord",
     "Topology",
     "TopologyError",
+    "TopologyWorkload",
+    "TrainedFileWorkload",
     "TrainingError",
     "TrialRecord",
     "UnknownNameError",

@@ -1,4 +1,4 @@
-"""Which Keras backend is used, decided before Keras is imported."""
+"""The Keras backend, chosen before Keras is imported."""
 
 from __future__ import annotations
 

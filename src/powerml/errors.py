@@ -138,7 +138,7 @@ def _shortened_word(word: str) -> str:
 
 
 class UsageError(PowerMLError):
-    """What was asked for cannot be done."""
+    """A request that cannot be met."""
 
     exit_code = 2
 

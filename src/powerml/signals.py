@@ -34,7 +34,7 @@ class Terminated(BaseException):
 
 
 def exit_code_of(number: int) -> int:
-    """What a command that a signal ended exits with, as shells have it: 130 after Ctrl-C."""
+    """Return the exit code after a signal, as shells have it: 130 after Ctrl-C."""
     return 128 + number
 
 

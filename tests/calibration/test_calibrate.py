@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import pytest
 
 import powerml
 from powerml.calibration import calibrate
-from powerml.calibration.load_meters import CachingLoadMeter, CallgrindLoadMeter, ReplayLoadMeter
-from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.loads import synthetic_loads
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import CalibrationError, MachineError, MeasurementError, WorkerError
-from powerml.machines import Machine, load_machine
+from powerml.machines import Machine
+from powerml.meters.caching import CachingMeter
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import AnyWorkload, Material
 from tests.builders import make_calibration_record, make_fingerprint, make_load_counts
 from tests.doubles import FormulaMeter, Run
 
@@ -28,22 +29,29 @@ READINGS = "load,reading,unit\n0,5.1,J\n1,20,J\n2,33,J\n3,46,J\n4,62,J\n"
 class FormulaLoadMeter:
     """Counts every load by a formula; fails, or is interrupted, at one of them."""
 
+    name = "formula"
+
     def __init__(self, failing: BaseException | None = None, at: str = "") -> None:
         self.counted: list[str] = []
         self._failing = failing
         self._at = at
 
-    def count(
-        self, load: Load, advance: Callable[[float], None] = lambda _part: None
-    ) -> PhaseCounts:
-        if load.name == self._at and self._failing is not None:
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
+    ) -> list[PhaseCounts]:
+        assert workload.kind == "load"
+        if workload.name == self._at and self._failing is not None:
             raise self._failing
-        self.counted.append(load.name)
+        self.counted.append(workload.name)
         advance(0.5)
-        return make_load_counts(load)
+        return [make_load_counts(workload)]
 
-    def determined_by(self, load: Load) -> dict[str, Any]:
-        return {"load": load.name}
+    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+        return {}
 
     def fingerprint(self) -> Fingerprint:
         return make_fingerprint()
@@ -61,9 +69,12 @@ class FormulaLoadMeter:
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is written without a folder is written there."""
+def empty_folders(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is written without a folder is written there, and no counts are known."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -99,12 +110,10 @@ def test_a_load_that_fails_fails_all() -> None:
 def test_what_was_counted_is_not_counted_again(tmp_path: Path) -> None:
     cache = powerml.CountsCache(tmp_path)
     first = FormulaLoadMeter(KeyboardInterrupt(), at="0")
-    caching = CachingLoadMeter(cast(CallgrindLoadMeter, first), cache, lambda _message: None)
     with pytest.raises(KeyboardInterrupt):
-        powerml.calibrate(meter=caching, fidelity="exact", jobs=1)
+        powerml.calibrate(meter=CachingMeter(first, cache), fidelity="exact", jobs=1)
     second = FormulaLoadMeter()
-    caching = CachingLoadMeter(cast(CallgrindLoadMeter, second), cache, lambda _message: None)
-    record = powerml.calibrate(meter=caching, fidelity="exact", jobs=1)
+    record = powerml.calibrate(meter=CachingMeter(second, cache), fidelity="exact", jobs=1)
     assert sorted(first.counted + second.counted) == [load.name for load in synthetic_loads()]
     assert len(first.counted) == 7
     assert record == powerml.calibrate(meter=FormulaLoadMeter(), jobs=1)
@@ -113,10 +122,10 @@ def test_what_was_counted_is_not_counted_again(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / "counts").write_text("a file", encoding="utf-8")
     lines: list[str] = []
-    cache = powerml.CountsCache(tmp_path)
-    meter = cast(CallgrindLoadMeter, FormulaLoadMeter())
-    powerml.calibrate(meter=CachingLoadMeter(meter, cache, lines.append), jobs=1)
-    assert "cannot be kept" in lines[0]
+    meter = CachingMeter(FormulaLoadMeter(), powerml.CountsCache(tmp_path))
+    powerml.calibrate(meter=meter, jobs=1, notify=lines.append)
+    assert "cannot be kept" in lines[1]
+    assert "8 of 8 loads" in lines[-1]
 
 
 def test_the_command_prints_the_comparison_and_writes_two_files(
@@ -215,7 +224,7 @@ def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
 
 
 def test_the_readings_of_2018_are_of_one_machine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrate, "make_load_meter", lambda *_: FormulaLoadMeter())
+    monkeypatch.setattr(calibrate, "CallgrindMeter", lambda *_: FormulaLoadMeter())
     told = "the readings of 2018 were metered on xeon-x5650: a calibration of epyc-7601 needs its"
     assert told in run("calibrate", "--machine", "epyc-7601")[1]
     assert "were metered on" not in run("calibrate")[1]
@@ -244,7 +253,7 @@ def test_wrong_use_is_one_line(run: Run, arguments: list[str], reason: str) -> N
 
 def test_being_interrupted_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     meter = FormulaLoadMeter(KeyboardInterrupt(), at="3")
-    monkeypatch.setattr(calibrate, "make_load_meter", lambda *_: meter)
+    monkeypatch.setattr(calibrate, "CallgrindMeter", lambda *_: meter)
     code, out, err = run("calibrate", "--jobs", "1", "--fidelity", "exact")
     assert (code, out) == (130, "")
     assert "Go on with: powerml calibrate --jobs 1 --fidelity exact" in err
@@ -252,18 +261,17 @@ def test_being_interrupted_says_how_to_go_on(run: Run, monkeypatch: pytest.Monke
 
 
 def test_a_record_is_replayed_for_its_own_caches_and_loads(recorded: str, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match=r"load \d .* was recorded on other caches than"):
+        powerml.calibrate(meter=recorded, machine="core-i7-4770")
     path = Path(recorded.removeprefix("replay:"))
-    with (
-        ReplayLoadMeter(path, load_machine("core-i7-4770")) as meter,
-        pytest.raises(MeasurementError, match="other caches"),
-    ):
-        meter.count(synthetic_loads()[0])
-    meter = ReplayLoadMeter(path, load_machine("xeon-x5650"))
-    with pytest.raises(MeasurementError, match=r"holds no load 9 \(2x3 x 3x4\)"):
-        meter.count(Load("9", 2, 3, 4))
+    record = make_calibration_record()
+    fewer = record.model_copy(update={"loads": record.loads[1:]})
+    path.write_text(fewer.to_json(), encoding="utf-8")
+    with pytest.raises(MeasurementError, match=r"nothing was recorded for load 0 \(.*\): measure"):
+        powerml.calibrate(meter=recorded)
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(CalibrationError, match="is no calibration"):
-        powerml.load_calibration(path)
+        powerml.calibrate(meter=recorded)
 
 
 def test_one_machine_is_calibrated() -> None:

@@ -21,7 +21,7 @@ from powerml.calibration.fit import (
 from powerml.calibration.fit import (
     calibrated as calibrated_by,
 )
-from powerml.calibration.loads import synthetic_loads
+from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
 from powerml.calibration.readings import load_readings
 from powerml.costs.cost import Cost, hits, per_sample, price
 from powerml.errors import CalibrationError
@@ -153,6 +153,7 @@ def test_records_are_compared_on_the_papers_machine_alone(machine: Machine) -> N
         calibration = make_calibration(
             counted,
             readings={"0": 1.0, "1": 2.0, "2": 3.0, "7": 9.0},
+            recorded_cycles=recorded_costs_cycles(),
             unit="J",
             source="mine.csv",
             machine=profile,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powerml.calibration.loads import synthetic_loads
+from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
 from powerml.calibration.readings import load_readings, parse_readings, readings_template
 from powerml.errors import CalibrationError, UsageError
 
@@ -25,8 +25,10 @@ def test_the_readings_of_2018_ship_with_the_package() -> None:
 
 def test_the_loads_are_those_of_the_records() -> None:
     first, *_, last = synthetic_loads()
-    assert (first.shape, first.recorded_cost_cycles) == ("200x8000 x 8000x200", 23497999278)
-    assert (last.shape, last.recorded_cost_cycles) == ("2000x2000 x 2000x2000", 598841208118)
+    recorded = recorded_costs_cycles()
+    assert list(recorded) == [load.name for load in synthetic_loads()]
+    assert (first.shape, recorded[first.name]) == ("200x8000 x 8000x200", 23497999278)
+    assert (last.shape, recorded[last.name]) == ("2000x2000 x 2000x2000", 598841208118)
     assert first.products == 200 * 8000 * 200
     assert first.elements == 2 * 200 * 8000
 

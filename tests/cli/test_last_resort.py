@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import powerml
-from powerml.cli import fault_log, last_resort, measure
+from powerml.cli import fault_log, last_resort
 from powerml.cli.fault_log import keep_log
 from powerml.cli.last_resort import complain, explain
 from powerml.errors import ModelError, PowerMLError, TrainingError, shortened, words_of
@@ -52,7 +52,7 @@ def _raising(error: BaseException) -> Callable[..., object]:
 def test_whatever_is_raised_is_one_short_line_and_a_log(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
 ) -> None:
-    monkeypatch.setattr(measure, "_dimensions", _raising(error))
+    monkeypatch.setattr(powerml, "measure", _raising(error), raising=False)
     found, out, err = run("measure", "dffr:layers=1,width=2", "--json")
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert len(err.strip()) <= 300
@@ -191,7 +191,7 @@ def test_a_module_of_the_users_that_stands_in_the_way_is_named(
 ) -> None:
     (tmp_path / f"{module}.py").write_text(content, encoding="utf-8")
     (tmp_path / "model.onnx").write_bytes(
-        (SOURCES / "powerml" / "data" / "warm_up" / "dense.onnx").read_bytes()
+        (SOURCES / "powerml" / "guest" / "warm_up" / "dense.onnx").read_bytes()
     )
     paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
     model = str(tmp_path / "model.onnx")
@@ -219,7 +219,7 @@ def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(
     tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "onnxruntime.py").write_text(content, encoding="utf-8")
-    model = SOURCES / "powerml" / "data" / "warm_up" / "dense.onnx"
+    model = SOURCES / "powerml" / "guest" / "warm_up" / "dense.onnx"
     paths = os.pathsep.join([str(tmp_path), str(SOURCES)])
     ended = _powerml("measure", str(model), PYTHONPATH=paths, XDG_STATE_HOME=str(tmp_path))
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -16,7 +15,6 @@ import typer
 import powerml
 from powerml.cli.app import app
 from powerml.cli.console import command_to_resume, program
-from powerml.cli.options import machines_of
 from powerml.costs.counts import PhaseCounts
 from powerml.machines import Machine
 from powerml.meters import catalogue
@@ -29,7 +27,7 @@ TOPOLOGY = "dffr:layers=2,width=16"
 HEEDING_CTRL_C = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from powerml.cli import main
+from powerml.cli.main import main
 main()
 """
 
@@ -56,7 +54,7 @@ def test_measure_json_is_one_record_and_nothing_else(run: Run, replay: str) -> N
     assert code == 0
     record = powerml.Measurement.model_validate_json(out)
     assert record.workload.title == f"{TOPOLOGY} batch 32"
-    assert json.loads(out)["schema"] == "powerml.measurement/2"
+    assert json.loads(out)["schema"] == "powerml.measurement/3"
 
 
 def test_machines_are_listed_and_shown(run: Run) -> None:
@@ -138,7 +136,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         *limited,
         sys.executable,
         "-m",
-        "powerml.cli.main",
+        "powerml",
         "optimize",
         "--out",
         str(tmp_path),
@@ -214,21 +212,6 @@ def test_a_command_off_the_path_is_repeated_as_it_was_given(
     assert program() == "powerml"
     monkeypatch.setattr(sys, "argv", ["/x/python -m", "optimize"])
     assert program() == "powerml"
-
-
-@pytest.mark.parametrize("command", ["best", "calibrate", "measure", "optimize", "reproduce"])
-def test_defaults_are_those_of_the_api(command: str) -> None:
-    api = inspect.signature(getattr(powerml, command)).parameters
-    callbacks = [one.callback for one in app.registered_commands if one.callback]
-    commands = {callback.__name__: callback for callback in callbacks}
-    shown = inspect.signature(commands[command]).parameters
-    for name, parameter in shown.items():
-        # Files of machines take the place of the default; it is the same one.
-        if name in api and api[name].default is not inspect.Parameter.empty and name != "machine":
-            given, default = parameter.default, api[name].default
-            assert str(given) == str(default) or (not given and not default), name
-    if "machine" in api:
-        assert machines_of(None, None) == [api["machine"].default]
 
 
 def test_every_command_has_an_example() -> None:
@@ -333,13 +316,13 @@ def test_a_machine_of_ones_own_may_be_named_among_the_others(tmp_path: Path) -> 
     built_in = Path(powerml.__file__).parent / "machines" / "epyc-7601.toml"
     path.write_text(built_in.read_text(encoding="utf-8"), encoding="utf-8")
 
-    def named(*names: str) -> list[str]:
-        found = machines_of(list(names), [path])
-        return [one if isinstance(one, str) else one.name for one in found]
+    def named(**machine: str) -> list[str]:
+        options = powerml.SearchOptions(machine_file=path, **machine)
+        return [one.name for one in options.profiles()]
 
     assert named() == ["mine"]
-    assert named("mine,xeon-x5650") == ["mine", "xeon-x5650"]
-    assert named("xeon-x5650") == ["xeon-x5650", "mine"]
+    assert named(machine="mine,xeon-x5650") == ["mine", "xeon-x5650"]
+    assert named(machine="xeon-x5650") == ["xeon-x5650", "mine"]
 
 
 @pytest.mark.parametrize("option", ["batch", "batch=", "=2", "batch=-1", "batch=two"])
@@ -399,3 +382,18 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     assert code == 3
     assert json.loads(out)["best"] is None
     assert "none of 3 trials obeys the limits: the nearest is trial" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["machines"], ["optimize", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "-m", "powerml", *arguments],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")

@@ -19,16 +19,16 @@ def test_reproduce_writes_a_page_and_says_where(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plan = make_plan((3,), ("dffr",), (), seeds=1)
-    asked: dict[str, object] = {}
+    asked: list[powerml.ReproduceOptions] = []
 
-    def reproduce(**options: object) -> Reproduction:
-        asked.update(options)
+    def reproduce(*, options: powerml.ReproduceOptions, **_: object) -> Reproduction:
+        asked.append(options)
         return make_reproduction(plan)
 
     monkeypatch.setattr(powerml, "reproduce", reproduce, raising=False)
     arguments = ("reproduce", "--setting", "3", "--family", "dffr", "--out", str(tmp_path))
     code, out, _ = run(*arguments)
-    assert (code, asked["setting"], asked["family"]) == (0, [3], ["dffr"])
+    assert (code, asked[0].setting, asked[0].family) == (0, [3], ["dffr"])
     assert f"page: {tmp_path / 'reproduction.html'}" in out
     assert "0.99 (0.99)" in out
     assert str(tmp_path) in (tmp_path / "reproduction.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import pytest
 import powerml
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.machines import Machine
+from tests.calls import calls_of
 from tests.doubles import FormulaMeter
 
 TOPOLOGY = "dffr:layers=2,width=16"
@@ -26,7 +27,7 @@ def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
 def test_it_survives_json(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
     assert powerml.Measurement.model_validate_json(record.to_json()) == record
-    assert '"schema": "powerml.measurement/2"' in record.to_json()
+    assert '"schema": "powerml.measurement/3"' in record.to_json()
 
 
 def test_scores_repeat(machine: Machine) -> None:
@@ -38,7 +39,7 @@ def test_scores_repeat(machine: Machine) -> None:
 def test_the_papers_protocol_scores_on_the_test_split(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine), protocol="paper")
     assert record.score_split == "test"
-    assert isinstance(record.workload, powerml.Workload)
+    assert isinstance(record.workload, powerml.TopologyWorkload)
     assert record.workload.protocol == "paper"
     assert [phase.name for phase in record.phases] == ["training", "inference"]
 
@@ -72,3 +73,22 @@ def test_wrong_use_is_refused(
     arguments: dict[str, object] = {"model": TOPOLOGY, **options}
     with pytest.raises(error, match=message):
         powerml.measure(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_topology_is_parsed_once(machine: Machine) -> None:
+    with calls_of(powerml.parse_topology) as calls:
+        record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    assert record.score is not None
+    assert calls == ["prepare"]
+    with calls_of(powerml.parse_topology) as calls:
+        powerml.measure(
+            powerml.Topology("dffr", {"layers": 2, "width": 16}), meter=FormulaMeter(machine)
+        )
+    assert calls == []
+
+
+def test_a_topology_that_was_made_by_hand_is_checked(machine: Machine) -> None:
+    with pytest.raises(TopologyError, match="layers=99 is out of bounds"):
+        powerml.measure(
+            powerml.Topology("dffr", {"layers": 99, "width": 16}), meter=FormulaMeter(machine)
+        )

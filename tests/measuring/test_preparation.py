@@ -25,14 +25,15 @@ from powerml.errors import (
     UsageError,
 )
 from powerml.machines import Machine
-from powerml.measuring.preparation import Wanted, prepare_file, prepare_topology
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file, prepare_topology
 from powerml.networks import export
 from powerml.spaces import parse_topology
 from powerml.workloads.workload import (
     Deployment,
     ModelFile,
     ModelWorkload,
-    Workload,
+    TrainedFileWorkload,
     make_deployment,
 )
 from tests.builders import make_arrays, save_arrays
@@ -47,7 +48,7 @@ TEXT = (
 IMAGE = f"{OPSET} g (float[N, 1, 4, 3] image) => (float[N, 1, 4, 3] y) {{ y = Relu(image) }}"
 
 
-def _wanted(**changed: Any) -> Wanted:
+def _wanted(**changed: Any) -> MeasureOptions:
     ordinary: dict[str, Any] = {
         "data": None,
         "batch_size": 4,
@@ -57,11 +58,10 @@ def _wanted(**changed: Any) -> Wanted:
         "inference_batch": None,
         "inferences": 1,
         "dimensions": {},
-        "allowed": (),
         "validation": 0.25,
         "seed": 0,
     }
-    return Wanted(**{**ordinary, **changed})
+    return MeasureOptions(**{**ordinary, **changed})
 
 
 def _onnx(path: Path, text: str) -> Path:
@@ -171,10 +171,10 @@ def test_inputs_come_from_a_dataset_with_or_without_a_channel(tmp_path: Path) ->
     ("changed", "told"),
     [
         ({"runtime": "litert"}, "a .onnx file runs in onnxruntime, not in litert: leave out"),
-        ({"allowed": ("Lambda",)}, "--allow-code is for .keras files: a .onnx file has no code"),
+        ({"allow_code": ("Lambda",)}, "--allow-code is for .keras files: a .onnx file has no code"),
         ({"inferences": 0}, "inferences is 0: give at least 1"),
         ({"seed": -1}, "seed is -1"),
-        ({"whole": True}, "cachegrind measures topologies: give a file to callgrind"),
+        ({"meter": "cachegrind"}, "cachegrind measures topologies: give a file to callgrind"),
     ],
 )
 def test_what_does_not_go_with_an_onnx_file(changed: dict[str, Any], told: str) -> None:
@@ -209,9 +209,9 @@ def test_a_keras_file_with_a_dataset_is_trained_too(tmp_path: Path) -> None:
     path = _classifier(tmp_path / "model.keras")
     data = save_arrays(tmp_path / "data.npz", make_arrays())
     workload, material = prepare_file(path, _wanted(data=data, inference_batch=2))
-    assert isinstance(workload, Workload)
+    assert isinstance(workload, TrainedFileWorkload)
     assert isinstance(material, ModelFile)
-    assert (workload.topology, workload.training_samples) == ("model.keras", 6)
+    assert (workload.model, workload.training_samples) == ("model.keras", 6)
     assert workload.deployment == Deployment(runtime="onnxruntime", batch_size=2, inferences=1)
     assert material.dataset is not None
 
@@ -249,7 +249,7 @@ def test_a_channel_is_added_to_the_dataset_where_the_model_has_one(tmp_path: Pat
     path = _classifier(tmp_path / "model.keras", (4, 3, 1))
     data = save_arrays(tmp_path / "data.npz", make_arrays())
     workload, _ = prepare_file(path, _wanted(data=data))
-    assert isinstance(workload, Workload)
+    assert isinstance(workload, TrainedFileWorkload)
     assert workload.input_shape == (4, 3, 1)
 
 
@@ -283,7 +283,7 @@ def test_weights_are_looked_for_before_the_runtime_does(
 
 @pytest.mark.parametrize(
     ("changed", "option"),
-    [({"dimensions": {"N": 1}}, "--dim"), ({"allowed": ("a:B",)}, "--allow-code")],
+    [({"dimensions": {"N": 1}}, "--dim"), ({"allow_code": ("a:B",)}, "--allow-code")],
 )
 def test_options_of_files_do_not_go_with_topologies(changed: dict[str, Any], option: str) -> None:
     topology = parse_topology("dffr:layers=2,width=16")

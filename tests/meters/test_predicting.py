@@ -18,7 +18,7 @@ from powerml.machines import load_machine
 from powerml.meters.predicting import FEWEST, PredictingMeter
 from powerml.spaces import find_family, parse_topology, topology_of
 from powerml.workloads.datasets import load_dataset
-from powerml.workloads.workload import AnyWorkload, Deployment, Workload, make_workload
+from powerml.workloads.workload import AnyWorkload, Deployment, TopologyWorkload, make_workload
 from tests.builders import make_fingerprint
 
 SIMULATED = Path(__file__).parents[2] / "benchmarks" / "data" / "dffr-costs.csv"
@@ -36,7 +36,7 @@ class Circumstanced:
         return self._circumstances
 
 
-def _workload(topology: str, batch_size: int, epochs: int = 2) -> Workload:
+def _workload(topology: str, batch_size: int, epochs: int = 2) -> TopologyWorkload:
     return make_workload(
         parse_topology(topology),
         DATASET,
@@ -50,7 +50,7 @@ def _workload(topology: str, batch_size: int, epochs: int = 2) -> Workload:
     )
 
 
-def _simulated() -> Iterator[tuple[Workload, list[PhaseCounts]]]:
+def _simulated() -> Iterator[tuple[TopologyWorkload, list[PhaseCounts]]]:
     found: dict[str, list[PhaseCounts]] = {}
     with SIMULATED.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):

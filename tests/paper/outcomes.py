@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerml.paper.outcomes import EvaluatedTrial, Outcome
+from powerml.paper.outcomes import EvaluatedTrial, StudyOutcome
 from powerml.paper.plan import Plan, PlannedStudy, make_plan
 from powerml.paper.reproduction import Reproduction, summarize
 from tests.builders import make_fingerprint
@@ -24,7 +24,7 @@ def make_evaluated(**fields: Any) -> EvaluatedTrial:
     return EvaluatedTrial.model_validate({**ordinary, **fields})
 
 
-def make_outcome(study: PlannedStudy, **fields: Any) -> Outcome:
+def make_outcome(study: PlannedStudy, **fields: Any) -> StudyOutcome:
     topology = {"dffr": "dffr:layers=1,width=4", "cnn": "cnn:layers=1,filters=2,kernel=3"}
     trials = [
         make_evaluated(topology=topology[study.family]),
@@ -45,7 +45,7 @@ def make_outcome(study: PlannedStudy, **fields: Any) -> Outcome:
         "remark": None,
         "seconds": 60.0,
     }
-    return Outcome.model_validate({**ordinary, **fields})
+    return StudyOutcome.model_validate({**ordinary, **fields})
 
 
 def make_reproduction(plan: Plan | None = None, **fields: Any) -> Reproduction:

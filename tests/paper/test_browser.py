@@ -9,8 +9,8 @@ from playwright.sync_api import Browser
 
 from powerml.paper.files import write_files
 from powerml.paper.plan import make_plan
+from tests.browser import WIDE, Opened, needs_chromium
 from tests.paper.outcomes import make_reproduction
-from tests.report.browser import WIDE, Opened, needs_chromium
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
 

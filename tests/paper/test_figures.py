@@ -10,12 +10,14 @@ import pytest
 from powerml.paper.checks import convergences, savings
 from powerml.paper.figures import architectures, deviations, preferences, results
 from powerml.paper.known import known
-from powerml.paper.outcomes import Outcome
+from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import PlannedStudy, make_plan
 from tests.paper.outcomes import make_evaluated, make_outcome
 
 
-def _outcomes(settings: tuple[int, ...] = (1, 3), seeds: int = 1, **fields: Any) -> list[Outcome]:
+def _outcomes(
+    settings: tuple[int, ...] = (1, 3), seeds: int = 1, **fields: Any
+) -> list[StudyOutcome]:
     plan = make_plan(settings, ("dffr",), (), seeds)
     return [make_outcome(study, **fields) for study in plan.studies]
 

@@ -73,10 +73,10 @@ def test_an_interrupted_study_is_gone_on_with(
     made: tuple[Path, Reproduction], machine: Machine, tmp_path: Path
 ) -> None:
     class Interrupted(FormulaMeter):
-        def measure(self, workload, material, notify=lambda _message: None):  # type: ignore[no-untyped-def]
+        def measure(self, *asked):  # type: ignore[no-untyped-def]
             if len(self.measured) == 3:
                 raise KeyboardInterrupt
-            return super().measure(workload, material, notify)
+            return super().measure(*asked)
 
     class Heard(ReproductionListener):
         def reproduction_opened(self, out, finished, to_do):  # type: ignore[no-untyped-def]

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser
 import powerml
 from powerml.studies.limits import make_limits
 from powerml.studies.records import TrialRecord
+from tests.browser import PHONE, WIDE, Opened, needs_chromium
 from tests.builders import make_failed_trial, make_trial
-from tests.report.browser import PHONE, WIDE, Opened, needs_chromium
 from tests.stored_studies import make_trials, save_study
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]

@@ -106,7 +106,7 @@ def test_the_shipped_models_run(name: str) -> None:
     runtime = require_runtime(name)
     runtime.start()
     assert all(runtime.versions().values())
-    for path in sorted(SHIPPED.glob(f"*{runtime.suffix}")):
+    for path in sorted(SHIPPED.glob(f"*{runtime.format.suffix}")):
         session = runtime.load(str(path), [(1, 8, 8)])
         outputs = session.run({session.inputs[0].name: np.zeros((1, 8, 8), np.float32)})
         found = outputs[0] if isinstance(outputs, list) else outputs
@@ -120,7 +120,7 @@ def test_a_model_computes_the_same_in_all_runtimes() -> None:
     for name in runtime_names():
         runtime = find_runtime(name)
         runtime.start()
-        session = runtime.load(str(SHIPPED / f"even{runtime.suffix}"), [(1, 8, 8)])
+        session = runtime.load(str(SHIPPED / f"even{runtime.format.suffix}"), [(1, 8, 8)])
         outputs = session.run({session.inputs[0].name: sample})
         answers.append(outputs[0] if isinstance(outputs, list) else outputs)
     for answer in answers[1:]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from powerml.errors import (
 )
 from powerml.machines import Machine
 from powerml.meters import catalogue
+from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.report.command import command_of
 from powerml.samplers import sampler_names
 from powerml.search import run as run_module
@@ -28,7 +29,7 @@ from powerml.spaces import parse_topology
 from powerml.studies.goal import objectives_by_machine
 from powerml.studies.reader import read_study
 from powerml.studies.records import Complete, Repeated, StudyRecord, TrialRecord
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
 from tests.doubles import FormulaMeter
 from tests.searches import PAPERS, REFERENCE, best_of, search
 
@@ -97,10 +98,10 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(machine: Machine, tmp_p
     whole = search(FormulaMeter(machine), tmp_path, study="whole", trials=6)
 
     class InterruptedMeter(FormulaMeter):
-        def measure(self, workload, material, notify=lambda _message: None):  # type: ignore[no-untyped-def]
+        def measure(self, *asked):  # type: ignore[no-untyped-def]
             if len(self.measured) == 4:
                 raise KeyboardInterrupt
-            return super().measure(workload, material, notify)
+            return super().measure(*asked)
 
     with pytest.raises(KeyboardInterrupt):
         search(InterruptedMeter(machine), tmp_path, trials=6)
@@ -297,14 +298,15 @@ class StuckMeter(FormulaMeter):
         self,
         workload: AnyWorkload,
         material: Material,
-        notify: Callable[[str], None] = lambda _message: None,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
-        counted = super().measure(workload, material, notify)
-        assert isinstance(workload, Workload)
-        if REFERENCE.startswith(workload.topology):
+        counted = super().measure(workload, material, notify, advance)
+        assert isinstance(workload, TopologyWorkload)
+        if REFERENCE.startswith(workload.name):
             return counted
-        self._first = self._first or workload.topology
-        if workload.topology == self._first:
+        self._first = self._first or workload.name
+        if workload.name == self._first:
             self._closed.wait()
             raise WorkerError("killed with the server")
         return counted

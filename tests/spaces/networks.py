@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from powerml.networks.model import build_model, seed_everything
 from powerml.spaces import find_family
-from powerml.workloads.workload import Protocol
+from powerml.workloads.workload import ProtocolName
 
 PAPER_LIMIT = 0.05
 
@@ -24,7 +24,7 @@ def build(
     parameters: Mapping[str, int],
     input_shape: tuple[int, ...] = (28, 28),
     classes: int = 2,
-    protocol: Protocol = "default",
+    protocol: ProtocolName = "default",
 ) -> keras.Model:
     seed_everything(0)
     return build_model(find_family(family), parameters, input_shape, classes, protocol)

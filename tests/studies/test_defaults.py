@@ -22,8 +22,8 @@ def test_otherwise_the_cheapest_accurate_network_of_ten_classes_is_sought() -> N
     usual = defaults_of("default")
     assert (usual.data, usual.objective) == ("digits", "constrained")
     assert default_weights("constrained") == Weights(0.5, 0.5)
-    assert default_min_score("constrained", "digits") == "best-0.01"
-    assert default_min_score("constrained", "mine.npz") == "best-0.01"
+    assert default_min_score("constrained", "digits") == "best-0.005"
+    assert default_min_score("constrained", "mine.npz") == "best-0.005"
     assert default_min_score("constrained", "mnist_small") == 0.97
 
 

@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
-from powerml.spaces import parse_topology
+from powerml.spaces import Topology, parse_topology
 from powerml.workloads.datasets import Dataset, check_splits, load_dataset
-from powerml.workloads.workload import PROTOCOLS, Workload, check_protocol, make_workload, steps
-from tests.builders import make_workload_record
+from powerml.workloads.workload import (
+    PROTOCOLS,
+    AnyWorkload,
+    LoadWorkload,
+    TopologyWorkload,
+    check_protocol,
+    make_workload,
+    steps,
+)
+from tests.builders import make_file_record, make_trained_file_record, make_workload_record
 
 
-def _make(topology: str = "dffr:layers=2,width=16", **options: Any) -> Workload:
+def _make(topology: str = "dffr:layers=2,width=16", **options: Any) -> TopologyWorkload:
     ordinary: dict[str, Any] = {
         "dataset": load_dataset("mnist_small"),
         "batch_size": 32,
@@ -63,7 +71,8 @@ def test_a_batch_larger_than_the_data_is_one_batch(batch_size: int) -> None:
 def test_a_workload_says_what_will_be_done() -> None:
     dataset = load_dataset("mnist_small")
     workload = _make(batch_size=32, epochs=2)
-    assert workload.topology == "dffr:layers=2,width=16"
+    assert workload.topology == Topology("dffr", {"layers": 2, "width": 16})
+    assert workload.title == "dffr:layers=2,width=16 batch 32"
     assert (workload.data, workload.data_digest) == ("mnist_small", dataset.digest)
     assert (workload.input_shape, workload.classes) == ((28, 28), 2)
     assert (workload.training_samples, workload.inference_samples) == (100, 100)
@@ -93,7 +102,68 @@ def test_seeds_that_numpy_takes(seed: int) -> None:
 
 def test_json_round_trip() -> None:
     workload = _make("cnn:layers=1,filters=2,kernel=8", protocol="paper", seed=7)
-    assert Workload.model_validate_json(workload.model_dump_json()) == workload
+    assert TopologyWorkload.model_validate_json(workload.model_dump_json()) == workload
+
+
+def test_a_topology_is_text_in_json_and_parsed_elsewhere() -> None:
+    text = "cnn:layers=1,filters=2,kernel=8"
+    workload = _make(text)
+    assert workload.topology.parameters == {"layers": 1, "filters": 2, "kernel": 8}
+    assert workload.model_dump(mode="json")["topology"] == text
+    assert make_workload_record(topology=text).topology == workload.topology
+
+
+@pytest.mark.parametrize(
+    ("topology", "told"),
+    [
+        ("dffr:layers=99,width=3", "layers=99 is out of bounds"),
+        ("dfr:layers=1,width=3", "did you mean 'dffr'"),
+        (7, "a topology is a text, as in dffr:layers=2,width=16"),
+    ],
+)
+def test_a_record_of_what_is_no_topology_says_so(topology: object, told: str) -> None:
+    with pytest.raises((UsageError, ValidationError), match=told):
+        make_workload_record(topology=topology)
+
+
+KINDS: dict[str, AnyWorkload] = {
+    workload.kind: workload
+    for workload in (
+        make_workload_record(),
+        make_trained_file_record(),
+        make_file_record(),
+        LoadWorkload(name="0", rows_a=2, inner=3, cols_b=4),
+    )
+}
+
+
+def test_each_kind_says_what_it_is() -> None:
+    assert {kind: workload.described for kind, workload in KINDS.items()} == {
+        "topology": "dffr:layers=2,width=16 batch 32, 2 epochs of mnist_small",
+        "trained_file": "mine.keras batch 32, 2 epochs of mnist_small",
+        "file": "kws.onnx batch 4, in onnxruntime",
+        "load": "load 0 (2x3 x 3x4)",
+    }
+    assert all(workload.described.startswith(workload.title) for workload in KINDS.values())
+
+
+def test_a_kind_has_the_parts_that_it_has() -> None:
+    trained = {kind for kind, workload in KINDS.items() if workload.training is not None}
+    deployed = {kind for kind, workload in KINDS.items() if workload.deployment is not None}
+    layered = {kind for kind, workload in KINDS.items() if workload.layers() is not None}
+    assert (trained, deployed, layered) == ({"topology", "trained_file"}, {"file"}, {"topology"})
+
+
+def test_names_and_the_seed_of_a_training_are_no_determinants_of_counts() -> None:
+    changes = {"data": "renamed", "model": "renamed.onnx", "seed": 7}
+    for kind, workload in KINDS.items():
+        for name, value in changes.items():
+            if name not in type(workload).model_fields:
+                continue
+            changed = workload.model_copy(update={name: value})
+            # Random inputs decide what is computed.
+            counts = kind == "file" and name == "seed"
+            assert (changed.determinants() != workload.determinants()) == counts
 
 
 @pytest.mark.parametrize(

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
+from typing import Any
 
+from powerml.calibration.files import load_calibration
 from powerml.calibration.fit import Calibration, make_calibration, require_spread
-from powerml.calibration.load_meters import LoadMeter, make_load_meter
-from powerml.calibration.loads import Load, synthetic_loads
+from powerml.calibration.loads import recorded_costs_cycles, synthetic_loads
+from powerml.calibration.options import CalibrateOptions
 from powerml.calibration.readings import load_readings
-from powerml.calibration.rows import exact_rows, plan_rows
 from powerml.costs.cache import CountsCache
-from powerml.costs.cost import check_accesses, price
+from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
-from powerml.errors import MachineError, UsageError
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machines
-from powerml.meters.base import DEFAULT_LIMIT_SECONDS
-from powerml.meters.catalogue import DEFAULT_METER, meter_options
+from powerml.costs.readings import require_counts
+from powerml.errors import MachineError, UnknownNameError, UsageError
+from powerml.machines import Machine
+from powerml.meters.base import DEFAULT_METER, AdvancingMeter, MeterOptions
+from powerml.meters.caching import CachingMeter
+from powerml.meters.catalogue import meter_options
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
+from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
+from powerml.meters.simulator.rows import exact_rows, plan_rows
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.options import described
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import LoadWorkload
 
 __all__ = ["calibrate"]
 
-# An exact load takes up to half an hour, on a busy machine hours.
-LIMIT_SECONDS = 6 * DEFAULT_LIMIT_SECONDS
 
-Notify = Callable[[str], None]
-Advance = Callable[[float], None]
-
-
+@described(CalibrateOptions)
 def calibrate(
     readings: str | Path | None = None,
     *,
-    machine: str | Machine | Sequence[str | Machine] = DEFAULT_MACHINE,
-    accesses: str = "data",
-    meter: str | LoadMeter = DEFAULT_METER,
-    fidelity: str = "sampled",
-    jobs: int | None = None,
-    cache: bool = True,
-    limit_seconds: float = LIMIT_SECONDS,
-    notify: Notify = lambda _message: None,
-    advance: Advance = lambda _part: None,
+    options: CalibrateOptions | None = None,
+    notify: Notify = silent,
+    advance: Advance = unwatched,
+    **given: Any,
 ) -> Calibration:
     """Fit what a power meter read for synthetic loads to what they cost (the paper's Figure 1).
 
@@ -50,20 +48,6 @@ def calibrate(
     ----------
     readings
         A CSV of readings; see ``powerml calibrate --template``. None for those of 2018.
-    machine
-        The machine that was metered; the counts are priced for it.
-    accesses
-        ``data``, or ``all`` to price instruction fetches too.
-    meter
-        ``callgrind``, ``replay:FILE`` with a calibration made before, or one that is running.
-    fidelity
-        ``sampled``: some rows of each product are simulated and the rest extrapolated; ``exact``.
-    jobs
-        How many loads are simulated at once; None for as many as there are cores.
-    cache
-        Whether counts that were simulated before are looked up, and new ones kept.
-    limit_seconds
-        After how long a load is given up.
     notify
         Called with one line of text when something begins or ends.
     advance
@@ -80,37 +64,36 @@ def calibrate(
     MeasurementError
         The counting failed.
     """
-    wanted = check_accesses(accesses)
-    options = meter_options(fidelity, None, jobs, limit_seconds)
-    if options.fidelity == PREDICTED:
+    wanted = CalibrateOptions.of_call("calibrate", options, given)
+    working = meter_options(wanted.fidelity, None, wanted.jobs, wanted.limit_seconds)
+    if working.fidelity == PREDICTED:
         raise UsageError("loads are not predicted: give --fidelity sampled or exact")
-    profiles = load_machines(machine)
+    profiles = wanted.profiles()
     if len(profiles) > 1:
         raise MachineError("a calibration is for one machine: give the one that was metered")
     profile = profiles[0]
     read = load_readings(None if readings is None else Path(readings))
     require_spread(list(read.by_load.values()))  # before minutes are spent on counting
     loads = synthetic_loads()
-    exact = options.fidelity == "exact"
+    exact = working.fidelity == "exact"
     plans = [
         exact_rows(load) if exact else plan_rows(load, profile.simulated_geometry) for load in loads
     ]
     works = {load: sum(plan.work(load)) for load, plan in zip(loads, plans, strict=True)}
     tally = _Tally(works, advance)
 
-    def count(load: Load) -> PhaseCounts:
-        notify(f"counting {load.title}, {options.fidelity}")
-        counts = running.count(load, lambda part: tally.set(load, part))
+    def count(load: LoadWorkload) -> PhaseCounts:
+        notify(f"counting {load.title}, {working.fidelity}")
+        readings = running.measure(load, None, notify, lambda part: tally.set(load, part))
+        (counts,) = require_counts(running.name, readings)
         tally.set(load, 1.0)
-        cycles = price(counts.counts, profile, wanted).cycles
+        cycles = price(counts.counts, profile, wanted.accesses).cycles
         notify(f"{load.title}: {cycles / 1e9:.1f} Gcycles, {tally.finished} of {len(loads)} loads")
         return counts
 
-    store = CountsCache() if cache else None
-    running = (
-        make_load_meter(meter, profile, options, store, notify) if isinstance(meter, str) else meter
-    )
-    with running, counting_threads(options.jobs) as threads:
+    store, meter = CountsCache() if wanted.cache else None, wanted.meter
+    running = _make_meter(meter, profile, working, store) if isinstance(meter, str) else meter
+    with running, counting_threads(working.jobs) as threads:
         # The longest first, so that at the end no core is left without work.
         order = sorted(loads, key=lambda load: -works[load])
         counting = {load: threads.submit(count, load) for load in order}
@@ -123,18 +106,56 @@ def calibrate(
     return make_calibration(
         counted,
         readings=read.by_load,
+        recorded_cycles=recorded_costs_cycles(),
         unit=read.unit,
         source=read.source,
         machine=profile,
-        accesses=wanted,
+        accesses=wanted.accesses,
         fingerprint=fingerprint,
     )
 
 
-class _Tally:
-    """How much of all loads is done. May be told from several threads."""
+def _make_meter(
+    name: str, machine: Machine, options: MeterOptions, cache: CountsCache | None
+) -> AdvancingMeter:
+    """Make a meter by name: ``callgrind``, or ``replay:FILE`` with a calibration.
 
-    def __init__(self, works: dict[Load, int], advance: Advance) -> None:
+    Raises
+    ------
+    CalibrationError
+        The file is no calibration.
+    SetupError
+        What it needs is not installed.
+    UnknownNameError
+        There is none of that name.
+    """
+    if name.startswith(REPLAY_PREFIX):
+        calibration = load_calibration(Path(name.removeprefix(REPLAY_PREFIX)))
+        return ReplayMeter(_recordings(calibration), machine.simulated_geometry)
+    if name != DEFAULT_METER:
+        raise UnknownNameError("meter of loads", name, [DEFAULT_METER, f"{REPLAY_PREFIX}FILE"])
+    meter = CallgrindMeter(machine, None, options)
+    return meter if cache is None else CachingMeter(meter, cache)
+
+
+def _recordings(calibration: Calibration) -> list[Recording]:
+    """Return the counts that a calibration was made from."""
+    return [
+        Recording(
+            LoadWorkload(
+                name=point.load, rows_a=point.rows_a, inner=point.inner, cols_b=point.cols_b
+            ),
+            [point.counts],
+            calibration.fingerprint,
+        )
+        for point in calibration.loads
+    ]
+
+
+class _Tally:
+    """Count of the work done on all loads, from several threads."""
+
+    def __init__(self, works: dict[LoadWorkload, int], advance: Advance) -> None:
         self._works = works
         self._advance = advance
         self._parts = dict.fromkeys(works, 0.0)
@@ -142,10 +163,10 @@ class _Tally:
 
     @property
     def finished(self) -> int:
-        """How many loads are done."""
+        """Number of loads that are done."""
         return sum(part >= 1 for part in self._parts.values())
 
-    def set(self, load: Load, part: float) -> None:
+    def set(self, load: LoadWorkload, part: float) -> None:
         """Tell what part of a load is done."""
         with self._lock:
             self._parts[load] = part

@@ -17,7 +17,14 @@ WRITE_ONE = "write one with powerml calibrate"
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read what ``powerml calibrate`` has written; raises ``CalibrationError``."""
+    """Read what ``powerml calibrate`` has written; raises ``CalibrationError``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> powerml.load_calibration(Path("powerml-calibration.json")).machine
+    'xeon-x5650'
+    """
     text = read_user_text(path, "the calibration", WRITE_ONE, CalibrationError)
     try:
         return Calibration.model_validate_json(text)
@@ -35,7 +42,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def figure_beside(path: Path, readings: Path | None) -> Path:
-    """Where the figure of a calibration goes that is written to a path.
+    """Return the path of the figure beside a calibration's file.
 
     Checked before anything takes long.
 

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
-from powerml.calibration.loads import Load
 from powerml.costs.cost import Accesses, price
 from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint, digest_of
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, costs_of_one
 from powerml.errors import CalibrationError
 from powerml.machines import DEFAULT_MACHINE, Machine
+from powerml.workloads.workload import LoadWorkload
 
 __all__ = [
     "CONFIDENCE",
@@ -73,7 +73,7 @@ class CalibrationFit(_Record):
 
     @property
     def begins_at_zero(self) -> bool:
-        """Whether a free intercept could be 0."""
+        """True if a free intercept could be 0."""
         return self.intercept_low <= 0 <= self.intercept_high
 
 
@@ -217,9 +217,10 @@ def _calibrated(phase: Phase, calibration: Calibration) -> Phase:
 
 
 def make_calibration(
-    counted: Sequence[tuple[Load, PhaseCounts]],
+    counted: Sequence[tuple[LoadWorkload, PhaseCounts]],
     *,
     readings: Mapping[str, float],
+    recorded_cycles: Mapping[str, int],
     unit: str,
     source: str,
     machine: Machine,
@@ -227,6 +228,9 @@ def make_calibration(
     fingerprint: Fingerprint,
 ) -> Calibration:
     """Price loads, fit the readings to the costs and put all of it together.
+
+    `readings`, and `recorded_cycles`, the costs that the original's program printed, go by the
+    names of the loads.
 
     Raises
     ------
@@ -240,8 +244,9 @@ def make_calibration(
     fit = fit_readings(cycles, read)
     left_out = dict(zip(metered, _left_out(np.array(cycles), np.array(read)).tolist(), strict=True))
     is_papers = machine.name == DEFAULT_MACHINE and accesses == "data"
+    papers, recorded = (machine, recorded_cycles) if is_papers else (None, {})
     points = [
-        _point(load, counts, costs[load.name], machine if is_papers else None)
+        _point(load, counts, costs[load.name], papers, recorded.get(load.name))
         for load, counts in counted
     ]
     return Calibration(
@@ -261,10 +266,15 @@ def make_calibration(
     )
 
 
-def _point(load: Load, counts: PhaseCounts, cost: float, papers: Machine | None) -> LoadPoint:
+def _point(
+    load: LoadWorkload,
+    counts: PhaseCounts,
+    cost: float,
+    papers: Machine | None,
+    recorded: int | None,
+) -> LoadPoint:
     """A load that was counted; on the paper's machine with what was recorded for it."""
     inclusive = None if papers is None else inclusive_cycles(counts.counts, papers)
-    recorded = None if papers is None else load.recorded_cost_cycles
     return LoadPoint(
         load=load.name,
         rows_a=load.rows_a,
@@ -370,7 +380,7 @@ def profile_digest(machine: Machine) -> str:
 
 
 def _left_out(x: Vector, y: Vector) -> Vector:
-    """What a fit to all others gives for each."""
+    """Predict each point by a fit to all others."""
     return (x @ y - x * y) / (x @ x - x * x) * x
 
 

@@ -1,73 +1,57 @@
 """The synthetic loads of the paper's Figure 1: integer matrix products with a reading of power.
 
-A load makes a matrix of ones and a matrix of twos from lists of Python's integers, and multiplies
-them: ``A.dot(B)`` in numpy, in 64-bit integers. Shapes, recorded costs and readings are those of
-2018, from ``data/paper/synthetic_loads_2018.csv``.
+Shapes, recorded costs and readings are those of 2018, from ``synthetic_loads_2018.csv``.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from itertools import zip_longest
+from types import MappingProxyType
 
-__all__ = ["READINGS_2018", "Load", "load_names", "synthetic_loads", "table_rows"]
+from powerml.workloads.workload import LoadWorkload
+
+__all__ = [
+    "READINGS_2018",
+    "load_names",
+    "recorded_costs_cycles",
+    "synthetic_loads",
+    "table_rows",
+]
 
 READINGS_2018 = "synthetic_loads_2018.csv"
 LONGEST_NAME = 32  # of what a message quotes
 
 
-@dataclass(frozen=True)
-class Load:
-    """``rows_a x inner`` times ``inner x cols_b``.
-
-    `recorded_cost_cycles` is what the original's program recorded for it in 2018, or None.
-    """
-
-    name: str
-    rows_a: int
-    inner: int
-    cols_b: int
-    recorded_cost_cycles: int | None = None
-
-    @property
-    def title(self) -> str:
-        """What it is called in messages."""
-        return f"load {self.name} ({self.shape})"
-
-    @property
-    def shape(self) -> str:
-        """As in ``200x8000 x 8000x200``."""
-        return f"{self.rows_a}x{self.inner} x {self.inner}x{self.cols_b}"
-
-    @property
-    def products(self) -> int:
-        """Multiplications of two numbers."""
-        return self.rows_a * self.inner * self.cols_b
-
-    @property
-    def elements(self) -> int:
-        """Numbers in the two matrices that are made."""
-        return (self.rows_a + self.cols_b) * self.inner
-
-
 @cache
-def synthetic_loads() -> tuple[Load, ...]:
+def synthetic_loads() -> tuple[LoadWorkload, ...]:
     """All eight, in the order of the records."""
-    text = (resources.files("powerml.calibration") / READINGS_2018).read_text(encoding="utf-8")
     return tuple(
-        Load(
+        LoadWorkload(
             name=row["load"],
             rows_a=int(row["rows_a"]),
             inner=int(row["inner"]),
             cols_b=int(row["cols_b"]),
-            recorded_cost_cycles=int(row["recorded_cost_cycles"]),
         )
-        for _, row in table_rows(text)
+        for row in _rows_of_2018()
     )
+
+
+@cache
+def recorded_costs_cycles() -> Mapping[str, int]:
+    """Return what the original's program recorded for each load in 2018, by the load's name."""
+    return MappingProxyType(
+        {row["load"]: int(row["recorded_cost_cycles"]) for row in _rows_of_2018()}
+    )
+
+
+def _rows_of_2018() -> list[dict[str, str]]:
+    text = (resources.files("powerml.calibration") / READINGS_2018).read_text(encoding="utf-8")
+    return [row for _, row in table_rows(text)]
 
 
 def load_names() -> list[str]:

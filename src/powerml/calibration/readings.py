@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from powerml.calibration.loads import READINGS_2018, Load, load_names, synthetic_loads, table_rows
+from powerml.calibration.loads import READINGS_2018, load_names, synthetic_loads, table_rows
 from powerml.errors import CalibrationError, UnknownNameError
 from powerml.files.texts import read_user_text
+from powerml.workloads.workload import LoadWorkload
 
 __all__ = ["Readings", "load_readings", "parse_readings", "readings_template"]
 
@@ -36,7 +37,7 @@ RUN = "import numpy as np; np.array([[1] * INNER] * ROWS_A).dot(np.array([[2] * 
 
 @dataclass(frozen=True)
 class Readings:
-    """What the meter read above idle, by the name of the load; loads without one are not there."""
+    """Readings above idle by the name of the load; loads without one are not there."""
 
     source: str
     unit: str
@@ -119,7 +120,7 @@ def readings_template() -> str:
     return TEMPLATE.format(run=RUN) + "\n".join(lines) + "\n"
 
 
-def _check_shape(row: Mapping[str, str], load: Load, where: str) -> None:
+def _check_shape(row: Mapping[str, str], load: LoadWorkload, where: str) -> None:
     for column in SHAPE:
         given = row.get(column, "")
         if given and given != str(getattr(load, column)):

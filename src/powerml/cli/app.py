@@ -11,6 +11,7 @@ from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
 from powerml.cli.optimize import optimize
+from powerml.cli.options import add_command
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
 
@@ -24,6 +25,6 @@ app = typer.Typer(
     "and the topology with the best trade.",
 )
 for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce):
-    app.command()(command)
+    add_command(app, command)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

@@ -7,16 +7,9 @@ from typing import Annotated
 
 import typer
 
+import powerml
 from powerml.cli.console import loads_progress, print_result
-from powerml.cli.options import (
-    AccessesName,
-    Cache,
-    Jobs,
-    Json,
-    LimitSeconds,
-    MachineFiles,
-    machines_of,
-)
+from powerml.cli.options import Json
 
 __all__ = ["calibrate"]
 
@@ -33,24 +26,8 @@ def calibrate(
         bool,
         typer.Option("--template", help="Print a file of readings to fill in, and do no more."),
     ] = False,
-    machine: Annotated[
-        list[str] | None,
-        typer.Option(help="The machine that was metered.", show_default="xeon-x5650"),
-    ] = None,
-    machine_file: MachineFiles = None,
-    accesses: AccessesName = "data",
-    fidelity: Annotated[
-        str,
-        typer.Option(
-            help="sampled: some rows of each product, minutes in all; exact: all of them, hours."
-        ),
-    ] = "sampled",
-    meter: Annotated[
-        str, typer.Option(help="callgrind, or replay:FILE with a calibration made before.")
-    ] = "callgrind",
-    jobs: Jobs = None,
-    cache: Cache = True,
-    limit_seconds: LimitSeconds = 21600.0,
+    *,
+    options: powerml.CalibrateOptions,
     out: Annotated[
         Path, typer.Option(help="Where the calibration goes; the figure goes beside it, as .svg.")
     ] = Path("powerml-calibration.json"),
@@ -67,7 +44,6 @@ def calibrate(
 
     Example: powerml calibrate --readings mine.csv --machine epyc-7601
     """
-    import powerml
     from powerml.calibration.files import figure_beside, save_calibration
     from powerml.calibration.readings import readings_template
     from powerml.files.atomic import write_whole
@@ -76,19 +52,8 @@ def calibrate(
         typer.echo(readings_template(), nl=False)
         return
     figure = figure_beside(out, readings)
-    with loads_progress(kept=cache) as (notify, advance):
-        calibration = powerml.calibrate(
-            readings,
-            machine=machines_of(machine, machine_file),
-            accesses=accesses,
-            meter=meter,
-            fidelity=fidelity,
-            jobs=jobs,
-            cache=cache,
-            limit_seconds=limit_seconds,
-            notify=notify,
-            advance=advance,
-        )
+    with loads_progress(kept=options.cache) as (notify, advance):
+        calibration = powerml.calibrate(readings, options=options, notify=notify, advance=advance)
     from powerml.calibration.figure import draw
     from powerml.calibration.readings import SOURCE_2018
     from powerml.cli.tables.calibration import calibration_lines, calibration_table
@@ -100,7 +65,7 @@ def calibrate(
         typer.echo(calibration.to_json())
         return
     print_result(calibration_table(calibration), *calibration_lines(calibration))
-    if readings is not None and machine is None and machine_file is None:
+    if readings is not None and not {"machine", "machine_file"} & options.model_fields_set:
         typer.echo(
             f"costs are those of {calibration.machine}, as no machine was named: "
             "if another was metered, give it with --machine or --machine-file"

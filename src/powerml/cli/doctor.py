@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and what to do about it."""
+"""``powerml doctor``: the installation, its gaps, and their remedies."""
 
 from __future__ import annotations
 
@@ -7,35 +7,25 @@ import shutil
 import sysconfig
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import typer
-from pydantic import BaseModel, ConfigDict
 
 from powerml.backend import backend_version, installed_backends, select_backend
 from powerml.cli.options import Json
 from powerml.errors import PowerMLError, shortened, words_of
-from powerml.meters.simulator import launch
-from powerml.runtimes import (
-    DEFAULT_RUNTIME,
-    find_runtime,
-    require_exporter,
-    require_runtime,
-    runtime_names,
-)
-from powerml.workloads.datasets import locate_mnist
 
-__all__ = ["Check", "doctor", "examine"]
+__all__ = ["InstallationCheck", "doctor", "examine"]
 
 LONGEST_DETAIL = 200
 
 
-class Check(BaseModel):
+@dataclass(frozen=True)
+class InstallationCheck:
     """One thing that was looked at. `required` ones must be there for a measurement."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     ok: bool
@@ -43,8 +33,13 @@ class Check(BaseModel):
     detail: str
 
 
-def examine() -> list[Check]:
+def examine() -> list[InstallationCheck]:
     """Look at everything a measurement needs. Nothing is started but ``valgrind --version``."""
+    # They take a second, and no other command has to wait for them.
+    from powerml.meters.simulator import launch
+    from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
+    from powerml.workloads.datasets import locate_mnist
+
     return [
         _check("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
         _check("valgrind", lambda: f"{launch.valgrind_version()}, {launch.find_valgrind()}"),
@@ -67,11 +62,11 @@ def examine() -> list[Check]:
     ]
 
 
-def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Check:
+def _check(name: str, look: Callable[[], str], *, required: bool = True) -> InstallationCheck:
     try:
-        return Check(name=name, ok=True, required=required, detail=look())
+        return InstallationCheck(name=name, ok=True, required=required, detail=look())
     except Exception as error:  # whatever a thing raises, it does not work
-        return Check(
+        return InstallationCheck(
             name=name,
             ok=False,
             required=required,
@@ -80,6 +75,8 @@ def _check(name: str, look: Callable[[], str], *, required: bool = True) -> Chec
 
 
 def _client_requests() -> str:
+    from powerml.meters.simulator import launch
+
     launch.require_client_requests()
     return "the C extension is there"
 
@@ -107,11 +104,15 @@ def _backend() -> str:
 
 
 def _runtime(name: str) -> str:
+    from powerml.runtimes import require_runtime
+
     package = require_runtime(name).package
     return metadata.version(metadata.packages_distributions().get(package, [package])[0])
 
 
 def _export(name: str) -> str:
+    from powerml.runtimes import find_runtime, require_exporter
+
     require_exporter(find_runtime(name), select_backend())
     return "topologies and .keras files"
 
@@ -128,7 +129,7 @@ def doctor(json: Json = False) -> None:
     if json:
         import json as json_text
 
-        typer.echo(json_text.dumps([check.model_dump() for check in checks], indent=2))
+        typer.echo(json_text.dumps([asdict(check) for check in checks], indent=2))
     else:
         for check in checks:
             state = "ok" if check.ok else ("MISSING" if check.required else "-")

@@ -51,10 +51,11 @@ def _run() -> int:
     try:
         _print_any_text()
         return _command()
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     except (Exception, SystemExit) as error:
+        # Rich ends the process itself where nobody reads its output.
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            sys.stderr.close()
+            return 1
         return _fail(error)
 
 

@@ -1,142 +1,132 @@
-"""Options that several commands share: what they are called, and what their help says."""
+"""Commands whose options are described by a model of the package."""
 
 from __future__ import annotations
 
+import inspect
+import types
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from powerml.machines import Machine
+    from pydantic.fields import FieldInfo
+    from typer._click.core import Context, Parameter
 
-__all__ = [
-    "DATA_HELP",
-    "EPOCHS_HELP",
-    "OBJECTIVE_HELP",
-    "AccessesName",
-    "Cache",
-    "Data",
-    "Epochs",
-    "FidelityName",
-    "InferenceBatch",
-    "Inferences",
-    "Jobs",
-    "Json",
-    "Levels",
-    "LimitSeconds",
-    "MachineFiles",
-    "MachineNames",
-    "MaxInferenceCost",
-    "MaxParameters",
-    "MaxTrainingCost",
-    "MeterName",
-    "MinScore",
-    "ProtocolName",
-    "RuntimeName",
-    "SampleError",
-    "Seed",
-    "Validation",
-    "machines_of",
-]
+__all__ = ["Json", "add_command", "with_options"]
 
-DATA_HELP = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
-Data = Annotated[str, typer.Option(help=DATA_HELP)]
-EPOCHS_HELP = "Passes over the training data."
-Epochs = Annotated[int, typer.Option(help=EPOCHS_HELP)]
-MachineNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--machine",
-        help="Machines that price the counts, separated by commas; or all.",
-        show_default="xeon-x5650",
-    ),
-]
-MachineFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--machine-file",
-        help="A machine of your own, as TOML; alone, or beside those of --machine.",
-    ),
-]
-Levels = Annotated[int, typer.Option(help="3 gives L2 its own price, by a second simulation.")]
-RuntimeName = Annotated[
-    str | None,
-    typer.Option(
-        help="What runs the inference: onnxruntime, litert or keras.",
-        show_default="onnxruntime, or what a file is made for; Keras's evaluate with "
-        "--protocol paper",
-    ),
-]
-InferenceBatch = Annotated[
-    int | None,
-    typer.Option(help="Samples in a batch of the inference.", show_default="1"),
-]
-Inferences = Annotated[
-    int, typer.Option(help="Batches of the inference that are counted, after two that are not.")
-]
-AccessesName = Annotated[str, typer.Option(help="data, or all to price instruction fetches too.")]
-ProtocolName = Annotated[
-    str,
-    typer.Option(help="default, or paper: its pixels, kernels and score on the test split."),
-]
-Validation = Annotated[
-    float,
-    typer.Option(help="Part of the training data held out where there is no validation split."),
-]
-Seed = Annotated[int, typer.Option(help="Seed of the native training and of the search.")]
-MeterName = Annotated[
-    str,
-    typer.Option(help="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
-]
-FidelityName = Annotated[
-    str,
-    typer.Option(help="exact: every step is simulated; sampled: a few, and the rest extrapolated."),
-]
-SampleError = Annotated[
-    float, typer.Option(help="How large the stated bound of a sample's relative error may be.")
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(help="How many processes simulate at once.", show_default="the cores"),
-]
-Cache = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Look counts up that were simulated before.")
-]
-LimitSeconds = Annotated[
-    float, typer.Option(help="After how many seconds a simulated phase is given up.")
-]
-MaxTrainingCost = Annotated[
-    str | None,
-    typer.Option(metavar="COST", help="Cycles, as in 1.5e9, or 0.8x for 0.8 references."),
-]
-MaxInferenceCost = Annotated[
-    str | None, typer.Option(metavar="COST", help="The same for the inference.")
-]
-MinScore = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SCORE",
-        help="The least score of the best, from 0 to 1; or, as in best-0.01, how far it lies below "
-        "the best of all trials.",
-        show_default="with constrained 0.97 on mnist_small, else best-0.01",
-    ),
-]
-MaxParameters = Annotated[int | None, typer.Option(help="The most weights and biases.")]
-OBJECTIVE_HELP = (
-    "constrained: the least cost of those that score at least --min-score; squared: eq. 2.6; "
-    "linear: the same without the squares."
-)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
+# What a value is read as, where it may be any of several.
+READ_AS: tuple[type, ...] = (Path, str, float, int, bool)
 
-def machines_of(names: list[str] | None, files: list[Path] | None) -> list[str | Machine]:
-    """Machines by name and those of the user's own, which replace the default where they are."""
-    from powerml.machines import DEFAULT_MACHINE, load_machine_file
 
-    own = {profile.name: profile for profile in map(load_machine_file, files or [])}
-    wanted = [name.strip() for text in names or [] for name in text.split(",")]
-    # A file's machine may be named among the others, to say in which order.
-    found: list[str | Machine] = [own.get(name, name) for name in wanted]
-    found += [profile for name, profile in own.items() if name not in wanted]
-    return found or [DEFAULT_MACHINE]
+def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
+    """Add a command to the command line.
+
+    Its options are made when it is run or explained: what describes them takes a while to be
+    imported, and no other command has to wait for it.
+    """
+
+    class LateCommand(TyperCommand):
+        """The command, without its options until they are asked for."""
+
+        def get_params(self, ctx: Context) -> list[Parameter]:
+            """Return the options."""
+            if not self.params:
+                alone = typer.Typer(add_completion=False)
+                alone.command()(with_options(command))
+                made = typer.main.get_command(alone)
+                self.params, self.callback = made.params, made.callback
+            return super().get_params(ctx)
+
+    def named() -> None:
+        """Stand for the command."""
+
+    named.__name__, named.__doc__ = command.__name__, command.__doc__
+    app.command(cls=LateCommand)(named)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with a parameter for each option in place of the one that takes a model.
+
+    A command that takes none is returned as it is.
+    """
+    from powerml.options import Options
+
+    signature = inspect.signature(command, eval_str=True)
+    taken = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Options)
+    }
+    if not taken:
+        return command
+    [(place, model)] = taken.items()
+    fields = model.fields()
+
+    def run(**values: Any) -> None:
+        # None is what was not given.
+        given = {name: values.pop(name) for name in fields}
+        options = model(**{name: value for name, value in given.items() if value is not None})
+        command(**values, **{place: options})
+
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        if name == place:
+            parameters += [_parameter(*described) for described in fields.items()]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    cast(Any, run).__signature__ = signature.replace(parameters=parameters)
+    return run
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return an option as Typer takes it."""
+    from powerml.options import flag_of, shown_of
+
+    shown, flag = shown_of(field), flag_of(name, field)
+    read_as, several = _reading_of(field.annotation)
+    default, told = field.default, shown.default
+    if several:
+        # Typer adds what is given to a default.
+        default, told = None, told or str(default or "")
+    if read_as is bool and default:
+        flag = f"{flag}/{flag.replace('--', '--no-', 1)}"
+    option = typer.Option(
+        flag,
+        help=field.description,
+        metavar=shown.metavar,
+        show_default=told or True,
+    )
+    kind: Any = types.GenericAlias(list, (read_as,)) if several else read_as
+    value: Any = kind | None if default is None else kind
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[value, option],
+    )
+
+
+def _reading_of(annotation: Any) -> tuple[type, bool]:
+    """Return what a value on the command line is read as, and whether there may be several."""
+    read: set[type] = set()
+    several = False
+    for one in get_args(annotation) if _is_union(annotation) else [annotation]:
+        origin = get_origin(one)
+        if origin is Literal:
+            read.add(str)
+        elif isinstance(origin, type) and issubclass(origin, Collection):
+            several = True
+            read.add(_reading_of(get_args(one)[0])[0])
+        elif one in READ_AS:
+            read.add(one)
+    return next(one for one in READ_AS if one in read), several
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in {Union, types.UnionType}

@@ -24,24 +24,24 @@ from powerml.studies.records import TrialRecord
 
 __all__ = ["Pace", "ReproductionProgress", "seconds_left"]
 
-Kind = tuple[str, str]
+StudyKind = tuple[str, str]
 
 
 class Pace:
-    """How long trials of each kind, a way and a family, have taken."""
+    """Seconds that trials of each kind, a way and a family, have taken."""
 
     def __init__(self) -> None:
-        self.trials: Counter[Kind] = Counter()
-        self.seconds: defaultdict[Kind, float] = defaultdict(float)
+        self.trials: Counter[StudyKind] = Counter()
+        self.seconds: defaultdict[StudyKind, float] = defaultdict(float)
 
-    def add(self, kind: Kind, seconds: float) -> None:
+    def add(self, kind: StudyKind, seconds: float) -> None:
         """A trial has ended."""
         self.trials[kind] += 1
         self.seconds[kind] += seconds
 
 
-def seconds_left(pace: Pace, remaining: Mapping[Kind, int]) -> float | None:
-    """How long the remaining trials will take at that pace; None before the first has ended.
+def seconds_left(pace: Pace, remaining: Mapping[StudyKind, int]) -> float | None:
+    """Estimate the seconds that the remaining trials take; None before the first has ended.
 
     A kind of which none has ended is taken to be as fast as all others are on average.
     """
@@ -64,7 +64,7 @@ class ReproductionProgress(ReproductionListener):
         self.studies = 0
         self.trials_kept = 0
         self._pace = Pace()
-        self._remaining: Counter[Kind] = Counter()
+        self._remaining: Counter[StudyKind] = Counter()
         self._study: PlannedStudy | None = None
         self._last = time.monotonic()
         self._starting = True
@@ -148,7 +148,7 @@ class ReproductionProgress(ReproductionListener):
         self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _kind(study: PlannedStudy) -> Kind:
+def _kind(study: PlannedStudy) -> StudyKind:
     return study.way.name, study.family
 
 

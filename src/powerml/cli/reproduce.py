@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+import powerml
 from powerml.cli.console import print_result
 from powerml.cli.options import Json
 from powerml.signals import Terminated
@@ -22,26 +23,8 @@ __all__ = ["reproduce"]
 
 
 def reproduce(
-    setting: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", help="One of the paper's six (alpha, beta).", show_default="all"),
-    ] = None,
-    family: Annotated[
-        list[str] | None, typer.Option(help="dffr or cnn.", show_default="both")
-    ] = None,
-    figure: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", help="2, 3, 4 or 5 of the paper.", show_default="all"),
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="Studies of each kind: median and spread.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the reproduction.")] = Path("powerml-paper"),
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            help="How many processes simulate at once; results do not depend on it.",
-            show_default="the cores",
-        ),
-    ] = None,
+    *,
+    options: powerml.ReproduceOptions,
     json: Json = False,
 ) -> None:
     """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
@@ -52,22 +35,12 @@ def reproduce(
 
     Example: powerml reproduce --family dffr --setting 1 --setting 3
     """
-    import powerml
-
     with _progress() as listener:
-        found = powerml.reproduce(
-            setting=setting or (),
-            family=family or (),
-            figure=figure or (),
-            seeds=seeds,
-            out=out,
-            jobs=jobs,
-            listener=listener,
-        )
+        found = powerml.reproduce(options=options, listener=listener)
     from powerml.cli.tables.paper import parts
     from powerml.paper.files import write_files
 
-    written = write_files(found, out, shlex.join(["powerml", *sys.argv[1:]]))
+    written = write_files(found, Path(options.out), shlex.join(["powerml", *sys.argv[1:]]))
     if json:
         typer.echo(found.to_json())
     else:

@@ -118,7 +118,7 @@ class CountsCache:
                 yield entry
 
     def size(self) -> tuple[int, int]:
-        """How many entries there are, and how many bytes they take."""
+        """Return the number of entries and their size in bytes."""
         sizes = []
         for path in self.folder.glob(ENTRY_PATTERN):
             with contextlib.suppress(FileNotFoundError):  # another process has cleared it
@@ -157,6 +157,6 @@ def _sha256(text: str) -> str:
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """As it comes back from JSON: tuples as lists."""
+    """Return a value as JSON gives it back: tuples as lists."""
     plain: dict[str, Any] = json.loads(json.dumps(value))
     return plain

@@ -41,7 +41,7 @@ class Hits(NamedTuple):
 
 
 class Cost(BaseModel):
-    """What a region costs on one machine.
+    """Cost of a region on one machine.
 
     `cycles` are processor cycles. `joules` is None where the machine's profile has no energies,
     never 0; `joules_estimated` says whether any energy behind it is an estimate, and is None
@@ -73,11 +73,19 @@ def price(
     accesses: Accesses = "data",
     counts_up_to_l2: Counts | None = None,
 ) -> Cost:
-    """Eq. 2.1, in processor cycles; and the same sum over energies, in joules.
+    """Price counts by eq. 2.1 in processor cycles, and by the same sum over energies in joules.
 
     `counts_up_to_l2` are those of a simulation whose last level is the machine's L2. With them
     what L2 answers is priced at L2's latency; the profiles have no energy for it, so the joules
     are those of two levels.
+
+    Examples
+    --------
+    >>> counts = powerml.Counts(
+    ...     Ir=10, Dr=6, Dw=4, I1mr=1, D1mr=2, D1mw=0, ILmr=0, DLmr=1, DLmw=0
+    ... )
+    >>> powerml.price(counts, powerml.load_machine("xeon-x5650")).cycles
+    251.22
     """
     by_level = hits(counts, accesses)
     latency = machine.latency_cycles

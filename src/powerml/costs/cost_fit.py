@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.stats import t as student
 
 from powerml.spaces import Layer
 
@@ -53,7 +51,7 @@ PRIOR_ERROR, PRIOR_RESIDUALS = 0.01, 2.0
 
 @dataclass(frozen=True)
 class Terms:
-    """How often each topology does each thing. `values` has the shape (topologies, things)."""
+    """Numbers of times that each topology does each thing, of shape (topologies, things)."""
 
     names: tuple[str, ...]
     values: Array
@@ -89,7 +87,7 @@ def structure_sums(layers: Sequence[Layer]) -> Array:
 
 
 def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) -> Terms:
-    """What a training consists of.
+    """Count the things that a training consists of.
 
     Parameters
     ----------
@@ -122,7 +120,7 @@ def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) ->
 
 
 def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
-    """What an inference in a runtime consists of; arguments as for `training_terms`."""
+    """Count the things of an inference in a runtime; arguments as for `training_terms`."""
     samples = batch_size * inferences
     terms = {"inference": np.full(len(sums), float(inferences))}
     for kind, part in _parts(sums):
@@ -147,7 +145,7 @@ def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
 
 @dataclass(frozen=True)
 class CostFit:
-    """What each thing costs, fitted to measurements of one phase.
+    """Costs of each thing, fitted to measurements of one phase.
 
     `error` is the relative standard error of one prediction beyond that of the fitted costs, from
     leaving out one measurement at a time; `degrees` is how many measurements stand behind it.
@@ -170,7 +168,9 @@ class CostFit:
         return predicted, np.sqrt(np.maximum(spread, 0.0) + self.error**2)
 
     def bound(self, error: Array, confidence: float = 0.9) -> Array:
-        """How far off a prediction may be, with this confidence: few measurements widen it."""
+        """Bound the relative prediction error with this confidence: few measurements widen it."""
+        from scipy.stats import t as student
+
         return error * float(student.ppf((1 + confidence) / 2, self.degrees))
 
 
@@ -214,6 +214,8 @@ def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float])
 
 def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
     """Least squares of relative errors, with each cost held near its prior; none is negative."""
+    from scipy.optimize import nnls  # takes a second, and --help does without
+
     scaled = shares * expected
     tightness = PRIOR_ERROR / PRIOR_SPREAD
     design = np.vstack([scaled, tightness * np.eye(len(expected))])

@@ -19,7 +19,7 @@ from powerml.costs.cost_fit import (
 )
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.spaces import Layer
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TrainedWorkload
 
 __all__ = ["CostModel", "Demand", "Predicted"]
 
@@ -84,7 +84,7 @@ PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Demand:
-    """What a study asks of each of its topologies, beside the size of a batch.
+    """Work that a study asks of each of its topologies, beside the size of a batch.
 
     `inference` is the batch size and the number of the inferences in a runtime; None for one pass
     of Keras over `inference_samples` in batches of the training's size.
@@ -96,8 +96,8 @@ class Demand:
     inference: tuple[int, int] | None
 
     @classmethod
-    def of(cls, workload: Workload) -> Demand:
-        """What a workload asks."""
+    def of(cls, workload: TrainedWorkload) -> Demand:
+        """Return the demand of a workload."""
         deployment = workload.deployment
         return cls(
             training_samples=workload.training_samples,
@@ -109,7 +109,7 @@ class Demand:
         )
 
     def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:
-        """What a phase of topologies consists of."""
+        """Count the things that a phase of topologies consists of."""
         if phase == "training":
             return training_terms(sums, batch_size, self.training_samples, self.epochs)
         if self.inference is None:
@@ -117,7 +117,7 @@ class Demand:
         return inference_terms(sums, *self.inference)
 
     def prior(self, phase: str) -> Mapping[str, float]:
-        """What each thing of a phase costs elsewhere. Keras runs both phases alike."""
+        """Return the costs of a phase's things elsewhere. Keras runs both phases alike."""
         return PRIOR.get("training" if self.inference is None else phase, {})
 
 
@@ -179,7 +179,7 @@ class CostModel:
         return Predicted(*fitted.predict(self._demand.terms(phase, sums, batch_size)))
 
     def fit(self, phase: PhaseName) -> CostFit:
-        """What each thing costs in a phase, by all that was learned."""
+        """Fit the costs of a phase's things to all that was learned."""
         if not self._sums:
             raise ValueError("nothing was measured that costs could be predicted from")
         if phase not in self._fits:

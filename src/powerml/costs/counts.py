@@ -31,7 +31,7 @@ Fidelity = Literal["exact", "sampled", "predicted"]
 
 
 class Counts(BaseModel):
-    """What one region did to the simulated caches, as integers.
+    """The nine integers of one region in the simulated caches.
 
     The names are Valgrind's: ``Ir Dr Dw`` are instructions fetched, data reads and data writes;
     ``I1mr D1mr D1mw`` the same that missed the first level; ``ILmr DLmr DLmw`` those that missed
@@ -78,7 +78,7 @@ EVENTS: tuple[str, ...] = tuple(Counts.model_fields)
 
 
 class PhaseCounts(BaseModel):
-    """What a meter returns for one phase.
+    """Counts of one phase, as a meter returns them.
 
     ``exact``: every step was simulated. ``sampled``: `steps_simulated` of `steps_total` were, and
     the rest extrapolated. ``predicted``: none was, and the counts are what the cost model makes of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.errors import ComparisonError
 from powerml.machines import Geometry
@@ -14,24 +14,30 @@ __all__ = ["Fingerprint", "differences", "digest_of", "require_comparable"]
 
 
 class Fingerprint(BaseModel):
-    """What was counted with what.
+    """Everything beside the workload that counts depend on.
 
-    `geometry` are the machine's caches, `simulated_geometry` those that Valgrind simulated.
-    `software` holds versions, `guest` what the simulated processor offers: instruction sets and
-    threads. `environment_digest` is the SHA-256 of the measured process's environment. The path of
+    A meter that simulates no caches has neither `geometry` nor `simulated_geometry`. The path of
     the Python installation moves the measured process's memory a little and is left out: counts of
     two installations differ by about 0.1 % in a training, by up to 1 % in a small inference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    meter: str
-    geometry: Geometry
-    simulated_geometry: Geometry
-    software: dict[str, str]
-    cpu_features: tuple[str, ...]
-    threads: int
-    environment_digest: str
+    meter: str = Field(description="name of the meter")
+    geometry: Geometry | None = Field(
+        description="the machine's caches; null where no caches were simulated"
+    )
+    simulated_geometry: Geometry | None = Field(
+        description="caches that were simulated for the machine's; null where none were"
+    )
+    software: dict[str, str] = Field(description="versions by the name of the software")
+    cpu_features: tuple[str, ...] = Field(
+        description="instruction sets that the processor offers to the measured process"
+    )
+    threads: int = Field(description="threads of the measured process")
+    environment_digest: str = Field(
+        description="SHA-256 of the measured process's environment variables"
+    )
 
 
 def digest_of(text: str) -> str:
@@ -45,13 +51,26 @@ def differences(one: Fingerprint, other: Fingerprint) -> list[str]:
 
 
 def require_comparable(one: Fingerprint, other: Fingerprint) -> None:
-    """Refuse to compare counts that were not made alike.
+    """Refuse to compare what was not measured alike.
 
     Raises
     ------
     ComparisonError
-        The fingerprints differ; the message says in what.
+        One meter simulates caches and the other does not, or the fingerprints differ; the message
+        says in what.
+
+    Examples
+    --------
+    >>> one = powerml.measure("dffr:layers=1,width=4", epochs=1)
+    >>> other = powerml.measure("dffr:layers=2,width=4", epochs=1)
+    >>> powerml.require_comparable(one.fingerprint, other.fingerprint)
     """
+    simulating = [each.meter for each in (one, other) if each.simulated_geometry is not None]
+    if len(simulating) == 1:
+        raise ComparisonError(
+            f"readings of the meters {one.meter} and {other.meter} must not be compared: only "
+            f"{simulating[0]} simulates caches; measure both with one meter"
+        )
     if found := differences(one, other):
         raise ComparisonError(
             "the counts were not made alike and must not be compared; "

@@ -13,10 +13,7 @@ from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError
 from powerml.machines import THREE_LEVELS, Geometry, Machine, up_to_l2
-from powerml.workloads.workload import (
-    ModelWorkload,
-    Workload,
-)
+from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
     "AppliedCalibration",
@@ -28,9 +25,10 @@ __all__ = [
     "scored",
 ]
 
-EARLIER_SCHEMA, SCHEMA = "powerml.measurement/1", "powerml.measurement/2"
-# Fields of the workload and of a phase by their names in the schema before.
-EARLIER_NAMES = {
+SCHEMA = "powerml.measurement/3"
+FIRST_SCHEMA, SECOND_SCHEMA = "powerml.measurement/1", "powerml.measurement/2"
+# Fields of the workload and of a phase by their names in the first schema.
+FIRST_NAMES = {
     "training_images": "training_samples",
     "inference_images": "inference_samples",
     "images": "samples",
@@ -67,7 +65,7 @@ class Simulation(BaseModel):
 
 
 class AppliedCalibration(BaseModel):
-    """What a measurement's costs were calibrated with; `remarks` say where that is doubtful."""
+    """The calibration of a measurement's costs; `remarks` say where it is doubtful."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,21 +81,23 @@ class AppliedCalibration(BaseModel):
 
 
 class Measurement(BaseModel):
-    """One workload, measured. JSON: ``powerml.measurement/2``.
+    """One workload, measured. JSON: ``powerml.measurement/3``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
     the first machine's caches; `simulations` holds those of the others. `calibration` is what the
     costs of its machine were calibrated with. `remarks` say what else bears on the
-    costs. Records of ``powerml.measurement/1`` are read too.
+    costs. Records of ``powerml.measurement/1`` and ``/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.measurement/2"] = Field(
-        default="powerml.measurement/2", alias="schema"
+    schema_: Literal["powerml.measurement/3"] = Field(
+        default="powerml.measurement/3",
+        alias="schema",
+        description="name and version of the record's schema",
     )
-    workload: Workload | ModelWorkload
+    workload: AnyWorkload = Field(discriminator="kind", description="all that was measured")
     accesses: Accesses
     levels: Literal[2, 3] = 2
     phases: list[Phase]
@@ -113,10 +113,16 @@ class Measurement(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        if not isinstance(content, dict) or content.get("schema") != EARLIER_SCHEMA:
+        if not isinstance(content, dict):
             return content
-        renamed = {name: _renamed(content[name]) for name in {"workload", "phases"} & set(content)}
-        return {**content, **renamed, "schema": SCHEMA}
+        if content.get("schema") == FIRST_SCHEMA:
+            named = {
+                name: _renamed(content[name]) for name in {"workload", "phases"} & set(content)
+            }
+            content = {**content, **named, "schema": SECOND_SCHEMA}
+        if content.get("schema") == SECOND_SCHEMA and isinstance(content.get("workload"), dict):
+            content = {**content, "workload": _of_a_kind(content["workload"]), "schema": SCHEMA}
+        return content
 
     @property
     def machines(self) -> list[str]:
@@ -144,7 +150,22 @@ def _renamed(content: Any) -> Any:
         return [_renamed(one) for one in content]
     if not isinstance(content, dict):
         return content
-    return {EARLIER_NAMES.get(name, name): value for name, value in content.items()}
+    return {FIRST_NAMES.get(name, name): value for name, value in content.items()}
+
+
+def _of_a_kind(workload: dict[str, Any]) -> dict[str, Any]:
+    """Tell the kind of a workload of the schema before, in which fields alone told it.
+
+    A ``.keras`` file that was trained had its name in the field `topology`.
+    """
+    if "model" in workload:
+        return {"kind": "file", **workload}
+    if workload.get("model_digest") is not None:
+        rest = {name: value for name, value in workload.items() if name != "topology"}
+        return {"kind": "trained_file", "model": workload.get("topology"), **rest}
+    of_files = {"model_digest", "allowed"}
+    rest = {name: value for name, value in workload.items() if name not in of_files}
+    return {"kind": "topology", **rest}
 
 
 def costs_of_one(costs: Mapping[str, Cost], number: int | None) -> dict[str, Cost] | None:
@@ -214,8 +235,8 @@ def price_phases(
 
 def scored(measurement: Measurement, scores: Sequence[float]) -> Measurement:
     """Add the scores of the natively trained models to the measurement of their workload."""
-    workload = measurement.workload
-    is_papers = isinstance(workload, Workload) and workload.protocol == "paper"
+    training = measurement.workload.training
+    is_papers = training is not None and training.protocol == "paper"
     found = {
         "score": fmean(scores),
         "score_split": "test" if is_papers else "validation",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from powerml.errors import StudyError
 from powerml.explain.findings import Findings, findings_of
 from powerml.explain.importance import importances_of
 from powerml.explain.neighbours import Predictor, neighbours
+from powerml.explain.options import BestOptions
 from powerml.explain.predictions import expectation
 from powerml.explain.records import BestRecord, Neighbour
 from powerml.explain.searched import largest_batch, parameters_of, searched_bounds
+from powerml.options import described
 from powerml.spaces import parse_space
 from powerml.studies.defaults import default_min_score
 from powerml.studies.goal import objective_of
@@ -23,29 +26,24 @@ from powerml.studies.records import StudySettings, TrialRecord
 __all__ = ["best"]
 
 
+@described(BestOptions)
 def best(
     study: str | Path,
     *,
-    alpha: float | None = None,
-    beta: float | None = None,
-    objective: str | None = None,
-    max_training_cost: str | float | None = None,
-    max_inference_cost: str | float | None = None,
-    min_score: str | float | None = None,
-    max_parameters: int | None = None,
+    options: BestOptions | None = None,
     predictor: Predictor | None = None,
+    **given: Any,
 ) -> BestRecord:
     """Find the best of what a study has measured, without a new trial, and say why it is.
 
-    The study's folder is neither changed nor locked; the study may be running.
+    The study's folder is neither changed nor locked; the study may be running. Options that are
+    not given are those that the study was searched with; a least score that the objective
+    ``constrained`` required is no limit of another objective.
 
     Parameters
     ----------
     study
         The study's folder.
-    alpha, beta, objective, max_training_cost, max_inference_cost, min_score, max_parameters
-        As for `powerml.optimize`; None for what the study was searched with. A least score that
-        the objective ``constrained`` required is no limit of another objective.
     predictor
         Tells what the neighbours of the best that were not tried would cost and score; None for
         the cost model and the scores of the study's own trials.
@@ -62,38 +60,31 @@ def best(
     UsageError
         The weights or the limits cannot be.
     """
+    wanted = BestOptions.of_call("best", options, given)
     stored = read_study(Path(study))
     if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
-    limits = make_limits(max_training_cost, max_inference_cost, min_score, max_parameters)
-    settings = _chosen(stored.settings, alpha, beta, objective, limits)
+    settings = _chosen(stored.settings, wanted)
     return _record(findings_of(stored, settings), predictor or expectation(stored))
 
 
-def _chosen(
-    settings: StudySettings,
-    alpha: float | None,
-    beta: float | None,
-    objective: str | None,
-    limits: Limits,
-) -> StudySettings:
+def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
     """The study's own settings, but for what is asked for."""
-    wanted = {"alpha": alpha, "beta": beta, "objective": objective}
-    found: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
-    named, own = objective or settings.objective, settings.limits
+    weighed = wanted.model_dump(include={"alpha", "beta", "objective"}, exclude_none=True)
+    named, limits, own = wanted.objective or settings.objective, wanted.limits(), settings.limits
     scored = limits
     if not _asks_for_score(limits):
         left = settings.objective == Constrained.name != named
         scored = own
         if left or not _asks_for_score(own):
             scored = make_limits(min_score=default_min_score(named, settings.data))
-    found["limits"] = Limits(
+    held = Limits(
         max_costs={**own.max_costs, **limits.max_costs},
         min_score=scored.min_score,
         score_margin=scored.score_margin,
         max_parameters=limits.max_parameters or own.max_parameters,
     )
-    return settings.model_copy(update={**found, "pareto": False})
+    return settings.model_copy(update={**weighed, "limits": held, "pareto": False})
 
 
 def _asks_for_score(limits: Limits) -> bool:

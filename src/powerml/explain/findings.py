@@ -40,7 +40,7 @@ Outcome = Literal["best", "front", "complete", "over_limits", "pruned", "failed"
 
 @dataclass(frozen=True)
 class TrialFinding:
-    """What became of one trial.
+    """One trial, and what became of it.
 
     `trial` has the objective that is asked for. `broken` are the limits that it certainly breaks,
     in words. `on_front` is whether no other trial is as good as it in score and all costs,
@@ -57,7 +57,7 @@ class TrialFinding:
 
 @dataclass(frozen=True)
 class MachineFinding:
-    """What is found on one machine.
+    """Findings on one machine.
 
     `cost_ratios` are those of the study's best there, empty where there is none. `objectives` are
     those of the trials that obey the limits, by their numbers.
@@ -75,7 +75,7 @@ class MachineFinding:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study has found.
+    """Facts that a study has found, before anything is said of them.
 
     Parameters
     ----------

@@ -19,10 +19,10 @@ Step = Literal[-1, 1]
 
 
 class Predictor(Protocol):
-    """What tells the costs and the score of topologies that were not tried."""
+    """A predictor of costs and score for topologies that were not tried."""
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What is expected of a topology, or None where nothing is."""
+        """Predict a topology's costs and score, or None where nothing is known."""
 
 
 def steps_from(

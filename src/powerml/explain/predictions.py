@@ -18,13 +18,12 @@ from powerml.search.problem import BATCH_SIZE, distributions_of
 from powerml.spaces import Bounds, parse_space
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
-from powerml.workloads.workload import Workload
 
 __all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
 
 
 class Expectation:
-    """What the trials of a study that has run make expect of a topology that it has not tried.
+    """Predictions for topologies that a study has not tried, by its trials.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ class Expectation:
         )
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What a topology is expected to cost and to score; None where nothing is known."""
+        """Predict a topology's costs and score; None where nothing is known."""
         found = self._costs.predict(parameters, batch_size)
         if found is None:
             return None
@@ -69,14 +68,15 @@ class Expectation:
 
 
 def expectation(stored: StoredStudy) -> Expectation | None:
-    """What a stored study makes expect, or None where its family does not tell its layers."""
+    """Make the predictions of a stored study, or None where its family does not tell its layers."""
     unit, settings = stored.unit, stored.settings
-    if unit is None or not isinstance(unit.workload, Workload):
+    workload = None if unit is None else unit.workload.training
+    if workload is None:
         return None
     family = parse_space(settings.family).family
-    if not CostKnowledge.tells(family, unit.workload):
+    if not CostKnowledge.tells(family, workload):
         return None
-    costs = CostKnowledge(family, unit.workload, settings.reference)
+    costs = CostKnowledge(family, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
     return Expectation(costs, stored.trials, searched_bounds(stored))

@@ -50,7 +50,7 @@ class Neighbour(BaseModel):
 
 
 class Importance(BaseModel):
-    """How much each parameter mattered to one quantity, in shares that sum to 1.
+    """Importance of each parameter for one quantity, in shares that sum to 1.
 
     The shares are those of each parameter alone in the quantity's variance, by fANOVA over
     `trials` different topologies; that of a parameter that was the same in all of them is None,

@@ -6,7 +6,6 @@ from powerml.search.problem import BATCH_SIZE, bounds_of
 from powerml.spaces import Bounds, parse_space, parse_topology
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import TrialRecord
-from powerml.workloads.workload import Workload
 
 __all__ = ["largest_batch", "parameters_of", "searched_bounds"]
 
@@ -21,8 +20,8 @@ def largest_batch(stored: StoredStudy) -> int:
 
     That is all the data, or the family's largest batch where nothing was measured.
     """
-    workload = None if stored.unit is None else stored.unit.workload
-    if not isinstance(workload, Workload):
+    workload = None if stored.unit is None else stored.unit.workload.training
+    if workload is None:
         return parse_space(stored.settings.family).family.batch_size_bounds.high
     return max(workload.training_samples, workload.inference_samples)
 

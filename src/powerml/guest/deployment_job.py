@@ -41,7 +41,10 @@ class DeploymentJob:
 
     def warm_up(self) -> Iterator[None]:
         """Load and run small models of several kinds, twice: later ones change how earlier fare."""
-        models = sorted(WARM_UP_MODELS.glob(f"*{self._runtime.suffix}"))
+        model_format = self._runtime.format
+        models = model_format.warm_up_models
+        if models is None:
+            models = tuple(sorted(WARM_UP_MODELS.glob(f"*{model_format.suffix}")))
         for _ in range(2):
             yield
             for model in models:

@@ -93,7 +93,7 @@ def _nanoseconds() -> int:
 
 
 def _guest(job: Job) -> dict[str, Any]:
-    """What the simulated processor and the loaded libraries say of themselves."""
+    """Describe the simulated processor and the loaded libraries."""
     import numpy as np
 
     simd = np.show_config(mode="dicts")["SIMD Extensions"]

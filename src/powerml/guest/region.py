@@ -15,7 +15,7 @@ Moments = dict[str, float]  # what a request has come to, and when: seconds of t
 
 
 class Job(Protocol):
-    """What a worker is there for."""
+    """The task of a worker."""
 
     def start(self) -> None:
         """Import what is needed."""

@@ -1,4 +1,4 @@
-"""What the host asks of the worker: a JSON file, announced by a message of fixed length."""
+"""Requests of the host to the worker: JSON files, announced by messages of fixed length."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Request:
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         return f"{self.phase} of {self.topology}"
 
     def content(self) -> dict[str, Any]:
-        """What the worker is told."""
+        """Return the request as the worker reads it."""
         return asdict(self)
 
 
@@ -85,11 +85,11 @@ class DeploymentRequest:
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         return f"inference of {self.name}"
 
     def content(self) -> dict[str, Any]:
-        """What the worker is told: not the name, whose length would move its memory."""
+        """Return the request without the name, whose length would move the worker's memory."""
         content = asdict(self)
         del content["name"]
         return content
@@ -116,7 +116,7 @@ class LoadRequest:
     title: str = ""
 
     def content(self) -> dict[str, Any]:
-        """What the worker is told: not the title, whose length would move its memory."""
+        """Return the request without the title, whose length would move the worker's memory."""
         content = asdict(self)
         del content["title"]
         return content

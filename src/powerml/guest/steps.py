@@ -69,7 +69,7 @@ def only(
 
 
 class _Route:
-    """Where in its epochs a training is, and which step is next."""
+    """The place of a training in its epochs, and its next step."""
 
     def __init__(
         self,

@@ -170,7 +170,7 @@ def _run_once(request: Request) -> None:
 
 
 def _one_of_each_shape(samples: int, batch_size: int) -> int:
-    """How many samples make one full batch and one of what is left over."""
+    """Count the samples of one full batch and one of what is left over."""
     return min(samples, batch_size) + (samples % batch_size if samples > batch_size else 0)
 
 

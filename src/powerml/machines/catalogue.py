@@ -35,7 +35,13 @@ def _built_in() -> list[str]:
 
 
 def machine_names() -> list[str]:
-    """Names of all machines, sorted."""
+    """Return the names of all machines, sorted.
+
+    Examples
+    --------
+    >>> powerml.machine_names()[-2:]
+    ['xeon-e5-2699v4', 'xeon-x5650']
+    """
     return plugins.names("machines", _built_in)
 
 
@@ -48,6 +54,11 @@ def load_machine(name: str) -> Machine:
         There is none of that name.
     MachineError
         Its profile cannot be used.
+
+    Examples
+    --------
+    >>> powerml.load_machine("xeon-x5650").latency_cycles.memory.value
+    178.22
     """
     if name in _built_in():
         text = (resources.files("powerml.machines") / f"{name}.toml").read_text(encoding="utf-8")
@@ -65,6 +76,12 @@ def load_machine_file(path: Path) -> Machine:
     ------
     MachineError
         The file cannot be read, its profile cannot be used, or a machine of that name is there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> powerml.load_machine_file(Path("my-board.toml")).name
+    'my-board'
     """
     name = path.stem
     if name in machine_names() or name == ALL or "," in name:
@@ -82,6 +99,11 @@ def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Mach
         None is given, one twice, or a profile cannot be used.
     UnknownNameError
         There is none of a name.
+
+    Examples
+    --------
+    >>> [machine.name for machine in powerml.load_machines("xeon-x5650,epyc-7601")]
+    ['xeon-x5650', 'epyc-7601']
     """
     found: list[Machine] = []
     for one in [wanted] if isinstance(wanted, (str, Machine)) else wanted:

@@ -179,7 +179,7 @@ def up_to_l2(machine: Machine) -> Machine:
 
 
 def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple[Machine, ...]]:
-    """Which caches have to be simulated to price for these machines, each with who needs it.
+    """List the caches to simulate to price for these machines, each with who needs it.
 
     With three `levels` each machine is simulated up to L2 as well.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,20 @@ from powerml.errors import (
 )
 from powerml.files.texts import printable
 from powerml.measuring.memory import require_room
+from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
 from powerml.progress import Notify
-from powerml.runtimes import DEFAULT_RUNTIME, Input, Runtime, require_exporter, require_runtime
-from powerml.spaces import Topology
+from powerml.runtimes import (
+    DEFAULT_RUNTIME,
+    KERAS_SUFFIX,
+    Input,
+    Runtime,
+    require_exporter,
+    require_runtime,
+)
+from powerml.spaces import Topology, find_family, parse_topology, topology_of
 from powerml.workloads.datasets import (
-    DEFAULT_VALIDATION,
     REQUIRED_ARRAYS,
     Dataset,
     array_names,
@@ -48,62 +55,66 @@ from powerml.workloads.inputs import (
     resolve_inputs,
 )
 from powerml.workloads.model_files import (
-    RUNTIME_OF,
     check_format,
     check_runs,
     file_digest,
     format_of,
+    is_model_file,
     load_model,
     read_inputs,
+    runtime_of,
 )
 from powerml.workloads.uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.workloads.workload import (
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_EPOCHS,
-    DEFAULT_INFERENCES,
+    AnyWorkload,
     Deployment,
     Material,
     ModelFile,
     ModelInput,
     ModelWorkload,
-    Protocol,
-    Workload,
+    TopologyWorkload,
+    TrainedFileWorkload,
     check_at_least_one,
     check_seed,
     make_deployment,
     make_workload,
 )
 
-__all__ = ["DEFAULT_DATA", "Wanted", "prepare_file", "prepare_topology"]
+__all__ = ["DEFAULT_DATA", "prepare", "prepare_file", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
 FLOAT_BYTES = 4
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What was asked for; see `powerml.measure`.
+def prepare(
+    model: str | Topology | Path, wanted: MeasureOptions, notify: Notify
+) -> tuple[AnyWorkload, Material]:
+    """Prepare whatever kind of workload is given; see `powerml.measure`.
 
-    `evaluates`: a topology is run as in the paper unless a runtime is named. `whole`: the meter
-    counts whole processes, of topologies alone.
+    Raises
+    ------
+    SetupError
+        What trains or runs it is not installed.
+    UsageError
+        What was asked for cannot be done.
+    ExportError
+        A Keras model cannot be exported for the runtime that was asked for.
     """
-
-    data: str | None = None
-    batch_size: int = DEFAULT_BATCH_SIZE
-    epochs: int = DEFAULT_EPOCHS
-    protocol: Protocol = "default"
-    runtime: str | None = None
-    inference_batch: int | None = None
-    inferences: int = DEFAULT_INFERENCES
-    dimensions: Mapping[str, int] = field(default_factory=dict)
-    allowed: tuple[str, ...] = ()
-    validation: float = DEFAULT_VALIDATION
-    seed: int = 0
-    evaluates: bool = False
-    whole: bool = False
+    if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
+        return prepare_file(Path(model), wanted, notify)
+    if isinstance(model, Topology):
+        topology = topology_of(find_family(model.family), model.parameters)
+    else:
+        topology = parse_topology(model)
+    workload, dataset = prepare_topology(topology, wanted)
+    if dataset.remark:
+        notify(dataset.remark)
+    return workload, dataset
 
 
-def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[Workload, Dataset]:
+def prepare_topology(
+    topology: Topology, wanted: MeasureOptions
+) -> tuple[TopologyWorkload, Dataset]:
     """Prepare a topology to be trained and run.
 
     Raises
@@ -113,7 +124,7 @@ def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[Workload, Data
     UsageError
         What was asked for cannot be done.
     """
-    for given, what in ((wanted.dimensions, "--dim"), (wanted.allowed, "--allow-code")):
+    for given, what in ((wanted.dimensions, "--dim"), (wanted.allow_code, "--allow-code")):
         if given:
             raise UsageError(f"{what} is for a model's file, and {topology} is a topology")
     backend = select_backend()
@@ -125,10 +136,10 @@ def prepare_topology(topology: Topology, wanted: Wanted) -> tuple[Workload, Data
 def _on_dataset(
     topology: Topology,
     dataset: Dataset,
-    wanted: Wanted,
+    wanted: MeasureOptions,
     backend: str,
     deployment: Deployment | None,
-) -> Workload:
+) -> TopologyWorkload:
     if deployment is not None:
         require_room(
             (deployment.samples or deployment.inferences)
@@ -150,7 +161,7 @@ def _on_dataset(
     )
 
 
-def _deployment(wanted: Wanted, backend: str) -> Deployment | None:
+def _deployment(wanted: MeasureOptions, backend: str) -> Deployment | None:
     return make_deployment(
         wanted.runtime,
         wanted.inference_batch,
@@ -161,8 +172,8 @@ def _deployment(wanted: Wanted, backend: str) -> Deployment | None:
 
 
 def prepare_file(
-    path: Path, wanted: Wanted, notify: Notify = lambda _message: None
-) -> tuple[Workload | ModelWorkload, Material]:
+    path: Path, wanted: MeasureOptions, notify: Notify = lambda _message: None
+) -> tuple[TrainedFileWorkload | ModelWorkload, ModelFile]:
     """Prepare a model's file to be run; a ``.keras`` file with a dataset to be trained too.
 
     A Keras model that cannot be exported runs in Keras, unless another runtime was asked for.
@@ -182,17 +193,19 @@ def prepare_file(
     check_format(path)
     check_at_least_one(inferences=wanted.inferences)
     check_seed(wanted.seed)
-    if wanted.whole:
+    if wanted.counts_whole_processes:
         raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
-    made_for = require_runtime(RUNTIME_OF[format_of(path)])
-    is_keras = made_for.suffix == ".keras"
+    made_for = require_runtime(runtime_of(path))
+    is_keras = made_for.format.suffix == KERAS_SUFFIX
     if not is_keras and wanted.runtime not in (None, made_for.name):
         raise UsageError(
-            f"a {made_for.suffix} file runs in {made_for.name}, not in {wanted.runtime}: "
+            f"a {made_for.format.suffix} file runs in {made_for.name}, not in {wanted.runtime}: "
             "leave out --runtime"
         )
-    if not is_keras and wanted.allowed:
-        raise UsageError(f"--allow-code is for .keras files: a {made_for.suffix} file has no code")
+    if not is_keras and wanted.allow_code:
+        raise UsageError(
+            f"--allow-code is for .keras files: a {made_for.format.suffix} file has no code"
+        )
     if not is_keras:
         return _to_be_run(path, wanted, made_for, None, notify)
     backend = select_backend()
@@ -203,28 +216,28 @@ def prepare_file(
     return _to_be_run(path, wanted, runtime, backend, notify)
 
 
-def _holds_inputs(path: Path, wanted: Wanted) -> bool:
-    """Whether the data is an array for each input rather than a dataset."""
+def _holds_inputs(path: Path, wanted: MeasureOptions) -> bool:
+    """Tell arrays for each input from a dataset."""
     if wanted.data is None or not wanted.data.endswith(".npz"):
         return False
     names = array_names(Path(wanted.data))
     if set(REQUIRED_ARRAYS) <= set(names):
         return False
-    return any(one.name in names for one in read_inputs(path, wanted.allowed))
+    return any(one.name in names for one in read_inputs(path, wanted.allow_code))
 
 
 def _to_be_run(
-    path: Path, wanted: Wanted, runtime: Runtime, backend: str | None, notify: Notify
+    path: Path, wanted: MeasureOptions, runtime: Runtime, backend: str | None, notify: Notify
 ) -> tuple[ModelWorkload, ModelFile]:
     digest = file_digest(path)
-    is_keras = path.suffix.lower() == ".keras"
-    found = read_inputs(path, wanted.allowed)
+    is_keras = path.suffix.lower() == KERAS_SUFFIX
+    found = read_inputs(path, wanted.allow_code)
     if not found:
         raise ModelError(
             f"{path} takes no input, so it computes the same at every run, once and for all: "
             "give a model with inputs"
         )
-    uses = uses_of_keras(load_model(path, wanted.allowed)) if is_keras else uses_of_file(path)
+    uses = uses_of_keras(load_model(path, wanted.allow_code)) if is_keras else uses_of_file(path)
     arrays, dataset = _data_for(found, wanted)
     dimensions = {
         **open_dimensions_of(found, arrays or {}, batch_first=is_keras),
@@ -248,18 +261,18 @@ def _to_be_run(
         given = random_inputs(inputs, wanted.inferences, wanted.seed, uses)
         remarks += remarks_on(inputs, uses)
     exported = None
-    if is_keras and runtime.suffix != ".keras":
+    if is_keras and runtime.format.suffix != KERAS_SUFFIX:
         ordered = [given[one.name] for one in inputs]
         runtime, exported, said = _exported(path, wanted, runtime, ordered, notify)
         remarks += said
-    if runtime.suffix == ".keras":
-        require_installed(_modules(wanted.allowed), backend)
-    if runtime.suffix == format_of(path) and runtime.suffix != ".keras":
+    if runtime.format.suffix == KERAS_SUFFIX:
+        require_installed(_modules(wanted.allow_code), backend)
+    if runtime.format.suffix == format_of(path) != KERAS_SUFFIX:
         check_runs(path, runtime, [given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
         model_digest=digest,
-        allowed=wanted.allowed,
+        allowed=wanted.allow_code,
         inputs=inputs,
         data=None if wanted.data is None else printable(wanted.data),
         data_digest=_data_digest(arrays, dataset),
@@ -274,7 +287,7 @@ def _to_be_run(
 
 def _exported(
     path: Path,
-    wanted: Wanted,
+    wanted: MeasureOptions,
     runtime: Runtime,
     inputs: Sequence[NDArray[Any]],
     notify: Notify,
@@ -286,7 +299,7 @@ def _exported(
     What runs it, what it was exported to, and what is to be said of it.
     """
     notify(f"exporting {path.name} for {runtime.name}")
-    model = load_model(path, wanted.allowed)
+    model = load_model(path, wanted.allow_code)
     remarks: list[str] = []
 
     def unrolled(layer: str, steps: int) -> None:
@@ -297,7 +310,7 @@ def _exported(
 
     try:
         with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
-            target = Path(folder) / f"model{runtime.suffix}"
+            target = Path(folder) / f"model{runtime.format.suffix}"
             export_proved(model, target, runtime.name, inputs, unrolled)
             return runtime, target.read_bytes(), tuple(remarks)
     except ExportError as error:
@@ -318,7 +331,7 @@ def _bytes_of(one: ModelInput) -> int:
 
 
 def _data_for(
-    found: list[Input], wanted: Wanted
+    found: list[Input], wanted: MeasureOptions
 ) -> tuple[dict[str, NDArray[Any]] | None, Dataset | None]:
     """Arrays by the names of the inputs, or a dataset, or neither."""
     if wanted.data is None:
@@ -337,21 +350,21 @@ def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | N
 
 
 def _to_be_trained(
-    path: Path, wanted: Wanted, backend: str, notify: Notify
-) -> tuple[Workload, ModelFile]:
+    path: Path, wanted: MeasureOptions, backend: str, notify: Notify
+) -> tuple[TrainedFileWorkload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     # The classes of a model that is there have their numbers.
     dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
-    found = read_inputs(path, wanted.allowed)
+    found = read_inputs(path, wanted.allow_code)
     inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
     if not isinstance(found[0].shape[0], str):
         raise ModelError(
             f"{path} has fixed its batch at {fixed}, so it cannot be trained in batches of other "
             "sizes: save it with an open batch, or leave out --data"
         )
-    require_installed(_modules(wanted.allowed), backend)
+    require_installed(_modules(wanted.allow_code), backend)
     dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
-    _check_outputs(path, wanted.allowed, dataset)
+    _check_outputs(path, wanted.allow_code, dataset)
     deployment = _deployment(wanted, backend)
     check_at_least_one(batch_size=wanted.batch_size, epochs=wanted.epochs)
     exported: bytes | None = None
@@ -370,10 +383,10 @@ def _to_be_trained(
             path, wanted, require_runtime(deployment.runtime), list(cut.values()), notify
         )
         deployment = deployment.model_copy(update={"runtime": chosen.name})
-    workload = Workload(
-        topology=path.name,
+    workload = TrainedFileWorkload(
+        model=path.name,
         model_digest=file_digest(path),
-        allowed=wanted.allowed,
+        allowed=wanted.allow_code,
         data=dataset.name,
         data_digest=dataset.digest,
         validation=wanted.validation,

@@ -1,30 +1,39 @@
 """The contract of a meter, and how one works.
 
-A meter never returns zeros for "no data": it raises.
+A meter returns a reading for each phase: counts, or the energy that it took. It never returns
+zeros for "no data": it raises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from powerml.costs.counts import Fidelity, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
+from powerml.costs.readings import Reading
 from powerml.errors import UsageError
 from powerml.machines import Machine
+from powerml.progress import Advance, Notify
 from powerml.workloads.workload import AnyWorkload, Material
 
 __all__ = [
     "DEFAULTS",
     "DEFAULT_ERROR",
     "DEFAULT_LIMIT_SECONDS",
+    "DEFAULT_METER",
+    "WHOLE_PROCESS",
+    "AdvancingMeter",
+    "DeterminedMeter",
     "Machines",
     "Meter",
     "MeterOptions",
 ]
 
+DEFAULT_METER = "callgrind"
+WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
 Machines = Machine | Sequence[Machine]
@@ -32,7 +41,7 @@ Machines = Machine | Sequence[Machine]
 
 @dataclass(frozen=True)
 class MeterOptions:
-    """How a meter works. Raises ``UsageError`` where a value is out of range.
+    """Options of a meter. Raises ``UsageError`` where a value is out of range.
 
     Parameters
     ----------
@@ -66,19 +75,19 @@ DEFAULTS = MeterOptions()
 
 
 class Meter(Protocol):
-    """One way of counting. A context manager: leaving it ends all it has started."""
+    """One way of measuring. A context manager: leaving it ends all it has started."""
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     def measure(
-        self, workload: AnyWorkload, material: Material, notify: Callable[[str], None] = ...
-    ) -> list[PhaseCounts]:
-        """Count the phases of a workload; raises ``MeasurementError``."""
+        self, workload: AnyWorkload, material: Material, notify: Notify = ...
+    ) -> Sequence[Reading]:
+        """Read each phase of a workload; raises ``MeasurementError``."""
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was measured."""
+        """Return the fingerprint of the readings; known once something was measured."""
 
     def __enter__(self) -> Self:
         """Return the meter itself."""
@@ -92,8 +101,30 @@ class Meter(Protocol):
         """End all that was started."""
 
 
-class DeterminedMeter(Meter, Protocol):
-    """A meter that can tell, before it measures, what its counts depend on."""
+class AdvancingMeter(Meter, Protocol):
+    """A meter that may be asked to tell, while it measures, how far it is."""
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = ...,
+        advance: Advance = ...,
+    ) -> Sequence[Reading]:
+        """Read each phase of a workload; raises ``MeasurementError``."""
+
+
+class DeterminedMeter(AdvancingMeter, Protocol):
+    """A meter that counts, and can tell beforehand what its counts depend on."""
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = ...,
+        advance: Advance = ...,
+    ) -> list[PhaseCounts]:
+        """Count each phase of a workload; raises ``MeasurementError``."""
 
     def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +9,8 @@ from powerml.costs.cache import CountsCache
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.meters.base import DeterminedMeter
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import AnyWorkload, Material
 
 __all__ = ["CachingMeter"]
 
@@ -28,11 +28,12 @@ class CachingMeter:
         self,
         workload: AnyWorkload,
         material: Material,
-        notify: Callable[[str], None] = lambda _message: None,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
         """Look the workload up; measure and keep it where it is not there."""
         determined_by = {
-            "workload": workload.model_dump(mode="json", exclude=_not_counted(workload)),
+            "workload": workload.determinants(),
             "circumstances": self._meter.circumstances(workload),
         }
         kept = self._cache.get(determined_by)
@@ -40,13 +41,13 @@ class CachingMeter:
             self._fingerprint = kept.fingerprint
             notify(f"{workload.title}: counts from the cache")
             return kept.phases
-        phases = self._meter.measure(workload, material, notify)
+        phases = self._meter.measure(workload, material, notify, advance)
         self._fingerprint = self._meter.fingerprint()
         self._cache.keep(determined_by, phases, self._fingerprint, notify)
         return phases
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was looked up."""
+        """Return the fingerprint of the counts; known once something was looked up."""
         return self._fingerprint or self._meter.fingerprint()
 
     def __enter__(self) -> Self:
@@ -61,13 +62,3 @@ class CachingMeter:
     ) -> None:
         """End all that was started."""
         self._meter.__exit__(kind, error, trace)
-
-
-def _not_counted(workload: AnyWorkload) -> set[str]:
-    """What things are called, and the seed of the native training, do not move counts.
-
-    Inputs that are drawn at random do.
-    """
-    if isinstance(workload, Workload):
-        return {"data", "seed"} | ({"topology"} if workload.model_digest else set())
-    return {"data", "model"}

@@ -14,7 +14,7 @@ from powerml.costs.cache import CountsCache
 from powerml.costs.counts import check_fidelity
 from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Geometry, Machine
-from powerml.meters.base import DEFAULT_ERROR, Machines, Meter, MeterOptions
+from powerml.meters.base import DEFAULT_ERROR, WHOLE_PROCESS, Machines, Meter, MeterOptions
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
@@ -25,16 +25,12 @@ from powerml.meters.caching import CachingMeter
 from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
 
 __all__ = [
-    "DEFAULT_METER",
-    "WHOLE_PROCESS",
     "make_meter",
     "meter_names",
     "meter_options",
     "open_meters",
 ]
 
-DEFAULT_METER = "callgrind"
-WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
 BUILT_IN: dict[str, type[CallgrindMeter | CachegrindMeter]] = {
     "callgrind": CallgrindMeter,

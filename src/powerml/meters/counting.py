@@ -13,6 +13,7 @@ from powerml.costs.cost import Accesses
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Simulation, price_phases
+from powerml.costs.readings import require_counts
 from powerml.machines import Geometry, Machine, geometries
 from powerml.meters.base import Meter
 from powerml.progress import Notify
@@ -35,7 +36,7 @@ class Counting:
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether all is counted, and well."""
+        """True if all is counted, and well."""
         return all(one.done() and one.exception() is None for one in self.phases.values())
 
     def measurement(
@@ -76,9 +77,10 @@ class Counting:
         return None if deployment is None else deployment.inferences
 
     def _samples(self) -> int | None:
-        if self.workload.deployment is not None:
-            return self.workload.deployment.samples
-        return self.workload.inference_samples
+        deployment, training = self.workload.deployment, self.workload.training
+        if deployment is not None:
+            return deployment.samples
+        return None if training is None else training.inference_samples
 
 
 def start_counting(
@@ -112,7 +114,7 @@ def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
 def _count(
     meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
 ) -> tuple[list[PhaseCounts], Fingerprint]:
-    phases = meter.measure(workload, material, notify)
+    phases = require_counts(meter.name, meter.measure(workload, material, notify))
     return phases, meter.fingerprint()
 
 

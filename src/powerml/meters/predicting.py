@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -19,8 +19,9 @@ from powerml.costs.counts import EVENTS, Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import PredictionError
 from powerml.machines import Machine
-from powerml.spaces import Layer, find_family, layers_of, parse_topology
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.progress import Notify, silent
+from powerml.spaces import Layer
+from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
 
 __all__ = ["DEFAULT_PREDICTED_ERROR", "FEWEST", "PREDICTED", "PredictingMeter"]
 
@@ -39,7 +40,7 @@ class Circumstanced(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""
@@ -84,7 +85,7 @@ class PredictingMeter:
         self,
         workload: AnyWorkload,
         _material: Material,
-        notify: Callable[[str], None] = lambda _message: None,
+        notify: Notify = silent,
     ) -> list[PhaseCounts]:
         """Predict the counts of a topology.
 
@@ -93,8 +94,8 @@ class PredictingMeter:
         PredictionError
             It cannot be predicted, or not well enough.
         """
-        layers = _layers(workload)
-        if layers is None or not isinstance(workload, Workload):
+        layers = workload.layers()
+        if layers is None or workload.kind != "topology":
             raise PredictionError(
                 f"{workload.title} cannot be predicted: only topologies of families that tell "
                 "their layers can; measure it with --fidelity sampled or exact"
@@ -111,7 +112,7 @@ class PredictingMeter:
         return [self._predict(workload, layers, examples, name) for name in examples[0].phases]
 
     def fingerprint(self) -> Fingerprint:
-        """That of the counts that were predicted from; known once something was predicted."""
+        """Return the fingerprint of the counts that it predicted from; known after a prediction."""
         if self._fingerprint is None:
             raise PredictionError("the fingerprint is known once something was predicted")
         return self._fingerprint
@@ -127,8 +128,8 @@ class PredictingMeter:
     ) -> None:
         """Nothing has to be ended."""
 
-    def _examples(self, workload: Workload) -> Iterator[_Example]:
-        """What was simulated as this would be: all but the topology and its batches alike."""
+    def _examples(self, workload: TopologyWorkload) -> Iterator[_Example]:
+        """Find measurements alike in all but the topology and its batches."""
         wanted = _comparable(workload, self._meter.circumstances(workload))
         phases: set[str] = set()
         for entry in self._cache.entries():
@@ -139,7 +140,7 @@ class PredictingMeter:
 
     def _predict(
         self,
-        workload: Workload,
+        workload: TopologyWorkload,
         layers: tuple[Layer, ...],
         examples: Sequence[_Example],
         phase: str,
@@ -191,7 +192,7 @@ class _Fits:
         return Counts(**found)
 
     def bound(self, counts: Counts, machine: Machine) -> float:
-        """How far off the cost may be: by a fit of its own, and by how that differs from counts."""
+        """Bound the relative error of the cost, by its fit and its difference from the counts."""
         measured = np.array([price(one, machine).cycles for one in self.counted])
         fitted = fit_costs(self.known, measured, self.prior)
         cycles, error = fitted.predict(self.asked)
@@ -199,36 +200,27 @@ class _Fits:
         return float(fitted.bound(error, CONFIDENCE)[0]) + disagreement
 
 
-def _layers(workload: AnyWorkload) -> tuple[Layer, ...] | None:
-    if not isinstance(workload, Workload) or workload.model_digest is not None:
-        return None
-    topology = parse_topology(workload.topology)
-    family = find_family(topology.family)
-    return layers_of(family, topology.parameters, workload.input_shape, workload.classes)
-
-
-def _comparable(workload: Workload, circumstances: Mapping[str, Any]) -> dict[str, Any]:
-    """What two workloads must share for one to be predicted from the other."""
-    family = parse_topology(workload.topology).family
+def _comparable(workload: TopologyWorkload, circumstances: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two workloads must share for one to be predicted from the other."""
     # A sample and an exact count of one workload differ by less than predictions do.
     alike = {key: circumstances[key] for key in circumstances if key not in ("fidelity", "prices")}
-    return {"family": family, "circumstances": alike} | workload.model_dump(
-        mode="json", exclude=set(OWN)
-    )
+    return {
+        "family": workload.topology.family,
+        "circumstances": alike,
+        **workload.model_dump(mode="json", exclude=set(OWN)),
+    }
 
 
 def _example(entry: Entry, wanted: Mapping[str, Any]) -> _Example | None:
     stored = entry.determined_by
     described = stored.get("workload", {})
-    if "topology" not in described or "training_samples" not in described:
+    if described.get("kind") != "topology":
         return None
-    workload = Workload.model_validate({"seed": 0, "data": "", **described})
-    if workload.model_digest is not None:
-        return None
+    workload = TopologyWorkload.model_validate({"seed": 0, "data": "", **described})
     # As JSON has it: lists where there were tuples.
     if _comparable(workload, stored["circumstances"]) != _plain(wanted):
         return None
-    layers = _layers(workload)
+    layers = workload.layers()
     if layers is None:
         return None
     phases = {phase.name: phase for phase in entry.phases}
@@ -236,14 +228,14 @@ def _example(entry: Entry, wanted: Mapping[str, Any]) -> _Example | None:
 
 
 def _terms(
-    workload: Workload, phase: str, topologies: Sequence[tuple[tuple[Layer, ...], int]]
+    workload: TopologyWorkload, phase: str, topologies: Sequence[tuple[tuple[Layer, ...], int]]
 ) -> Terms:
     sums = np.array([structure_sums(layers) for layers, _ in topologies])
     batch_sizes: NDArray[np.float64] = np.array([float(size) for _, size in topologies])
     return Demand.of(workload).terms(phase, sums, batch_sizes)
 
 
-def _inference_steps(workload: Workload) -> int:
+def _inference_steps(workload: TopologyWorkload) -> int:
     deployment = workload.deployment
     return workload.inference_steps if deployment is None else deployment.inferences
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,16 +12,27 @@ from pydantic import ValidationError
 
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
-from powerml.costs.measurement import Measurement, Simulation
+from powerml.costs.measurement import Measurement
 from powerml.errors import MeasurementError, UsageError
 from powerml.files.texts import read_user_text
 from powerml.machines import Geometry
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import AnyWorkload, Material
 
-__all__ = ["REPLAY_PREFIX", "ReplayMeter"]
+__all__ = ["REPLAY_PREFIX", "Recording", "ReplayMeter"]
 
 REPLAYED = "give what powerml measure --json wrote"
 REPLAY_PREFIX = "replay:"
+MEASURE_FIRST = "measure it with Valgrind first, without --meter"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Counts of a workload, and what they were made with."""
+
+    workload: AnyWorkload
+    phases: list[PhaseCounts]
+    fingerprint: Fingerprint
 
 
 class ReplayMeter:
@@ -30,8 +42,8 @@ class ReplayMeter:
 
     Parameters
     ----------
-    measurements
-        The records.
+    recorded
+        Measurements, or counts alone.
     geometry
         The caches whose counts are wanted; None for those that the first record shows.
     """
@@ -39,21 +51,21 @@ class ReplayMeter:
     name = "replay"
 
     def __init__(
-        self, measurements: Sequence[Measurement], geometry: Geometry | None = None
+        self, recorded: Sequence[Measurement | Recording], geometry: Geometry | None = None
     ) -> None:
-        if not measurements:
+        if not recorded:
             raise UsageError("there is nothing to replay: give at least one measurement record")
-        self._geometry = geometry or measurements[0].fingerprint.simulated_geometry
-        self._simulations = {
-            _key(record.workload): simulation
-            for record in measurements
-            for simulation in _simulations(record)
-            if simulation.fingerprint.simulated_geometry == self._geometry
+        first = recorded[0].fingerprint
+        self._geometry = geometry or first.simulated_geometry
+        self._recordings = {
+            _key(recording.workload): recording
+            for record in recorded
+            for recording in _recordings(record)
+            if recording.fingerprint.simulated_geometry == self._geometry
         }
-        self._known = {_key(record.workload) for record in measurements}
+        self._known = {_key(record.workload) for record in recorded}
         self._fingerprint = next(
-            (simulation.fingerprint for simulation in self._simulations.values()),
-            measurements[0].fingerprint,
+            (recording.fingerprint for recording in self._recordings.values()), first
         )
 
     @classmethod
@@ -79,7 +91,8 @@ class ReplayMeter:
         self,
         workload: AnyWorkload,
         material: Material,  # noqa: ARG002 - the Protocol's
-        notify: Callable[[str], None] = lambda _message: None,  # noqa: ARG002 - the Protocol's
+        notify: Notify = silent,  # noqa: ARG002 - the Protocol's
+        advance: Advance = unwatched,  # noqa: ARG002 - the Protocol's
     ) -> list[PhaseCounts]:
         """Look the workload up.
 
@@ -88,18 +101,15 @@ class ReplayMeter:
         MeasurementError
             It is not among the records, or was recorded on other caches.
         """
-        simulation = self._simulations.get(_key(workload))
-        if simulation is not None:
-            return simulation.phases
+        recording = self._recordings.get(_key(workload))
+        if recording is not None:
+            return recording.phases
         if _key(workload) in self._known:
             raise MeasurementError(
-                f"{workload.title} was recorded on other caches than those of D1 "
-                f"{self._geometry.d1}, LL {self._geometry.ll}: measure it with Valgrind first"
+                f"{workload.title} was recorded on other caches than {_named(self._geometry)}: "
+                f"{MEASURE_FIRST}"
             )
-        raise MeasurementError(
-            f"nothing was recorded for {workload.title}, {_details(workload)}: "
-            "measure it with Valgrind first"
-        )
+        raise MeasurementError(f"nothing was recorded for {workload.described}: {MEASURE_FIRST}")
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the records."""
@@ -117,21 +127,26 @@ class ReplayMeter:
         """Nothing has to be ended."""
 
 
-def _simulations(record: Measurement) -> list[Simulation]:
-    """All that a record holds: the counts it shows and those on other caches."""
+def _recordings(record: Measurement | Recording) -> list[Recording]:
+    """Return all that a record holds: the counts it shows and those on other caches."""
+    if isinstance(record, Recording):
+        return [record]
     shown = [
         PhaseCounts(**phase.model_dump(include=set(PhaseCounts.model_fields)))
         for phase in record.phases
     ]
-    first = Simulation(machines=record.machines, fingerprint=record.fingerprint, phases=shown)
-    return [first, *record.simulations]
+    first = Recording(record.workload, shown, record.fingerprint)
+    others = [
+        Recording(record.workload, simulation.phases, simulation.fingerprint)
+        for simulation in record.simulations
+    ]
+    return [first, *others]
 
 
 def _key(workload: AnyWorkload) -> str:
     return workload.model_dump_json(exclude={"seed"})
 
 
-def _details(workload: AnyWorkload) -> str:
-    if isinstance(workload, Workload):
-        return f"{workload.epochs} epochs of {workload.data}"
-    return f"in {workload.deployment.runtime}"
+def _named(geometry: Geometry | None) -> str:
+    """Name the caches that are wanted."""
+    return "none" if geometry is None else f"those of D1 {geometry.d1}, LL {geometry.ll}"

@@ -21,8 +21,14 @@ from powerml.backend import import_keras, keras_alone
 from powerml.errors import ExportError
 from powerml.networks.native import build_topology
 from powerml.networks.recurrence import as_operators
-from powerml.runtimes import find_runtime, require_runtime
-from powerml.workloads.workload import Workload
+from powerml.runtimes import (
+    KERAS_SUFFIX,
+    Exporter,
+    find_runtime,
+    require_runtime,
+    runtimes_by_suffix,
+)
+from powerml.workloads.workload import TopologyWorkload
 
 __all__ = [
     "CHECKED_SAMPLES",
@@ -41,7 +47,6 @@ TOLERANCE = 1e-5
 CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
 SEED = 0  # counts do not depend on the values of the weights
-KERAS_FORMATS = {".onnx": "onnx", ".tflite": "litert"}
 Unrolled = Callable[[str, int], None]
 
 
@@ -49,7 +54,7 @@ def _nothing(_layer: str, _steps: int) -> None:
     """Take no notice of a layer that is exported step by step."""
 
 
-def export_topology(workload: Workload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
+def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
     """Build a workload's topology, untrained, and export it once its outputs proved the same.
 
     Parameters
@@ -111,7 +116,7 @@ def export_proved(
         Keras cannot export it, or an output differs by more than `TOLERANCE`.
     """
     shapes = [array.shape[1:] for array in inputs]
-    if path.suffix == ".keras":
+    if path.suffix == KERAS_SUFFIX:
         export_model(model, path, shapes)
         return 0.0
     unproved: ExportError | None = None
@@ -130,7 +135,7 @@ def export_proved(
                 f"up to {difference:.2g}, more than {TOLERANCE:g}; add --runtime keras"
             )
         path.unlink(missing_ok=True)
-        if path.suffix != ".onnx":
+        if not _exporter_to(path.suffix).leaves_batch_open:
             break
     raise unproved or ExportError(f"the model {model.name} cannot be exported")
 
@@ -150,10 +155,10 @@ def export_model(
     model, path
         The model, and where to.
     shapes
-        Those of its inputs with the batch. ONNX leaves the batch open unless it is to be `fixed`,
-        or the model fixes it; LiteRT's exporter always fixes it.
+        Those of its inputs with the batch. A format that can leave the batch open does so unless
+        it is to be `fixed`, or the model fixes it; others fix it.
     fixed
-        Whether the batch is fixed in ONNX.
+        Fix the batch in any format.
     unrolled
         Called with the name of a recurrent layer that is exported step by step, and its steps.
 
@@ -165,14 +170,15 @@ def export_model(
     import keras
 
     with keras_alone():
-        if path.suffix == ".keras":
+        if path.suffix == KERAS_SUFFIX:
             model.save(path)
             return
+        exporter = _exporter_to(path.suffix)
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         flat = keras.tree.flatten(inputs)
 
         def described(one: Any, shape: tuple[int, ...]) -> Any:
-            is_open = path.suffix == ".onnx" and not fixed and one.shape[0] is None
+            is_open = exporter.leaves_batch_open and not fixed and one.shape[0] is None
             sizes = (None if is_open else shape[0], *shape[1:])
             return keras.InputSpec(shape=sizes, dtype=one.dtype, name=one.name)
 
@@ -186,12 +192,7 @@ def export_model(
             with _quietly(), as_operators(unrolled):
                 # Layers that make their weights at their first call have none before it.
                 model.predict_on_batch(zeros)
-                model.export(
-                    str(path),
-                    format=KERAS_FORMATS[path.suffix],
-                    verbose=False,
-                    input_signature=[signature],
-                )
+                exporter.write(model, str(path), signature)
         except Exception as error:  # exporters raise whatever they like
             path.unlink(missing_ok=True)
             raise ExportError.quoting(
@@ -199,6 +200,13 @@ def export_model(
                 error,
                 "add --runtime keras",
             ) from error
+
+
+def _exporter_to(suffix: str) -> Exporter:
+    exporter = find_runtime(runtimes_by_suffix()[suffix]).format.exporter
+    if exporter is None:
+        raise ExportError(f"Keras exports no {suffix} files: add --runtime keras")
+    return exporter
 
 
 @contextlib.contextmanager
@@ -313,8 +321,8 @@ def export_checked(
 
     runtime = find_runtime(runtime_name)
     model = keras.saving.load_model(saved, safe_mode=True)
-    path = saved.with_suffix(runtime.suffix)
-    unfinished = saved.with_name(f"unfinished{runtime.suffix}")
+    path = saved.with_suffix(runtime.format.suffix)
+    unfinished = saved.with_name(f"unfinished{runtime.format.suffix}")
     count = math.ceil(len(samples) / batch_size)
     filled = samples[np.arange(count * batch_size) % len(samples)]
     batches = filled.reshape(count, batch_size, *samples.shape[1:])

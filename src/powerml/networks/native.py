@@ -17,9 +17,9 @@ from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
-from powerml.spaces import find_family, parse_topology
+from powerml.spaces import find_family
 from powerml.workloads.datasets import Dataset, Split
-from powerml.workloads.workload import Material, ModelFile, Workload
+from powerml.workloads.workload import Material, ModelFile, TopologyWorkload, TrainedWorkload
 
 if TYPE_CHECKING:
     import keras
@@ -43,15 +43,14 @@ class Trained:
     score: float
 
 
-def build_topology(workload: Workload) -> keras.Model:
-    """Build the network of a workload that is a topology."""
+def build_topology(workload: TopologyWorkload) -> keras.Model:
+    """Build the network of a topology."""
     import_keras()
     from powerml.networks.model import build_model
 
-    topology = parse_topology(workload.topology)
     return build_model(
-        find_family(topology.family),
-        topology.parameters,
+        find_family(workload.topology.family),
+        workload.topology.parameters,
         workload.input_shape,
         workload.classes,
         workload.protocol,
@@ -59,7 +58,7 @@ def build_topology(workload: Workload) -> keras.Model:
 
 
 @interruption_kept()
-def count_parameters(workload: Workload) -> int:
+def count_parameters(workload: TopologyWorkload) -> int:
     """Weights and biases of a topology's network, which is built for it.
 
     Raises
@@ -73,12 +72,12 @@ def count_parameters(workload: Workload) -> int:
             return int(build_topology(workload).count_params())
     except Exception as error:  # frameworks raise whatever they like
         raise TrainingError.quoting(
-            f"{workload.topology} cannot be built", error, "give it fewer or narrower layers"
+            f"{workload.name} cannot be built", error, "give it fewer or narrower layers"
         ) from error
 
 
 @interruption_kept()
-def train(workload: Workload, material: Material, seed: int) -> Trained:
+def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
     """Train a workload's model natively and score it.
 
     The score is the accuracy on the validation split; on the test split under the paper's
@@ -91,18 +90,15 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
     """
     dataset = material.dataset if isinstance(material, ModelFile) else material
     if dataset is None:
-        raise TrainingError(f"there is no data to train {workload.topology} on: give --data")
+        raise TrainingError(f"there is no data to train {workload.name} on: give --data")
     split = dataset.test if workload.protocol == "paper" else dataset.validation
     import_keras()
-    from powerml.networks.model import fit, load_trainable, seed_everything
+    from powerml.networks.model import fit, seed_everything
 
     try:
         with _one_thread(), keras_alone():
             seed_everything(seed)
-            if isinstance(material, ModelFile):
-                model = load_trainable(material.path, workload.allowed)
-            else:
-                model = build_topology(workload)
+            model = _untrained(workload, material)
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
             fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
             _check_weights(model, workload)
@@ -111,13 +107,24 @@ def train(workload: Workload, material: Material, seed: int) -> Trained:
         raise
     except Exception as error:  # frameworks raise whatever they like
         raise TrainingError.quoting(
-            f"training {workload.topology} with batch {workload.batch_size} failed",
+            f"training {workload.name} with batch {workload.batch_size} failed",
             error,
             "try other data, or a smaller topology or batch",
         ) from error
 
 
-def _check_weights(model: keras.Model, workload: Workload) -> None:
+def _untrained(workload: TrainedWorkload, material: Material) -> keras.Model:
+    """Build the topology, or load the file."""
+    if workload.kind == "topology":
+        return build_topology(workload)
+    from powerml.networks.model import load_trainable
+
+    if not isinstance(material, ModelFile):
+        raise TypeError(material)
+    return load_trainable(material.path, workload.allowed)
+
+
+def _check_weights(model: keras.Model, workload: TrainedWorkload) -> None:
     """Refuse a model that computes no numbers; one step with an infinite loss is enough for that.
 
     Raises
@@ -130,13 +137,13 @@ def _check_weights(model: keras.Model, workload: Workload) -> None:
     for weight in model.trainable_weights:
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
             raise TrainingError(
-                f"training {workload.topology} with batch {workload.batch_size} diverged: its "
+                f"training {workload.name} with batch {workload.batch_size} diverged: its "
                 f"weights in {weight.path} are no longer numbers: scale the data to about 0 to 1"
             )
 
 
 @interruption_kept()
-def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
+def score_saved(path: Path, workload: TrainedWorkload, dataset: Dataset) -> float:
     """Accuracy of a saved model on the test split, from 0 to 1."""
     import_keras()
     import keras
@@ -145,14 +152,14 @@ def score_saved(path: Path, workload: Workload, dataset: Dataset) -> float:
 
 
 @interruption_kept()
-def score_on_test(model: keras.Model, workload: Workload, dataset: Dataset) -> float:
+def score_on_test(model: keras.Model, workload: TrainedWorkload, dataset: Dataset) -> float:
     """Return the accuracy of a trained model on the test split, from 0 to 1."""
     import_keras()
     with _one_thread():
         return _score(model, dataset, dataset.test, workload)
 
 
-def _score(model: keras.Model, dataset: Dataset, split: Split, workload: Workload) -> float:
+def _score(model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload) -> float:
     from powerml.networks.model import evaluate
 
     inputs = dataset.inputs(split, scaled=workload.scaled)
@@ -179,7 +186,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def train_natively(
-    workload: Workload, material: Material, seeds: Sequence[int], notify: Notify
+    workload: TrainedWorkload, material: Material, seeds: Sequence[int], notify: Notify
 ) -> list[Trained]:
     """Train a workload's model once for each seed; raises ``TrainingError``.
 

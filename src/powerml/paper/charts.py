@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from powerml.paper.figures import Architecture, Deviation, Result, Spread
+from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
 from powerml.paper.original import printed_architecture, recorded_studies
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.settings import SETTINGS
 
-__all__ = ["LEGEND", "Source", "charts", "for_page"]
+__all__ = ["LEGEND", "PointSource", "charts", "for_page"]
 
 INK, GRID, GROUND = "#1f2328", "#d8dce2", "#ffffff"
 SIZE = r'<svg [^>]*?width="(?P<points>[0-9.]+)pt" height="[0-9.]+pt"'
@@ -45,8 +45,8 @@ PANEL_INCHES = (2.9, 2.5)
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a point comes from, and how it is drawn. The colour is a variable in a page."""
+class PointSource:
+    """Origin of a point, and its style. The colour is a variable in a page."""
 
     name: str
     title: str
@@ -56,21 +56,21 @@ class Source:
 
 
 # Okabe and Ito: told apart with every kind of colour blindness, and by their shapes without any.
-PRINTED = Source("printed", "printed in the paper", INK, "o", hollow=True)
-RECORDED = Source("recorded", "its program's records", "#7a7f87", "x")
+PRINTED = PointSource("printed", "printed in the paper", INK, "o", hollow=True)
+RECORDED = PointSource("recorded", "its program's records", "#7a7f87", "x")
 LEGEND = (
     PRINTED,
     RECORDED,
-    Source("paper", "the paper's protocol, ours", "#cc79a7", "s"),
-    Source("right", "put right, ours", "#0072b2", "D"),
-    Source("bare", "eq. 2.6 bare, ours", "#d55e00", "^"),
+    PointSource("paper", "the paper's protocol, ours", "#cc79a7", "s"),
+    PointSource("right", "put right, ours", "#0072b2", "D"),
+    PointSource("bare", "eq. 2.6 bare, ours", "#d55e00", "^"),
 )
 DODGE = 0.18
 FAR_APART = 4
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """A value at a setting, with its range over the seeds."""
 
     setting: int
@@ -84,7 +84,7 @@ class Point:
         return self.low, self.high
 
 
-Points = Mapping[str, Sequence[Point]]
+Points = Mapping[str, Sequence[ChartPoint]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Panel:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether values lie so far apart that a line would hide the smaller ones."""
+        """True if values lie so far apart that a line would hide the smaller ones."""
         values = [bound for some in self.points.values() for one in some for bound in one.bounds]
         return not self.counts and min(values) > 0 and max(values) > FAR_APART * min(values)
 
@@ -132,7 +132,7 @@ def for_page(svg: str, name: str) -> str:
 
 
 def _fitted(size: re.Match[str]) -> str:
-    """As wide as the page, within what is legible."""
+    """Fit a figure to the page's width, within what is legible."""
     points = float(size["points"])
     return f'<svg style="min-width:{0.9 * points:.0f}pt;max-width:{1.25 * points:.0f}pt" '
 
@@ -159,22 +159,24 @@ def _printed_score(row: Result) -> float:
 
 
 def _of_results(
-    rows: Sequence[Result], ours: Callable[[Result], Spread], printed: Callable[[Result], float]
+    rows: Sequence[Result], ours: Callable[[Result], SeedSpread], printed: Callable[[Result], float]
 ) -> Points:
-    points: dict[str, list[Point]] = {"printed": _once((row.setting, printed(row)) for row in rows)}
+    points: dict[str, list[ChartPoint]] = {
+        "printed": _once((row.setting, printed(row)) for row in rows)
+    }
     for row in rows:
         points.setdefault(row.way, []).extend(_of_spread(row.setting, ours(row)))
     return points
 
 
-def _once(values: Iterator[tuple[int, float]]) -> list[Point]:
-    return [Point(setting, value, value, value) for setting, value in dict(values).items()]
+def _once(values: Iterator[tuple[int, float]]) -> list[ChartPoint]:
+    return [ChartPoint(setting, value, value, value) for setting, value in dict(values).items()]
 
 
-def _of_spread(setting: int, value: Spread) -> list[Point]:
+def _of_spread(setting: int, value: SeedSpread) -> list[ChartPoint]:
     if value.median is None or value.low is None or value.high is None:
         return []
-    return [Point(setting, value.median, value.low, value.high)]
+    return [ChartPoint(setting, value.median, value.low, value.high)]
 
 
 def _deviations(found: Reproduction, family: str) -> list[Panel]:
@@ -201,7 +203,7 @@ def _deviations(found: Reproduction, family: str) -> list[Panel]:
     ]
 
 
-def _recorded_deviations(found: Reproduction, family: str, phase: Any) -> list[Point]:
+def _recorded_deviations(found: Reproduction, family: str, phase: Any) -> list[ChartPoint]:
     return _once(
         (study.setting.number, study.deviation(phase))
         for study in recorded_studies()
@@ -211,11 +213,11 @@ def _recorded_deviations(found: Reproduction, family: str, phase: Any) -> list[P
 
 def _of_deviations(
     rows: Sequence[Deviation],
-    ours: Callable[[Deviation], Spread],
+    ours: Callable[[Deviation], SeedSpread],
     printed: Callable[[Deviation], float | None],
 ) -> Points:
     known = ((row.setting, value) for row in rows if (value := printed(row)) is not None)
-    points: dict[str, list[Point]] = {"printed": _once(known)}
+    points: dict[str, list[ChartPoint]] = {"printed": _once(known)}
     for row in rows:
         points.setdefault(row.way, []).extend(_of_spread(row.setting, ours(row)))
     return points
@@ -224,13 +226,13 @@ def _of_deviations(
 def _architectures(rows: Sequence[Architecture], family: str) -> list[Panel]:
     panels = []
     for name in printed_architecture(family, 1):
-        points: dict[str, list[Point]] = {
+        points: dict[str, list[ChartPoint]] = {
             "printed": _once((row.setting, float(row.printed[name])) for row in rows)
         }
         for row in rows:
             if row.parameters is not None:
                 value = float(row.parameters[name])
-                points.setdefault(row.way, []).append(Point(row.setting, value, value, value))
+                points.setdefault(row.way, []).append(ChartPoint(row.setting, value, value, value))
         panels.append(Panel(f"{family}: {name.replace('_', ' ')}", points, counts=True))
     return panels
 

@@ -1,4 +1,4 @@
-"""What the search is to come to, put right: accurate networks, and what they save. Pure.
+"""Requirements on the search put right: accurate networks, and their savings. Pure.
 
 Costs are held against the median of the topologies of the same family that are known to score at
 least 0.98 on the test split (`powerml.paper.known`).
@@ -11,21 +11,21 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from powerml.costs.counts import PhaseName
-from powerml.paper.figures import Group, Spread, groups, spread
+from powerml.paper.figures import Group, SeedSpread, groups, spread
 from powerml.paper.known import known
 from powerml.paper.original import printed_result
-from powerml.paper.outcomes import Outcome
+from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import RIGHT
 from powerml.paper.settings import BASELINE, CONVERGED_SCORE
 from powerml.studies.objective import SCORE_TOLERANCE
 
-__all__ = ["Check", "Convergence", "Saving", "checks", "convergences", "savings"]
+__all__ = ["Convergence", "RequirementCheck", "Saving", "checks", "convergences", "savings"]
 
 TRAINING_SAVING, INFERENCE_SAVING = 0.25, 0.5
 LEAST_ALPHA, LEAST_BETA = 0.5, 0.05
 
 
-class Check(BaseModel):
+class RequirementCheck(BaseModel):
     """Something that was to be reached at one setting of one family."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,15 +36,15 @@ class Check(BaseModel):
     met: bool
 
 
-class Convergence(Check):
+class Convergence(RequirementCheck):
     """The winners' score on the test split; `printed` is Figure 2's, as printed."""
 
-    score: Spread
+    score: SeedSpread
     printed: str
 
 
-class Saving(Check):
-    """How much less than the median the winners cost in one phase, as a part of it.
+class Saving(RequirementCheck):
+    """Part of the median by which winners cost less in one phase.
 
     `cheapest_known` is what the cheapest of the known accurate topologies saves, in the mean of
     three trainings: a winner, trained once, may save a little more.
@@ -52,14 +52,14 @@ class Saving(Check):
     """
 
     phase: PhaseName
-    saving: Spread
+    saving: SeedSpread
     cheapest_known: float
-    over_setting_1: Spread
+    over_setting_1: SeedSpread
     printed: float
 
 
-def convergences(outcomes: Sequence[Outcome]) -> list[Convergence]:
-    """Whether the studies that were put right converge."""
+def convergences(outcomes: Sequence[StudyOutcome]) -> list[Convergence]:
+    """Check the convergence of the studies that were put right."""
     found = []
     for group in _put_right(outcomes):
         score = spread([one.test_score for one in group.outcomes], "high")
@@ -77,8 +77,8 @@ def convergences(outcomes: Sequence[Outcome]) -> list[Convergence]:
     return found
 
 
-def savings(outcomes: Sequence[Outcome]) -> list[Saving]:
-    """What they save, wherever alpha or beta asks for it."""
+def savings(outcomes: Sequence[StudyOutcome]) -> list[Saving]:
+    """Compute their savings, wherever alpha or beta asks for them."""
     found = []
     for group in _put_right(outcomes):
         if group.setting.alpha >= LEAST_ALPHA:
@@ -88,12 +88,12 @@ def savings(outcomes: Sequence[Outcome]) -> list[Saving]:
     return sorted(found, key=lambda one: one.phase, reverse=True)
 
 
-def checks(outcomes: Sequence[Outcome]) -> list[Check]:
+def checks(outcomes: Sequence[StudyOutcome]) -> list[RequirementCheck]:
     """All that was to be reached."""
     return [*convergences(outcomes), *savings(outcomes)]
 
 
-def _put_right(outcomes: Sequence[Outcome]) -> list[Group]:
+def _put_right(outcomes: Sequence[StudyOutcome]) -> list[Group]:
     return [group for group in groups(outcomes) if group.way == RIGHT.name]
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from powerml.costs.counts import PhaseName
 from powerml.paper.known import ACCURATE_SCORE, KnownTopology, known
 from powerml.paper.original import printed_architecture, printed_deviation, printed_result
-from powerml.paper.outcomes import EvaluatedTrial, Outcome
+from powerml.paper.outcomes import EvaluatedTrial, StudyOutcome
 from powerml.paper.plan import BARE, WAYS
 from powerml.paper.settings import BASELINE, FAMILIES, Setting
 from powerml.spaces import parse_topology
@@ -25,7 +25,7 @@ __all__ = [
     "Group",
     "Preference",
     "Result",
-    "Spread",
+    "SeedSpread",
     "architectures",
     "baseline_of",
     "deviations",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-class Spread(BaseModel):
+class SeedSpread(BaseModel):
     """A quantity of the winners of several studies that differ in their seed alone.
 
     `found` of `seeds` studies have it. Those that have not count as the worst in the median,
@@ -52,12 +52,12 @@ class Spread(BaseModel):
     seeds: int
 
 
-def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> Spread:
+def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> SeedSpread:
     """Median and range; `better` says which end the missing ones are not at."""
     known = [value for value in values if value is not None]
     worst = -math.inf if better == "high" else math.inf
     middle = median(worst if value is None else value for value in values) if values else worst
-    return Spread(
+    return SeedSpread(
         median=middle if math.isfinite(middle) else None,
         low=min(known, default=None),
         high=max(known, default=None),
@@ -66,8 +66,8 @@ def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> Sp
     )
 
 
-class Row(BaseModel):
-    """Which studies a row is of: they differ in their seed alone."""
+class FigureRow(BaseModel):
+    """The studies of one row, which differ in their seed alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,33 +78,33 @@ class Row(BaseModel):
     beta: float
 
 
-class Result(Row):
+class Result(FigureRow):
     """A cell of Figure 2: score on the test split and costs of the winners.
 
     Costs are relative to those of setting 1's winner of the same way, family and seed, as in the
     paper, and to those of the study's own reference. `printed_score` is as printed.
     """
 
-    score: Spread
-    training_cost: Spread
-    inference_cost: Spread
-    training_cost_of_reference: Spread
-    inference_cost_of_reference: Spread
+    score: SeedSpread
+    training_cost: SeedSpread
+    inference_cost: SeedSpread
+    training_cost_of_reference: SeedSpread
+    inference_cost_of_reference: SeedSpread
     printed_score: str
     printed_training_cost: float
     printed_inference_cost: float
 
 
-class Deviation(Row):
+class Deviation(FigureRow):
     """A cell of Figure 3: standard deviations of the costs of all trials, relative as recorded."""
 
-    training_cost: Spread
-    inference_cost: Spread
+    training_cost: SeedSpread
+    inference_cost: SeedSpread
     printed_training_cost: float | None
     printed_inference_cost: float | None
 
 
-class Architecture(Row):
+class Architecture(FigureRow):
     """A row of Figure 4 or 5: the winner's parameters, the batch size last.
 
     `parameters` is None where no trial obeys the limits.
@@ -122,8 +122,8 @@ class Group:
     way: str
     family: str
     setting_number: int
-    outcomes: tuple[Outcome, ...]
-    baselines: tuple[Outcome | None, ...]
+    outcomes: tuple[StudyOutcome, ...]
+    baselines: tuple[StudyOutcome | None, ...]
 
     @property
     def setting(self) -> Setting:
@@ -150,7 +150,7 @@ class Group:
 
     @property
     def row(self) -> dict[str, object]:
-        """What says which studies these are."""
+        """The row that names these studies."""
         return {
             "way": self.way,
             "family": self.family,
@@ -170,10 +170,10 @@ def _over(
     return winner.cost_cycles[phase] / baseline.cost_cycles[phase]
 
 
-def groups(outcomes: Sequence[Outcome]) -> Iterator[Group]:
+def groups(outcomes: Sequence[StudyOutcome]) -> Iterator[Group]:
     """Put together what differs in its seed alone; in the order of families, ways and settings."""
     ways = [way.name for way in WAYS]
-    found: dict[tuple[int, int, int], list[Outcome]] = {}
+    found: dict[tuple[int, int, int], list[StudyOutcome]] = {}
     for one in sorted(outcomes, key=lambda one: one.seed):
         key = (FAMILIES.index(one.family), ways.index(one.way), one.setting_number)
         found.setdefault(key, []).append(one)
@@ -187,7 +187,7 @@ def groups(outcomes: Sequence[Outcome]) -> Iterator[Group]:
         )
 
 
-def baseline_of(outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome | None:
+def baseline_of(outcome: StudyOutcome, outcomes: Sequence[StudyOutcome]) -> StudyOutcome | None:
     """The study of setting 1 of the same way, family and seed, where there is one."""
     key = (outcome.way, outcome.family, outcome.seed)
     return next(
@@ -200,7 +200,7 @@ def baseline_of(outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome | None
     )
 
 
-def results(outcomes: Sequence[Outcome]) -> list[Result]:
+def results(outcomes: Sequence[StudyOutcome]) -> list[Result]:
     """Figure 2."""
     return [_result(group) for group in groups(outcomes)]
 
@@ -222,7 +222,7 @@ def _result(group: Group) -> Result:
     )
 
 
-def deviations(outcomes: Sequence[Outcome]) -> list[Deviation]:
+def deviations(outcomes: Sequence[StudyOutcome]) -> list[Deviation]:
     """Figure 3, of every setting."""
     return [
         Deviation.model_validate(
@@ -246,12 +246,12 @@ def deviations(outcomes: Sequence[Outcome]) -> list[Deviation]:
     ]
 
 
-def _deviation(outcome: Outcome, phase: PhaseName) -> float | None:
+def _deviation(outcome: StudyOutcome, phase: PhaseName) -> float | None:
     known = [trial.cost_ratio[phase] for trial in outcome.trials if trial.cost_ratio is not None]
     return stdev(known) if len(known) > 1 else None
 
 
-def architectures(outcomes: Sequence[Outcome]) -> list[Architecture]:
+def architectures(outcomes: Sequence[StudyOutcome]) -> list[Architecture]:
     """Figures 4 and 5, a row for each study."""
     return [
         Architecture.model_validate(
@@ -274,7 +274,7 @@ def _parameters(winner: EvaluatedTrial | None) -> dict[str, int] | None:
 
 
 class Preference(BaseModel):
-    """What eq. 2.6 thinks of an inaccurate winner and of the best accurate topology known.
+    """Objective values of an inaccurate winner and of the best accurate topology known.
 
     Objectives are eq. 2.6 with costs relative to the fixed reference: smaller is better. Of
     `seeds` studies `inaccurate` end with an inaccurate winner, `preferred` of them with one whose
@@ -297,22 +297,22 @@ class Preference(BaseModel):
 
     @property
     def is_the_objectives(self) -> bool:
-        """Whether no accurate topology that is known would have been better, in any study."""
+        """True if no known accurate topology would have been better in any study."""
         return self.preferred == self.inaccurate
 
     @property
     def is_the_searches(self) -> bool:
-        """Whether an accurate topology is known that would have been better, in every study."""
+        """True if a known accurate topology would have been better in every study."""
         return self.preferred == 0
 
     @property
     def margin(self) -> float:
-        """By how much `found` is preferred to the best accurate topology known."""
+        """Objective value by which `found` is preferred to the best accurate topology known."""
         return self.accurate.objective - _objective(self.found)
 
 
-def preferences(outcomes: Sequence[Outcome]) -> list[Preference]:
-    """Where at least half of the winners under bare eq. 2.6 score below 0.97 in the search."""
+def preferences(outcomes: Sequence[StudyOutcome]) -> list[Preference]:
+    """List the settings where at least half of the winners under bare eq. 2.6 score below 0.97."""
     found = [_preference(group) for group in groups(outcomes) if group.way == BARE.name]
     return [one for one in found if one is not None and 2 * one.inaccurate >= one.seeds]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from powerml.files.atomic import write_whole
 from powerml.paper.charts import charts
-from powerml.paper.figures import Architecture, Deviation, Result, Spread
+from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
 from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.page import page
 from powerml.paper.reproduction import Reproduction
@@ -24,7 +24,7 @@ Cells = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Written:
-    """Where everything is."""
+    """Paths of all that was written."""
 
     page: Path
     others: tuple[Path, ...]
@@ -99,12 +99,12 @@ def _key(one: Result | Deviation | Architecture) -> dict[str, object]:
     return {"setting": one.setting, "alpha": one.alpha, "beta": one.beta, "way": one.way}
 
 
-def _spread(name: str, value: Spread) -> dict[str, object]:
+def _spread(name: str, value: SeedSpread) -> dict[str, object]:
     return {name: value.median, f"{name}_low": value.low, f"{name}_high": value.high}
 
 
 def _flat(record: Mapping[str, object]) -> Cells:
-    """What is nested becomes columns of their own."""
+    """Flatten nested fields into columns of their own."""
     return {
         f"{name}_{inner}" if inner else name: value
         for name, cell in record.items()

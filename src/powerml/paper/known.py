@@ -1,4 +1,4 @@
-"""What is known of the families beforehand: scores and costs of thousands of their topologies.
+"""Known topologies of the families: scores and costs of thousands of them.
 
 `benchmarks/data` has a table of 3,000 dffr and 800 cnn on ``mnist_small``: scores are the means of
 three native trainings, costs those of the default protocol relative to the fixed reference, some
@@ -36,7 +36,7 @@ class KnownTopology(BaseModel):
 
 
 class Preferred(BaseModel):
-    """What eq. 2.6 prefers at one setting: of all, and of those that score at least 0.97."""
+    """The topologies that eq. 2.6 prefers at a setting: of all, and of the accurate ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class Preferred(BaseModel):
 
 
 class KnownFamily(BaseModel):
-    """What the table holds of one family.
+    """The known topologies of one family.
 
     `accurate` of its `topologies` score at least 0.98 on the test split; `median` and `least` are
     of their costs.
@@ -61,7 +61,7 @@ class KnownFamily(BaseModel):
     preferred: list[Preferred]
 
     def at(self, setting: int) -> Preferred:
-        """What eq. 2.6 prefers at a setting."""
+        """Return the topologies that eq. 2.6 prefers at a setting."""
         return next(one for one in self.preferred if one.setting == setting)
 
 

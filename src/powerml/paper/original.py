@@ -41,7 +41,7 @@ class PrintedResult:
 
     @property
     def converged(self) -> bool:
-        """Whether the printed network is accurate."""
+        """True if the printed network is accurate."""
         return float(self.score.lstrip(">")) >= CONVERGED_SCORE
 
     def cost(self, phase: PhaseName) -> float:
@@ -134,7 +134,7 @@ class RecordedStudy:
         return Squared(self.setting.weights).value(costs, trial.score)
 
     def recorded_objective(self, trial: RecordedTrial) -> float:
-        """What the program computed."""
+        """The objective value that the program computed."""
         alpha, beta = self.setting.alpha, self.setting.beta
         score = trial.score
         if self.family in SINGLE_PRECISION:

@@ -1,4 +1,4 @@
-"""What became of each study: the little of it that tables and figures are made from."""
+"""Outcomes of the studies: the little of each that tables and figures are made from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from powerml.paper.plan import PlannedStudy
 from powerml.paper.settings import SETTINGS, Setting
 from powerml.studies.records import StudyRecord, TrialRecord
 
-__all__ = ["EvaluatedTrial", "Outcome", "outcome_of", "read_outcome"]
+__all__ = ["EvaluatedTrial", "StudyOutcome", "outcome_of", "read_outcome"]
 
 
 class EvaluatedTrial(BaseModel):
@@ -41,7 +41,7 @@ class EvaluatedTrial(BaseModel):
     pruned: str | None
 
 
-class Outcome(BaseModel):
+class StudyOutcome(BaseModel):
     """A study of the reproduction that has ended. JSON: ``powerml.outcome/1``.
 
     `options` are what it was made with. `best` is the number of its best trial, None where no
@@ -84,10 +84,10 @@ class Outcome(BaseModel):
         return next((trial for trial in self.trials if trial.number == self.best), None)
 
 
-def outcome_of(planned: PlannedStudy, study: StudyRecord) -> Outcome:
+def outcome_of(planned: PlannedStudy, study: StudyRecord) -> StudyOutcome:
     """Keep of a study what is needed."""
     measured = [trial.measurement for trial in study.trials if trial.measurement is not None]
-    return Outcome(
+    return StudyOutcome(
         way=planned.way.name,
         family=planned.family,
         setting_number=planned.setting.number,
@@ -120,10 +120,10 @@ def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
     )
 
 
-def read_outcome(path: Path, planned: PlannedStudy) -> Outcome | None:
+def read_outcome(path: Path, planned: PlannedStudy) -> StudyOutcome | None:
     """Read what became of a study; None where that is not known, or it was another study."""
     try:
-        found = Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+        found = StudyOutcome.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
     key = (found.way, found.family, found.setting_number, found.seed, found.options)

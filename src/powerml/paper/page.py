@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from powerml.paper.charts import LEGEND, charts, for_page
 from powerml.paper.checks import Saving
-from powerml.paper.figures import Architecture, Preference, Spread
+from powerml.paper.figures import Architecture, Preference, SeedSpread
 from powerml.paper.known import known
 from powerml.paper.original import (
     ARCHITECTURE_FIGURES,
@@ -43,7 +43,7 @@ class Recorded:
 
     @property
     def differs(self) -> bool:
-        """Whether eq. 2.6 applied evenly chooses another network."""
+        """True if eq. 2.6 applied evenly chooses another network."""
         return self.study.recorded_winner is not self.study.winner
 
 
@@ -104,7 +104,7 @@ def page(found: Reproduction, command: str) -> str:
 
 
 def headline(found: Reproduction) -> str:
-    """What comes out, in a sentence or two."""
+    """Say the result in a sentence or two."""
     studies = len(found.convergences)
     converged = sum(one.met for one in found.convergences)
     failing = sum(
@@ -143,7 +143,7 @@ def percent(value: float) -> str:
     return f"{100 * value:z.1f} %"
 
 
-def spread_text(value: Spread, digits: int = 3) -> str:
+def spread_text(value: SeedSpread, digits: int = 3) -> str:
     """Median and, over several seeds, the range."""
     text = number(value.median, digits)
     if value.seeds == 1 or value.low is None or value.high is None:
@@ -153,7 +153,7 @@ def spread_text(value: Spread, digits: int = 3) -> str:
     return f"{text}, none in {missing}" if missing else text
 
 
-def share_text(value: Spread) -> str:
+def share_text(value: SeedSpread) -> str:
     """Median and range of a saving, as percentages."""
     if value.median is None:
         return "–"  # noqa: RUF001 - a dash
@@ -164,7 +164,7 @@ def share_text(value: Spread) -> str:
 
 
 def verdict(one: Preference) -> Markup:
-    """Whether the objective or the search is why accurate networks were not found."""
+    """Say what kept accurate networks from being found: the objective or the search."""
     from markupsafe import Markup
 
     seeds = f"{one.inaccurate} of {one.seeds} seeds end inaccurate"

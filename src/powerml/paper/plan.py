@@ -23,7 +23,7 @@ ALIKE: Mapping[str, Any] = MappingProxyType({"objective": Squared.name, "epochs"
 
 @dataclass(frozen=True)
 class Way:
-    """How a study is made: `options` are those of `powerml.optimize`."""
+    """A way to make a study: `options` are those of `powerml.optimize`."""
 
     name: str
     title: str
@@ -71,7 +71,7 @@ class PlannedStudy:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `powerml.optimize` is asked for beside the family and `ALIKE`."""
+        """Options of `powerml.optimize` beside the family and `ALIKE`."""
         return {
             **self.way.options,
             "data": DATA,
@@ -84,7 +84,7 @@ class PlannedStudy:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be reproduced."""
+    """The studies of a reproduction."""
 
     settings: tuple[Setting, ...]
     families: tuple[str, ...]

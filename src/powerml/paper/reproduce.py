@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from powerml.backend import select_backend
 from powerml.costs.cache import CountsCache
@@ -12,9 +13,11 @@ from powerml.costs.fingerprint import Fingerprint, require_comparable
 from powerml.errors import ComparisonError, StudyError
 from powerml.files.atomic import write_whole
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, Meter
-from powerml.meters.catalogue import DEFAULT_METER, make_meter, meter_options
-from powerml.paper.outcomes import Outcome, outcome_of, read_outcome
+from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter
+from powerml.meters.catalogue import make_meter, meter_options
+from powerml.options import described
+from powerml.paper.options import ReproduceOptions
+from powerml.paper.outcomes import StudyOutcome, outcome_of, read_outcome
 from powerml.paper.plan import ALIKE, PlannedStudy, make_plan
 from powerml.paper.reproduction import Reproduction, summarize
 from powerml.paper.settings import TRIALS
@@ -22,9 +25,8 @@ from powerml.search.listener import Listener
 from powerml.search.optimize import optimize
 from powerml.studies.reader import JOURNAL
 
-__all__ = ["DEFAULT_OUT", "ReproductionListener", "reproduce"]
+__all__ = ["ReproductionListener", "reproduce"]
 
-DEFAULT_OUT = "powerml-paper"
 STUDIES, OUTCOMES = "studies", "outcomes"
 FIDELITY = "sampled"
 # What is proposed depends on it: so it is the same on every machine.
@@ -32,7 +34,7 @@ TRIALS_UNDER_WAY = 2
 
 
 class ReproductionListener(Listener):
-    """What a caller may want to hear of beside the trials. All methods do nothing here."""
+    """A listener to a reproduction, beside its trials. All methods do nothing here."""
 
     def reproduction_opened(
         self, out: Path, finished: Collection[PlannedStudy], to_do: Collection[PlannedStudy]
@@ -43,23 +45,20 @@ class ReproductionListener(Listener):
         """A study begins, or is gone on with."""
 
     def outcome_passed_over(self, path: Path) -> None:
-        """What is kept of the study that has begun cannot be read, or is of another study."""
+        """Hear that the kept outcome of a study cannot be read, or is of another study."""
 
     def study_ended(self, study: PlannedStudy) -> None:
         """A study has ended and is kept."""
 
 
+@described(ReproduceOptions)
 def reproduce(
     *,
-    setting: Collection[int] = (),
-    family: Collection[str] = (),
-    figure: Collection[int] = (),
-    seeds: int = 1,
+    options: ReproduceOptions | None = None,
     trials: int = TRIALS,
-    out: str | Path = DEFAULT_OUT,
-    jobs: int | None = None,
     meter: str | Meter = DEFAULT_METER,
     listener: ReproductionListener | None = None,
+    **given: Any,
 ) -> Reproduction:
     """Make the studies behind the paper's Figures 2 to 5: as the paper has them, and put right.
 
@@ -68,21 +67,8 @@ def reproduce(
 
     Parameters
     ----------
-    setting
-        Which of the paper's six pairs of weights, by number; none for all.
-    family
-        ``dffr`` or ``cnn``; none for both.
-    figure
-        Which figures: 2, 3, 4, 5; none for all.
-    seeds
-        How many studies are made of each kind, with seeds from 0 on.
     trials
         How many topologies each study evaluates.
-    out
-        The folder of the reproduction.
-    jobs
-        How many processes simulate at once; None for as many as there are cores. Results do not
-        depend on it: two trials are under way in any case.
     meter
         Name of the meter, or one that is already running and stays open.
     listener
@@ -96,13 +82,20 @@ def reproduce(
         Valgrind, the C extension or a Keras backend is not installed.
     MeasurementError
         A study failed.
+
+    Examples
+    --------
+    >>> found = powerml.reproduce(setting=(4,), family=("cnn",), figure=(2,), seeds=5)
+    >>> found.results[0].printed_score, found.results[0].score.median
+    ('>0.99', 1.0)
     """
-    plan = make_plan(setting, family, figure, seeds, trials)
-    folder, hearing = Path(out), listener or ReproductionListener()
+    wanted = ReproduceOptions.of_call("reproduce", options, given)
+    plan = make_plan(wanted.setting, wanted.family, wanted.figure, wanted.seeds, trials)
+    folder, hearing = Path(wanted.out), listener or ReproductionListener()
     found = {study: read_outcome(_outcome_path(folder, study), study) for study in plan.studies}
     to_do = [study for study, outcome in found.items() if outcome is None]
     hearing.reproduction_opened(folder, [one for one in plan.studies if one not in to_do], to_do)
-    with _running(meter, jobs) if to_do else contextlib.nullcontext(meter) as running:
+    with _running(meter, wanted.jobs) if to_do else contextlib.nullcontext(meter) as running:
         for study in to_do:
             found[study] = _make(study, folder, running, hearing)
     outcomes = [outcome for outcome in found.values() if outcome is not None]
@@ -124,7 +117,7 @@ def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
 
 def _make(
     study: PlannedStudy, out: Path, meter: str | Meter, listener: ReproductionListener
-) -> Outcome:
+) -> StudyOutcome:
     """Make a study, or go on with it, and keep what became of it."""
     listener.study_begun(study)
     folder, kept = out / STUDIES / study.name, _outcome_path(out, study)
@@ -156,7 +149,7 @@ def _outcome_path(out: Path, study: PlannedStudy) -> Path:
     return out / OUTCOMES / f"{study.name}.json"
 
 
-def _require_comparable(out: Path, outcomes: Collection[Outcome]) -> None:
+def _require_comparable(out: Path, outcomes: Collection[StudyOutcome]) -> None:
     """Refuse to put studies side by side whose counts were not made alike."""
     first: dict[str, Fingerprint] = {}
     for outcome in outcomes:

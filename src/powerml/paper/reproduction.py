@@ -19,7 +19,7 @@ from powerml.paper.figures import (
     results,
 )
 from powerml.paper.original import ARCHITECTURE_FIGURES
-from powerml.paper.outcomes import Outcome
+from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import Plan
 
 __all__ = ["Reproduction", "summarize"]
@@ -28,7 +28,7 @@ COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 
 
 class Reproduction(BaseModel):
-    """What `powerml.reproduce` comes to. JSON: ``powerml.reproduction/1``.
+    """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/1``.
 
     `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty
     where its figure was not asked for. `software` are the versions that counts were made with,
@@ -60,7 +60,7 @@ class Reproduction(BaseModel):
         return self.model_dump_json(by_alias=True, indent=2)
 
 
-def summarize(plan: Plan, outcomes: Sequence[Outcome]) -> Reproduction:
+def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
     """Make the figures that were asked for."""
     wanted = plan.figures
     drawn = {family for family, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
@@ -83,5 +83,5 @@ def summarize(plan: Plan, outcomes: Sequence[Outcome]) -> Reproduction:
     )
 
 
-def _software(outcome: Outcome) -> list[tuple[str, str]]:
+def _software(outcome: StudyOutcome) -> list[tuple[str, str]]:
     return list(outcome.fingerprint.software.items())

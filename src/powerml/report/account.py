@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 from powerml.costs.counts import PHASES, PhaseName
@@ -21,7 +20,7 @@ from powerml.report.sentences import (
     title_of,
 )
 from powerml.spaces import parse_topology
-from powerml.studies.reader import DEFAULT_OUT, StoredStudy
+from powerml.studies.reader import StoredStudy
 from powerml.studies.records import StudySettings
 
 __all__ = ["report_of"]
@@ -130,9 +129,8 @@ def _repetition(stored: StoredStudy) -> Repetition:
     settings, count = stored.settings, len(stored.trials)
     jobs, wanted = jobs_of(stored.runs), wanted_trials(stored.runs, count)
     command = command_of(settings, wanted, jobs)
-    parent = str(stored.folder.parent)
-    out = "" if parent == DEFAULT_OUT else f" --out {shlex.quote(parent)}"
-    going_on = f"{command} --study {shlex.quote(_name(stored))}{out} --resume"
+    out = str(stored.folder.parent)
+    going_on = command_of(settings, wanted, jobs, study=_name(stored), out=out, resume=True)
     measured = [trial.measurement for trial in stored.trials if trial.measurement is not None]
     shown = stored.unit or (measured[0] if measured else None)
     return Repetition(
@@ -183,6 +181,6 @@ def _prices(
 
 
 def _inference_of(unit: Measurement | None) -> str:
-    """What the cost of the inference is that of."""
+    """Name what the cost of the inference is of."""
     counted = None if unit is None else unit.phase("inference")
     return "one sample" if counted is not None and counted.costs_per_sample else "all test samples"

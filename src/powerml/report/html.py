@@ -82,7 +82,7 @@ def page_html(report: Report) -> str:
 
 
 def plots_data(report: Report) -> dict[str, Any]:
-    """What the plots of the page draw."""
+    """Collect the data of the page's plots."""
     return {
         "pareto": report.settings.pareto,
         "leastScore": report.settings.limits.min_score,
@@ -122,7 +122,7 @@ def _point(row: TrialRow, report: Report) -> dict[str, Any]:
 
 
 def _on_scale(row: TrialRow) -> bool:
-    """Whether an objective is one that costs alone could have: not that of an unfit network."""
+    """True if costs alone could have this objective value: it is not an unfit network's."""
     return row.objective is not None and row.objective < UNFIT
 
 

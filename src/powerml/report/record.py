@@ -21,7 +21,7 @@ class _Record(BaseModel):
 
 
 class Price(_Record):
-    """What a phase costs."""
+    """Cost of a phase."""
 
     cycles: NonNegativeFloat = Field(description="processor cycles")
     ratio: NonNegativeFloat | None = Field(description="cost relative to the reference's")
@@ -61,7 +61,7 @@ class TrialRow(_Record):
 
 
 class MachineRow(_Record):
-    """What the best costs on one machine, and which trial is the best there."""
+    """Costs of the best on one machine, and the trial that is the best there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
@@ -77,7 +77,7 @@ class MachineRow(_Record):
 
 
 class Repetition(_Record):
-    """What repeats a study: the command, and what has to be the same beside it."""
+    """The command that repeats a study, and what has to be the same beside it."""
 
     command: str = Field(description="the command that does the same trials")
     resume: str | None = Field(
@@ -95,7 +95,7 @@ class Repetition(_Record):
 
 
 class Report(_Record):
-    """What a study has found. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
+    """Report of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
     schema_: Literal["powerml.report/2"] = Field(default="powerml.report/2", alias="schema")
     study: str = Field(description="name of the study's folder")

@@ -1,4 +1,4 @@
-"""What a study has found, in sentences. Pure functions."""
+"""Findings of a study in sentences. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import Hindsight
-from powerml.studies.defaults import SCORE_MARGIN
+from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
 
@@ -44,12 +44,12 @@ class Scored:
 
 
 def title_of(settings: StudySettings) -> str:
-    """What was searched, on which data."""
+    """Name the space and the data of a search."""
     return f"{settings.family} on {settings.data}"
 
 
 def sought_sentence(settings: StudySettings) -> str:
-    """What the study was looking for."""
+    """Say what the study was looking for."""
     if settings.pareto:
         said = "Sought: the topologies that no other matches in score, training and inference cost"
     elif settings.objective == Constrained.name:
@@ -68,7 +68,7 @@ def sought_sentence(settings: StudySettings) -> str:
 
 
 def limits_words(settings: StudySettings) -> str:
-    """What the best has to obey, as in ``, with a score of at least 0.97``; nothing without."""
+    """Name the limits of the best, as in ``, with a score of at least 0.97``; nothing without."""
     limits = settings.limits
     asked = [
         f"{_article(phase)} {phase} cost of at most {limit}"
@@ -129,7 +129,7 @@ def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored
         return f"{said} and, against {other}, {_listed(saved)}."
     relation = (
         "like"
-        if abs(score - compared) <= SCORE_MARGIN + SCORE_TOLERANCE
+        if abs(score - compared) <= SCORE_UNCERTAINTY + SCORE_TOLERANCE
         else ("more than" if score > compared else "less than")
     )
     return f"{said}, {relation} {other} ({_number(compared)}), {', '.join(saved)}."
@@ -146,7 +146,7 @@ def _saving(ratio: float) -> str:
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
-    """How many topologies the front has, and what they score and cost."""
+    """Say how many topologies the front has, and what they score and cost."""
     if len(front) == 1:
         [only] = front
         said = f"{named(only)} is as good as each of {trials} trials in everything: it scores"
@@ -161,7 +161,7 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
 
 
 def nearest_sentence(nearest: TrialFinding, trials: int) -> str:
-    """Say that no trial obeys the limits, and which comes nearest."""
+    """Say that no trial is feasible, and which is the least infeasible."""
     trained = nearest.trial.score is not None
     said = [*nearest.broken, *([] if trained else ["it was not trained"])]
     who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
@@ -243,7 +243,7 @@ SAME = 0.0005
 
 
 def comparison_sentences(comparisons: Sequence[Comparison], best: TrialRecord) -> list[str]:
-    """What the best gives up, and for what, against the trials that lead in one quantity."""
+    """Compare the best with the trials that lead in one quantity."""
     by_trial: dict[int, list[Comparison]] = {}
     for one in comparisons:
         by_trial.setdefault(one.trial, []).append(one)

@@ -104,7 +104,7 @@ def markdown_text(report: Report) -> str:
 
 
 def _winner_lines(report: Report) -> list[str]:
-    """What winners score on the test split, and what they cost in units."""
+    """List the winners' test scores, and their costs in units."""
     return [
         f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
         + "; ".join(f"{_titled(phase, report)} {_cost(row.costs.get(phase))}" for phase in PHASES)

@@ -54,6 +54,11 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
         There is no study in the folder.
     UnknownNameError
         There is no such format.
+
+    Examples
+    --------
+    >>> powerml.render_report("powerml-studies/my-study", format="csv").splitlines()[0][:15]
+    'trial,topology,'
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
@@ -85,6 +90,11 @@ def write_report(
         There is no study in the folder, or the file cannot be written or is one of the study's.
     UnknownNameError
         There is no such format.
+
+    Examples
+    --------
+    >>> powerml.write_report("powerml-studies/my-study", "my-report.md", format="markdown").name
+    'my-report.md'
     """
     text = render_report(study, format)
     target = Path(study) / REPORT if out is None else Path(out)

@@ -1,18 +1,24 @@
 """Runtimes: what runs a trained network where it is deployed, a file for each."""
 
-from powerml.runtimes.base import Feed, Input, Runtime, Session, Shapes
+from powerml.runtimes.base import Exporter, Feed, Format, Input, Needs, Runtime, Session, Shapes
 from powerml.runtimes.catalogue import (
     DEFAULT_RUNTIME,
+    KERAS_SUFFIX,
     find_runtime,
     require_exporter,
     require_runtime,
     runtime_names,
+    runtimes_by_suffix,
 )
 
 __all__ = [
     "DEFAULT_RUNTIME",
+    "KERAS_SUFFIX",
+    "Exporter",
     "Feed",
+    "Format",
     "Input",
+    "Needs",
     "Runtime",
     "Session",
     "Shapes",
@@ -20,4 +26,5 @@ __all__ = [
     "require_exporter",
     "require_runtime",
     "runtime_names",
+    "runtimes_by_suffix",
 ]

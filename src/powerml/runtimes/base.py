@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-__all__ = ["Feed", "Input", "Runtime", "Session", "Shapes"]
+__all__ = [
+    "Exporter",
+    "Feed",
+    "Format",
+    "Input",
+    "Needs",
+    "Runtime",
+    "Session",
+    "Shapes",
+    "keras_export",
+]
 
 Feed = Mapping[str, NDArray[Any]]
 Shapes = Sequence[tuple[int, ...]]
@@ -31,6 +42,58 @@ class Session:
     run: Callable[[Feed], Any]
 
 
+@dataclass(frozen=True)
+class Needs:
+    """Packages that something imports, and the command that installs them."""
+
+    packages: tuple[str, ...]
+    install: str
+
+
+# Keras goes through TensorFlow wherever it does not run on torch.
+THROUGH_TENSORFLOW = Needs(("tensorflow", "tf2onnx"), "pip install tensorflow tf2onnx")
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """The export of a Keras model to a format.
+
+    `write` takes the model, the path and the signature of its inputs, in the structure that the
+    model has them in. `leaves_batch_open` says that it can leave the batch open.
+    """
+
+    write: Callable[[Any, str, Any], None]
+    on_torch: Needs
+    elsewhere: Needs = THROUGH_TENSORFLOW
+    leaves_batch_open: bool = False
+
+
+def keras_export(name: str) -> Callable[[Any, str, Any], None]:
+    """Return the call of Keras's own export to the format that it knows by this name."""
+
+    def write(model: Any, path: str, signature: Any) -> None:
+        model.export(path, format=name, verbose=False, input_signature=[signature])
+
+    return write
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of model files.
+
+    `suffix` is the usual end of a file's name, as in ``.onnx``, and `other_suffixes` mean the same.
+    `magic` are the bytes that a file of it has at a place, one of which is enough. Without an
+    `exporter` no Keras model can be written in it. `warm_up_models` are run in the simulator before
+    anything is counted; None for those that powerML brings along.
+    """
+
+    suffix: str
+    other_suffixes: tuple[str, ...] = ()
+    magic: tuple[tuple[int, bytes], ...] = ()
+    exporter: Exporter | None = None
+    warm_up_models: tuple[Path, ...] | None = None
+
+
 class Runtime(Protocol):
     """One way of running a model: the whole of what a new runtime supplies.
 
@@ -39,11 +102,11 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """The name on the command line."""
 
     @property
-    def suffix(self) -> str:
-        """How the name of a file ends that it reads, as in ``.onnx``."""
+    def format(self) -> Format:
+        """The format of the files that it reads."""
 
     @property
     def package(self) -> str:
@@ -51,7 +114,7 @@ class Runtime(Protocol):
 
     @property
     def install(self) -> str:
-        """What installs it."""
+        """The command that installs it."""
 
     def start(self) -> None:
         """Import it, for one thread."""

@@ -13,13 +13,16 @@ from powerml.runtimes.base import Runtime
 
 __all__ = [
     "DEFAULT_RUNTIME",
+    "KERAS_SUFFIX",
     "find_runtime",
     "require_exporter",
     "require_runtime",
     "runtime_names",
+    "runtimes_by_suffix",
 ]
 
 DEFAULT_RUNTIME = "onnxruntime"
+KERAS_SUFFIX = ".keras"  # of what is exported from, and never to
 ROOM = "powerml.runtimes"
 # The room's other modules; each of the rest is a runtime.
 OF_ALL = frozenset(("base", "catalogue", "probe"))
@@ -31,12 +34,24 @@ def _built_in() -> list[str]:
 
 
 def runtime_names() -> list[str]:
-    """Names of all runtimes, sorted."""
+    """Return the names of all runtimes, sorted.
+
+    Examples
+    --------
+    >>> powerml.runtime_names()
+    ['keras', 'litert', 'onnxruntime']
+    """
     return plugins.names("runtimes", _built_in)
 
 
 def find_runtime(name: str) -> Runtime:
-    """Look a runtime up by name; raises ``UnknownNameError``."""
+    """Look a runtime up by name; raises ``UnknownNameError``.
+
+    Examples
+    --------
+    >>> powerml.find_runtime("onnxruntime").format.suffix
+    '.onnx'
+    """
     if name in _built_in():
         return cast(Runtime, importlib.import_module(f"{ROOM}.{name}").runtime)
     return cast(Runtime, plugins.find("runtime", "runtimes", name, _built_in))
@@ -58,11 +73,14 @@ def require_runtime(name: str) -> Runtime:
     return runtime
 
 
-# What each format needs beside the backend, for torch: package and how to install it.
-EXPORTERS = {
-    ".onnx": (("onnx", "onnxscript"), "pip install 'powerml[torch]'"),
-    ".tflite": (("litert_torch",), "pip install 'powerml[litert-export]'"),
-}
+def runtimes_by_suffix() -> dict[str, str]:
+    """Return the name of the runtime that reads files of each suffix; powerML's own come first."""
+    found: dict[str, str] = {}
+    for name in [*_built_in(), *runtime_names()]:
+        model_format = find_runtime(name).format
+        for suffix in (model_format.suffix, *model_format.other_suffixes):
+            found.setdefault(suffix, name)
+    return found
 
 
 def require_exporter(runtime: Runtime, backend: str) -> None:
@@ -75,17 +93,18 @@ def require_exporter(runtime: Runtime, backend: str) -> None:
     SetupError
         Something that the export needs is not installed.
     """
-    if runtime.suffix == ".keras":
+    model_format = runtime.format
+    if model_format.suffix == KERAS_SUFFIX:
         return
-    if runtime.suffix not in EXPORTERS:
-        raise ExportError(f"Keras exports no {runtime.suffix} files, which {runtime.name} reads")
-    packages, install = EXPORTERS[runtime.suffix]
-    if backend != "torch":
-        # Keras goes through TensorFlow on its other backends.
-        packages, install = ("tensorflow", "tf2onnx"), "pip install tensorflow tf2onnx"
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if model_format.exporter is None:
+        raise ExportError(
+            f"Keras exports no {model_format.suffix} files, which {runtime.name} reads"
+        )
+    exporter = model_format.exporter
+    needs = exporter.on_torch if backend == "torch" else exporter.elsewhere
+    missing = [name for name in needs.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise SetupError(
             f"exporting to {runtime.name} from Keras on {backend} needs {', '.join(missing)}: "
-            f"{install}, or add --runtime keras"
+            f"{needs.install}, or add --runtime keras"
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from powerml.errors import ModelError
-from powerml.runtimes.base import Feed, Input, Session, Shapes
+from powerml.runtimes.base import Feed, Format, Input, Session, Shapes
 
 LAMBDA = "Lambda"
 
@@ -16,7 +16,7 @@ class Keras:
     """See `powerml.runtimes.base.Runtime`. A batch is run by ``predict_on_batch``."""
 
     name = "keras"
-    suffix = ".keras"
+    format = Format(".keras", magic=((0, b"PK\x03\x04"),))  # a zip archive
     package = "keras"
     install = "pip install 'powerml[torch]'"
 

@@ -7,14 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from powerml.runtimes.base import Feed, Input, Session, Shapes
+from powerml.runtimes.base import (
+    Exporter,
+    Feed,
+    Format,
+    Input,
+    Needs,
+    Session,
+    Shapes,
+    keras_export,
+)
 
 
 class LiteRt:
     """See `powerml.runtimes.base.Runtime`."""
 
     name = "litert"
-    suffix = ".tflite"
+    format = Format(
+        ".tflite",
+        other_suffixes=(".lite",),
+        magic=((4, b"TFL3"),),
+        exporter=Exporter(
+            keras_export("litert"),
+            Needs(("litert_torch",), "pip install 'powerml[litert-export]'"),
+        ),
+    )
     package = "ai_edge_litert"
     install = "pip install 'powerml[litert]'"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from powerml.runtimes.base import Input, Session, Shapes
+from powerml.runtimes.base import Exporter, Format, Input, Needs, Session, Shapes, keras_export
 
 # What ONNX calls the types that numpy has too.
 DTYPES = {"float": "float32", "double": "float64"}
@@ -18,7 +18,16 @@ class OnnxRuntime:
     """See `powerml.runtimes.base.Runtime`."""
 
     name = "onnxruntime"
-    suffix = ".onnx"
+    format = Format(
+        ".onnx",
+        # The first field of an ONNX model, as exporters write it: its version.
+        magic=tuple((0, bytes((8, version))) for version in range(3, 32)),
+        exporter=Exporter(
+            keras_export("onnx"),
+            Needs(("onnx", "onnxscript"), "pip install 'powerml[torch]'"),
+            leaves_batch_open=True,
+        ),
+    )
     package = "onnxruntime"
     install = "pip install onnxruntime"
 

@@ -2,19 +2,13 @@
 
 from powerml.samplers.acquisition import CostRatios
 from powerml.samplers.base import Admits, Requirements, StudyKnowledge
-from powerml.samplers.catalogue import (
-    COMPOSITE,
-    DEFAULT_STARTUP_TRIALS,
-    make_sampler,
-    sampler_names,
-)
+from powerml.samplers.catalogue import COMPOSITE, make_sampler, sampler_names
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.trials import QUANTITIES, Quantities, quantities
 
 __all__ = [
     "COMPOSITE",
-    "DEFAULT_STARTUP_TRIALS",
     "QUANTITIES",
     "Admits",
     "CompositeSampler",

@@ -63,13 +63,13 @@ def _only(columns: Mapping[str, Array], chosen: NDArray[np.bool_]) -> dict[str, 
 
 
 class ScoreBelief(NamedTuple):
-    """What is believed of the scores of candidates: a normal distribution, cut at 0 and 1."""
+    """Posterior of the candidates' scores: a normal distribution, cut at 0 and 1."""
 
     mean: Array
     deviation: Array
 
     def only(self, chosen: NDArray[np.bool_]) -> ScoreBelief:
-        """That of some of the candidates."""
+        """Return the posterior of some of the candidates."""
         return ScoreBelief(self.mean[chosen], self.deviation[chosen])
 
     def quantiles(self) -> Array:
@@ -87,7 +87,7 @@ class ScoreBelief(NamedTuple):
 def expected_improvement(
     value: Value, costs: CostRatios, belief: ScoreBelief, best: float, min_score: float = 0.0
 ) -> Array:
-    """By how much the objective can be expected to fall below `best`, of shape (candidates,).
+    """Compute the expected improvement of the objective below `best`, of shape (candidates,).
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def expected_volume(
     worst: Mapping[str, float],
     min_score: float = 0.0,
 ) -> Array:
-    """By how much the volume that a front dominates can be expected to grow.
+    """Compute the expected growth of the volume that a front dominates.
 
     With its costs known, a candidate adds a volume of costs at each score that it exceeds; so the
     expectation is a sum over the scores of the front, in closed form.

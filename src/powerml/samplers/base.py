@@ -31,7 +31,7 @@ class CostedObjective(Protocol):
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a topology must fulfil to be wanted at all.
+    """Conditions that a topology must meet to be proposed.
 
     `max_costs` are relative to the reference's, by phase; a phase that is not there has no limit.
     `admits` tells, from the values of each parameter by name, which candidates may be tried.
@@ -42,7 +42,7 @@ class Requirements:
     admits: Admits | None = None
 
     def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
-        """Which candidates may fulfil them, as far as their costs tell."""
+        """Select the candidates that may meet them, as far as their costs tell."""
         admitted = np.ones(len(candidates), dtype=bool)
         for phase, cost in costs.at(-1.0).items():
             admitted &= cost <= self.max_costs.get(phase, math.inf)
@@ -53,7 +53,7 @@ class Requirements:
 
 @dataclass(frozen=True)
 class StudyKnowledge:
-    """What a study knows beside the values of its trials, for samplers that can use it.
+    """Knowledge of a study beside the values of its trials, for samplers that can use it.
 
     `objective` is None where a front is sought, `costs` where they have to be learned.
     `measured_before` are parameters and quantities that are known without a trial.

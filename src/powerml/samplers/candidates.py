@@ -49,7 +49,7 @@ class Candidates:
         }
 
     def identities(self) -> list[tuple[Any, ...]]:
-        """What tells candidates apart."""
+        """Return keys that tell candidates apart."""
         return list(zip(*(self.columns[name].tolist() for name in self.space), strict=True))
 
 
@@ -95,7 +95,7 @@ def _of_columns(space: Space, columns: Mapping[str, NDArray[Any]]) -> Candidates
 
 
 def _count(distribution: BaseDistribution) -> int | None:
-    """How many values there are, or None where they are not finite."""
+    """Count the values, or None where they are not finite."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     if isinstance(distribution, IntDistribution):

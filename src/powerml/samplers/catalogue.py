@@ -14,11 +14,9 @@ from powerml.errors import UnknownNameError
 from powerml.samplers.base import StudyKnowledge
 from powerml.samplers.composite import CompositeSampler
 
-__all__ = ["COMPOSITE", "DEFAULT_STARTUP_TRIALS", "make_sampler", "sampler_names"]
+__all__ = ["COMPOSITE", "make_sampler", "sampler_names"]
 
 COMPOSITE = "composite"
-# Optuna's own default of 10 would make ten trials a random search, as hyperopt's 20 did in 2018.
-DEFAULT_STARTUP_TRIALS = 3
 
 
 def make_sampler(

@@ -169,7 +169,7 @@ class CompositeSampler(BaseSampler):
         return near or [parameters for parameters, _ in known.measured]
 
     def _gain(self, study: Study, candidates: Candidates, known: KnownTrials) -> Array | None:
-        """What each candidate can be expected to win, or None where nothing is known yet."""
+        """Compute the acquisition of each candidate, or None where nothing is known yet."""
         is_front = seeks_front(study)
         if self._objective is None and not is_front:
             return self._gain_in_value(study, candidates, known)
@@ -244,7 +244,7 @@ class CompositeSampler(BaseSampler):
 def _belief(
     candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
 ) -> ScoreBelief:
-    """What is believed of scores. Trials under way are believed to score as expected."""
+    """Compute the posterior of scores. Trials under way are taken to score as expected."""
     dearest = float(costs.ratios[TRAINING].max())
     expected = expected_scores(costs.ratios[TRAINING], dearest)
     scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]

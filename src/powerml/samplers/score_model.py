@@ -67,7 +67,7 @@ class ScoreModel:
             self._process = processes[int(np.argmax(likelihoods))]
 
     def predict(self, points: Array, expected: Array) -> ScoreBelief:
-        """What is believed of the scores at other points, of which so much is expected."""
+        """Predict the posterior of scores at other points, given their expected scores."""
         mean, deviation = self._process.predict(points, return_std=True)
         return ScoreBelief(mean + expected, np.maximum(deviation, 1e-6))
 

@@ -1,4 +1,4 @@
-"""What a sampler knows of the trials of a study."""
+"""Trials of a study as a sampler knows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left where nothing is known of a trial but its value: the value is the uncertain thing.
+"""The model of objective values alone, for studies whose trials tell nothing else.
 
 It is the same process as that of scores, on values that were standardised.
 """

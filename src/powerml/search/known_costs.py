@@ -1,4 +1,4 @@
-"""What a study knows of the costs of topologies that it has not tried."""
+"""Knowledge of a study about the costs of topologies that it has not tried."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from powerml.samplers.acquisition import CostRatios
 from powerml.search.problem import BATCH_SIZE, FIRST
 from powerml.spaces import Family, Layer, layers_of, parameter_count, parse_topology
 from powerml.studies.records import Prediction, TrialRecord
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TrainedWorkload
 
 __all__ = ["CONFIDENCE", "CostKnowledge"]
 
@@ -41,7 +41,7 @@ class CostKnowledge:
         The topology that costs are relative to, or ``first``.
     """
 
-    def __init__(self, family: Family, workload: Workload, reference: str) -> None:
+    def __init__(self, family: Family, workload: TrainedWorkload, reference: str) -> None:
         self._family = family
         self._shape, self._classes = workload.input_shape, workload.classes
         self._names: Sequence[str] = list(family.bounds)
@@ -53,8 +53,8 @@ class CostKnowledge:
             self._learn(parameters, family.reference_batch_size, dict.fromkeys(PHASES, 1.0))
 
     @staticmethod
-    def tells(family: Family, workload: Workload) -> bool:
-        """Whether the costs of a family's topologies can be told from their structure."""
+    def tells(family: Family, workload: TrainedWorkload) -> bool:
+        """True if the costs of a family's topologies can be told from their structure."""
         shape, classes = workload.input_shape, workload.classes
         return layers_of(family, family.reference, shape, classes) is not None
 
@@ -82,7 +82,7 @@ class CostKnowledge:
         return np.array([parameter_count(self._layers(key)) for key in self._keys(columns)])
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
-        """What one topology is expected to cost; None where nothing is known."""
+        """Predict the costs of one topology; None where nothing is known."""
         if len(self._model) == 0:
             return None
         sums = self._sums_of(self._key(parameters))[None]

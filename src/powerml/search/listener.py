@@ -10,7 +10,7 @@ __all__ = ["Listener"]
 
 
 class Listener:
-    """What a caller may want to hear of while a study runs. All methods do nothing here."""
+    """A listener to a running study. All methods do nothing here."""
 
     def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
         """The study is open; `finished_trials` of `trials` are there already."""

@@ -22,7 +22,7 @@ from powerml.spaces import (
 )
 from powerml.studies.records import StudySettings
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Workload, make_workload
+from powerml.workloads.workload import TopologyWorkload, make_workload
 
 __all__ = [
     "BATCH_SIZE",
@@ -42,7 +42,7 @@ class Proposed(Protocol):
 
     @property
     def topology(self) -> str:
-        """As in ``dffr:layers=2,width=16``."""
+        """The topology as it is written, as in ``dffr:layers=2,width=16``."""
 
     @property
     def batch_size(self) -> int:
@@ -77,7 +77,7 @@ def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution
 
 @dataclass(frozen=True)
 class Problem:
-    """What a study searches: fixed from its first trial to its last."""
+    """The problem of a study, fixed from its first trial to its last."""
 
     family: Family
     dataset: Dataset
@@ -89,8 +89,8 @@ class Problem:
         """The space's parameters and the batch size."""
         return distributions_of(bounds_of(self.settings, self._most_samples))
 
-    def workload(self, topology: Topology, batch_size: int) -> Workload:
-        """What a topology of the family has to do."""
+    def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
+        """Make the workload of a topology of the family."""
         return make_workload(
             topology,
             self.dataset,
@@ -111,7 +111,7 @@ class Problem:
         return None if layers is None else parameter_count(layers)
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
-        """Whether two trials do the same: batches larger than the data are all the data."""
+        """True if two trials do the same: batches larger than the data are all the data."""
         sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
         return one.topology == other.topology and len(sizes) == 1
 
@@ -120,8 +120,8 @@ class Problem:
         """Samples in the largest batch that there can be."""
         return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
-    def reference_workload(self) -> Workload | None:
-        """What costs are relative to, or None where the first trial is."""
+    def reference_workload(self) -> TopologyWorkload | None:
+        """Make the reference's workload, or None where the first trial is the reference."""
         if self.settings.reference == FIRST:
             return None
         return self.workload(
@@ -130,7 +130,7 @@ class Problem:
 
 
 def reference_name(family: Family, wanted: str | None) -> str:
-    """What costs are relative to: ``first``, or a topology of the family, its own by default.
+    """Name the reference: ``first``, or a topology of the family, its own by default.
 
     Raises
     ------

@@ -19,7 +19,7 @@ __all__ = ["Proposals"]
 
 
 class Proposals:
-    """What proposes the topologies of a study, and learns from each that was measured.
+    """The proposer of a study's topologies, which learns from each that was measured.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Proposals:
             self._knowledge.learn(trial)
 
     def predict(self, topology: Topology, batch_size: int) -> Prediction | None:
-        """What a topology is expected to cost; None where nothing is known yet."""
+        """Predict the costs of a topology; None where nothing is known yet."""
         if self._knowledge is None:
             return None
         return self._knowledge.predict(topology.parameters, batch_size)

@@ -41,7 +41,7 @@ from powerml.studies.records import (
     StudyRecord,
     TrialRecord,
 )
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 
 if TYPE_CHECKING:
     from powerml.networks.native import Trained
@@ -59,7 +59,7 @@ class _Candidate:
     """
 
     proposal: Trial
-    workload: Workload
+    workload: TopologyWorkload
     number: int
     parameters: int | None
     counting: Counting | None = None
@@ -68,8 +68,8 @@ class _Candidate:
 
     @property
     def topology(self) -> str:
-        """As in ``dffr:layers=2,width=16``."""
-        return self.workload.topology
+        """The topology as it is written, as in ``dffr:layers=2,width=16``."""
+        return self.workload.name
 
     @property
     def batch_size(self) -> int:
@@ -203,17 +203,17 @@ class Run:
             elif in_order:
                 return
 
-    def _count(self, workload: Workload, trial: int | None = None) -> Counting:
+    def _count(self, workload: TopologyWorkload, trial: int | None = None) -> Counting:
         notify = partial(self._listener.stage, trial=trial)
         return start_counting(self._threads, workload, self._problem.dataset, self._meters, notify)
 
-    def _train(self, workload: Workload, trial: int | None = None) -> Sequence[Trained]:
+    def _train(self, workload: TopologyWorkload, trial: int | None = None) -> Sequence[Trained]:
         settings = self._problem.settings
         seeds = range(settings.seed, settings.seed + settings.score_seeds)
         notify = partial(self._listener.stage, trial=trial)
         return train_natively(workload, self._problem.dataset, seeds, notify)
 
-    def _parameters(self, topology: Topology, workload: Workload) -> int | None:
+    def _parameters(self, topology: Topology, workload: TopologyWorkload) -> int | None:
         """Number of weights and biases, or None where the network cannot be built."""
         told = self._problem.parameters(topology)
         if told is not None:
@@ -245,7 +245,7 @@ class Run:
         return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
 
     def _was_met(self, candidate: _Candidate) -> bool:
-        """Whether another trial does the same: it was measured, or is under way."""
+        """True if another trial does the same: it was measured, or is under way."""
         same = self._problem.are_the_same
         return any(same(one, candidate) for one in self._under_way) or any(
             same(one, candidate) for one in self._ended if one.state.name != "failed"
@@ -278,7 +278,7 @@ class Run:
         return record.model_copy(update={"objective": self._goal(record).worth(record)})
 
     def _goal(self, record: TrialRecord) -> Goal:
-        """What the study looks for, once a trial has ended."""
+        """Make the goal of the study, once a trial has ended."""
         return make_goal(self._problem.settings, self._reference, [*self._ended, record])
 
     def _repeat(self, record: TrialRecord) -> TrialRecord:

@@ -19,7 +19,7 @@ from powerml.studies.reader import JOURNAL
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
 from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TrainedWorkload
 
 if TYPE_CHECKING:
     from powerml.networks.native import Trained
@@ -89,9 +89,9 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
         )
     title = f"{winner.topology} batch {winner.batch_size}"
     listener.stage(f"scoring {title} on the test split")
-    workload = None if winner.measurement is None else winner.measurement.workload
-    if not isinstance(workload, Workload):
-        raise TypeError(workload)
+    workload = None if winner.measurement is None else winner.measurement.workload.training
+    if workload is None:
+        raise TypeError(winner.measurement)
     paths = [place / name for name in _model_names(problem.settings.score_seeds)]
     test_score = fmean(score_saved(path, workload, problem.dataset) for path in paths)
     if workload.deployment is None or workload.deployment.runtime == KERAS:
@@ -107,7 +107,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
 
 
 @interruption_kept()
-def _export(saved: Path, workload: Workload, dataset: Dataset) -> tuple[Path, float]:
+def _export(saved: Path, workload: TrainedWorkload, dataset: Dataset) -> tuple[Path, float]:
     """Put the model that is deployed beside the Keras model, once it proved to do the same."""
     deployment = workload.deployment
     if deployment is None:

@@ -58,7 +58,7 @@ class Family(Protocol):
         """The Keras name of the optimizer that trains the family."""
 
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
-        """Why inputs of this shape do not fit the family, or None when they do."""
+        """Say why inputs of this shape do not fit the family; None when they do."""
 
     def build(
         self,

@@ -23,7 +23,13 @@ def _built_in_families() -> list[str]:
 
 
 def family_names() -> list[str]:
-    """Names of all families, sorted: one for each file in ``spaces/``, and the plug-ins."""
+    """Return the names of all families, sorted: powerML's own and those of plug-ins.
+
+    Examples
+    --------
+    >>> powerml.family_names()
+    ['cnn', 'dffr']
+    """
     return plugins.names("families", _built_in_families)
 
 

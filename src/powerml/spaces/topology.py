@@ -121,7 +121,7 @@ def parse_space(text: str) -> Space:
 
 
 def parse_topology(text: str) -> Topology:
-    """Read ``dffr:layers=2,width=16``.
+    """Read a topology as it is written, as in ``dffr:layers=2,width=16``.
 
     Raises
     ------
@@ -129,6 +129,11 @@ def parse_topology(text: str) -> Topology:
         The text is not of that form, or a value is out of the family's bounds.
     UnknownNameError
         The family or a parameter does not exist.
+
+    Examples
+    --------
+    >>> powerml.parse_topology("dffr:layers=2,width=16").parameters
+    {'layers': 2, 'width': 16}
     """
     name, _, rest = text.strip().partition(":")
     family = find_family(name.strip())

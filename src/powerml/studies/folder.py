@@ -143,7 +143,7 @@ class Study:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was measured yet."""
+        """True if nothing was measured yet."""
         return self.reference is None and not self.trials
 
     @interruption_held()
@@ -259,7 +259,7 @@ class Study:
         return place_of(self.folder, winner, pareto=self._seeks_front)
 
     def holds(self, winner: TrialRecord) -> bool:
-        """Whether the models of a winner lie in their place."""
+        """True if the models of a winner lie in their place."""
         return holds(self.place_of(winner), winner)
 
 

@@ -51,7 +51,7 @@ class Point(NamedTuple):
 
 
 def covers(one: Point, other: Point) -> bool:
-    """Whether one point is at least as good as another in all quantities."""
+    """True if one point is at least as good as another in all quantities."""
     return one.score >= other.score and all(map(le, one.cost_ratios, other.cost_ratios))
 
 
@@ -69,17 +69,17 @@ def front(points: Sequence[Point]) -> list[int]:
 
 
 class Goal(Protocol):
-    """What a study looks for."""
+    """The goal of a study."""
 
     @property
     def limits(self) -> RatioLimits:
-        """What it has to obey."""
+        """The limits that it has to meet."""
 
     def worth(self, trial: TrialRecord) -> float | None:
         """The objective of a trial; None where there is none, or where it was not trained."""
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
-        """Why a trial of these costs cannot win whatever its score, or None."""
+        """Say why a trial of these costs cannot win whatever its score, or None."""
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The trials that are looked for; none where no trial obeys the limits."""
@@ -104,7 +104,7 @@ class SmallestObjective:
         return None if trial.score is None else self._value(trial, trial.score)
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
-        """Why a trial of these costs cannot become the best whatever its score, or None."""
+        """Say why a trial of these costs cannot become the best whatever its score, or None."""
         if broken := self.limits.broken(trial):
             return "; ".join(broken)
         possible = self._value(trial, 1.0)
@@ -167,7 +167,7 @@ class ParetoFront:
         return None
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
-        """Why a trial of these costs cannot be on the front whatever its score, or None."""
+        """Say why a trial of these costs cannot be on the front whatever its score, or None."""
         if broken := self.limits.broken(trial):
             return "; ".join(broken)
         possible = point_of(trial, score=1.0)
@@ -212,7 +212,7 @@ def objective_of(settings: StudySettings, least: float | None) -> Objective:
 
 
 def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Measurement | None:
-    """What costs are relative to: the reference, or the first trial that was measured."""
+    """Return the measurement that costs are relative to: the reference's, or the first trial's."""
     if reference is not None:
         return reference
     return next((trial.measurement for trial in trials if trial.measurement is not None), None)
@@ -268,11 +268,11 @@ class Searched(Protocol):
 
     @property
     def settings(self) -> StudySettings:
-        """What it is."""
+        """The study's settings."""
 
     @property
     def reference(self) -> Measurement | None:
-        """What its costs are relative to; None where the first trial is."""
+        """The reference's measurement; None where the first trial is the reference."""
 
     @property
     def trials(self) -> Sequence[TrialRecord]:

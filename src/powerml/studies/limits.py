@@ -50,7 +50,7 @@ class CostLimit(BaseModel):
 
 
 class Known(Protocol):
-    """What limits are held against. None, or a phase that is missing, is what is not known."""
+    """The quantities that limits bound. None, or a phase that is missing, is not known."""
 
     @property
     def cost_ratios(self) -> Mapping[PhaseName, float]:
@@ -89,7 +89,7 @@ class RatioLimits:
         return [reason for reason in said if reason is not None]
 
     def excess(self, known: Known) -> float:
-        """By how much all limits are broken, each relative to itself; 0 where all are obeyed.
+        """Compute the sum of all violations, each relative to its limit; 0 where all are met.
 
         A cost of 1.5 where 1 is allowed counts 0.5, and so does a score of 0.4 where 0.8 is asked
         for. What is not known may be anything, and counts 1.
@@ -103,7 +103,7 @@ class RatioLimits:
         return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
 
     def obeyed(self, known: Known) -> bool:
-        """Whether all limits are known to be obeyed."""
+        """True if all limits are known to be met."""
         return self.excess(known) == 0
 
 
@@ -270,7 +270,7 @@ def _excess(value: float | None, limit: float) -> float:
 
 
 def _lack(score: float | None, limit: float) -> float:
-    """How far a score is below a limit, relative to it, but for how it is computed."""
+    """Compute the violation of a score limit, relative to it, but for rounding."""
     if score is None:
         return UNKNOWN_EXCESS
     return 0.0 if score >= limit - SCORE_TOLERANCE else (limit - score) / limit

@@ -98,7 +98,7 @@ class Objective(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is asked for by."""
+        """The objective's name on the command line."""
 
     @property
     def weights(self) -> Weights:

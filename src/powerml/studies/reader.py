@@ -14,15 +14,14 @@ from pydantic import ValidationError
 
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
-from powerml.spaces import find_family, layers_of, parameter_count, parse_topology
+from powerml.spaces import parameter_count
 from powerml.studies.goal import unit_of
+from powerml.studies.options import DEFAULT_OUT
 from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
-from powerml.workloads.workload import Workload
 
 __all__ = [
     "BEST",
     "CONTENDERS",
-    "DEFAULT_OUT",
     "JOURNAL",
     "LOCK",
     "SETTINGS",
@@ -39,7 +38,6 @@ __all__ = [
     "winners_of",
 ]
 
-DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 JOURNAL = "study.journal"
 BEST = "best"
 CONTENDERS = "contenders"
@@ -92,7 +90,7 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 
 
 def holds(place: Path, winner: TrialRecord) -> bool:
-    """Whether a folder holds the models of a trial."""
+    """True if a folder holds the models of a trial."""
     try:
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
@@ -112,7 +110,7 @@ def drop_unfinished_line(journal: Path) -> None:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """What a study's folder holds."""
+    """The content of a study's folder."""
 
     folder: Path
     settings: StudySettings
@@ -124,7 +122,7 @@ class StoredStudy:
 
     @property
     def unit(self) -> Measurement | None:
-        """What its costs are relative to."""
+        """The measurement that its costs are relative to."""
         return unit_of(self.reference, self.trials)
 
 
@@ -171,7 +169,7 @@ def read_study(folder: Path) -> StoredStudy:
 
 
 def is_of_study(path: Path, folder: Path) -> bool:
-    """Whether a path is that of a file that a study consists of, and not of a report on it."""
+    """True if a path is part of the study, and not a report on it."""
     place, home = path.resolve(), folder.resolve()
     if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True
@@ -180,12 +178,8 @@ def is_of_study(path: Path, folder: Path) -> bool:
 
 def _sized(trial: TrialRecord) -> TrialRecord:
     """Count the parameters of a trial that was recorded without them, where its family tells."""
-    workload = None if trial.measurement is None else trial.measurement.workload
-    if trial.parameters is not None or not isinstance(workload, Workload):
+    if trial.parameters is not None or trial.measurement is None:
         return trial
-    topology = parse_topology(trial.topology)
-    layers = layers_of(
-        find_family(topology.family), topology.parameters, workload.input_shape, workload.classes
-    )
+    layers = trial.measurement.workload.layers()
     found = None if layers is None else parameter_count(layers)
     return trial.model_copy(update={"parameters": found})

@@ -18,7 +18,7 @@ from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, with_state
 from powerml.studies.limits import Limits
-from powerml.workloads.workload import Deployment, Protocol
+from powerml.workloads.workload import Deployment, ProtocolName
 
 __all__ = [
     "ALL_QUANTITIES",
@@ -45,7 +45,7 @@ CostRatios = dict[PhaseName, NonNegativeFloat]
 
 
 class StudySettings(BaseModel):
-    """What a study is; two runs with the same settings do the same trials.
+    """Settings of a study; two runs with the same settings do the same trials.
 
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
@@ -67,7 +67,7 @@ class StudySettings(BaseModel):
     limits: Limits = Limits()
     pareto: bool = False
     epochs: int
-    protocol: Protocol
+    protocol: ProtocolName
     machine: str
     other_machines: tuple[str, ...] = ()
     profiles_digest: str
@@ -86,7 +86,7 @@ class StudySettings(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What a topology is expected to cost and to score before it is tried.
+    """Costs and score expected of a topology before it is tried.
 
     Nine in ten predictions are no further off than their errors say. Predictions of studies before
     ``powerml.study/4`` are read too.
@@ -111,7 +111,7 @@ class Prediction(BaseModel):
 
     @property
     def parameters(self) -> None:
-        """How many weights and biases it has is not predicted."""
+        """The number of weights and biases, which is not predicted."""
 
 
 class _StateRecord(BaseModel):

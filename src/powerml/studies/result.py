@@ -14,7 +14,7 @@ __all__ = ["Result", "result_of"]
 
 @dataclass(frozen=True)
 class Result:
-    """What some trials come to.
+    """Trials that a study was looking for.
 
     `winners` are the trials that are looked for: the best, or the front, which has no best. Where
     no trial obeys the limits, `nearest` is the one that comes nearest. `remark` says so where the

@@ -88,5 +88,5 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
 
 
 def _suffices(score: float, weights: Weights) -> bool:
-    """Whether a score is low, and costs weigh at least as much."""
+    """True if a score is low, and costs weigh at least as much."""
     return 1 - score >= 2 * MARKEDLY and weights.gamma <= weights.alpha + weights.beta

@@ -83,7 +83,7 @@ class Dataset:
 
     @property
     def remark(self) -> str | None:
-        """What a user has to know of the data in one line, or None."""
+        """One line on the data that a user has to know, or None."""
         if self.class_labels is None:
             return None
         labels = [str(label) for label in self.class_labels]
@@ -105,7 +105,7 @@ class Dataset:
         return inputs / np.float32(self.scale()) if scaled else inputs
 
     def scale(self) -> float:
-        """What the default protocol divides inputs by.
+        """The divisor of inputs under the default protocol.
 
         255 for integers that fit a byte (pixels), the largest training value for larger
         integers, 1 for floating-point inputs: their scale is the user's.
@@ -148,6 +148,12 @@ def load_dataset(
         The data is missing, damaged or inconsistent.
     UnknownNameError
         There is no dataset of that name.
+
+    Examples
+    --------
+    >>> digits = powerml.load_dataset("digits")
+    >>> digits.input_shape, digits.classes, len(digits.train)
+    ((8, 8), 10, 1079)
     """
     if not 0 < validation < 1:
         raise DatasetError(f"the validation part is {validation}: give one between 0 and 1")
@@ -205,7 +211,7 @@ def _from_plug_in(name: str) -> Arrays:
 
 
 def locate_mnist() -> Path:
-    """Where the full MNIST lies: in POWERML_DATA_DIR or in Keras's cache.
+    """Find the full MNIST: in POWERML_DATA_DIR or in Keras's cache.
 
     Raises
     ------

@@ -36,7 +36,7 @@ LONGEST_EXPRESSION = 200
 
 
 def is_batch(one: Input) -> bool:
-    """Whether the first dimension of an input counts samples, as far as its description tells.
+    """True if the first dimension of an input counts samples, as far as its description tells.
 
     An open one does unless its name says otherwise; a fixed one that of an image, of rank 4, and
     one of size 1, which is a batch of one sample.

@@ -26,10 +26,9 @@ from powerml.backend import import_keras
 from powerml.errors import ModelError, SetupError
 from powerml.files.foreign import fault_of_path
 from powerml.files.texts import is_utf_8, printable
-from powerml.runtimes import Input, Runtime, find_runtime
+from powerml.runtimes import KERAS_SUFFIX, Input, Runtime, find_runtime, runtimes_by_suffix
 
 __all__ = [
-    "RUNTIME_OF",
     "check_format",
     "check_runs",
     "external_files",
@@ -39,16 +38,9 @@ __all__ = [
     "keras_version_of",
     "load_model",
     "read_inputs",
+    "runtime_of",
 ]
 
-RUNTIME_OF = {
-    ".keras": "keras",
-    ".lite": "litert",
-    ".onnx": "onnxruntime",
-    ".tflite": "litert",
-}
-# Other names of a format.
-CANONICAL = {".lite": ".tflite"}
 PICKLED = "it holds pickled code, which is never run"
 TO_ONNX = "export the model to .onnx"
 TO_ONNX_FROM_TORCH = "export the model with torch.onnx.export"
@@ -105,20 +97,22 @@ UNREADABLE = {
     ".xml": "it is OpenVINO's own format: give the .onnx that it was made from",
 }
 HEAD_BYTES = 9
-TFLITE_PLACE, TFLITE = 4, b"TFL3"
 LARGEST_METADATA = 10_000
 # Names in the zip files that PyTorch writes.
 TORCH_PICKLE = {"data.pkl", "constants.pkl"}
-# The first bytes of formats, from a place on; what comes first goes before.
-MAGIC = (
-    (0, b"PK\x03\x04", ".keras"),
+PROBE_LIMIT_SECONDS = 600.0
+# What Keras 3.15 says of a class that it does not know, and of code in a file.
+UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
+KERAS_2_ADVICE = "load it with the package tf_keras, and export it with tf2onnx to .onnx"
+UNSAFE_LAMBDA = re.compile(
+    r"deserializ\w+ (?:of )?a `?[Ll]ambda`?|`?[Ll]ambda`? (?:layer|object)s? "
+)
+# The first bytes of other formats, from a place on.
+MAGIC_OF_OTHERS = (
     (0, b"\x89HDF\r\n\x1a\n", ".h5"),
     (0, b"GGUF", ".gguf"),
     (0, b"\x93NUMPY", ".npy"),
     (4, b"ORTM", ".ort"),
-    (TFLITE_PLACE, TFLITE, ".tflite"),
-    # The first field of an ONNX model, as exporters write it: its version.
-    *((0, bytes((8, version)), ".onnx") for version in range(3, 32)),
     # The protocols of pickle.
     *((0, bytes((128, protocol)), ".pkl") for protocol in range(2, 6)),
     # The length of a header, and the header, which is JSON.
@@ -127,21 +121,27 @@ MAGIC = (
 
 
 def is_model_file(text: str) -> bool:
-    """Whether a command's argument means a file rather than a topology.
+    """Tell a file from a topology in a command's argument.
 
     What exists is a file; so is, without parameters after a colon, what has a folder or a suffix.
     """
     if os.path.lexists(text):
         return True
     path = Path(text)
-    has_parameters = ":" in text and path.suffix.lower() not in {*RUNTIME_OF, *UNREADABLE}
+    has_parameters = ":" in text and path.suffix.lower() not in {*runtimes_by_suffix(), *UNREADABLE}
     return os.sep in text or (bool(path.suffix) and not has_parameters)
 
 
 def format_of(path: Path) -> str:
     """Return a model's format as the suffix that it usually has, in lower case."""
     suffix = path.suffix.lower()
-    return CANONICAL.get(suffix, suffix)
+    name = runtimes_by_suffix().get(suffix)
+    return suffix if name is None else find_runtime(name).format.suffix
+
+
+def runtime_of(path: Path) -> str:
+    """Return the name of the runtime that a file is made for; `check_format` was passed."""
+    return runtimes_by_suffix()[path.suffix.lower()]
 
 
 def check_format(path: Path) -> None:
@@ -152,21 +152,15 @@ def check_format(path: Path) -> None:
     ModelError
         It is not; the message says what it is.
     """
-    if fault := fault_of_path(path):
-        raise ModelError(f"{path} {fault}")
-    if not is_utf_8(str(path)):
-        raise ModelError(
-            f"the path {printable(str(path))} is not UTF-8, so runtimes cannot open it: rename it"
-        )
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = _head_of(path)
     suffix = path.suffix.lower()
     if suffix in UNREADABLE:
         raise ModelError(f"{path} is a {suffix} file: {UNREADABLE[suffix]}")
     found = _format_of(head)
-    if suffix not in RUNTIME_OF:
-        known = ", ".join(sorted(RUNTIME_OF))
-        if found in RUNTIME_OF:
+    readable = runtimes_by_suffix()
+    if suffix not in readable:
+        known = ", ".join(sorted(readable))
+        if found in readable:
             raise ModelError(f"{path} is {found} by its content: rename it to {path.name}{found}")
         raise ModelError(f"{path} is no model that powerML reads: give a file in {known}")
     if found in UNREADABLE:
@@ -175,16 +169,37 @@ def check_format(path: Path) -> None:
         raise ModelError(
             f"{path} is not what its name says: by its content it is {found}, not {suffix}"
         )
-    check = {".keras": _check_keras, ".onnx": _check_onnx, ".tflite": _check_tflite}
-    check[format_of(path)](path, head)
+    check = {KERAS_SUFFIX: _check_keras, ".onnx": _check_onnx}.get(format_of(path))
+    if check is not None:
+        check(path)
+    elif found is None and find_runtime(readable[suffix]).format.magic:
+        raise ModelError(
+            f"{path} is not a {format_of(path)} file, or it is truncated: convert it anew"
+        )
+
+
+def _head_of(path: Path) -> bytes:
+    if fault := fault_of_path(path):
+        raise ModelError(f"{path} {fault}")
+    if not is_utf_8(str(path)):
+        raise ModelError(
+            f"the path {printable(str(path))} is not UTF-8, so runtimes cannot open it: rename it"
+        )
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def _format_of(head: bytes) -> str | None:
     """Return what the first bytes of a file say that it is, None where they say nothing."""
-    return next((suffix for place, magic, suffix in MAGIC if head[place:].startswith(magic)), None)
+    formats = [find_runtime(name).format for name in runtimes_by_suffix().values()]
+    known = [(place, magic, one.suffix) for one in formats for place, magic in one.magic]
+    signatures = [*known, *MAGIC_OF_OTHERS]
+    return next(
+        (suffix for place, magic, suffix in signatures if head[place:].startswith(magic)), None
+    )
 
 
-def _check_keras(path: Path, _head: bytes) -> None:
+def _check_keras(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -215,12 +230,7 @@ def keras_version_of(path: Path) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def _check_tflite(path: Path, head: bytes) -> None:
-    if not head[TFLITE_PLACE:].startswith(TFLITE):
-        raise ModelError(f"{path} is not a .tflite file, or it is truncated: convert it anew")
-
-
-def _check_onnx(path: Path, _head: bytes) -> None:
+def _check_onnx(path: Path) -> None:
     if not _onnx_model(path).graph.node:
         raise ModelError(f"{path} is not an .onnx file, or it is truncated: export it anew")
 
@@ -291,15 +301,6 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-PROBE_LIMIT_SECONDS = 600.0
-# What Keras 3.15 says of a class that it does not know, and of code in a file.
-UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
-KERAS_2_ADVICE = "load it with the package tf_keras, and export it with tf2onnx to .onnx"
-UNSAFE_LAMBDA = re.compile(
-    r"deserializ\w+ (?:of )?a `?[Ll]ambda`?|`?[Ll]ambda`? (?:layer|object)s? "
-)
-
-
 def read_inputs(path: Path, allowed: Sequence[str] = ()) -> list[Input]:
     """Read what inputs a model takes, natively.
 
@@ -308,8 +309,8 @@ def read_inputs(path: Path, allowed: Sequence[str] = ()) -> list[Input]:
     ModelError
         The file cannot be read, or holds code that was not allowed.
     """
-    runtime = find_runtime(RUNTIME_OF[path.suffix.lower()])
-    if runtime.suffix != ".keras":
+    runtime = find_runtime(runtime_of(path))
+    if runtime.format.suffix != KERAS_SUFFIX:
         return _probe(runtime, path, None)
     return list(_keras_session(path, allowed).inputs)
 

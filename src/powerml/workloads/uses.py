@@ -34,7 +34,7 @@ class Use:
 
     @property
     def matters(self) -> bool:
-        """Whether the cost depends on the values."""
+        """True if the cost depends on the values."""
         return self.indexes or self.sizes or self.decides is not None
 
     def within(self, low: int | None, high: int | None) -> Use:
@@ -45,7 +45,7 @@ class Use:
 
 
 def is_mask(name: str) -> bool:
-    """Whether an input of integers marks what counts, by its name: ones count."""
+    """True if an input of integers is a mask by its name: ones count."""
     return "mask" in name.lower()
 
 
@@ -84,7 +84,7 @@ class _Values:
 
 @dataclass
 class _Scope:
-    """What is known of the tensors of a graph: on the values of which inputs they depend, and how.
+    """Knowledge of a graph's tensors: the inputs on whose values they depend, and how.
 
     `shapes` are the inputs on whose values the shape of a tensor depends.
     """
@@ -322,7 +322,7 @@ def _integer(scope: _Scope, name: str) -> int | None:
 
 
 def _rows(operator: str, attributes: Mapping[str, Any], dims: tuple[int | None, ...]) -> int | None:
-    """How many rows of a table there are to pick, None where that is not known."""
+    """Count the rows of a table; None where they are not known."""
     if not dims:
         return None
     if operator == "GatherND":
@@ -381,14 +381,14 @@ TFLITE_REARRANGING = {
 def uses_of_file(path: Path) -> dict[str, Use]:
     """Find out what an ``.onnx`` or ``.tflite`` file does with its inputs, by their names.
 
-    Nothing is known of a file whose graph cannot be followed.
+    Nothing is known of a file whose graph cannot be followed, as of any other format.
     """
     try:
         if format_of(path) == ".onnx":
             import onnx
 
             return uses_of_inputs(onnx.load(str(path), load_external_data=False))
-        return _uses_of_tflite(path.read_bytes())
+        return _uses_of_tflite(path.read_bytes()) if format_of(path) == ".tflite" else {}
     except (ImportError, LookupError, TypeError, ValueError):
         return {}
 

@@ -1,23 +1,34 @@
-"""What is to be measured: a model trained on a dataset and run somewhere, as plain JSON.
+"""Workloads as plain JSON: a union of kinds that the field `kind` tells apart.
 
 A measurement is a pure function of a workload, wherever it runs. What a workload names by a digest
 goes with it as its material.
+
+Whoever needs more of a workload than all kinds have asks for a part of it (`training`,
+`deployment`, `layers()`), which is None where a kind has none, or for its `kind`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
-from powerml.spaces import Topology, find_family
+from powerml.spaces import Layer, Topology, find_family, layers_of, parse_topology
 from powerml.workloads.datasets import (
     Dataset,
 )
@@ -30,11 +41,16 @@ __all__ = [
     "PROTOCOLS",
     "AnyWorkload",
     "Deployment",
+    "LoadWorkload",
     "Material",
     "ModelFile",
     "ModelInput",
     "ModelWorkload",
-    "Protocol",
+    "ParsedTopology",
+    "ProtocolName",
+    "TopologyWorkload",
+    "TrainedFileWorkload",
+    "TrainedWorkload",
     "Workload",
     "check_at_least_one",
     "check_protocol",
@@ -44,8 +60,8 @@ __all__ = [
     "steps",
 ]
 
-Protocol = Literal["default", "paper"]
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+ProtocolName = Literal["default", "paper"]
+PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
@@ -55,7 +71,7 @@ DEFAULT_INFERENCES = 1
 
 
 class Deployment(BaseModel):
-    """How a model is run where it is deployed: `inferences` times, on `batch_size` samples each.
+    """Deployment of a model: `inferences` runs on `batch_size` samples each.
 
     The batch size is None where it is not known what of an input is a sample.
     """
@@ -72,43 +88,100 @@ class Deployment(BaseModel):
         return None if self.batch_size is None else self.batch_size * self.inferences
 
 
-class Workload(BaseModel):
-    """A model that is trained on a dataset and run: all that determines its counts.
+def _parsed(value: object) -> Topology:
+    """Parse a topology where a record is read; one that is parsed already stays what it is."""
+    if isinstance(value, Topology):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a topology is a text, as in dffr:layers=2,width=16")
+    return parse_topology(value)
 
-    `topology` is a topology, or the name of a ``.keras`` file, whose content `model_digest` then
-    is the SHA-256 of; `allowed` is the code of its own that may be run. ``training`` is `epochs`
-    epochs over `training_samples` in batches of `batch_size`. ``inference`` is what `deployment`
-    says; without one it is one pass of Keras's ``evaluate`` over `inference_samples` in the same
-    batches, as in the paper.
-    """
+
+# A topology in a record, where it is text.
+ParsedTopology = Annotated[
+    Topology,
+    PlainValidator(_parsed),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+
+
+class Workload(BaseModel, ABC):
+    """All that determines the counts of what is measured; the base of all kinds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topology: str
-    model_digest: str | None = None
-    allowed: tuple[str, ...] = ()
-    data: str
-    data_digest: str
-    validation: float = Field(gt=0, lt=1)
-    input_shape: tuple[int, ...]
-    classes: int = Field(ge=2)
-    training_samples: int = Field(ge=1)
-    inference_samples: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
-    protocol: Protocol
-    backend: str
-    seed: int = Field(ge=0)
-    deployment: Deployment | None = None
+    # Fields that do not move counts: names of things, and the seed of the native training.
+    uncounted: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The name in messages."""
+
+    @property
+    def described(self) -> str:
+        """The title, and what tells it from others of the same title."""
+        return self.title
+
+    @property
+    def training(self) -> TrainedWorkload | None:
+        """The workload itself where it is trained, else None."""
+        return None
+
+    def layers(self) -> tuple[Layer, ...] | None:
+        """Return the layers with weights, or None where they are not known beforehand."""
+        return None
+
+    def determinants(self) -> dict[str, Any]:
+        """Return what of it its counts depend on, as plain JSON."""
+        return self.model_dump(mode="json", exclude=set(self.uncounted))
+
+
+class _OnDataset(Workload):
+    """Base of the kinds that are trained: a dataset, a training and an inference.
+
+    ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
+    ``inference`` is what `deployment` says; without one it is one pass of Keras's ``evaluate``
+    over `inference_samples` in the same batches, as in the paper.
+    """
+
+    data: str = Field(description="name of the dataset")
+    data_digest: str = Field(description="SHA-256 of the dataset's content")
+    validation: float = Field(
+        gt=0, lt=1, description="part of the training data that is held out for validation"
+    )
+    input_shape: tuple[int, ...] = Field(description="shape of one sample")
+    classes: int = Field(ge=2, description="number of classes")
+    training_samples: int = Field(ge=1, description="number of samples that are trained on")
+    inference_samples: int = Field(ge=1, description="number of samples in the test split")
+    batch_size: int = Field(ge=1, description="samples in a batch of the training")
+    epochs: int = Field(ge=1, description="passes over the training samples")
+    protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
+    backend: str = Field(description="Keras backend")
+    seed: int = Field(ge=0, description="seed of the native training")
+    deployment: Deployment | None = Field(
+        default=None, description="the inference; null for Keras's evaluate over the test split"
+    )
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The topology, or the name of the model's file."""
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
-        return f"{self.topology} batch {self.batch_size}"
+        """The name in messages."""
+        return f"{self.name} batch {self.batch_size}"
+
+    @property
+    def described(self) -> str:
+        """The title, and what tells it from others of the same title."""
+        return f"{self.title}, {self.epochs} epochs of {self.data}"
 
     @property
     def scaled(self) -> bool:
-        """Whether inputs are scaled: the paper's protocol takes pixels as they are."""
+        """True if inputs are scaled: the paper's protocol takes pixels as they are."""
         return self.protocol != "paper"
 
     @property
@@ -122,6 +195,63 @@ class Workload(BaseModel):
         return steps(self.inference_samples, self.batch_size)
 
 
+class TopologyWorkload(_OnDataset):
+    """A topology that is trained on a dataset and run."""
+
+    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
+
+    kind: Literal["topology"] = Field(default="topology", description="what kind of workload it is")
+    topology: ParsedTopology = Field(description="the topology, as in dffr:layers=2,width=16")
+
+    @property
+    def name(self) -> str:
+        """The topology as it is written."""
+        return str(self.topology)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """No code: a topology brings none of its own."""
+        return ()
+
+    @property
+    def training(self) -> Self:
+        """The workload itself."""
+        return self
+
+    def layers(self) -> tuple[Layer, ...] | None:
+        """Return the layers with weights, or None where the topology's family does not tell."""
+        family = find_family(self.topology.family)
+        return layers_of(family, self.topology.parameters, self.input_shape, self.classes)
+
+
+class TrainedFileWorkload(_OnDataset):
+    """A ``.keras`` file that is trained further on a dataset and run."""
+
+    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
+
+    kind: Literal["trained_file"] = Field(
+        default="trained_file", description="what kind of workload it is"
+    )
+    model: str = Field(description="name of the file")
+    model_digest: str = Field(description="SHA-256 of the file's content")
+    allowed: tuple[str, ...] = Field(
+        default=(), description="code of the file's own that may be run"
+    )
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.model
+
+    @property
+    def training(self) -> Self:
+        """The workload itself."""
+        return self
+
+
+TrainedWorkload = TopologyWorkload | TrainedFileWorkload
+
+
 class ModelInput(BaseModel):
     """One input of a model with the sizes of all its dimensions."""
 
@@ -132,33 +262,84 @@ class ModelInput(BaseModel):
     dtype: str
 
 
-class ModelWorkload(BaseModel):
+class ModelWorkload(Workload):
     """A model's file that is run, not trained.
 
-    `model` is the file's name, `model_digest` the SHA-256 of its content. The inputs are drawn at
-    random with `seed`, or come from `data`. `backend` is Keras's for ``.keras`` files, else None.
+    The inputs are drawn at random with `seed`, or come from `data`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model"))
 
-    model: str
-    model_digest: str
-    allowed: tuple[str, ...] = ()
-    inputs: tuple[ModelInput, ...]
-    data: str | None
-    data_digest: str | None
-    backend: str | None
-    seed: int = Field(ge=0)
-    deployment: Deployment
+    kind: Literal["file"] = Field(default="file", description="what kind of workload it is")
+    model: str = Field(description="name of the file")
+    model_digest: str = Field(description="SHA-256 of the file's content")
+    allowed: tuple[str, ...] = Field(
+        default=(), description="code of the file's own that may be run"
+    )
+    inputs: tuple[ModelInput, ...] = Field(description="the model's inputs, in its order")
+    data: str | None = Field(description="source of the inputs; null for random ones")
+    data_digest: str | None = Field(
+        description="SHA-256 of the source's content; null for random inputs"
+    )
+    backend: str | None = Field(description="Keras backend; null for files that need no Keras")
+    seed: int = Field(ge=0, description="seed of random inputs")
+    deployment: Deployment = Field(description="the inference")
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         batch = self.deployment.batch_size
         return self.model if batch is None else f"{self.model} batch {batch}"
 
+    @property
+    def described(self) -> str:
+        """The title, and what tells it from others of the same title."""
+        return f"{self.title}, in {self.deployment.runtime}"
 
-AnyWorkload = Workload | ModelWorkload
+
+class LoadWorkload(Workload):
+    """A synthetic load: ``rows_a x inner`` times ``inner x cols_b``, in 64-bit integers.
+
+    It makes a matrix of ones and a matrix of twos from lists of Python's integers, and multiplies
+    them in numpy. Its one phase goes by its title.
+    """
+
+    kind: Literal["load"] = Field(default="load", description="what kind of workload it is")
+    name: str = Field(description="name of the load")
+    rows_a: int = Field(ge=1, description="rows of the first matrix")
+    inner: int = Field(ge=1, description="columns of the first matrix, rows of the second")
+    cols_b: int = Field(ge=1, description="columns of the second matrix")
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+        return f"load {self.name} ({self.shape})"
+
+    @property
+    def shape(self) -> str:
+        """The two factors, as in ``200x8000 x 8000x200``."""
+        return f"{self.rows_a}x{self.inner} x {self.inner}x{self.cols_b}"
+
+    @property
+    def products(self) -> int:
+        """Multiplications of two numbers."""
+        return self.rows_a * self.inner * self.cols_b
+
+    @property
+    def elements(self) -> int:
+        """Numbers in the two matrices that are made."""
+        return (self.rows_a + self.cols_b) * self.inner
+
+    @property
+    def deployment(self) -> None:
+        """None: nothing is deployed."""
+
+    @property
+    def backend(self) -> None:
+        """None: it needs no Keras."""
+
+
+AnyWorkload = TopologyWorkload | TrainedFileWorkload | ModelWorkload | LoadWorkload
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +359,8 @@ class ModelFile:
 
 
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
-Material = Dataset | ModelFile
+# A load names nothing.
+Material = Dataset | ModelFile | None
 
 
 def steps(samples: int, batch_size: int, epochs: int = 1) -> int:
@@ -192,12 +374,12 @@ def make_workload(
     *,
     batch_size: int,
     epochs: int,
-    protocol: Protocol,
+    protocol: ProtocolName,
     backend: str,
     validation: float,
     seed: int,
     deployment: Deployment | None = None,
-) -> Workload:
+) -> TopologyWorkload:
     """Put a topology and a dataset together.
 
     A batch larger than the data is one batch of all the data.
@@ -214,8 +396,8 @@ def make_workload(
     family = find_family(topology.family)
     if reason := family.check_input(dataset.input_shape):
         raise TopologyError(f"{topology} does not fit {dataset.name}: {reason}")
-    return Workload(
-        topology=str(topology),
+    return TopologyWorkload(
+        topology=topology,
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
@@ -245,7 +427,7 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"seed is {seed}: give one from 0 to {2**32 - 1}")
 
 
-def check_protocol(protocol: str) -> Protocol:
+def check_protocol(protocol: str) -> ProtocolName:
     """Check the name of a protocol; raises ``UnknownNameError``."""
     if protocol == "default":
         return "default"
@@ -262,7 +444,7 @@ def make_deployment(
     *,
     evaluates: bool,
 ) -> Deployment | None:
-    """How a Keras model is run: None for the paper's way, Keras's ``evaluate``.
+    """Make the deployment of a Keras model: None for the paper's way, Keras's ``evaluate``.
 
     Parameters
     ----------

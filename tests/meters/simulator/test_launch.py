@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,35 @@ def test_a_path_that_the_loader_would_cut_up_is_not_given_to_it(
     spec = SimpleNamespace(origin=f"/{folder}/_clock.so")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
     assert launch.clock() == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "matters"),
+    [
+        ("report/sentences.py", False),
+        ("cli/tables/studies.py", False),
+        ("search/run.py", False),
+        ("guest/steps.py", True),
+        ("networks/model.py", True),
+        ("networks/export.py", True),
+        ("spaces/dffr.py", True),
+        ("runtimes/onnxruntime.py", True),
+        ("meters/simulator/composition.py", True),
+        ("guest/warm_up/even.onnx", True),
+    ],
+)
+def test_only_a_change_of_what_counts_depend_on_empties_their_cache(
+    place: str, matters: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "powerml"
+    shutil.copytree(launch.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(launch, "PACKAGE", package)
+    monkeypatch.setattr(launch, "WARM_UP", package / "guest" / "warm_up")
+    before = launch.code_digest([])
+    with (package / place).open("ab") as file:
+        file.write(b"\n# a word more\n")
+    assert (launch.code_digest([]) != before) is matters
+
+
+def test_all_that_counts_depend_on_is_there() -> None:
+    assert [place for place in launch.COUNTED if not (launch.PACKAGE / place).exists()] == []

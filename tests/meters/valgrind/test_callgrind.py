@@ -21,8 +21,9 @@ from powerml.machines import Machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.spaces import Topology
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Workload
+from powerml.workloads.workload import TopologyWorkload
 from tests.doubles import WorkloadMaker
 from tests.meters.simulator.processes import children, is_running, wait_for
 
@@ -102,7 +103,8 @@ def test_the_fingerprint_tells_what_was_simulated(
 def test_a_network_that_cannot_be_built_fails_with_its_reason_and_the_server_survives(
     callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    broken = make(TOPOLOGY).model_copy(update={"topology": "dffr:layers=99,width=3"})
+    beyond = Topology("dffr", {"layers": 99, "width": 3})
+    broken = make(TOPOLOGY).model_copy(update={"topology": beyond})
     with pytest.raises(WorkerError, match="layers=99 is out of bounds"):
         callgrind.measure(broken, mnist_small)
     _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
@@ -212,7 +214,7 @@ def test_several_whole_processes_have_files_of_their_own(
     assert len(outputs) == len(requests) == 2
 
 
-def _server_pid(meter: CallgrindMeter, workload: Workload, dataset: Dataset) -> int:
+def _server_pid(meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset) -> int:
     meter.measure(workload, dataset)
     assert meter.server is not None
     server = meter.server.pid
@@ -226,7 +228,9 @@ def _measured_child(server: int) -> int:
     return wait_for(lambda: [pid for keeper in children(server) for pid in children(keeper)])[0]
 
 
-def _assert_it_still_measures(meter: CallgrindMeter, workload: Workload, dataset: Dataset) -> None:
+def _assert_it_still_measures(
+    meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset
+) -> None:
     assert meter.measure(workload, dataset)[0].counts.Ir > 0
 
 
@@ -267,7 +271,7 @@ class Sampling:
     def __init__(self, meter: CallgrindMeter) -> None:
         self._meter = meter
 
-    def measure(self, workload: Workload, dataset: Dataset) -> list[PhaseCounts]:
+    def measure(self, workload: TopologyWorkload, dataset: Dataset) -> list[PhaseCounts]:
         options = self._meter._options
         self._meter._options = replace(options, fidelity="sampled")
         try:

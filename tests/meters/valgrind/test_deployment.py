@@ -14,10 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from powerml.costs.counts import EVENTS, PhaseCounts
 from powerml.errors import WorkerError
-from powerml.measuring.preparation import Wanted, prepare_file
+from powerml.measuring.options import MeasureOptions
+from powerml.measuring.preparation import prepare_file
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Deployment, ModelFile, Workload
+from powerml.workloads.workload import Deployment, ModelFile, TopologyWorkload
 from tests.doubles import WorkloadMaker
 from tests.meters.simulator.processes import is_running, wait_for
 
@@ -29,13 +30,15 @@ MODELS = Path(__file__).parents[3] / "src" / "powerml" / "guest" / "warm_up"
 IMAGE_LINES = 28 * 28 * 4 // 64
 
 
-def _deployed(workload: Workload, batch_size: int = 1, inferences: int = 1) -> Workload:
+def _deployed(
+    workload: TopologyWorkload, batch_size: int = 1, inferences: int = 1
+) -> TopologyWorkload:
     deployment = Deployment(runtime="onnxruntime", batch_size=batch_size, inferences=inferences)
     return workload.model_copy(update={"deployment": deployment})
 
 
 def _measure_file(meter: CallgrindMeter, path: Path, **wanted: object) -> list[PhaseCounts]:
-    workload, material = prepare_file(path, Wanted(**wanted))  # type: ignore[arg-type]
+    workload, material = prepare_file(path, MeasureOptions(**wanted))
     return meter.measure(workload, material)
 
 
@@ -127,8 +130,8 @@ def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path:
 def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
     callgrind: CallgrindMeter,
 ) -> None:
-    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
-    assert not isinstance(workload, Workload)
+    workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
+    assert workload.kind == "file"
     assert isinstance(material, ModelFile)
     given = np.asfortranarray(np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
     columns = replace(material, inputs={workload.inputs[0].name: given})
@@ -140,8 +143,8 @@ def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
 def test_a_model_that_fails_there_fails_its_measurement_alone(
     callgrind: CallgrindMeter,
 ) -> None:
-    workload, material = prepare_file(MODELS / "dense.onnx", Wanted())
-    assert not isinstance(workload, Workload)
+    workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
+    assert workload.kind == "file"
     assert isinstance(material, ModelFile)
     wrong = np.zeros((1, 1, 9, 9), np.float32)
     broken = replace(material, inputs={workload.inputs[0].name: wrong})

@@ -1,4 +1,4 @@
-"""What a study tells afterwards, as Rich tables and lines. Pure: nothing is printed here."""
+"""The answer of ``powerml best`` as Rich tables and lines. Pure: nothing is printed here."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _origin(one: Neighbour) -> str:
 
 
 def importance_table(importances: Sequence[Importance]) -> Table:
-    """How much each parameter mattered to each quantity."""
+    """Tabulate the importance of each parameter for each quantity."""
     table = Table(
         title=Text("how much each parameter mattered"),
         title_justify="left",
@@ -123,7 +123,7 @@ def importance_table(importances: Sequence[Importance]) -> Table:
 
 
 def importance_lines(importances: Sequence[Importance]) -> list[Text]:
-    """Where shares are rough, or missing, and why."""
+    """Say which shares are rough or missing, and why."""
     missing = [one for one in importances if one.shares is None]
     few = [one for one in importances if one.shares is not None and one.trials < FEW_TRIALS]
     said = [f"how much each parameter mattered to the {_listed(few)} is rough: few trials"]

@@ -9,7 +9,7 @@ from powerml.costs.cost import Cost
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
 from powerml.machines import THREE_LEVELS, Machine, Number
-from powerml.workloads.workload import ModelWorkload, Workload
+from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
     "machine_table",
@@ -60,7 +60,7 @@ def measurement_table(measurement: Measurement) -> Table:
 def _calibrated_row(
     measurement: Measurement, calibration: AppliedCalibration
 ) -> tuple[Text, list[str]]:
-    """What a power meter would read for each phase on the machine that was calibrated."""
+    """Return the row of calibrated readings, one for each phase."""
     values = [phase.costs[calibration.machine].calibrated_value for phase in measurement.phases]
     on = "" if calibration.machine == measurement.machines[0] else f" on {calibration.machine}"
     unit = "unit unstated" if calibration.unit == "unstated" else calibration.unit
@@ -69,14 +69,12 @@ def _calibrated_row(
     return label, ["-" if value is None else f"{value:.3g} {uncertain}" for value in values]
 
 
-def _title(workload: Workload | ModelWorkload) -> str:
-    if isinstance(workload, Workload):
-        return f"{workload.title}, {workload.epochs} epochs of {workload.data}"
-    return workload.model
+def _title(workload: AnyWorkload) -> str:
+    return workload.model if workload.kind == "file" else workload.described
 
 
-def _inference_line(workload: Workload | ModelWorkload) -> str:
-    """How the inference was run."""
+def _inference_line(workload: AnyWorkload) -> str:
+    """Describe the run of the inference."""
     deployment = workload.deployment
     if deployment is None:
         return "inference: Keras's evaluate over the test samples, in batches as in training"
@@ -85,7 +83,7 @@ def _inference_line(workload: Workload | ModelWorkload) -> str:
         f"{'inputs' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
         f"in {deployment.runtime}"
     )
-    if isinstance(workload, Workload):
+    if workload.kind != "file":
         return text
     shapes = ", ".join(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in workload.inputs)
     return f"{text}; inputs {_origin(workload)}: {shapes}"
@@ -96,7 +94,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _levels_line(measurement: Measurement) -> str:
-    """What the cycles and the joules are prices of."""
+    """Name the levels that the cycles and joules price."""
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
     return (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from powerml.paper.checks import Check
-from powerml.paper.figures import Result, Spread
+from powerml.paper.checks import RequirementCheck
+from powerml.paper.figures import Result, SeedSpread
 from powerml.paper.reproduction import Reproduction
 
 __all__ = ["check_lines", "parts", "results_table"]
@@ -49,12 +49,12 @@ def _cells(row: Result) -> list[str]:
     ]
 
 
-def _number(value: Spread, digits: int) -> str:
+def _number(value: SeedSpread, digits: int) -> str:
     return "-" if value.median is None else f"{value.median:.{digits}f}"
 
 
 def check_lines(found: Reproduction) -> list[Text]:
-    """How many of the studies that were put right come to what they should."""
+    """Count the studies put right that come to what they should."""
     lines = [
         _line("converge (test score of the winner at least 0.98)", found.convergences),
     ]
@@ -66,7 +66,7 @@ def check_lines(found: Reproduction) -> list[Text]:
     return [line for line in lines if line is not None]
 
 
-def _line(what: str, checks: Sequence[Check]) -> Text | None:
+def _line(what: str, checks: Sequence[RequirementCheck]) -> Text | None:
     if not checks:
         return None
     met = sum(one.met for one in checks)

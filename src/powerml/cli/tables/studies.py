@@ -17,7 +17,6 @@ from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Squared
 from powerml.studies.reader import BEST, StoredStudy
 from powerml.studies.records import StudySettings, TrialRecord
-from powerml.workloads.workload import Workload
 
 __all__ = ["places_table", "ranking_table", "trial_line", "trials_table"]
 
@@ -54,14 +53,11 @@ def trials_table(findings: Findings) -> Table:
 
 
 def _reference_cells(stored: StoredStudy, reference: Measurement) -> list[str]:
-    workload = reference.workload
-    topology, batch = stored.settings.reference, ""
-    if isinstance(workload, Workload):
-        batch = str(workload.batch_size)
+    training = reference.workload.training
     return [
         "ref",
-        topology,
-        batch,
+        stored.settings.reference,
+        "" if training is None else str(training.batch_size),
         number_text(reference.score),
         _blank_or_number(stored.reference_test_score),
         *(number_text(1.0) for _ in PHASES),

@@ -1,4 +1,4 @@
-"""What a whole phase costs, by what was simulated of it. Pure functions.
+"""Composition of a phase's counts from the simulated part of it. Pure functions.
 
 The marks of a simulation are sorted into the parts of the phase; each part that was not simulated
 whole is estimated by the mean of what was seen of it, and the bound says how far that may be off.
@@ -29,15 +29,15 @@ from powerml.meters.simulator.sampling import (
     DataFlow,
     Schedule,
     Shape,
-    Spread,
+    StepSpread,
     doubt,
 )
 
-__all__ = ["Composed", "Mark", "compose", "compose_deployment"]
+__all__ = ["Composed", "CostFunction", "Mark", "compose", "compose_deployment"]
 
 CACHE_LINE_BYTES = 64
 
-Price = Callable[[Counts], float]
+CostFunction = Callable[[Counts], float]
 
 
 class Mark(NamedTuple):
@@ -54,11 +54,11 @@ class Composed:
     counts: Counts
     parts: dict[str, Counts]
     error_bound: float
-    spread: Spread
+    spread: StepSpread
 
 
 def compose(
-    marks: Sequence[Mark], shape: Shape, schedule: Schedule, flow: DataFlow, price: Price
+    marks: Sequence[Mark], shape: Shape, schedule: Schedule, flow: DataFlow, price: CostFunction
 ) -> Composed:
     """Put the whole phase together from the marks that a simulation has left.
 
@@ -163,13 +163,13 @@ class _Stratum:
         scale = self.total / self.seen
         return Counts(**{event: round(getattr(sampled, event) * scale) for event in EVENTS})
 
-    def mean_cost(self, price: Price) -> float:
+    def mean_cost(self, price: CostFunction) -> float:
         return sum(price(counts) for counts, _ in self.samples) / self.seen
 
 
 @dataclass
 class _Seen:
-    """What the marks enclose."""
+    """The counts that the marks enclose."""
 
     set_up: Counts | None
     first: Counts | None
@@ -235,7 +235,7 @@ def _sum(counts: Iterable[Counts | None]) -> Counts | None:
     return total
 
 
-def _spread_of(parts: dict[str, Counts], strata: list[_Stratum], price: Price) -> Spread:
+def _spread_of(parts: dict[str, Counts], strata: list[_Stratum], price: CostFunction) -> StepSpread:
     """Mean costs of the parts, and the spread of single steady steps, prior included."""
     single = [
         [price(counts) for counts, number in one.samples if number == 1]
@@ -256,11 +256,11 @@ def _spread_of(parts: dict[str, Counts], strata: list[_Stratum], price: Price) -
     costs[STEADY] = strata[0].mean_cost(price) if strata[0].samples else costs[FIRST]
     for number, name in ((3, LAST), (4, BOUNDARY)):
         costs[name] = strata[number].mean_cost(price) if strata[number].samples else costs[STEADY]
-    return Spread(costs, math.sqrt(variance))
+    return StepSpread(costs, math.sqrt(variance))
 
 
-def _cold_data_cost(flow: DataFlow, price: Price) -> float:
-    """What a step's data cost more from memory than from the last level.
+def _cold_data_cost(flow: DataFlow, price: CostFunction) -> float:
+    """Estimate the extra cost of a step's data from memory over the last level.
 
     In the first epoch they come from memory; in a later one they may be in the last level.
     """
@@ -270,7 +270,7 @@ def _cold_data_cost(flow: DataFlow, price: Price) -> float:
 
 
 def _bound(
-    strata: list[_Stratum], spread: Spread, total: float, cold: float, price: Price
+    strata: list[_Stratum], spread: StepSpread, total: float, cold: float, price: CostFunction
 ) -> float:
     """Three standard deviations of the estimate, relative to the whole; 0 if all was simulated."""
     doubts = [

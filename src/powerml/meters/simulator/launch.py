@@ -51,6 +51,18 @@ WORKER_MODULE = "powerml.guest.main"
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(__file__).parents[2]
 WARM_UP = PACKAGE / "guest" / "warm_up"
+# What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
+# its counts. A change of anything else leaves the cache of counts as it is.
+COUNTED = (
+    "guest",
+    "meters/simulator",
+    "meters/valgrind",
+    "networks",
+    "runtimes",
+    "spaces",
+    "workloads/inputs.py",
+    "workloads/uses.py",
+)
 # Prints which of the modules that it is given by name there are not.
 FIND_MODULES = """
 import sys
@@ -201,7 +213,7 @@ def _host_flags() -> frozenset[str]:
 
 
 def clock() -> dict[str, str]:
-    """What gives a measured process its own clock: without it some counts depend on the time taken.
+    """Return the variable that gives a measured process its own clock: else counts depend on time.
 
     Not for processes with several threads, which wait until a time. The path is not part of the
     environment that fingerprints compare. The loader would cut one with a space or a colon up.
@@ -212,7 +224,7 @@ def clock() -> dict[str, str]:
 
 
 def surroundings(backend: str | None) -> dict[str, Any]:
-    """What counts depend on that can be told without starting anything, as plain JSON.
+    """Collect what counts depend on without starting anything, as plain JSON.
 
     The paths are among it: their lengths move the heap of the measured process.
     """
@@ -231,17 +243,24 @@ def surroundings(backend: str | None) -> dict[str, Any]:
 
 
 def code_digest(plug_ins: Iterable[object]) -> str:
-    """SHA-256 of powerML's code and of the files that families and runtimes come from."""
+    """Return the SHA-256 of the code that counts depend on, and of the plug-ins' files."""
     digest = hashlib.sha256()
-    files = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.so"), *WARM_UP.iterdir()])
+    places = [PACKAGE / place for place in COUNTED]
+    found = {file for place in places for file in (place.rglob("*") if place.is_dir() else [place])}
+    files = [(str(path.relative_to(PACKAGE)), path) for path in sorted(found) if _is_counted(path)]
     for plug_in in plug_ins:
         module = sys.modules.get(type(plug_in).__module__)
-        files += [Path(module.__file__)] if module is not None and module.__file__ else []
-    for path in files:
+        if module is not None and module.__file__:
+            files.append((Path(module.__file__).name, Path(module.__file__)))
+    for name, path in files:
         content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)} ".encode())
+        digest.update(f"{name} {len(content)} ".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _is_counted(path: Path) -> bool:
+    return path.suffix in {".py", ".so"} or path.parent == WARM_UP
 
 
 def _caches(geometry: Geometry) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which steps of a phase are simulated. Pure functions.
+"""Choice of the steps of a phase that are simulated. Pure functions.
 
 Training is regular. A phase falls into parts: the set-up before the first step, the first step,
 the steady steps, the smaller last batch of each epoch, the boundary between two epochs, the end.
@@ -28,7 +28,7 @@ __all__ = [
     "DataFlow",
     "Schedule",
     "Shape",
-    "Spread",
+    "StepSpread",
     "doubt",
     "plan",
     "touch_limit_bytes",
@@ -98,7 +98,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class DataFlow:
-    """How much data the steps read, beside the last level of the simulated caches."""
+    """Amount of data that the steps read, beside the last level of the simulated caches."""
 
     step_bytes: int
     epoch_bytes: int
@@ -116,7 +116,7 @@ class Schedule:
     discarded: frozenset[tuple[int, int]] = frozenset()
 
     def steps_simulated(self, shape: Shape) -> int:
-        """How many steps are simulated."""
+        """Number of steps that are simulated."""
         return shape.steps if self.visits is None else sum(map(len, self.visits))
 
 
@@ -124,14 +124,14 @@ EVERYTHING = Schedule(None)
 
 
 @dataclass(frozen=True)
-class Spread:
-    """What a first sample has taught: costs of the parts in steps, and how far steps differ."""
+class StepSpread:
+    """Lessons of a first sample: costs of the parts in steps, and their deviation."""
 
     costs: dict[str, float]
     steady: float
 
 
-PRIOR = Spread(PRIOR_STEPS, PRIOR_SPREAD[STEADY])
+PRIOR = StepSpread(PRIOR_STEPS, PRIOR_SPREAD[STEADY])
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ class _Size:
 
 
 def touch_limit_bytes(flow: DataFlow) -> int:
-    """How much of the data that a jump passes over has to be read to leave the caches right."""
+    """Return the bytes that a jump has to read of the data it passes, to leave the caches right."""
     return TOUCHED_LAST_LEVELS * flow.last_level_bytes
 
 
-def plan(shape: Shape, flow: DataFlow, error: float, spread: Spread = PRIOR) -> Schedule:
+def plan(shape: Shape, flow: DataFlow, error: float, spread: StepSpread = PRIOR) -> Schedule:
     """Choose the fewest steps whose estimate should keep to `error`.
 
     Starts from one of each part and adds, one at a time, what lowers the expected bound most for
@@ -184,7 +184,7 @@ def _least_sample(shape: Shape, flow: DataFlow) -> _Size:
     return _Size(min(steady, 1), min(steady, places), epochs)
 
 
-def _gain(shape: Shape, size: _Size, grown: _Size, spread: Spread) -> float:
+def _gain(shape: Shape, size: _Size, grown: _Size, spread: StepSpread) -> float:
     """Change of the expected bound for each step that is simulated more; the smaller the better."""
     change = _expected_bound(shape, grown, spread) - _expected_bound(shape, size, spread)
     more = (
@@ -197,7 +197,7 @@ def _gain(shape: Shape, size: _Size, grown: _Size, spread: Spread) -> float:
     return change / more
 
 
-def _expected_bound(shape: Shape, size: _Size, spread: Spread) -> float:
+def _expected_bound(shape: Shape, size: _Size, spread: StepSpread) -> float:
     """Bound that a sample of that size should give."""
     cost, later, seen = spread.costs, shape.epochs - 1, size.epochs - 1
     steady = shape.full - 1
@@ -244,7 +244,7 @@ def _schedule(shape: Shape, flow: DataFlow, size: _Size) -> Schedule:
 
 
 def _outgrows(shape: Shape, flow: DataFlow) -> bool:
-    """Whether what a later epoch finds in the last level depends on the place in the epoch."""
+    """True if what a later epoch finds in the last level depends on the place in the epoch."""
     return shape.epochs > 1 and flow.epoch_bytes > RESIDENT_PART * flow.last_level_bytes
 
 

@@ -125,7 +125,7 @@ class Server:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it takes no more requests."""
+        """True if it takes no more requests."""
         return self._closed
 
     def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:

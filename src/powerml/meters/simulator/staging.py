@@ -11,6 +11,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.errors import UsageError
-from powerml.guest.request import DeploymentRequest, Request
+from powerml.guest.request import DeploymentRequest, LoadRequest, Request
+from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.export import export_topology
 from powerml.runtimes import Runtime, find_runtime
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.inputs import digest_of_arrays
 from powerml.workloads.model_files import external_files, file_digest, format_of
 from powerml.workloads.workload import (
-    AnyWorkload,
     Deployment,
+    LoadWorkload,
     Material,
     ModelFile,
     ModelWorkload,
-    Workload,
+    TopologyWorkload,
+    TrainedWorkload,
 )
 
 __all__ = ["Staging"]
 
+# A workload that may have a model to be run.
+Deployed = TrainedWorkload | ModelWorkload
 NAME_LENGTH = 16
 
 
@@ -45,7 +50,7 @@ class Staging:
         self._folder = folder
         self._lock = threading.Lock()
 
-    def training(self, workload: Workload, material: Material, phase: str) -> Request:
+    def training(self, workload: TrainedWorkload, material: Material, phase: str) -> Request:
         """Stage a phase in Keras and write down what the worker has to do."""
         dataset = _dataset(material)
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
@@ -61,7 +66,7 @@ class Staging:
         }
         return Request(
             phase=phase,
-            topology=workload.topology,
+            topology=workload.name,
             input_shape=list(workload.input_shape),
             classes=workload.classes,
             # A batch larger than the data is one batch of all the data, to the last instruction.
@@ -69,12 +74,12 @@ class Staging:
             epochs=workload.epochs,
             protocol=workload.protocol,
             data=stem,
-            model=self._copy(material) if isinstance(material, ModelFile) else None,
+            model=None if workload.kind == "topology" else self._copy(_file(material)),
             allowed=list(workload.allowed),
         )
 
     def deployment(
-        self, workload: AnyWorkload, deployment: Deployment, material: Material
+        self, workload: Deployed, deployment: Deployment, material: Material
     ) -> DeploymentRequest:
         """Stage a model and its inputs and write down what the worker has to do.
 
@@ -93,12 +98,10 @@ class Staging:
                 path = self._folder / f"{stem}-{number}.npy"
                 if not path.exists():
                     np.save(path, array)
-        if isinstance(material, ModelFile):
-            model = self._for_runtime(material, runtime)
-        else:
-            if not isinstance(workload, Workload):
-                raise TypeError(workload)
+        if workload.kind == "topology":
             model = self._exported(workload, deployment, runtime, inputs)
+        else:
+            model = self._for_runtime(_file(material), runtime)
         return DeploymentRequest(
             name=workload.title,
             model=model,
@@ -107,21 +110,32 @@ class Staging:
             allowed=list(workload.allowed),
         )
 
+    def load(self, workload: LoadWorkload, plan: RowPlan) -> LoadRequest:
+        """Write down what the worker has to do to simulate these rows of a load."""
+        return LoadRequest(
+            rows_a=workload.rows_a,
+            inner=workload.inner,
+            cols_b=workload.cols_b,
+            **asdict(plan),
+            progress=f"progress-{workload.name}",
+            title=workload.title,
+        )
+
     def _exported(
         self,
-        workload: Workload,
+        workload: TopologyWorkload,
         deployment: Deployment,
         runtime: Runtime,
         inputs: list[NDArray[Any]],
     ) -> str:
         described = [
-            workload.topology,
+            workload.name,
             workload.input_shape,
             workload.classes,
             workload.protocol,
             deployment.batch_size,
         ]
-        name = _short_name(json.dumps(described).encode(), runtime.suffix)
+        name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
         return self._once(name, lambda path: export_topology(workload, path, inputs))
 
     def _copy(self, material: ModelFile) -> str:
@@ -142,12 +156,12 @@ class Staging:
         return self._once(name, copy)
 
     def _for_runtime(self, material: ModelFile, runtime: Runtime) -> str:
-        if format_of(material.path) == runtime.suffix:
+        if format_of(material.path) == runtime.format.suffix:
             return self._copy(material)
         content = material.exported
         if content is None:
             raise UsageError(f"{material.path} was not exported for {runtime.name}")
-        name = _short_name(content, runtime.suffix)
+        name = _short_name(content, runtime.format.suffix)
         return self._once(name, lambda path: path.write_bytes(content))
 
     def _once(self, name: str, write: Callable[[Path], object]) -> str:
@@ -169,14 +183,19 @@ def _dataset(material: Material) -> Dataset:
     return dataset
 
 
-def _inputs(
-    workload: AnyWorkload, deployment: Deployment, material: Material
-) -> list[NDArray[Any]]:
+def _file(material: Material) -> ModelFile:
+    if not isinstance(material, ModelFile):
+        raise TypeError(material)
+    return material
+
+
+def _inputs(workload: Deployed, deployment: Deployment, material: Material) -> list[NDArray[Any]]:
     """Arrays of shape (inferences, batch, ...), one for each input of the model."""
-    if isinstance(workload, ModelWorkload):
-        if not isinstance(material, ModelFile) or material.inputs is None:
+    if workload.kind == "file":
+        given = _file(material).inputs
+        if given is None:
             raise UsageError(f"{workload.model} needs arrays for its inputs")
-        return [material.inputs[one.name] for one in workload.inputs]
+        return [given[one.name] for one in workload.inputs]
     dataset = _dataset(material)
     samples = dataset.inputs(dataset.test, scaled=workload.scaled)
     # Where there are fewer samples than are asked for they come round again.

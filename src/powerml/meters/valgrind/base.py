@@ -19,8 +19,8 @@ from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
 from powerml.runtimes import find_runtime
-from powerml.spaces import find_family, parse_topology
-from powerml.workloads.workload import AnyWorkload, Workload
+from powerml.spaces import find_family
+from powerml.workloads.workload import AnyWorkload, TrainedWorkload
 
 __all__ = ["KERAS_PHASES", "ValgrindMeter", "shape_of", "whole"]
 
@@ -29,7 +29,7 @@ KERAS_PHASES: tuple[PhaseName, ...] = ("training", "inference")
 
 
 class ValgrindMeter:
-    """What both share: a private folder, the staged data and the fingerprint.
+    """A meter under Valgrind: its private folder, the staged data and the fingerprint.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class ValgrindMeter:
 
     @property
     def staging(self) -> Staging:
-        """Where what is measured is put for the worker."""
+        """The folder of what is measured, for the worker."""
         folder = self.folder
         with self._making_folder:
             if self._staging is None:
@@ -112,9 +112,6 @@ class ValgrindMeter:
         It is known before anything is started. What a sample is composed of depends on the prices
         too, for the error's sake.
         """
-        return self._circumstances(_plug_ins(workload))
-
-    def _circumstances(self, plug_ins: list[object]) -> dict[str, Any]:
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"]
         sampled = self._options.fidelity == "sampled"
@@ -125,28 +122,28 @@ class ValgrindMeter:
             "fidelity": options if sampled else {"fidelity": "exact"},
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),
-            "code": launch.code_digest(plug_ins),
+            "code": launch.code_digest(_plug_ins(workload)),
         }
 
 
 def _plug_ins(workload: AnyWorkload) -> list[object]:
-    """What other code than powerML's own a workload's counts may depend on."""
+    """List the plug-ins that a workload's counts may depend on."""
     found: list[object] = []
-    if isinstance(workload, Workload) and workload.model_digest is None:
-        found.append(find_family(parse_topology(workload.topology).family))
+    if workload.kind == "topology":
+        found.append(find_family(workload.topology.family))
     if workload.deployment is not None:
         found.append(find_runtime(workload.deployment.runtime))
     return found
 
 
-def shape_of(phase: str, workload: Workload) -> Shape:
+def shape_of(phase: str, workload: TrainedWorkload) -> Shape:
     """Return the steps of a phase."""
     if phase == "training":
         return Shape.of(workload.training_samples, workload.batch_size, workload.epochs)
     return Shape.of(workload.inference_samples, workload.batch_size)
 
 
-def whole(phase: str, workload: Workload, counts: Counts) -> PhaseCounts:
+def whole(phase: str, workload: TrainedWorkload, counts: Counts) -> PhaseCounts:
     """A phase of which all was simulated; the compilation has no steps."""
     total = shape_of(phase, workload).steps if phase in KERAS_PHASES else 0
     return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)

@@ -15,8 +15,8 @@ from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
 from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, whole
 from powerml.meters.valgrind.output import read_cachegrind
-from powerml.progress import Notify, silent
-from powerml.workloads.workload import AnyWorkload, Material, Workload
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import AnyWorkload, Material, TrainedWorkload
 
 __all__ = ["CachegrindMeter"]
 
@@ -38,7 +38,7 @@ class CachegrindMeter(ValgrindMeter):
         self._numbers = count(1)
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload."""
+        """Return the fingerprint of the counts."""
         software = {
             "keras": metadata.version("keras"),
             "numpy": metadata.version("numpy"),
@@ -48,7 +48,11 @@ class CachegrindMeter(ValgrindMeter):
         return self._fingerprint({"software": software, "cpu_features": ()})
 
     def measure(
-        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,  # noqa: ARG002 - the Protocol's
     ) -> list[PhaseCounts]:
         """Count one process that trains and another that evaluates.
 
@@ -59,15 +63,20 @@ class CachegrindMeter(ValgrindMeter):
         WorkerError
             A process failed or took too long.
         """
-        if not isinstance(workload, Workload) or workload.deployment is not None:
+        training = workload.training
+        if training is None or training.deployment is not None:
             raise UsageError(
                 "the meter cachegrind counts whole processes of Keras: leave out --runtime, "
                 "or measure with the meter callgrind"
             )
-        return [self.measure_phase(workload, material, phase, notify) for phase in KERAS_PHASES]
+        return [self.measure_phase(training, material, phase, notify) for phase in KERAS_PHASES]
 
     def measure_phase(
-        self, workload: Workload, material: Material, phase: PhaseName, notify: Notify = silent
+        self,
+        workload: TrainedWorkload,
+        material: Material,
+        phase: PhaseName,
+        notify: Notify = silent,
     ) -> PhaseCounts:
         """Count one process; raises ``WorkerError``."""
         launch.precompile()
@@ -77,7 +86,7 @@ class CachegrindMeter(ValgrindMeter):
             json.dumps(self.staging.training(workload, material, phase).content()),
             encoding="utf-8",
         )
-        notify(f"the whole process under Cachegrind: {phase} of {workload.topology} (minutes)")
+        notify(f"the whole process under Cachegrind: {phase} of {workload.name} (minutes)")
         geometry = self.machine.simulated_geometry
         output = self.folder / f"cachegrind-{name}.out"
         try:
@@ -93,13 +102,13 @@ class CachegrindMeter(ValgrindMeter):
             )
         except subprocess.TimeoutExpired as error:
             raise WorkerError(
-                f"{phase} of {workload.topology} took longer than "
+                f"{phase} of {workload.name} took longer than "
                 f"{self._options.limit_seconds:g} s and was stopped: raise --limit-seconds"
             ) from error
         if ended.returncode != 0:
             words = " | ".join(ended.stderr.strip().splitlines()[-LOG_LINES_SHOWN:])
             raise WorkerError.quoting(
-                f"{phase} of {workload.topology} failed with exit code {ended.returncode}",
+                f"{phase} of {workload.name} failed with exit code {ended.returncode}",
                 words,
                 "measure again",
             )

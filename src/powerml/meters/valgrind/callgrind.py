@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from powerml.costs.cost import cycles_of
+from powerml.costs.cost import Accesses, cycles_of
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
-from powerml.guest.request import TRAINING, DeploymentRequest, Request
+from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
-from powerml.meters.simulator.composition import Composed, compose, compose_deployment
+from powerml.meters.simulator.composition import Composed, CostFunction, compose, compose_deployment
+from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
     EVERYTHING,
     DataFlow,
@@ -32,21 +35,29 @@ from powerml.meters.simulator.sampling import (
 from powerml.meters.simulator.server import Done, Server, ServerDiedError
 from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, shape_of, whole
 from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
-from powerml.progress import Notify, silent
-from powerml.workloads.workload import AnyWorkload, Deployment, Material, Workload
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import (
+    AnyWorkload,
+    Deployment,
+    LoadWorkload,
+    Material,
+    TrainedWorkload,
+)
 
 __all__ = ["CallgrindMeter"]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
 KERAS = "keras"  # the runtime that runs on the backend
+POLL_SECONDS = 0.5
+PRICED: tuple[Accesses, ...] = ("data", "all")
 
 
 class CallgrindMeter(ValgrindMeter):
     """Regions of warm processes under Callgrind. See `powerml.meters.simulator.server`.
 
-    Training in Keras has a process of its own, and so has each runtime that is asked for. `measure`
-    may be called from several threads: as many processes as `options.jobs` simulate at once, and
-    counts do not depend on how many there are.
+    Training in Keras has a process of its own, and so have each runtime that is asked for and the
+    synthetic loads. `measure` may be called from several threads: as many processes as
+    `options.jobs` simulate at once, and counts do not depend on how many there are.
     """
 
     name = "callgrind"
@@ -71,20 +82,24 @@ class CallgrindMeter(ValgrindMeter):
         self._running_server(job, silent)
 
     def fingerprint(self) -> Fingerprint:
-        """What the counts depend on beside the workload; known once something was measured."""
+        """Return the fingerprint of the counts; known once something was measured."""
         if self._guest is None:
             raise MeasurementError("the fingerprint is known once something was measured")
         return self._fingerprint(self._guest)
 
     def measure(
-        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
         """Count each phase as a region that starts from the same state.
 
         On torch phases run side by side in children of the warm process; other backends are
         measured in a process of their own, with their compilation as one more phase, and exactly
-        whatever the fidelity. A server that dies is started again once, and the measurement
-        repeated.
+        whatever the fidelity. Of a load `advance` is told how far it is. A server that dies is
+        started again once, and the measurement repeated.
 
         Raises
         ------
@@ -97,7 +112,7 @@ class CallgrindMeter(ValgrindMeter):
         """
         for attempt in ("first", "second"):
             try:
-                return self._measure(workload, material, notify)
+                return self._measure(workload, material, notify, advance)
             except ServerDiedError as error:
                 self._discard_ended()
                 if self._left:
@@ -115,33 +130,29 @@ class CallgrindMeter(ValgrindMeter):
         raise AssertionError
 
     def _measure(
-        self, workload: AnyWorkload, material: Material, notify: Notify
+        self, workload: AnyWorkload, material: Material, notify: Notify, advance: Advance
     ) -> list[PhaseCounts]:
         """Have all be simulated side by side, and wait for it."""
-        deployment = workload.deployment
         # They take their time to start: meanwhile the model is exported.
-        jobs = [TRAINING] if isinstance(workload, Workload) else []
-        jobs += [] if deployment is None else [deployment.runtime]
-        servers = {job: self._running_server(job, notify) for job in jobs}
-        deployed: list[_UnderWay] = []
-        trained: list[_UnderWay] = []
+        servers = {job: self._running_server(job, notify) for job in _jobs_of(workload)}
+        begun: list[_UnderWay] = []
         try:
-            if deployment is not None:
-                request = self.staging.deployment(workload, deployment, material)
-                server = servers[deployment.runtime]
-                deployed.append(self._begin_deployment(server, request, deployment, notify))
-            if isinstance(workload, Workload):
-                begin = self._begin_phases if self._forks(TRAINING) else self._begin_alone
-                trained.extend(begin(servers[TRAINING], workload, material, notify))
-            under_way = [*trained, *deployed]
-            wait([one.process for one in under_way], return_when=FIRST_EXCEPTION)
-            for one in under_way:
-                if one.process.done():
-                    one.process.result()  # one that failed fails the measurement at once
-            phases = [phase for one in under_way for phase in one.finish()]
+            if workload.kind == "load":
+                begun.append(self._begin_load(servers[LOADS], workload))
+            else:
+                if (deployment := workload.deployment) is not None:
+                    request = self.staging.deployment(workload, deployment, material)
+                    server = servers[deployment.runtime]
+                    begun.append(self._begin_deployment(server, request, deployment, notify))
+                if (training := workload.training) is not None:
+                    begin = self._begin_phases if self._forks(TRAINING) else self._begin_alone
+                    # Its phases come first.
+                    begun[:0] = begin(servers[TRAINING], training, material, notify)
+            _wait_for(begun, advance)
+            phases = [phase for one in begun for phase in one.finish()]
             self._guest = _merged([server.ready.result() for server in servers.values()])
         except BaseException:
-            for one in [*trained, *deployed]:
+            for one in begun:
                 one.server.give_up(one.process)
             raise
         finally:
@@ -151,7 +162,7 @@ class CallgrindMeter(ValgrindMeter):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """Whether a job is done in children of its process."""
+        """True if a job is done in children of its process."""
         return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -169,8 +180,34 @@ class CallgrindMeter(ValgrindMeter):
 
         return _UnderWay(server, process, finish)
 
+    def _begin_load(self, server: Server, load: LoadWorkload) -> _UnderWay:
+        """Have a synthetic load simulated; its steps are the rows of the product."""
+        is_exact = self._options.fidelity == "exact"
+        plan = exact_rows(load) if is_exact else plan_rows(load, self.machine.simulated_geometry)
+        request = self.staging.load(load, plan)
+        process = self._submit(server, request)
+
+        def finish() -> list[PhaseCounts]:
+            log = self.folder / f"valgrind.{process.result().process}.log"
+            composed = compose_load(read_marks(log), load, plan, _prices(self.machines))
+            log.unlink()
+            return [
+                PhaseCounts(
+                    name=load.title,
+                    counts=composed.counts,
+                    fidelity="exact" if plan.rows == load.rows_a else "sampled",
+                    error_bound=composed.error_bound,
+                    steps_simulated=plan.rows,
+                    steps_total=load.rows_a,
+                    parts=composed.parts,
+                )
+            ]
+
+        progress = partial(_part_done, self.folder / request.progress, plan.work(load))
+        return _UnderWay(server, process, finish, progress)
+
     def _begin_phases(
-        self, server: Server, workload: Workload, material: Material, notify: Notify
+        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
         names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
@@ -194,10 +231,10 @@ class CallgrindMeter(ValgrindMeter):
         return begun
 
     def _begin_alone(
-        self, server: Server, workload: Workload, material: Material, notify: Notify
+        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
-        notify(f"simulating {workload.topology} and its compilation (minutes)")
+        notify(f"simulating {workload.name} and its compilation (minutes)")
         names = ("compile", *(KERAS_PHASES if workload.deployment is None else (TRAINING,)))
         what = "all" if workload.deployment is None else TRAINING
         process = self._submit(server, self.staging.training(workload, material, what))
@@ -217,7 +254,7 @@ class CallgrindMeter(ValgrindMeter):
             return EVERYTHING
         return plan(phase.shape, phase.flow, self._options.error)
 
-    def _submit(self, server: Server, request: Request | DeploymentRequest) -> Future[Done]:
+    def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
         """Have a request simulated as soon as there is a free slot."""
         server.ready.result()
         self._slots.acquire()
@@ -285,15 +322,57 @@ class CallgrindMeter(ValgrindMeter):
 
 @dataclass(frozen=True)
 class _UnderWay:
-    """What a server was asked for, and how to make phases of what comes of it."""
+    """Requests to a server under way, and the making of phases from its answers.
+
+    `progress` tells what part of it is done, from 0 to 1, where that is known.
+    """
 
     server: Server
     process: Future[Done]
     finish: Callable[[], list[PhaseCounts]]
+    progress: Callable[[], float] | None = None
+
+
+def _jobs_of(workload: AnyWorkload) -> list[str]:
+    """Name the jobs that a workload takes, each of which has a process of its own."""
+    if workload.kind == "load":
+        return [LOADS]
+    trained = [] if workload.training is None else [TRAINING]
+    deployment = workload.deployment
+    return trained if deployment is None else [*trained, deployment.runtime]
+
+
+def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
+    """Wait until all is done, or something has failed, which fails the measurement at once."""
+    known = [one.progress for one in begun if one.progress is not None]
+    processes = [one.process for one in begun]
+    poll_seconds = POLL_SECONDS if known else None
+    while True:
+        ended = wait(processes, poll_seconds, FIRST_EXCEPTION)
+        for process in ended.done:
+            process.result()
+        if not ended.not_done:
+            return
+        for progress in known:
+            advance(progress())
+
+
+def _part_done(reported: Path, work: Sequence[int]) -> float:
+    """Tell what part of its work a process has done that adds a byte to a file for each piece."""
+    parts = 0
+    with contextlib.suppress(FileNotFoundError):  # it has not begun
+        parts = min(reported.stat().st_size, len(work))
+    done = [0, *accumulate(work)]
+    return done[parts] / done[-1]
+
+
+def _prices(machines: Sequence[Machine]) -> list[CostFunction]:
+    """Every price that a sample's bound has to hold for."""
+    return [partial(cycles_of, machine, accesses) for machine in machines for accesses in PRICED]
 
 
 def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
-    """What several processes on one simulated processor say of themselves."""
+    """Merge the descriptions of several processes on one simulated processor."""
     software = {name: version for guest in guests for name, version in guest["software"].items()}
     return {"software": software, "cpu_features": guests[0]["cpu_features"]}
 
@@ -302,7 +381,7 @@ class _Phase:
     """One phase of a workload: its steps, its data, and what has to be asked for."""
 
     def __init__(
-        self, name: str, workload: Workload, machines: Sequence[Machine], request: Request
+        self, name: str, workload: TrainedWorkload, machines: Sequence[Machine], request: Request
     ) -> None:
         samples = workload.training_samples if name == "training" else workload.inference_samples
         sample_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
@@ -317,7 +396,7 @@ class _Phase:
         self._request = request
 
     def request_for(self, schedule: Schedule) -> Request:
-        """What the worker has to do to simulate a schedule."""
+        """Return the request that simulates a schedule."""
         if schedule.visits is None:
             # Between these every step is a steady one.
             ends = {0, self.shape.full - 1, self.shape.steps_in_epoch - 1}
@@ -331,12 +410,7 @@ class _Phase:
 
     def compose(self, log: Path, schedule: Schedule) -> Composed:
         """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
-        marks = read_marks(log)
-        prices = [
-            partial(cycles_of, machine, accesses)
-            for machine in self._machines
-            for accesses in ("data", "all")
-        ]
+        marks, prices = read_marks(log), _prices(self._machines)
         return max(
             (compose(marks, self.shape, schedule, self.flow, price) for price in prices),
             key=lambda composed: composed.error_bound,
@@ -356,17 +430,16 @@ class _Phase:
 
 
 def _announcement(
-    server: Server, workload: Workload, phases: list[_Phase], schedules: list[Schedule]
+    server: Server, workload: TrainedWorkload, phases: list[_Phase], schedules: list[Schedule]
 ) -> str:
-    """What is simulated and how long it will take, by the pace of the warm-up at least."""
+    """Announce a simulation and its duration, by the pace of the warm-up at least."""
     numbers = []
     most = 0
     for phase, schedule in zip(phases, schedules, strict=True):
         simulated, total = schedule.steps_simulated(phase.shape), phase.shape.steps
         most = max(most, simulated)
         numbers.append(f"{simulated} of its {total}" if simulated < total else f"all {total}")
-    what = f"{workload.topology} batch {workload.batch_size}"
-    text = f"simulating {what}: {' + '.join(numbers)} steps"
+    text = f"simulating {workload.title}: {' + '.join(numbers)} steps"
     if server.seconds_per_step is None:
         return text
     return f"{text}, about {max(server.seconds_per_step * most, 1):.0f} s"

@@ -1,4 +1,4 @@
-"""What Callgrind and Cachegrind write, read into counts. Whatever is incomplete is refused."""
+"""Output of Callgrind and Cachegrind, read into counts. Whatever is incomplete is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a matrix product are simulated, and what the whole costs by them. Pure functions.
+"""Sampling of a matrix product's rows, and the cost of the whole by them. Pure functions.
 
 numpy multiplies integers without a library: for each row of A it walks through all of B, column by
 column. Rows differ only in where they lie in the caches, and that repeats: after `period_rows` a
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import stdev
 
-from powerml.calibration.loads import Load
 from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import OutputError
 from powerml.machines import Geometry
 from powerml.meters.simulator.composition import Mark
 from powerml.meters.simulator.sampling import DEVIATIONS, FLOOR
+from powerml.workloads.workload import LoadWorkload
 
 __all__ = [
     "MATRICES",
@@ -68,8 +68,8 @@ class RowPlan:
         """With which row each piece begins."""
         return [0, *range(self.first, self.rows, self.piece)]
 
-    def work(self, load: Load) -> list[int]:
-        """How much work each part is whose end is reported, in instructions, roughly."""
+    def work(self, load: LoadWorkload) -> list[int]:
+        """Work of each part whose end is reported, in instructions, roughly."""
         makings = [
             (load.rows_a if self.made_a is None else 3 * self.made_a) * load.inner,
             (load.inner if self.made_b is None else 3 * self.made_b) * load.cols_b,
@@ -90,13 +90,13 @@ class ComposedLoad:
     error_bound: float
 
 
-def exact_rows(load: Load) -> RowPlan:
+def exact_rows(load: LoadWorkload) -> RowPlan:
     """Simulate everything."""
     piece = math.ceil(load.rows_a / PIECES)
     return RowPlan(rows=load.rows_a, piece=piece, first=piece)
 
 
-def plan_rows(load: Load, geometry: Geometry) -> RowPlan:
+def plan_rows(load: LoadWorkload, geometry: Geometry) -> RowPlan:
     """Choose the rows of a sample: whole periods after the first two rows, or everything."""
     period = period_rows(load, geometry)
     periods = max(1, round(SAMPLED_PRODUCTS / (period * load.inner * load.cols_b)))
@@ -115,7 +115,7 @@ def plan_rows(load: Load, geometry: Geometry) -> RowPlan:
     )
 
 
-def period_rows(load: Load, geometry: Geometry) -> float:
+def period_rows(load: LoadWorkload, geometry: Geometry) -> float:
     """After how many rows of A one lies in the same sets of the last level."""
     last = geometry.ll
     return max(1.0, last.size_bytes / last.ways / (load.inner * ELEMENT_BYTES))
@@ -128,7 +128,7 @@ def _sampled_making(rows: int, columns: int) -> int | None:
 
 def compose_load(
     marks: Sequence[Mark],
-    load: Load,
+    load: LoadWorkload,
     plan: RowPlan,
     prices: Iterable[Callable[[Counts], float]],
 ) -> ComposedLoad:

@@ -6,35 +6,43 @@ from collections.abc import Iterator
 
 import pytest
 
-from powerml.calibration import load_meters, rows
-from powerml.calibration.load_meters import CallgrindLoadMeter
-from powerml.calibration.loads import Load
 from powerml.costs.cost import price
+from powerml.costs.counts import PhaseCounts
 from powerml.machines import Machine
 from powerml.meters.base import MeterOptions
+from powerml.meters.simulator import rows
+from powerml.meters.valgrind import callgrind
+from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.progress import Advance, silent, unwatched
+from powerml.workloads.workload import LoadWorkload
 
 pytestmark = pytest.mark.simulator
 
 # A row of A is 64 KB: its place in the last level repeats after 8.2 rows. A column of B takes
 # 8000 lines, of which the first level holds 512.
-LOAD = Load("tiny", rows_a=24, inner=8000, cols_b=16)
-OTHER = Load("other", rows_a=5, inner=30, cols_b=7)
+LOAD = LoadWorkload(name="tiny", rows_a=24, inner=8000, cols_b=16)
+OTHER = LoadWorkload(name="other", rows_a=5, inner=30, cols_b=7)
 
 
 @pytest.fixture(scope="module")
-def exact(machine: Machine) -> Iterator[CallgrindLoadMeter]:
-    with CallgrindLoadMeter(machine, MeterOptions(limit_seconds=600)) as meter:
+def exact(machine: Machine) -> Iterator[CallgrindMeter]:
+    with CallgrindMeter(machine, None, MeterOptions(limit_seconds=600)) as meter:
         yield meter
 
 
+def _count(meter: CallgrindMeter, load: LoadWorkload, advance: Advance = unwatched) -> PhaseCounts:
+    (counted,) = meter.measure(load, None, silent, advance)
+    return counted
+
+
 def test_counts_repeat_to_the_last_digit_and_say_how_far_they_are(
-    exact: CallgrindLoadMeter,
+    exact: CallgrindMeter,
 ) -> None:
     parts: list[float] = []
-    first = exact.count(OTHER, parts.append)
-    big = exact.count(LOAD, parts.append)
-    assert exact.count(OTHER) == first
-    assert exact.count(LOAD) == big
+    first = _count(exact, OTHER, parts.append)
+    big = _count(exact, LOAD, parts.append)
+    assert _count(exact, OTHER) == first
+    assert _count(exact, LOAD) == big
     assert parts
     assert all(0 <= part <= 1 for part in parts)
     # An inner loop reads both of its numbers, and each column of B anew.
@@ -45,13 +53,13 @@ def test_counts_repeat_to_the_last_digit_and_say_how_far_they_are(
 
 
 def test_a_sample_of_rows_is_within_its_bound(
-    exact: CallgrindLoadMeter, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    exact: CallgrindMeter, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = rows.RowPlan(rows=10, piece=1, first=2, made_a=4, made_b=2500)
-    monkeypatch.setattr(load_meters, "plan_rows", lambda *_: plan)
-    with CallgrindLoadMeter(machine, MeterOptions(fidelity="sampled")) as meter:
-        sampled = meter.count(LOAD)
-    whole = exact.count(LOAD)
+    monkeypatch.setattr(callgrind, "plan_rows", lambda *_: plan)
+    with CallgrindMeter(machine, None, MeterOptions(fidelity="sampled")) as meter:
+        sampled = _count(meter, LOAD)
+    whole = _count(exact, LOAD)
     assert (sampled.fidelity, sampled.steps_simulated, sampled.steps_total) == ("sampled", 10, 24)
     error = price(sampled.counts, machine).cycles / price(whole.counts, machine).cycles - 1
     assert abs(error) <= sampled.error_bound < 0.05

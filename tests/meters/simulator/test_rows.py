@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powerml.calibration.loads import Load, synthetic_loads
-from powerml.calibration.rows import (
+from powerml.calibration.loads import synthetic_loads
+from powerml.costs.counts import EVENTS, Counts
+from powerml.errors import OutputError
+from powerml.machines import Machine
+from powerml.meters.simulator.composition import Mark
+from powerml.meters.simulator.rows import (
     MATRICES,
     PRODUCT,
     RowPlan,
@@ -18,12 +22,9 @@ from powerml.calibration.rows import (
     period_rows,
     plan_rows,
 )
-from powerml.costs.counts import EVENTS, Counts
-from powerml.errors import OutputError
-from powerml.machines import Machine
-from powerml.meters.simulator.composition import Mark
+from powerml.workloads.workload import LoadWorkload
 
-LOAD = Load("toy", rows_a=40, inner=50, cols_b=60)
+LOAD = LoadWorkload(name="toy", rows_a=40, inner=50, cols_b=60)
 
 
 def _counts(accesses: int) -> Counts:
@@ -80,7 +81,7 @@ def test_of_a_sampled_load_alike_rows_stand_for_all() -> None:
 def test_the_bound_holds_where_rows_repeat(period: list[int]) -> None:
     plan = RowPlan(rows=12, piece=2, first=2, made_a=4, made_b=5)
     rows = [2000, 1000, *period, *period, *period]
-    load = Load("toy", rows_a=len(rows), inner=50, cols_b=60)
+    load = LoadWorkload(name="toy", rows_a=len(rows), inner=50, cols_b=60)
     composed = compose_load(_marks(plan, rows), load, plan, [_accesses])
     whole = sum(rows) + composed.parts[MATRICES].Dr
     assert abs(composed.counts.Dr / whole - 1) <= composed.error_bound
@@ -122,7 +123,7 @@ def test_whole_periods_of_the_last_level_are_sampled(machine: Machine) -> None:
 def test_a_plan_never_asks_for_more_than_there_is(rows: int, inner: int, cols: int) -> None:
     from powerml.machines import load_machine
 
-    load = Load("any", rows, inner, cols)
+    load = LoadWorkload(name="any", rows_a=rows, inner=inner, cols_b=cols)
     plan = plan_rows(load, load_machine("xeon-x5650").simulated_geometry)
     assert 1 <= plan.rows <= rows
     assert plan.made_a is None or 2 * plan.made_a <= rows

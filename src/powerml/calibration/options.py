@@ -1,0 +1,42 @@
+"""Options of a calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, SkipValidation
+
+from powerml.machines import DEFAULT_MACHINE, Machine
+from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, AdvancingMeter
+from powerml.meters.options import FidelityName, SimulationOptions
+from powerml.options import Shown
+
+__all__ = ["CalibrateOptions"]
+
+
+class CalibrateOptions(SimulationOptions):
+    """Options of `powerml.calibrate` and of ``powerml calibrate``."""
+
+    machine: Annotated[
+        str | Machine | Sequence[str | Machine],
+        Field(description="The machine that was metered."),
+        Shown(details="The counts are priced for it."),
+    ] = DEFAULT_MACHINE
+    fidelity: Annotated[
+        FidelityName,
+        Field(
+            description="sampled: some rows of each product, minutes in all; exact: all of them, "
+            "hours."
+        ),
+    ] = "sampled"
+    meter: Annotated[
+        str | AdvancingMeter,
+        SkipValidation,
+        Field(description="callgrind, or replay:FILE with a calibration made before."),
+        Shown(after="fidelity", details="One that is already running stays open."),
+    ] = DEFAULT_METER
+    # An exact load takes up to half an hour, on a busy machine hours.
+    limit_seconds: Annotated[
+        float, Field(description="After how many seconds a load is given up.")
+    ] = 6 * DEFAULT_LIMIT_SECONDS

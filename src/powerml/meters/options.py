@@ -1,0 +1,157 @@
+"""Options of whatever counts: which machines are simulated, by which meter, and how it works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SkipValidation
+
+from powerml.costs.cost import Accesses, check_accesses
+from powerml.costs.counts import Fidelity, check_fidelity
+from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_machines
+from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
+from powerml.options import Options, Shown
+from powerml.workloads.datasets import DEFAULT_VALIDATION
+from powerml.workloads.workload import DEFAULT_INFERENCES, ProtocolName, check_protocol
+
+__all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
+
+DATASETS = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
+FidelityName = Annotated[Fidelity, BeforeValidator(check_fidelity)]
+
+
+class SimulationOptions(Options):
+    """Options of whatever is simulated, a workload or a synthetic load."""
+
+    machine: Annotated[
+        str | Machine | Sequence[str | Machine],
+        Field(description="Machines that price the counts, separated by commas; or all."),
+        Shown(
+            details="They are given by name or as profiles. Each geometry of caches is simulated "
+            "once."
+        ),
+    ] = DEFAULT_MACHINE
+    machine_file: Annotated[
+        str | Path | Sequence[str | Path],
+        Field(description="A machine of your own, as TOML; alone, or beside those of --machine."),
+    ] = ()
+    accesses: Annotated[
+        Accesses,
+        BeforeValidator(check_accesses),
+        Field(description="data, or all to price instruction fetches too."),
+    ] = "data"
+    fidelity: Annotated[
+        FidelityName,
+        Field(
+            description="exact: every step is simulated; sampled: a few, and the rest extrapolated."
+        ),
+        Shown(details="The inference in a runtime is always exact."),
+    ] = "sampled"
+    jobs: Annotated[
+        int | None,
+        Field(description="How many processes simulate at once."),
+        Shown(default="the cores"),
+    ] = None
+    cache: Annotated[
+        bool,
+        Field(description="Look counts up that were simulated before."),
+        Shown(
+            details="New ones are kept. A meter that is already running decides on this by itself, "
+            "as it does on `fidelity`, `error`, `jobs` and `limit_seconds`."
+        ),
+    ] = True
+    limit_seconds: Annotated[
+        float, Field(description="After how many seconds a simulated phase is given up.")
+    ] = DEFAULT_LIMIT_SECONDS
+
+    def profiles(self) -> tuple[Machine, ...]:
+        """Return the machines: those of files beside the others, or in the default's place.
+
+        A file's machine may be named among the others, to say in which order.
+
+        Raises
+        ------
+        MachineError
+            A profile cannot be used, or is given twice.
+        UnknownNameError
+            There is none of a name.
+        """
+        files = self.machine_file
+        paths = [files] if isinstance(files, (str, Path)) else files
+        own = {profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)}
+        wanted: list[str | Machine] = []
+        if not own or "machine" in self.model_fields_set:
+            given = self.machine
+            for one in [given] if isinstance(given, (str, Machine)) else given:
+                names = one.split(",") if isinstance(one, str) else []
+                wanted += [own.get(name.strip(), name.strip()) for name in names] or [one]
+        return load_machines(wanted + [one for one in own.values() if one not in wanted])
+
+
+class CountingOptions(SimulationOptions):
+    """Options of whatever counts a workload: a measurement, or the trials of a search."""
+
+    levels: Annotated[
+        int,
+        Field(description="3 gives L2 its own price, by a second simulation."),
+        Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
+    ] = 2
+    protocol: Annotated[
+        ProtocolName,
+        BeforeValidator(check_protocol),
+        Field(description="default, or paper: its pixels, kernels and score on the test split."),
+        Shown(
+            after="accesses",
+            details="The paper's inference is Keras's ``evaluate`` over the test samples, in "
+            "batches of the training's size.",
+        ),
+    ] = "default"
+    runtime: Annotated[
+        str | None,
+        Field(description="What runs the inference: onnxruntime, litert or keras."),
+        Shown(
+            default="onnxruntime, or what a file is made for; Keras's evaluate with "
+            "--protocol paper"
+        ),
+    ] = None
+    inference_batch: Annotated[
+        int | None,
+        Field(description="Samples in a batch of the inference."),
+        Shown(default="1", details="A model's file may have fixed it."),
+    ] = None
+    inferences: Annotated[
+        int,
+        Field(description="Batches of the inference that are counted, after two that are not."),
+    ] = DEFAULT_INFERENCES
+    validation: Annotated[
+        float,
+        Field(description="Part of the training data held out where there is no validation split."),
+    ] = DEFAULT_VALIDATION
+    seed: Annotated[
+        int,
+        Field(description="Seed of the native training, of random inputs and of the search."),
+        Shown(always=True),
+    ] = 0
+    meter: Annotated[
+        str | Meter,
+        SkipValidation,
+        Field(description="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
+        Shown(details="One that is already running stays open."),
+    ] = DEFAULT_METER
+    error: Annotated[
+        float | None,
+        Field(description="How large the stated bound of the relative error may be."),
+        Shown(after="fidelity", default="0.01; 0.05 for a prediction"),
+    ] = None
+
+    @property
+    def counts_whole_processes(self) -> bool:
+        """True if the meter counts whole processes, of topologies alone."""
+        return self.meter == WHOLE_PROCESS
+
+    @property
+    def evaluates(self) -> bool:
+        """True if a topology is run as in the paper unless a runtime is named."""
+        return self.protocol == "paper" or self.counts_whole_processes

@@ -1,0 +1,136 @@
+"""Settings of a study from the options of a search, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from powerml.costs.fingerprint import digest_of
+from powerml.errors import UnknownNameError, UsageError
+from powerml.machines import Machine, machine_names
+from powerml.samplers import sampler_names
+from powerml.search.options import SearchOptions
+from powerml.search.problem import reference_name
+from powerml.spaces import Space, parse_space
+from powerml.studies.defaults import default_epochs, default_min_score, default_weights, defaults_of
+from powerml.studies.limits import BELOW_BEST, CostLimit, make_limits
+from powerml.studies.objective import make_objective
+from powerml.studies.records import StudySettings
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.workload import Deployment
+
+__all__ = ["complete", "options_of", "settings_of"]
+
+# What an option and a setting have in common is called alike.
+TAKEN_OVER = sorted(set(SearchOptions.model_fields) & set(StudySettings.model_fields))
+DEFAULT_DEPLOYMENT = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
+
+
+def complete(options: SearchOptions) -> SearchOptions:
+    """Return the options with what follows from the protocol, the objective and the data.
+
+    Raises
+    ------
+    UsageError
+        There is no such sampler or objective, or the weights or the limits cannot be.
+    """
+    usual = defaults_of(options.protocol)
+    sampler, data = options.sampler or usual.sampler, options.data or usual.data
+    if sampler not in sampler_names():
+        raise UnknownNameError("sampler", sampler, sampler_names())
+    weighed = (options.objective, options.alpha, options.beta)
+    if options.pareto and weighed != (None, None, None):
+        raise UsageError(
+            "a front has no weights and no objective: leave alpha, beta and objective out, and "
+            "give them to powerml best afterwards"
+        )
+    objective = options.objective or usual.objective
+    weights = default_weights(objective, options.alpha, options.beta)
+    make_objective(objective, weights)
+    found: dict[str, object] = {
+        "sampler": sampler,
+        "data": data,
+        "objective": objective,
+        "alpha": weights.alpha,
+        "beta": weights.beta,
+    }
+    if options.min_score is None and not options.pareto:
+        found["min_score"] = default_min_score(objective, data)
+    completed = options.model_copy(update=found)
+    completed.limits()
+    return completed
+
+
+def settings_of(
+    options: SearchOptions,
+    space: Space,
+    dataset: Dataset,
+    machines: Sequence[Machine],
+    *,
+    deployment: Deployment | None,
+    backend: str,
+) -> StudySettings:
+    """Return the settings of a study that is searched with these options, which are complete."""
+    epochs, meter = options.epochs, options.meter
+    if epochs is None:
+        epochs = default_epochs(options.protocol, len(dataset.train))
+    found = {
+        "family": str(space),
+        "data": dataset.name,
+        "data_digest": dataset.digest,
+        "limits": options.limits(),
+        "epochs": epochs,
+        "machine": machines[0].name,
+        "other_machines": tuple(machine.name for machine in machines[1:]),
+        "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines)),
+        "deployment": deployment,
+        "reference": reference_name(space.family, options.reference),
+        "meter": meter if isinstance(meter, str) else meter.name,
+        "backend": backend,
+    }
+    taken = {name: getattr(options, name) for name in TAKEN_OVER}
+    return StudySettings.model_validate({**taken, **found})
+
+
+def options_of(settings: StudySettings) -> SearchOptions:
+    """Return options with which another search has the same settings, and nothing more.
+
+    The machines of the user's own are in files that are called by their names.
+    """
+    machines = [settings.machine, *settings.other_machines]
+    found = {
+        **_goal(settings),
+        "machine": ",".join(machines),
+        "machine_file": [Path(f"{name}.toml") for name in machines if name not in machine_names()],
+    }
+    if settings.reference == reference_name(parse_space(settings.family).family, None):
+        found["reference"] = None
+    # There is none where the protocol or the meter says how the inference is run.
+    deployment = settings.deployment
+    if deployment is not None and deployment != DEFAULT_DEPLOYMENT:
+        found["runtime"] = deployment.runtime
+        found["inference_batch"] = deployment.batch_size
+        found["inferences"] = deployment.inferences
+    taken = {name: getattr(settings, name) for name in TAKEN_OVER}
+    return SearchOptions(**{**taken, **found})
+
+
+def _goal(settings: StudySettings) -> dict[str, object]:
+    """Return weights, objective and limits; None is what they are by default."""
+    usual = default_weights(settings.objective)
+    has_usual_weights = (settings.alpha, settings.beta) == (usual.alpha, usual.beta)
+    found: dict[str, object] = {}
+    if settings.pareto or has_usual_weights:
+        found |= {"alpha": None, "beta": None}
+    if settings.pareto or settings.objective == defaults_of(settings.protocol).objective:
+        found["objective"] = None
+    limits = settings.limits
+    usual_score = None if settings.pareto else default_min_score(settings.objective, settings.data)
+    least = make_limits(min_score=usual_score)
+    if (limits.min_score, limits.score_margin) != (least.min_score, least.score_margin):
+        margin = limits.score_margin
+        found["min_score"] = limits.min_score if margin is None else f"{BELOW_BEST}{margin}"
+    for name, limit in limits.named():
+        if isinstance(limit, CostLimit):
+            found[name] = f"{limit.amount!r}{'x' if limit.unit == 'references' else ''}"
+    return {**found, "max_parameters": limits.max_parameters}

@@ -1,0 +1,44 @@
+"""The examples in the docstrings of the public functions, run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import shutil
+from pathlib import Path
+
+import pytest
+
+import powerml
+from powerml.calibration.files import save_calibration
+from powerml.machines import Machine
+from powerml.meters import catalogue
+from tests.builders import make_calibration_record
+from tests.doubles import FormulaMeter
+from tests.stored_studies import save_study
+
+PACKAGE = Path(powerml.__file__).parent
+KEPT = Path(__file__).parent.parent / "benchmarks" / "data" / "reproduction" / "outcomes"
+FUNCTIONS = sorted(name for name in powerml.__all__ if inspect.isfunction(getattr(powerml, name)))
+
+
+@pytest.fixture
+def at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+    """A folder with what the examples speak of; a formula stands in for the simulator."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+    shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")
+    save_calibration(make_calibration_record(), Path("powerml-calibration.json"))
+    save_study(Path("powerml-studies") / "my-study")
+    shutil.copytree(KEPT, Path("powerml-paper") / "outcomes")
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_example_of_a_public_function_runs(name: str) -> None:
+    text = inspect.getdoc(getattr(powerml, name)) or ""
+    example = doctest.DocTestParser().get_doctest(text, {"powerml": powerml}, name, None, None)
+    assert example.examples, f"{name} has no example"
+    said: list[str] = []
+    failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
+    assert failed.failed == 0, "".join(said)
