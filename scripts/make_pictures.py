@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
@@ -18,14 +19,13 @@ from rich.console import Console
 from rich.text import Text
 
 from powerml import write_report
-from powerml.cli.tables.studies import headline, places_table, trials_table
+from powerml.cli.tables.studies import places_table, trials_table
+from powerml.explain.findings import findings_of
 from powerml.report.command import command_of, jobs_of, wanted_trials
+from powerml.report.sentences import headline
 from powerml.report.writing import REPORT
-from powerml.studies.goal import make_goal
 from powerml.studies.options import DEFAULT_OUT
 from powerml.studies.reader import StoredStudy, read_study
-from powerml.studies.records import StudyRecord
-from powerml.studies.tradeoff import remark
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 COLUMNS = 124
@@ -35,29 +35,10 @@ MARGIN = 16
 SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-def ended(stored: StoredStudy) -> StudyRecord:
-    """The record with which the search ended."""
-    goal = make_goal(stored.settings, stored.reference, stored.trials)
-    [best] = goal.winners(stored.trials)
-    [proved] = [one for one in stored.winners if one.trial.number == best.number]
-    return StudyRecord(
-        folder=f"{DEFAULT_OUT}/{stored.folder.name}",
-        settings=stored.settings,
-        reference=stored.reference,
-        reference_test_score=stored.reference_test_score,
-        trials=stored.trials,
-        best=best,
-        test_score=proved.test_score,
-        exported=proved.exported,
-        export_difference=proved.export_difference,
-        remark=remark(best, stored.trials, goal),
-        seconds=0,
-    )
-
-
 def picture_terminal(stored: StoredStudy, target: Path) -> None:
     """What the search printed when it ended, under the command that started it."""
-    study = ended(stored)
+    folder = Path(DEFAULT_OUT) / stored.folder.name
+    findings = findings_of(replace(stored, folder=folder))
     trials = wanted_trials(stored.runs, len(stored.trials))
     command = command_of(stored.settings, trials, jobs_of(stored.runs))
     with Path("/dev/null").open("w") as nowhere:
@@ -65,11 +46,11 @@ def picture_terminal(stored: StoredStudy, target: Path) -> None:
             record=True, width=COLUMNS, file=nowhere, force_terminal=True, highlight=False
         )
         console.print(Text("$ powerml optimize\n"))
-        console.print(Text(f"{headline(study)}\n", style="bold"))
-        console.print(trials_table(study))
+        console.print(Text(f"{headline(findings)}\n", style="bold"))
+        console.print(trials_table(findings))
         # The picture ends a little above the end of its last line.
         console.print()
-        console.print(places_table(study, f"{study.folder}/{REPORT}", command))
+        console.print(places_table(findings, f"{folder}/{REPORT}", command))
         console.print()
     console.save_svg(str(target), title="powerml", code_format=SVG_FORMAT, unique_id="terminal")
 

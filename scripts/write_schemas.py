@@ -11,7 +11,7 @@ from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
 from powerml.explain.records import BestRecord
 from powerml.paper.reproduction import Reproduction
-from powerml.report.findings import Findings
+from powerml.report.record import Report
 from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
@@ -19,7 +19,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "best-3": BestRecord,
     "calibration-1": Calibration,
     "measurement-3": Measurement,
-    "report-2": Findings,
+    "report-2": Report,
     "reproduction-1": Reproduction,
     "study-4": StudyRecord,
     "trial-3": TrialRecord,

@@ -31,11 +31,11 @@ REFERENCE = make_measurement(
 
 
 def make_trials() -> list[TrialRecord]:
-    """One of each: the best, a dearer and more accurate one, a worse, a pruned and a failed one."""
+    """One of each: a worse, the best, a dearer and more accurate, a pruned and a failed one."""
     return [
-        make_trial(number=1, objective=-0.1, score=0.9, training=0.8),
-        make_trial(number=2, topology="dffr:layers=1,width=8", objective=-0.3, parameters=6298),
-        make_trial(number=3, topology="dffr:layers=3,width=4", objective=0.2, score=0.99),
+        make_trial(number=1, score=0.9, training=0.8),
+        make_trial(number=2, topology="dffr:layers=1,width=8", parameters=6298),
+        make_trial(number=3, topology="dffr:layers=3,width=4", score=0.99, inference=2.5),
         make_pruned_trial("cannot beat trial 2", number=4, topology="dffr:layers=9,width=20"),
         make_failed_trial("crashed (SIGSEGV)", number=5, topology="dffr:layers=7,width=7"),
     ]

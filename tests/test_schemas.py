@@ -15,7 +15,7 @@ from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import Cost
 from powerml.costs.counts import EVENTS
 from powerml.costs.measurement import Measurement
-from powerml.report.account import findings_of
+from powerml.report.account import report_of
 from powerml.studies.records import TrialRecord, Winner
 from powerml.workloads.workload import AnyWorkload
 from tests.builders import (
@@ -241,4 +241,4 @@ def test_the_schema_refuses_what_is_no_measurement(
 
 
 def test_a_report_is_as_its_schema_says() -> None:
-    _validate(_json(findings_of(make_stored())), "report-2")
+    _validate(_json(report_of(make_stored())), "report-2")

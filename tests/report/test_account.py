@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from powerml.report.account import findings_of
-from powerml.report.findings import Findings
+from powerml.report.account import report_of
+from powerml.report.record import Report
 from powerml.studies.limits import make_limits
 from powerml.studies.records import RunRecord, Winner
 from tests.builders import (
@@ -18,20 +18,20 @@ from tests.builders import (
 from tests.stored_studies import make_stored, make_trials
 
 
-def outcomes(findings: Findings) -> list[str]:
-    return [row.outcome for row in findings.rows]
+def outcomes(report: Report) -> list[str]:
+    return [row.outcome for row in report.rows]
 
 
 def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
-    findings = findings_of(make_stored())
-    assert findings.headline == (
+    report = report_of(make_stored())
+    assert report.headline == (
         "dffr:layers=1,width=8 batch 32 scores 0.980 and, against the reference, trains for "
         "25 % less and runs for 25 % more."
     )
-    assert findings.best == 2
-    assert outcomes(findings) == ["complete", "best", "complete", "pruned", "failed"]
-    assert findings.row(5) is not None
-    assert "SIGSEGV" in findings.rows[4].remark
+    assert report.best == 2
+    assert outcomes(report) == ["complete", "best", "complete", "pruned", "failed"]
+    assert report.row(5) is not None
+    assert "SIGSEGV" in report.rows[4].remark
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_the_best_is_told_in_one_sentence_with_what_it_saves() -> None:
 )
 def test_a_saving_is_told_as_it_is(ratio: float, said: str) -> None:
     [trial] = [make_trial(training=ratio)]
-    assert f"trains for {said} and" in findings_of(make_stored([trial])).headline
+    assert f"trains for {said} and" in report_of(make_stored([trial])).headline
 
 
 def test_what_the_models_proved_to_be_worth_is_told_of_winners_alone() -> None:
     trials = make_trials()
     proved = [Winner(trial=trial, test_score=0.5, exported="x") for trial in trials[:2]]
-    rows = findings_of(make_stored(trials, winners=proved)).rows
+    rows = report_of(make_stored(trials, winners=proved)).rows
     assert [row.test_score for row in rows] == [None, 0.5, None, None, None]
 
 
@@ -63,54 +63,54 @@ def test_a_front_takes_the_place_of_a_best() -> None:
         make_trial(number=2, objective=None, score=0.95, training=0.7),
         make_trial(number=3, objective=None, score=0.8, training=0.7),
     ]
-    findings = findings_of(make_stored(trials, settings={"pareto": True}))
-    assert findings.best is None
-    assert outcomes(findings) == ["front", "front", "complete"]
-    assert findings.headline.startswith("2 of 3 topologies are on the front: they score 0.900 to")
-    assert findings.leaders == {"score": 2, "training": 1, "inference": 2}
+    report = report_of(make_stored(trials, settings={"pareto": True}))
+    assert report.best is None
+    assert outcomes(report) == ["front", "front", "complete"]
+    assert report.headline.startswith("2 of 3 topologies are on the front: they score 0.900 to")
+    assert report.leaders == {"score": 2, "training": 1, "inference": 2}
 
 
 def test_a_front_of_one_is_named() -> None:
-    findings = findings_of(make_stored([make_trial()], settings={"pareto": True}))
-    assert findings.headline.startswith("dffr:layers=2,width=16 batch 32 is as good as each of 1")
+    report = report_of(make_stored([make_trial()], settings={"pareto": True}))
+    assert report.headline.startswith("dffr:layers=2,width=16 batch 32 is as good as each of 1")
 
 
 def test_where_nothing_obeys_the_limits_the_nearest_is_told() -> None:
     limits = make_limits("0.5x", None, 0.99)
-    findings = findings_of(make_stored(settings={"limits": limits}))
-    assert findings.best is None
-    assert findings.nearest == 3
-    assert findings.headline.startswith("None of 5 trials obeys the limits. The nearest is")
-    assert "training cost 0.75 x is above 0.5 x" in findings.headline
-    assert findings.max_cost_ratios == {"training": 0.5}
-    assert set(outcomes(findings)) == {"over_limits", "pruned", "failed"}
+    report = report_of(make_stored(settings={"limits": limits}))
+    assert report.best is None
+    assert report.nearest == 3
+    assert report.headline.startswith("None of 5 trials obeys the limits. The nearest is")
+    assert "training cost 0.75 x is above 0.5 x" in report.headline
+    assert report.max_cost_ratios == {"training": 0.5}
+    assert set(outcomes(report)) == {"over_limits", "pruned", "failed"}
 
 
 def test_a_study_in_which_every_trial_failed_says_so() -> None:
     failed = [make_failed_trial("crashed", number=number) for number in (1, 2)]
-    findings = findings_of(make_stored(failed, reference=None))
-    assert findings.headline == "No trial has succeeded: all 2 failed."
-    assert findings.reproduction.fingerprint is None
-    assert findings.unit_costs == {}
+    report = report_of(make_stored(failed, reference=None))
+    assert report.headline == "No trial has succeeded: all 2 failed."
+    assert report.reproduction.fingerprint is None
+    assert report.unit_costs == {}
 
 
 def test_a_study_without_a_trial_says_so() -> None:
-    assert findings_of(make_stored([])).headline == "No trial has ended yet."
+    assert report_of(make_stored([])).headline == "No trial has ended yet."
 
 
 def test_a_study_that_was_stopped_says_how_to_go_on() -> None:
-    findings = findings_of(make_stored(runs=[RunRecord(jobs=2, trials=9)]))
-    assert "5 of 9 trials ended" in findings.notes[0]
-    assert findings.reproduction.resume is not None
-    assert findings.reproduction.resume.endswith("--study s --out studies --resume")
-    ended = findings_of(make_stored(runs=[RunRecord(jobs=2, trials=5)]))
+    report = report_of(make_stored(runs=[RunRecord(jobs=2, trials=9)]))
+    assert "5 of 9 trials ended" in report.notes[0]
+    assert report.reproduction.resume is not None
+    assert report.reproduction.resume.endswith("--study s --out studies --resume")
+    ended = report_of(make_stored(runs=[RunRecord(jobs=2, trials=5)]))
     assert ended.notes == []
     assert ended.reproduction.resume is None
 
 
 def test_another_number_of_jobs_after_a_stop_is_told() -> None:
     runs = [RunRecord(jobs=1, trials=5), RunRecord(jobs=2, trials=5)]
-    reproduction = findings_of(make_stored(runs=runs)).reproduction
+    reproduction = report_of(make_stored(runs=runs)).reproduction
     assert "--jobs" not in reproduction.command
     assert "in 2 parts with --jobs 1, then 2" in reproduction.notes[0]
 
@@ -119,7 +119,7 @@ def test_a_machine_without_energies_has_no_joules() -> None:
     cost = {"xeon-x5650": {"cycles": 10.0}}
     phases = [make_phase("training", costs=cost), make_phase("inference", costs=cost)]
     trial = make_trial(measurement=make_measurement(phases=phases))
-    [row] = findings_of(make_stored([trial])).rows
+    [row] = report_of(make_stored([trial])).rows
     assert row.costs["training"].joules is None
 
 
@@ -136,19 +136,19 @@ def test_each_machine_has_its_own_best() -> None:
     stored = make_stored(
         trials, settings={"other_machines": ("epyc-7601",)}, reference=costing(2, 2)
     )
-    findings = findings_of(stored)
-    assert [(one.name, one.best) for one in findings.machines] == [
+    report = report_of(stored)
+    assert [(one.name, one.best) for one in report.machines] == [
         ("xeon-x5650", 1),
         ("epyc-7601", 2),
     ]
 
 
-def test_findings_survive_json() -> None:
-    findings = findings_of(make_stored())
-    assert Findings.model_validate_json(findings.to_json()) == findings
+def test_report_survive_json() -> None:
+    report = report_of(make_stored())
+    assert Report.model_validate_json(report.to_json()) == report
 
 
 def test_a_pruned_trial_is_not_on_the_front() -> None:
     pruned = make_pruned_trial("too dear", training=0.1, inference=0.1)
-    [row] = findings_of(make_stored([pruned])).rows
+    [row] = report_of(make_stored([pruned])).rows
     assert not row.on_front

@@ -15,10 +15,11 @@ import pytest
 
 import powerml
 from powerml.errors import StudyError, UnknownNameError
-from powerml.report.account import findings_of
+from powerml.report.account import report_of
 from powerml.report.html import best_so_far, page_html, plots_data
 from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
 from powerml.report.text import csv_text, markdown_text
+from powerml.studies.limits import make_limits
 from tests.builders import make_failed_trial, make_settings, make_trial
 from tests.stored_studies import make_stored, make_trials, save_study
 
@@ -83,7 +84,7 @@ def test_whatever_a_study_is_called_or_fails_with_stays_text() -> None:
     trials = [make_trial(), make_failed_trial(HOSTILE, number=2)]
     settings = {"data": HOSTILE, "machine": "xeon-x5650"}
     stored = make_stored(trials, folder=Path("x") / HOSTILE.replace("/", ""), settings=settings)
-    hostile, tame = page_html(findings_of(stored)), page_html(findings_of(make_stored(trials[:1])))
+    hostile, tame = page_html(report_of(stored)), page_html(report_of(make_stored(trials[:1])))
     assert "<img" not in hostile
     scripts = [_Parsed(page).tags.count("script") for page in (hostile, tame)]
     assert scripts == [3, 3]
@@ -107,13 +108,13 @@ def test_csv_has_a_line_for_each_trial(study: Path) -> None:
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
 def test_no_spreadsheet_computes_what_a_trial_failed_with(start: str) -> None:
     stored = make_stored([make_failed_trial(f'{start}HYPERLINK("x"),\n"y"')])
-    [line] = csv.DictReader(io.StringIO(csv_text(findings_of(stored))))
+    [line] = csv.DictReader(io.StringIO(csv_text(report_of(stored))))
     assert line["remark"].startswith(f"'{start}HYPERLINK")
 
 
 def test_markdown_keeps_its_table_whatever_a_trial_failed_with() -> None:
     stored = make_stored([make_trial(), make_failed_trial("a|b\n<b>`c` [d](e)", number=2)])
-    text = markdown_text(findings_of(stored))
+    text = markdown_text(report_of(stored))
     assert "failed: a\\|b \\<b\\>\\`c\\` \\[d\\](e) |" in text
     assert "**dffr:layers=2,width=16 batch 32 scores 0.980" in text
     assert "powerml optimize --space dffr" in text
@@ -126,14 +127,22 @@ def test_json_is_the_findings(study: Path) -> None:
 
 
 def test_an_objective_that_no_cost_could_have_is_off_the_scale() -> None:
-    trials = [make_trial(number=1, objective=1030.0), make_trial(number=2, objective=0.4)]
-    plots = plots_data(findings_of(make_stored(trials)))
-    assert [trial["objective"] for trial in plots["trials"]] == [None, 0.4]
+    trials = [make_trial(number=1, score=0.5), make_trial(number=2)]
+    settings = {"objective": "constrained", "limits": make_limits(min_score=0.9)}
+    plots = plots_data(report_of(make_stored(trials, settings=settings)))
+    first, second = (trial["objective"] for trial in plots["trials"])
+    assert first is None
+    # (0.5 x 0.75 + 0.05 x 1.25) / 0.55
+    assert second == pytest.approx(0.795, abs=0.001)
 
 
 def test_the_best_so_far_leaves_out_what_is_not_comparable() -> None:
-    rows = findings_of(make_stored(make_trials())).rows
-    assert best_so_far(rows) == [-0.1, -0.3, -0.3, -0.3, -0.3]
+    rows = report_of(make_stored(make_trials())).rows
+    first, best = rows[0].objective, rows[1].objective
+    assert first is not None
+    assert best is not None
+    assert first > best
+    assert best_so_far(rows) == [first, best, best, best, best]
     assert best_so_far(rows[3:]) == [None, None]
 
 
@@ -172,4 +181,4 @@ def test_a_report_never_replaces_what_a_study_consists_of(study: Path, name: str
 
 
 def test_settings_that_the_page_shows_are_the_studys_own() -> None:
-    assert findings_of(make_stored()).settings == make_settings()
+    assert report_of(make_stored()).settings == make_settings()

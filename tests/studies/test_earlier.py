@@ -11,7 +11,7 @@ from optuna.distributions import IntDistribution
 from pydantic import ValidationError
 
 from powerml.explain.records import BestRecord, Importance, Neighbour
-from powerml.report.findings import Findings
+from powerml.report.record import Report
 from powerml.samplers import make_sampler
 from powerml.studies.folder import open_study
 from powerml.studies.limits import Limits, make_limits
@@ -256,7 +256,7 @@ def test_a_report_is_read() -> None:
         ],
         "reproduction": reproduction,
     }
-    found = Findings.model_validate_json(json.dumps(record))
+    found = Report.model_validate_json(json.dumps(record))
     assert found.max_cost_ratios == {"training": 0.8}
     assert found.leaders == {"score": 1, "training": 1}
     for costs in (found.unit_costs, found.rows[0].costs, found.machines[0].costs):

@@ -27,10 +27,11 @@ def best(
     """
     record = powerml.best(study, options=options)
     from powerml.cli.tables import best as tables
+    from powerml.report.sentences import no_best_line
 
     if json:
         typer.echo(record.to_json())
     else:
         print_result(*tables.parts(record))
     if record.best is None:
-        raise LimitError(tables.no_best_line(record))
+        raise LimitError(no_best_line(record.nearest, record.broken, record.trials))

@@ -45,20 +45,27 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
     from rich.text import Text
 
     from powerml.cli.tables import studies
+    from powerml.explain.findings import findings_of
+    from powerml.report.sentences import headline, no_best_line
+    from powerml.studies.reader import read_study
 
     folder = Path(record.folder)
-    report = report_line(folder)
+    report, stored = report_line(folder), read_study(folder)
+    findings = findings_of(stored)
+    found = findings.best is not None or len(findings.front) > 0
     if json:
         typer.echo(record.to_json())
         typer.echo(f"powerml: {report}", err=True)
     else:
-        if record.best is not None or record.front:
-            print_result(Text(studies.headline(record), style="bold"), "")
-        print_result(studies.trials_table(record))
-        if record.settings.other_machines and not record.settings.pareto:
-            print_result(studies.ranking_table(record))
+        if found:
+            print_result(Text(headline(findings), style="bold"), "")
+        print_result(studies.trials_table(findings))
+        if stored.settings.other_machines and findings.best is not None:
+            print_result(studies.ranking_table(findings))
         where = report.removeprefix("report in ")
-        command = repeating_command(folder, program())
-        print_result("", studies.places_table(record, where, command))
-    if record.best is None and not record.front:
-        raise LimitError(studies.no_best_line(record))
+        command = repeating_command(stored, program())
+        print_result("", studies.places_table(findings, where, command))
+    if not found:
+        nearest = findings.nearest
+        trial, broken = (None, []) if nearest is None else (nearest.trial, nearest.broken)
+        raise LimitError(no_best_line(trial, broken, len(findings.trials)))

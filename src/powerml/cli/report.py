@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from powerml.errors import LONGEST_MESSAGE, shortened, words_of
+
+if TYPE_CHECKING:
+    from powerml.studies.reader import StoredStudy
 
 __all__ = ["dashboard", "repeating_command", "report", "report_line"]
 
@@ -78,11 +81,9 @@ def _written_report(folder: Path) -> tuple[Path | None, str]:
         return None, shortened(words_of(error), LONGEST_MESSAGE)
 
 
-def repeating_command(folder: Path, program: str) -> str:
+def repeating_command(stored: StoredStudy, program: str) -> str:
     """Return the command that does the trials of a study again; `program` starts powerML."""
     from powerml.report.command import command_of, jobs_of, wanted_trials
-    from powerml.studies.reader import read_study
 
-    stored = read_study(folder)
     wanted = wanted_trials(stored.runs, len(stored.trials))
     return command_of(stored.settings, wanted, jobs_of(stored.runs), program)

@@ -10,9 +10,12 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from powerml.explain.records import Importance
+from powerml.explain.searched import parameters_of, searched_bounds
+from powerml.search.problem import distributions_of
+from powerml.studies.reader import StoredStudy
 from powerml.studies.records import ALL_QUANTITIES, Quantity, TrialRecord
 
-__all__ = ["FEW_TRIALS", "LEAST_TRIALS", "importances", "quantity_of"]
+__all__ = ["FEW_TRIALS", "LEAST_TRIALS", "importances", "importances_of", "quantity_of"]
 
 # On random trials of dffr, half the sum of the shares' errors is 0.3 to 0.4 at 10 trials and 0.1
 # to 0.2 at 20 (decision 0019).
@@ -39,6 +42,12 @@ def importances(
     """
     different = [trial for trial in trials if trial.state.name != "repeated"]
     return [_importance(quantity, different, parameters, space) for quantity in ALL_QUANTITIES]
+
+
+def importances_of(stored: StoredStudy) -> list[Importance]:
+    """Return how much each parameter mattered to each quantity of a study."""
+    parameters = {trial.number: parameters_of(trial) for trial in stored.trials}
+    return importances(stored.trials, parameters, distributions_of(searched_bounds(stored)))
 
 
 def quantity_of(trial: TrialRecord, quantity: Quantity) -> float | None:

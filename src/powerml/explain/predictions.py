@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from optuna.distributions import IntDistribution
 from scipy.stats import norm
 
 from powerml.costs.counts import PhaseName
+from powerml.explain.searched import parameters_of, searched_bounds
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
 from powerml.search.known_costs import CONFIDENCE, CostKnowledge
-from powerml.search.problem import BATCH_SIZE
-from powerml.spaces import Bounds, parse_space, parse_topology
+from powerml.search.problem import BATCH_SIZE, distributions_of
+from powerml.spaces import Bounds, parse_space
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
 
@@ -39,16 +39,13 @@ class Expectation:
         self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
     ) -> None:
         self._costs = costs
-        self._space = {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
+        self._space = distributions_of(bounds)
         scored = [
             (trial, trial.cost_ratios["training"], trial.score)
             for trial in trials
             if trial.score is not None and "training" in trial.cost_ratios
         ]
-        rows = [
-            {**parse_topology(trial.topology).parameters, BATCH_SIZE: trial.batch_size}
-            for trial, *_ in scored
-        ]
+        rows = [parameters_of(trial) for trial, *_ in scored]
         paid = np.array([cost for _, cost, _ in scored])
         self._dearest = float(paid.max(initial=1.0))
         self._scores = ScoreModel(
@@ -76,15 +73,13 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     workload = None if unit is None else unit.workload.training
     if workload is None:
         return None
-    space = parse_space(settings.family)
-    family = space.family
+    family = parse_space(settings.family).family
     if not CostKnowledge.tells(family, workload):
         return None
     costs = CostKnowledge(family, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
-    bounds = {**space.bounds, BATCH_SIZE: family.batch_size_bounds}
-    return Expectation(costs, stored.trials, bounds)
+    return Expectation(costs, stored.trials, searched_bounds(stored))
 
 
 @dataclass(frozen=True)

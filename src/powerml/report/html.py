@@ -1,4 +1,4 @@
-"""Findings as one HTML page that holds all it needs. Pure but for reading what it is made of."""
+"""Reports as one HTML page that holds all it needs. Pure but for reading what it is made of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.importance import FEW_TRIALS
 from powerml.report import quantities
-from powerml.report.findings import Findings, Row
+from powerml.report.record import Report, TrialRow
 from powerml.studies.objective import UNFIT
 from powerml.studies.records import Quantity
 
@@ -38,7 +38,7 @@ LEADERS: Mapping[Quantity, str] = {
 }
 
 
-def page_html(findings: Findings) -> str:
+def page_html(report: Report) -> str:
     """Return a page that opens offline and fetches nothing.
 
     Its Content-Security-Policy names the scripts by their digests, so that nothing else in the
@@ -63,8 +63,8 @@ def page_html(findings: Findings) -> str:
     )
     environment.tests["on_scale"] = _on_scale
     return environment.get_template("report.html.j2").render(
-        findings=findings,
-        shown=findings.row(findings.best) or findings.row(findings.nearest),
+        report=report,
+        shown=report.row(report.best) or report.row(report.nearest),
         outcomes=OUTCOMES,
         few_trials=FEW_TRIALS,
         phases=PHASES,
@@ -72,28 +72,28 @@ def page_html(findings: Findings) -> str:
         verbs=VERBS,
         quantities=QUANTITIES,
         leaders=LEADERS,
-        weighed=any(_on_scale(row) for row in findings.rows),
+        weighed=any(_on_scale(row) for row in report.rows),
         digests=[_digest(script) for script in scripts],
         style=_part("report.css"),
         scripts=scripts,
-        plots=plots_data(findings),
-        parameters=list(findings.rows[0].parameters) if findings.rows else [],
+        plots=plots_data(report),
+        parameters=list(report.rows[0].parameters) if report.rows else [],
     )
 
 
-def plots_data(findings: Findings) -> dict[str, Any]:
+def plots_data(report: Report) -> dict[str, Any]:
     """Collect the data of the page's plots."""
     return {
-        "pareto": findings.settings.pareto,
-        "leastScore": findings.settings.limits.min_score,
+        "pareto": report.settings.pareto,
+        "leastScore": report.settings.limits.min_score,
         "phases": PHASES,
-        "most": {phase: findings.max_cost_ratios.get(phase) for phase in PHASES},
-        "trials": [_point(row, findings) for row in findings.rows],
-        "bestSoFar": best_so_far(findings.rows),
+        "most": {phase: report.max_cost_ratios.get(phase) for phase in PHASES},
+        "trials": [_point(row, report) for row in report.rows],
+        "bestSoFar": best_so_far(report.rows),
     }
 
 
-def best_so_far(rows: Sequence[Row]) -> list[float | None]:
+def best_so_far(rows: Sequence[TrialRow]) -> list[float | None]:
     """The least objective among the trials up to each that obey the limits."""
     found: list[float | None] = []
     least: float | None = None
@@ -104,7 +104,7 @@ def best_so_far(rows: Sequence[Row]) -> list[float | None]:
     return found
 
 
-def _point(row: Row, findings: Findings) -> dict[str, Any]:
+def _point(row: TrialRow, report: Report) -> dict[str, Any]:
     return {
         "number": row.number,
         "name": f"{row.topology} batch {row.batch_size}",
@@ -117,11 +117,11 @@ def _point(row: Row, findings: Findings) -> dict[str, Any]:
         "outcome": row.outcome,
         "onFront": row.on_front,
         "remark": row.remark,
-        "nearest": row.number == findings.nearest,
+        "nearest": row.number == report.nearest,
     }
 
 
-def _on_scale(row: Row) -> bool:
+def _on_scale(row: TrialRow) -> bool:
     """True if costs alone could have this objective value: it is not an unfit network's."""
     return row.objective is not None and row.objective < UNFIT
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from powerml.costs.counts import PHASES, VERBS
-from powerml.explain.predictions import hindsight
+from powerml.explain.findings import Findings, TrialFinding
+from powerml.explain.predictions import Hindsight
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
@@ -17,10 +18,12 @@ __all__ = [
     "comparison_sentences",
     "export_sentences",
     "front_sentence",
+    "headline",
     "hindsight_words",
     "limits_words",
     "named",
     "nearest_sentence",
+    "no_best_line",
     "nothing_sentence",
     "sought_sentence",
     "title_of",
@@ -84,6 +87,23 @@ def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
 
 
+def headline(findings: Findings) -> str:
+    """Return what a study has found in one sentence."""
+    stored, best, count = findings.stored, findings.best, len(findings.trials)
+    if best is not None:
+        reference = stored.reference
+        return best_sentence(
+            best.trial,
+            None if best.proved is None else best.proved.test_score,
+            None if reference is None else Scored(reference.score, stored.reference_test_score),
+        )
+    if findings.front:
+        return front_sentence([one.trial for one in findings.front], count)
+    if findings.nearest is not None:
+        return nearest_sentence(findings.nearest, count)
+    return nothing_sentence(count)
+
+
 def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored | None) -> str:
     """Say what the best scores and saves against what costs are relative to.
 
@@ -140,11 +160,34 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
     return f"{said} {_range([one.score for one in front])}, with {_listed(costs)}."
 
 
-def nearest_sentence(nearest: TrialRecord, broken: Sequence[str], trials: int) -> str:
+def nearest_sentence(nearest: TrialFinding, trials: int) -> str:
     """Say that no trial is feasible, and which is the least infeasible."""
-    said = [*broken, *([] if nearest.score is not None else ["it was not trained"])]
+    trained = nearest.trial.score is not None
+    said = [*nearest.broken, *([] if trained else ["it was not trained"])]
     who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
-    return f"{who} the limits. The nearest is {named(nearest)}: {_listed(said)}."
+    return f"{who} the limits. The nearest is {named(nearest.trial)}: {_listed(said)}."
+
+
+def no_best_line(nearest: TrialRecord | None, broken: Sequence[str], trials: int) -> str:
+    """Say in an error why a study has no best, and what to do.
+
+    Parameters
+    ----------
+    nearest
+        The trial that comes nearest to the limits; None where no trial succeeded.
+    broken
+        The limits that it breaks.
+    trials
+        How many trials have ended.
+    """
+    if nearest is None:
+        return "no trial succeeded"
+    said = broken if nearest.score is not None else [*broken, "not trained"]
+    return (
+        f"none of {trials} trials obeys the limits: the nearest is trial {nearest.number}, "
+        f"{named(nearest)} ({', '.join(said)}); "
+        "loosen the limits, or search on with more --trials and --resume"
+    )
 
 
 def export_sentences(winners: Sequence[Winner]) -> list[str]:
@@ -157,22 +200,20 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
     ]
 
 
-def hindsight_words(trials: Sequence[TrialRecord]) -> str:
+def hindsight_words(found: Sequence[Hindsight]) -> str:
     """Say how far off the cost model was; nothing where it predicted nothing."""
-    found = [hindsight(trials, phase) for phase in PHASES]
     return ", ".join(
         f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
         "within the stated error)"
         for one in found
-        if one is not None
     )
 
 
-def nothing_sentence(trials: Sequence[TrialRecord]) -> str:
+def nothing_sentence(trials: int) -> str:
     """Say that there is nothing to tell of."""
-    if not trials:
+    if trials == 0:
         return "No trial has ended yet."
-    return f"No trial has succeeded: {'it' if len(trials) == 1 else f'all {len(trials)}'} failed."
+    return f"No trial has succeeded: {'it' if trials == 1 else f'all {trials}'} failed."
 
 
 def named(trial: TrialRecord) -> str:

@@ -1,4 +1,4 @@
-"""Findings as Markdown and as CSV. Pure."""
+"""Reports as Markdown and as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import re
 
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.report.findings import Findings, Price, Row
 from powerml.report.quantities import (
     cycles_text,
     joules_text,
@@ -15,6 +14,7 @@ from powerml.report.quantities import (
     objective_text,
     ratio_text,
 )
+from powerml.report.record import Price, Report, TrialRow
 
 __all__ = ["csv_text", "markdown_text"]
 
@@ -41,12 +41,12 @@ MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&])")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_text(findings: Findings) -> str:
+def csv_text(report: Report) -> str:
     """One line for each trial, after one that names the columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in findings.rows:
+    for row in report.rows:
         writer.writerow(
             [
                 row.number,
@@ -74,25 +74,25 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def markdown_text(findings: Findings) -> str:
+def markdown_text(report: Report) -> str:
     """The headline, the notes, all trials and how to repeat them."""
-    reproduction = findings.reproduction
+    reproduction = report.reproduction
     lines = [
-        f"# {_plain(findings.title)}",
+        f"# {_plain(report.title)}",
         "",
-        f"**{_plain(findings.headline)}**",
+        f"**{_plain(report.headline)}**",
         "",
-        _plain(findings.sought),
-        *[line for note in findings.notes for line in ("", f"> {_plain(note)}")],
+        _plain(report.sought),
+        *[line for note in report.notes for line in ("", f"> {_plain(note)}")],
         "",
-        *[f"- {_plain(line)}" for line in (*_winner_lines(findings), *findings.comparisons)],
+        *[f"- {_plain(line)}" for line in (*_winner_lines(report), *report.comparisons)],
         "",
         "## Trials",
         "",
-        f"Costs are relative to {_plain(findings.unit or 'the first trial')} on "
-        f"{_plain(findings.settings.machine)}.",
+        f"Costs are relative to {_plain(report.unit or 'the first trial')} on "
+        f"{_plain(report.settings.machine)}.",
         "",
-        *_table(findings),
+        *_table(report),
         "",
         "## Repeat it",
         "",
@@ -103,22 +103,22 @@ def markdown_text(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _winner_lines(findings: Findings) -> list[str]:
+def _winner_lines(report: Report) -> list[str]:
     """List the winners' test scores, and their costs in units."""
     return [
         f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
-        + "; ".join(f"{_titled(phase, findings)} {_cost(row.costs.get(phase))}" for phase in PHASES)
+        + "; ".join(f"{_titled(phase, report)} {_cost(row.costs.get(phase))}" for phase in PHASES)
         + "."
-        for row in findings.rows
+        for row in report.rows
         if row.outcome in ("best", "front")
     ]
 
 
-def _titled(phase: PhaseName, findings: Findings) -> str:
-    return f"{phase} of {findings.inference_of}" if phase == "inference" else phase
+def _titled(phase: PhaseName, report: Report) -> str:
+    return f"{phase} of {report.inference_of}" if phase == "inference" else phase
 
 
-def _tested(row: Row) -> str:
+def _tested(row: TrialRow) -> str:
     return "" if row.test_score is None else f", {number_text(row.test_score)} on the test split"
 
 
@@ -129,17 +129,17 @@ def _cost(price: Price | None) -> str:
     return f"{cycles_text(price.cycles)}{joules}"
 
 
-def _table(findings: Findings) -> list[str]:
+def _table(report: Report) -> list[str]:
     head = ("trial", "topology", "batch", "score", *(f"{phase} cost" for phase in PHASES))
-    last = () if findings.settings.pareto else ("objective",)
+    last = () if report.settings.pareto else ("objective",)
     names = (*head, *last, "outcome")
     aligned = ["---:" if name not in ("topology", "outcome") else "---" for name in names]
     return [_cells(names), _cells(aligned)] + [
-        _cells([_plain(text) for text in _row(row, objective=bool(last))]) for row in findings.rows
+        _cells([_plain(text) for text in _row(row, objective=bool(last))]) for row in report.rows
     ]
 
 
-def _row(row: Row, *, objective: bool) -> list[str]:
+def _row(row: TrialRow, *, objective: bool) -> list[str]:
     outcome = row.outcome.replace("_", " ")
     return [
         str(row.number),

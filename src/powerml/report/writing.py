@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from powerml.errors import StudyError, UnknownNameError
 from powerml.files.atomic import write_whole
-from powerml.report.account import findings_of
-from powerml.report.findings import Findings
+from powerml.report.account import report_of
+from powerml.report.record import Report
 from powerml.report.text import csv_text, markdown_text
 from powerml.studies.reader import is_of_study, read_study
 
@@ -19,18 +19,18 @@ REPORT = "report.html"
 DEFAULT_FORMAT = "html"
 
 
-def _page(findings: Findings) -> str:
+def _page(report: Report) -> str:
     from powerml.report.html import page_html
 
-    return page_html(findings)
+    return page_html(report)
 
 
-FORMATS: Mapping[str, Callable[[Findings], str]] = MappingProxyType(
+FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
     {
         DEFAULT_FORMAT: _page,
         "markdown": markdown_text,
         "csv": csv_text,
-        "json": lambda findings: findings.to_json() + "\n",
+        "json": lambda report: report.to_json() + "\n",
     }
 )
 
@@ -62,7 +62,7 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    return FORMATS[format](findings_of(read_study(Path(study))))
+    return FORMATS[format](report_of(read_study(Path(study))))
 
 
 def write_report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,14 @@ from powerml.studies.records import StudySettings
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import TopologyWorkload, make_workload
 
-__all__ = ["BATCH_SIZE", "FIRST", "Problem", "reference_name"]
+__all__ = [
+    "BATCH_SIZE",
+    "FIRST",
+    "Problem",
+    "bounds_of",
+    "distributions_of",
+    "reference_name",
+]
 
 FIRST = "first"
 BATCH_SIZE = "batch_size"
@@ -41,6 +49,32 @@ class Proposed(Protocol):
         """Samples in a batch."""
 
 
+def bounds_of(settings: StudySettings, most_samples: int) -> dict[str, Bounds]:
+    """Return what each parameter and the batch size may be in a study.
+
+    Batches larger than the data are left out, except where the paper has them: they are all the
+    same.
+
+    Parameters
+    ----------
+    settings
+        Those of the study.
+    most_samples
+        Samples in the largest batch that there can be.
+    """
+    space = parse_space(settings.family)
+    batch_sizes = space.family.batch_size_bounds
+    if settings.protocol != "paper":
+        most = max(batch_sizes.low, min(batch_sizes.high, most_samples))
+        batch_sizes = Bounds(batch_sizes.low, most)
+    return {**space.bounds, BATCH_SIZE: batch_sizes}
+
+
+def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution]:
+    """Return bounds as Optuna has them, uniform over integers (section 2.5)."""
+    return {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
+
+
 @dataclass(frozen=True)
 class Problem:
     """The problem of a study, fixed from its first trial to its last."""
@@ -52,17 +86,8 @@ class Problem:
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
-        """The space's parameters and the batch size, uniform over integers (section 2.5).
-
-        Batches larger than the data are left out, except where the paper has them: they are all
-        the same.
-        """
-        batch_sizes = self.family.batch_size_bounds
-        if self.settings.protocol != "paper":
-            most = max(batch_sizes.low, min(batch_sizes.high, self._most_samples))
-            batch_sizes = Bounds(batch_sizes.low, most)
-        bounds = {**parse_space(self.settings.family).bounds, BATCH_SIZE: batch_sizes}
-        return {name: IntDistribution(limit.low, limit.high) for name, limit in bounds.items()}
+        """The space's parameters and the batch size."""
+        return distributions_of(bounds_of(self.settings, self._most_samples))
 
     def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
         """Make the workload of a topology of the family."""

@@ -14,10 +14,10 @@ from powerml.search.listener import Listener
 from powerml.search.problem import Problem
 from powerml.signals import interruption_kept
 from powerml.studies.folder import Study
-from powerml.studies.goal import make_goal, nearest
+from powerml.studies.goal import make_goal
 from powerml.studies.reader import JOURNAL
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
-from powerml.studies.tradeoff import remark
+from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import TrainedWorkload
 
@@ -57,25 +57,24 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
     reasons = [trial.state.reason for trial in trials if trial.state.name == "failed"]
     if len(reasons) == len(trials):
         raise MeasurementError(f"no trial succeeded: {'; '.join(sorted(set(reasons)))}")
-    goal = make_goal(problem.settings, reference, trials)
-    winners = goal.winners(trials)
-    proved = [_prove(winner, problem, study, listener) for winner in winners]
+    result = result_of(trials, make_goal(problem.settings, reference, trials))
+    proved = [_prove(winner, problem, study, listener) for winner in result.winners]
     for winner in proved:
         study.keep_winner(winner)
-    best = None if problem.settings.pareto or not proved else proved[0]
+    best = None if result.best is None else proved[0]
     return StudyRecord(
         folder=str(study.folder),
         settings=problem.settings,
         reference=reference,
         reference_test_score=study.reference_test_score,
         trials=trials,
-        best=None if best is None else best.trial,
-        nearest=None if winners else nearest(trials, goal.limits),
+        best=result.best,
+        nearest=result.nearest,
         test_score=None if best is None else best.test_score,
         exported=None if best is None else best.exported,
         export_difference=None if best is None else best.export_difference,
         front=proved if problem.settings.pareto else [],
-        remark=None if best is None else remark(best.trial, trials, goal),
+        remark=result.remark,
         seconds=round(seconds, 3),
     )
 

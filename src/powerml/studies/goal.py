@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import le
 from typing import NamedTuple, Protocol
@@ -17,7 +17,7 @@ from powerml.studies.objective import (
     Weights,
     make_objective,
 )
-from powerml.studies.records import StudyRecord, StudySettings, TrialRecord
+from powerml.studies.records import StudySettings, TrialRecord
 
 __all__ = [
     "Goal",
@@ -28,7 +28,6 @@ __all__ = [
     "cost_ratios",
     "covers",
     "front",
-    "goal_of",
     "knows_all",
     "limits_of",
     "make_goal",
@@ -250,11 +249,6 @@ def make_goal(
     return SmallestObjective(objective, limits, settings.limits.score_margin)
 
 
-def goal_of(study: StudyRecord) -> Goal:
-    """Return what a study that has ended was looking for."""
-    return make_goal(study.settings, study.reference, study.trials)
-
-
 def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:
     """The trial that is nearest to obeying the limits, the first of equals.
 
@@ -313,6 +307,6 @@ def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
     return found
 
 
-def ranking(objectives: dict[int, float]) -> list[int]:
+def ranking(objectives: Mapping[int, float]) -> list[int]:
     """Numbers of the trials, the best first; the earlier of equals."""
     return sorted(objectives, key=lambda number: (objectives[number], number))

@@ -10,11 +10,10 @@ from powerml.cli.tables.best import (
     importance_lines,
     importance_table,
     neighbours_table,
-    no_best_line,
     parts,
 )
 from powerml.explain.records import Importance, Neighbour
-from powerml.report.sentences import comparison_sentences
+from powerml.report.sentences import comparison_sentences, no_best_line
 from powerml.studies.records import Comparison, Prediction
 from tests.builders import make_best, make_pruned_trial, make_trial
 from tests.cli.rendered import row, shown
@@ -128,8 +127,9 @@ def test_where_nothing_obeys_the_limits_the_nearest_is_named() -> None:
         nearest=make_pruned_trial("x", number=2),
         broken=["training cost 0.75 x is above 0.7 x"],
     )
-    assert no_best_line(record) == (
+    assert no_best_line(record.nearest, record.broken, record.trials) == (
         f"none of 12 trials obeys the limits: the nearest is trial 2, {TOPOLOGY} batch 32 "
-        "(training cost 0.75 x is above 0.7 x, not trained); loosen the limits, or search on"
+        "(training cost 0.75 x is above 0.7 x, not trained); "
+        "loosen the limits, or search on with more --trials and --resume"
     )
     assert "Best" not in shown(*parts(record))

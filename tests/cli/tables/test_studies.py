@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from powerml.cli.tables.measurements import measurement_table
-from powerml.cli.tables.studies import (
-    headline,
-    no_best_line,
-    places_table,
-    ranking_table,
-    trial_line,
-    trials_table,
-)
+from powerml.cli.tables.studies import places_table, ranking_table, trial_line, trials_table
 from powerml.costs.cost import Cost
+from powerml.explain.findings import Findings, findings_of
+from powerml.report.sentences import headline
 from powerml.studies.limits import make_limits
 from powerml.studies.records import TrialRecord, Winner
 from tests.builders import (
@@ -22,13 +20,19 @@ from tests.builders import (
     make_phase,
     make_pruned_trial,
     make_reference,
-    make_settings,
-    make_study,
     make_trial,
     make_workload_record,
     repeat,
 )
 from tests.cli.rendered import row, shown
+from tests.stored_studies import make_stored
+
+
+def found(*trials: TrialRecord, **fields: Any) -> Findings:
+    """Findings of a study that has ended, whose winners score 0.97 on the test split."""
+    held = list(trials) or [make_trial()]
+    proved = [Winner(trial=trial, test_score=0.97) for trial in held]
+    return findings_of(make_stored(held, **{"winners": proved, **fields}))
 
 
 def _on_two_machines(number: int, first: float, second: float) -> TrialRecord:
@@ -48,8 +52,8 @@ def test_a_study_says_whether_its_ranking_changes_between_machines(
     costs: tuple[tuple[float, float], ...], told: str
 ) -> None:
     trials = [_on_two_machines(number, *pair) for number, pair in enumerate(costs, 1)]
-    settings = make_settings(other_machines=("epyc-7601",))
-    text = shown(ranking_table(make_study(trials=trials, settings=settings, reference=None)))
+    settings = {"other_machines": ("epyc-7601",)}
+    text = shown(ranking_table(found(*trials, settings=settings, reference=None)))
     assert told in text
     assert "(1)" in text
     assert "(2)" in text
@@ -59,23 +63,22 @@ def test_a_study_says_whether_its_ranking_changes_between_machines(
 def test_names_of_datasets_are_shown_as_they_are(data: str) -> None:
     measurement = make_measurement(workload=make_workload_record(data=data))
     assert data in shown(measurement_table(measurement))
-    study = make_study(settings=make_settings(data=data))
-    assert f"dffr on {data}," in shown(trials_table(study))
+    assert f"dffr on {data}," in shown(trials_table(found(settings={"data": data})))
 
 
 def test_trials_with_scores_costs_and_the_best() -> None:
-    first = make_trial(objective=0.5, score=0.9)
+    first = make_trial(score=0.9)
     best = make_trial(number=2, topology="dffr:layers=1,width=5", batch_size=99)
-    text = shown(trials_table(make_study(trials=[first, best], best=best)))
+    text = shown(trials_table(found(first, best)))
     assert "dffr on mnist_small, alpha 0.5, beta 0.05" in text
     assert "costs relative to the reference on xeon-x5650" in text
-    expected = ["dffr:layers=1,width=5", "99", "0.980", "0.970", "0.750", "1.250", "-0.125", "best"]
+    expected = ["dffr:layers=1,width=5", "99", "0.980", "0.970", "0.750", "1.250", "-0.082", "best"]
     assert row(text, "2") == expected
     assert row(text, "1")[-1] == ""
 
 
 def test_without_a_reference_the_first_trial_is_it() -> None:
-    assert "costs relative to the first trial" in shown(trials_table(make_study(reference=None)))
+    assert "costs relative to the first trial" in shown(trials_table(found(reference=None)))
 
 
 def test_failed_and_repeated_trials_show() -> None:
@@ -84,15 +87,14 @@ def test_failed_and_repeated_trials_show() -> None:
         make_failed_trial("training crashed (SIGSEGV)", number=2),
         repeat(make_trial(), 3),
     ]
-    study = make_study(trials=trials)
-    text = shown(trials_table(study))
+    text = shown(trials_table(found(*trials)))
     failed = "failed: training crashed (SIGSEGV)"
     assert row(text, "2") == ["dffr:layers=2,width=16", "32", "-", "", "-", "-", "-", failed]
     assert row(text, "3")[-1] == "as trial 1"
 
 
 def test_a_failed_trial_shows_no_zero() -> None:
-    text = shown(trials_table(make_study(trials=[make_trial(), make_failed_trial("x", number=2)])))
+    text = shown(trials_table(found(make_trial(), make_failed_trial("x", number=2))))
     assert "0.000" not in text
 
 
@@ -108,15 +110,14 @@ def test_a_trial_in_one_line() -> None:
 
 @pytest.mark.parametrize(("protocol", "split"), [("default", "validation"), ("paper", "test")])
 def test_the_table_says_on_what_it_was_scored(protocol: str, split: str) -> None:
-    study = make_study(settings=make_settings(protocol=protocol))
-    assert f"scores on the {split} split, which chooses" in shown(trials_table(study))
+    text = shown(trials_table(found(settings={"protocol": protocol})))
+    assert f"scores on the {split} split, which chooses" in text
 
 
 def test_the_reference_stands_above_the_trials_with_its_own_scores() -> None:
-    reference = make_reference(score=0.95)
-    study = make_study(reference=reference, reference_test_score=0.94)
+    findings = found(reference=make_reference(score=0.95), reference_test_score=0.94)
     topology = "dffr:layers=5,width=10"
-    assert row(shown(trials_table(study)), "ref") == [
+    assert row(shown(trials_table(findings)), "ref") == [
         topology, "64", "0.950", "0.940", "1.000", "1.000", "", "",
     ]  # fmt: skip
 
@@ -135,28 +136,29 @@ def test_the_reference_stands_above_the_trials_with_its_own_scores() -> None:
 def test_the_result_is_one_sentence_with_the_reference_beside_it(
     reference: float, said: str
 ) -> None:
-    study = make_study(reference=make_reference(score=0.5), reference_test_score=reference)
-    assert headline(study).startswith("dffr:layers=2,width=16 batch 32 ")
-    assert said in headline(study)
+    findings = found(reference=make_reference(score=0.5), reference_test_score=reference)
+    assert headline(findings).startswith("dffr:layers=2,width=16 batch 32 ")
+    assert said in headline(findings)
 
 
 def test_scores_of_two_splits_are_never_compared() -> None:
-    known = make_study(reference=make_reference(score=0.93), reference_test_score=None)
+    known = found(reference=make_reference(score=0.93), reference_test_score=None)
     assert "scores 0.980, more than the reference (0.930)" in headline(known)
-    unknown = make_study(reference=make_reference(score=None), reference_test_score=None)
+    unknown = found(reference=make_reference(score=None), reference_test_score=None)
     assert "(" not in headline(unknown)
     assert "against the reference" in headline(unknown)
 
 
 def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> None:
     dear = make_trial(training=1.0, inference=3.21)
-    said = headline(make_study(trials=[dear], best=dear, reference=None))
+    said = headline(found(dear, reference=None))
     assert "against the first trial, trains for as much and runs for 3.2 times as much." in said
 
 
 def test_the_end_says_where_everything_is() -> None:
-    study = make_study(folder="out/[x]", exported="best/model.onnx")
-    said = shown(places_table(study, "out/[x]/report.html", "powerml optimize --seed 0"))
+    proved = Winner(trial=make_trial(), test_score=0.97, exported="best/model.onnx")
+    findings = found(folder=Path("out/[x]"), winners=[proved])
+    said = shown(places_table(findings, "out/[x]/report.html", "powerml optimize --seed 0"))
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert lines == [
         "model out/[x]/best/model.onnx",
@@ -165,44 +167,42 @@ def test_the_end_says_where_everything_is() -> None:
     ]
 
 
-def test_where_nothing_obeys_the_limits_the_nearest_is_named_with_what_it_breaks() -> None:
+def test_where_nothing_obeys_the_limits_each_trial_says_what_it_breaks() -> None:
     limits = make_limits(max_training_cost="0.7x", min_score=0.99)
     trials = [make_trial(score=0.5), make_trial(number=2, score=0.98)]
-    study = make_study(
-        trials=trials, best=None, nearest=trials[1], settings=make_settings(limits=limits)
-    )
-    assert no_best_line(study) == (
-        "none of 2 trials obeys the limits: the nearest is trial 2, dffr:layers=2,width=16 "
-        "batch 32 (training cost 0.75 x is above 0.7 x, score 0.98 is below 0.99); "
-        "loosen the limits, or search on with more --trials and --resume"
-    )
-    text = shown(trials_table(study))
+    findings = found(*trials, settings={"limits": limits})
+    text = shown(trials_table(findings))
     assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; below 0.990"
-    assert headline(study) == no_best_line(study)
-    assert "model" not in shown(places_table(study, "r", "c"))
+    assert headline(findings) == (
+        "None of 2 trials obeys the limits. The nearest is dffr:layers=2,width=16 batch 32: "
+        "training cost 0.75 x is above 0.7 x and score 0.98 is below 0.99."
+    )
+    assert "model" not in shown(places_table(findings, "r", "c"))
 
 
 def test_another_objective_is_named() -> None:
-    study = make_study(settings=make_settings(objective="linear"))
-    assert "alpha 0.5, beta 0.05, linear" in shown(trials_table(study))
+    text = shown(trials_table(found(settings={"objective": "linear"})))
+    assert "alpha 0.5, beta 0.05, linear" in text
 
 
 def test_limits_are_named_and_what_falls_short_has_no_objective() -> None:
-    settings = make_settings(objective="constrained", limits=make_limits("0.8x", None, 0.97, None))
-    short, fit = make_trial(number=1, objective=1411.171), make_trial(number=2, objective=0.554)
-    table = trials_table(make_study(trials=[short, fit], best=fit, settings=settings))
-    found = " ".join(shown(table).split())
-    assert "with a training cost of at most 0.8 x and a score of at least 0.97" in found
-    assert "0.554" in found
-    assert "1411" not in found
+    settings = {"objective": "constrained", "limits": make_limits("0.8x", None, 0.97, None)}
+    # Below the least score, which has risen since it ended.
+    short = make_trial(number=1, score=0.96, objective=0.554)
+    text = shown(trials_table(found(short, make_trial(number=2), settings=settings)))
+    said = " ".join(text.split())
+    assert "with a training cost of at most 0.8 x and a score of at least 0.97" in said
+    # (0.5 x 0.75 + 0.05 x 1.25) / 0.55
+    assert row(text, "2")[-2:] == ["0.795", "best"]
+    assert row(text, "1")[-2:] == ["-", "below 0.970"]
 
 
 def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None:
     pruned = make_pruned_trial("cannot beat trial 1", number=2)
-    study = make_study(trials=[make_trial(), pruned])
+    findings = found(make_trial(), pruned)
     topology = "dffr:layers=2,width=16"
     told = "pruned: cannot beat trial 1"
-    assert row(shown(trials_table(study)), "2") == [
+    assert row(shown(trials_table(findings)), "2") == [
         topology, "32", "-", "", "0.750", "1.250", "-", told,
     ]  # fmt: skip
     assert trial_line(pruned).plain == (
@@ -212,35 +212,36 @@ def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None
     assert trial_line(again).plain.endswith(f"{told} (as trial 2)")
 
 
-def test_only_trials_that_were_trained_are_ranked() -> None:
-    trials = [make_trial(), make_pruned_trial("cannot beat trial 1", number=2)]
-    text = shown(ranking_table(make_study(trials=trials, reference=None)))
+def test_only_trials_that_were_trained_and_obey_the_limits_are_ranked() -> None:
+    pruned = make_pruned_trial("cannot beat trial 1", number=2)
+    trials = [make_trial(), pruned, make_trial(number=3, score=0.5)]
+    limits = make_limits(min_score=0.9)
+    text = shown(ranking_table(found(*trials, reference=None, settings={"limits": limits})))
     assert "│     1 │" in text
     assert "│     2 │" not in text
-    empty = make_study(trials=trials[1:], best=None, nearest=trials[1], reference=None)
-    assert "│     2 │" not in shown(ranking_table(empty))
+    assert "│     3 │" not in text
+    assert "│     2 │" not in shown(ranking_table(found(pruned, reference=None)))
 
 
 def test_a_front_shows_its_members_and_no_objective() -> None:
     first = make_trial(objective=None)
     beaten = make_trial(number=2, objective=None, training=2)
     winner = Winner(trial=first, test_score=0.9, exported="best/trial-1/model.onnx")
-    study = make_study(
-        trials=[first, beaten],
-        settings=make_settings(pareto=True),
-        front=[winner],
-        best=None,
-        test_score=None,
-        folder="out/my study",
+    findings = found(
+        first,
+        beaten,
+        settings={"pareto": True},
+        winners=[winner],
+        folder=Path("out/my study"),
     )
-    text = shown(trials_table(study))
+    text = shown(trials_table(findings))
     assert "the front of score, training cost and inference cost" in text
     assert "objective" not in text
     topology = "dffr:layers=2,width=16"
     assert row(text, "1") == [topology, "32", "0.980", "0.900", "0.750", "1.250", "front"]
     assert row(text, "2")[-1] == ""
-    said = shown(places_table(study, "r", "c"))
+    said = shown(places_table(findings, "r", "c"))
     assert "out/my study/best/trial-N" in said
     assert "powerml best 'out/my study' --alpha A --beta B" in said
-    assert headline(study).startswith(f"{topology} batch 32 is as good as each of 2 trials")
+    assert headline(findings).startswith(f"{topology} batch 32 is as good as each of 2 trials")
     assert "objective" not in trial_line(first).plain

@@ -15,7 +15,7 @@ from powerml.report.quantities import objective_text
 from powerml.report.sentences import comparison_sentences
 from powerml.studies.records import Quantity, TrialRecord
 
-__all__ = ["importance_lines", "importance_table", "neighbours_table", "no_best_line", "parts"]
+__all__ = ["importance_lines", "importance_table", "neighbours_table", "parts"]
 
 TITLES: dict[Quantity, str] = {"score": "score", **{phase: f"{phase} cost" for phase in PHASES}}
 
@@ -135,19 +135,6 @@ def importance_lines(importances: Sequence[Importance]) -> list[Text]:
 
 def _listed(importances: Sequence[Importance]) -> str:
     return " and the ".join(f"{TITLES[one.quantity]} ({one.trials})" for one in importances)
-
-
-def no_best_line(record: BestRecord) -> str:
-    """Say why there is no best, and name the least infeasible trial."""
-    near = record.nearest
-    if near is None:
-        return "no trial succeeded"
-    said = record.broken if near.score is not None else [*record.broken, "not trained"]
-    return (
-        f"none of {record.trials} trials obeys the limits: the nearest is trial {near.number}, "
-        f"{near.topology} batch {near.batch_size} ({', '.join(said)}); loosen the limits, or "
-        "search on"
-    )
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Findings: all that a report of a study says, whatever it is rendered as."""
+"""The record of a report: all that it says of a study, whatever it is rendered as."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_valid
 
 from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
+from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
 from powerml.studies.earlier import by_phase, of_schema
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
-__all__ = ["Findings", "MachineFinding", "Outcome", "Price", "Reproduction", "Row"]
-
-Outcome = Literal["best", "front", "complete", "over_limits", "pruned", "failed"]
+__all__ = ["MachineRow", "Price", "Prices", "Repetition", "Report", "TrialRow"]
 
 
 class _Record(BaseModel):
@@ -34,7 +33,7 @@ class Price(_Record):
 Prices = dict[PhaseName, Price]
 
 
-class Row(_Record):
+class TrialRow(_Record):
     """One trial."""
 
     number: int = Field(description="the trial's number")
@@ -61,7 +60,7 @@ class Row(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class MachineFinding(_Record):
+class MachineRow(_Record):
     """Costs of the best on one machine, and the trial that is the best there."""
 
     name: str = Field(description="the machine's name")
@@ -77,26 +76,26 @@ class MachineFinding(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class Reproduction(_Record):
-    """The command that repeats a study, and what has to be the same beside it.
+class Repetition(_Record):
+    """The command that repeats a study, and what has to be the same beside it."""
 
-    `notes` say where the command alone does not repeat it. `fingerprint` is None where nothing
-    was measured.
-    """
+    command: str = Field(description="the command that does the same trials")
+    resume: str | None = Field(
+        description="the command that goes on where it stopped; None where it is finished"
+    )
+    seed: int = Field(description="seed of the search and of the first training")
+    jobs: list[int] = Field(description="how many trials each run had under way at once")
+    data_digest: str = Field(description="SHA-256 of the data")
+    profiles_digest: str = Field(description="SHA-256 of the machines' profiles")
+    backend: str = Field(description="the backend of Keras")
+    fingerprint: Fingerprint | None = Field(
+        description="what the counts depend on; None where nothing was measured"
+    )
+    notes: list[str] = Field(description="where the command alone does not repeat it")
 
-    command: str
-    resume: str | None
-    seed: int
-    jobs: list[int]
-    data_digest: str
-    profiles_digest: str
-    backend: str
-    fingerprint: Fingerprint | None
-    notes: list[str]
 
-
-class Findings(_Record):
-    """Findings of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
+class Report(_Record):
+    """Report of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
     schema_: Literal["powerml.report/2"] = Field(default="powerml.report/2", alias="schema")
     study: str = Field(description="name of the study's folder")
@@ -132,10 +131,10 @@ class Findings(_Record):
     comparisons: list[str] = Field(
         description="the best against the trials that lead in one quantity, in sentences"
     )
-    rows: list[Row] = Field(description="all trials, in the order in which they ended")
+    rows: list[TrialRow] = Field(description="all trials, in the order in which they ended")
     importances: list[Importance] = Field(description="how much each parameter mattered")
-    machines: list[MachineFinding] = Field(description="what is found on each machine")
-    reproduction: Reproduction = Field(description="what repeats the study")
+    machines: list[MachineRow] = Field(description="what is found on each machine")
+    reproduction: Repetition = Field(description="what repeats the study")
 
     @model_validator(mode="before")
     @classmethod
@@ -145,9 +144,9 @@ class Findings(_Record):
         return by_phase(content, "max_cost_ratios", "most_{}_ratio")
 
     def to_json(self) -> str:
-        """Return the findings as JSON text."""
+        """Return the report as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
 
-    def row(self, number: int | None) -> Row | None:
+    def row(self, number: int | None) -> TrialRow | None:
         """Return the trial of that number."""
         return next((row for row in self.rows if row.number == number), None)

@@ -1,0 +1,223 @@
+"""Findings: what a study has found, finished or not, by the settings that it is weighed by. Pure.
+
+Whoever tells of a study renders them: the end of a search, `powerml.best` and the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from powerml.costs.counts import PHASES, PhaseName
+from powerml.explain.predictions import Hindsight, hindsight
+from powerml.studies.goal import (
+    Goal,
+    cost_ratios,
+    front,
+    make_goal,
+    objectives_by_machine,
+    point_of,
+    ranking,
+)
+from powerml.studies.limits import RatioLimits
+from powerml.studies.reader import StoredStudy
+from powerml.studies.records import (
+    ALL_QUANTITIES,
+    Comparison,
+    Quantity,
+    StudySettings,
+    TrialRecord,
+    Winner,
+)
+from powerml.studies.result import result_of
+from powerml.studies.tradeoff import comparisons, leader
+
+__all__ = ["Findings", "MachineFinding", "Outcome", "TrialFinding", "findings_of"]
+
+Outcome = Literal["best", "front", "complete", "over_limits", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialFinding:
+    """One trial, and what became of it.
+
+    `trial` has the objective that is asked for. `broken` are the limits that it certainly breaks,
+    in words. `on_front` is whether no other trial is as good as it in score and all costs,
+    whatever the limits. `proved` is what the models of a winner proved to be worth; None before a
+    study has ended, and for others than the winners.
+    """
+
+    trial: TrialRecord
+    outcome: Outcome
+    broken: list[str]
+    on_front: bool
+    proved: Winner | None
+
+
+@dataclass(frozen=True)
+class MachineFinding:
+    """Findings on one machine.
+
+    `cost_ratios` are those of the study's best there, empty where there is none. `objectives` are
+    those of the trials that obey the limits, by their numbers.
+    """
+
+    name: str
+    cost_ratios: Mapping[PhaseName, float]
+    objectives: Mapping[int, float]
+
+    @property
+    def ranking(self) -> list[int]:
+        """Numbers of the trials that obey the limits, the best there first."""
+        return ranking(self.objectives)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Facts that a study has found, before anything is said of them.
+
+    Parameters
+    ----------
+    stored
+        The study, with its own settings.
+    settings
+        What it is weighed by.
+    limits
+        What the best has to obey, now that these trials have ended.
+    trials
+        In the order in which they ended.
+    best, front
+        What was sought: the best, or the members of the front. A study of the front has no best.
+    nearest
+        Where no trial obeys the limits, the one that comes nearest.
+    remark
+        Says so where the weights prefer an inaccurate network.
+    comparisons
+        The best against the trials that lead in one quantity.
+    leaders
+        Of the best or the front, the trial that leads in each quantity.
+    undecided
+        Numbers of the trials that were not trained and might be better, were they.
+    hindsights
+        How far off the cost model was, for each phase that it predicted.
+    machines
+        The study's machine, and the others that it is priced for.
+    """
+
+    stored: StoredStudy
+    settings: StudySettings
+    limits: RatioLimits
+    trials: list[TrialFinding]
+    best: TrialFinding | None
+    front: list[TrialFinding]
+    nearest: TrialFinding | None
+    remark: str | None
+    comparisons: list[Comparison]
+    leaders: dict[Quantity, TrialRecord]
+    undecided: list[int]
+    hindsights: list[Hindsight]
+    machines: list[MachineFinding]
+
+
+def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> Findings:
+    """Put together what a study has found, finished or not.
+
+    Parameters
+    ----------
+    stored
+        The study.
+    settings
+        What it is weighed by; None for its own settings.
+
+    Raises
+    ------
+    UsageError
+        The weights of the settings cannot be.
+    """
+    settings = settings or stored.settings
+    goal = make_goal(settings, stored.reference, stored.trials)
+    trials = [trial.model_copy(update={"objective": goal.worth(trial)}) for trial in stored.trials]
+    result = result_of(trials, goal)
+    found = _trial_findings(trials, goal, {one.number for one in result.winners}, stored, settings)
+    by_number = {one.trial.number: one for one in found}
+    best = None if result.best is None else by_number[result.best.number]
+    led = {quantity: leader(result.winners, quantity) for quantity in ALL_QUANTITIES}
+    predicted = (hindsight(trials, phase) for phase in PHASES)
+    return Findings(
+        stored=stored,
+        settings=settings,
+        limits=goal.limits,
+        trials=found,
+        best=best,
+        front=[by_number[one.number] for one in result.winners] if settings.pareto else [],
+        nearest=None if result.nearest is None else by_number[result.nearest.number],
+        remark=result.remark,
+        comparisons=[] if result.best is None else comparisons(result.best, trials),
+        leaders={quantity: one for quantity, one in led.items() if one is not None},
+        undecided=_undecided(trials, goal),
+        hindsights=[one for one in predicted if one is not None],
+        machines=_machines(stored, settings, goal.limits, result.best),
+    )
+
+
+def _trial_findings(
+    trials: Sequence[TrialRecord],
+    goal: Goal,
+    winners: set[int],
+    stored: StoredStudy,
+    settings: StudySettings,
+) -> list[TrialFinding]:
+    points = [(point_of(trial, trial.score), trial.number) for trial in trials]
+    known = [(point, number) for point, number in points if point is not None]
+    leading = {known[place][1] for place in front([point for point, _ in known])}
+    proved = {one.trial.number: one for one in stored.winners if one.trial.number in winners}
+
+    def outcome(trial: TrialRecord) -> Outcome:
+        if trial.outcome.name != "complete":
+            return trial.outcome.name
+        if trial.number in winners:
+            return "front" if settings.pareto else "best"
+        return "complete" if goal.limits.obeyed(trial) else "over_limits"
+
+    return [
+        TrialFinding(
+            trial=trial,
+            outcome=outcome(trial),
+            broken=goal.limits.broken(trial),
+            on_front=trial.number in leading,
+            proved=proved.get(trial.number),
+        )
+        for trial in trials
+    ]
+
+
+def _undecided(trials: Sequence[TrialRecord], goal: Goal) -> list[int]:
+    return [
+        trial.number
+        for trial in trials
+        if trial.state.name == "pruned" and goal.ruled_out(trial, trials) is None
+    ]
+
+
+def _machines(
+    stored: StoredStudy, settings: StudySettings, limits: RatioLimits, best: TrialRecord | None
+) -> list[MachineFinding]:
+    measured, unit = None if best is None else best.measurement, stored.unit
+    weighed = replace(stored, settings=settings)
+    objectives = {} if settings.pareto else objectives_by_machine(weighed)
+    barred = {trial.number for trial in stored.trials if not limits.obeyed(trial)}
+    return [
+        MachineFinding(
+            name=name,
+            cost_ratios={}
+            if measured is None or unit is None
+            else cost_ratios(measured, unit, name),
+            objectives={
+                number: value
+                for number, value in objectives.get(name, {}).items()
+                if number not in barred
+            },
+        )
+        for name in (settings.machine, *settings.other_machines)
+    ]

@@ -1,0 +1,39 @@
+"""Result: which trials a study was looking for, by its goal. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from powerml.studies.goal import Goal, SmallestObjective, nearest
+from powerml.studies.records import TrialRecord
+from powerml.studies.tradeoff import remark
+
+__all__ = ["Result", "result_of"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Trials that a study was looking for.
+
+    `winners` are the trials that are looked for: the best, or the front, which has no best. Where
+    no trial obeys the limits, `nearest` is the one that comes nearest. `remark` says so where the
+    weights prefer an inaccurate network.
+    """
+
+    winners: list[TrialRecord]
+    best: TrialRecord | None
+    nearest: TrialRecord | None
+    remark: str | None
+
+
+def result_of(trials: Sequence[TrialRecord], goal: Goal) -> Result:
+    """Return what trials come to by a goal; each has the objective that the goal gives it."""
+    winners = goal.winners(trials)
+    best = winners[0] if winners and isinstance(goal, SmallestObjective) else None
+    return Result(
+        winners,
+        best,
+        None if winners else nearest(trials, goal.limits),
+        remark(best, trials, goal),
+    )
