@@ -13,20 +13,28 @@ import powerml
 from powerml.calibration.files import save_calibration
 from powerml.machines import Machine
 from powerml.meters import catalogue
-from tests.builders import make_calibration_record
+from tests.builders import make_calibration_record, make_measurement
 from tests.doubles import FormulaMeter
 from tests.stored_studies import save_study
 
 PACKAGE = Path(powerml.__file__).parent
 KEPT = Path(__file__).parent.parent / "benchmarks" / "data" / "reproduction" / "outcomes"
-FUNCTIONS = sorted(name for name in powerml.__all__ if inspect.isfunction(getattr(powerml, name)))
+PUBLIC = {name: getattr(powerml, name) for name in powerml.__all__}
+FUNCTIONS = sorted(name for name, one in PUBLIC.items() if inspect.isfunction(one))
 
 
 @pytest.fixture
-def at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+def at_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: Machine,
+    request: pytest.FixtureRequest,
+) -> None:
     """A folder with what the examples speak of; a formula stands in for the simulator."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+    if request.node.callspec.params["name"] != "make_meter":
+        monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+    Path("measured.json").write_text(make_measurement().to_json(), encoding="utf-8")
     shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")
     save_calibration(make_calibration_record(), Path("powerml-calibration.json"))
     save_study(Path("powerml-studies") / "my-study")
@@ -36,7 +44,7 @@ def at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -
 @pytest.mark.usefixtures("at_work")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_example_of_a_public_function_runs(name: str) -> None:
-    text = inspect.getdoc(getattr(powerml, name)) or ""
+    text = inspect.getdoc(PUBLIC[name]) or ""
     example = doctest.DocTestParser().get_doctest(text, {"powerml": powerml}, name, None, None)
     assert example.examples, f"{name} has no example"
     said: list[str] = []

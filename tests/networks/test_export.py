@@ -26,7 +26,7 @@ from powerml.networks.export import (
     export_topology,
     largest_difference,
 )
-from powerml.runtimes import Input, Session, find_runtime, require_exporter
+from powerml.runtimes import Format, Input, Session, find_runtime, require_exporter
 from powerml.workloads.model_files import read_inputs
 from powerml.workloads.workload import Deployment
 from tests.builders import make_workload_record
@@ -276,7 +276,7 @@ class _Foreign:
     """A runtime of someone else's, for files that Keras does not write."""
 
     name = "foreign"
-    suffix = ".foreign"
+    format = Format(".foreign")
     package = install = "foreign"
 
 

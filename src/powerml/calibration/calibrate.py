@@ -63,6 +63,12 @@ def calibrate(
         Valgrind or the C extension is not installed.
     MeasurementError
         The counting failed.
+
+    Examples
+    --------
+    >>> found = powerml.calibrate(meter="replay:powerml-calibration.json")
+    >>> found.machine, found.fit.points
+    ('xeon-x5650', 8)
     """
     wanted = CalibrateOptions.of_call("calibrate", options, given)
     working = meter_options(wanted.fidelity, None, wanted.jobs, wanted.limit_seconds)

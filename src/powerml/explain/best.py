@@ -59,6 +59,12 @@ def best(
         There is no study in the folder, or no trial of it has succeeded.
     UsageError
         The weights or the limits cannot be.
+
+    Examples
+    --------
+    >>> found = powerml.best("powerml-studies/my-study", alpha=0.5, beta=0.2)
+    >>> found.best.topology
+    'dffr:layers=1,width=8'
     """
     wanted = BestOptions.of_call("best", options, given)
     stored = read_study(Path(study))

@@ -59,10 +59,13 @@ class Importance(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    quantity: Quantity
-    trials: int
-    shares: dict[str, float | None] | None = None
-    missing: str | None = None
+    quantity: Quantity = Field(description="quantity whose variance is explained")
+    trials: int = Field(description="different topologies that it was computed from")
+    shares: dict[str, float | None] | None = Field(
+        default=None,
+        description="shares by parameter, null where one never changed",
+    )
+    missing: str | None = Field(default=None, description="reason why there are no shares")
 
 
 class BestRecord(BaseModel):
@@ -78,24 +81,43 @@ class BestRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.best/3"] = Field(default="powerml.best/3", alias="schema")
-    folder: str
-    objective: str
-    alpha: float
-    beta: float
-    limits: Limits
-    machine: str
-    reference: str | None
-    trials: int
-    best: TrialRecord | None
-    models: str | None = None
-    nearest: TrialRecord | None = None
-    broken: list[str] = Field(default_factory=list)
-    undecided: list[int] = Field(default_factory=list)
-    remark: str | None = None
-    comparisons: list[Comparison] = Field(default_factory=list)
-    neighbours: list[Neighbour] = Field(default_factory=list)
-    importances: list[Importance] = Field(default_factory=list)
+    schema_: Literal["powerml.best/3"] = Field(
+        default="powerml.best/3", alias="schema", description="name and version of the schema"
+    )
+    folder: str = Field(description="folder of the study")
+    objective: str = Field(description="name of the objective")
+    alpha: float = Field(description="weight of the training cost")
+    beta: float = Field(description="weight of the inference cost")
+    limits: Limits = Field(description="limits of the best")
+    machine: str = Field(description="machine of the objective")
+    reference: str | None = Field(
+        description="topology that costs are relative to; null for the first trial"
+    )
+    trials: int = Field(description="trials of the study")
+    best: TrialRecord | None = Field(description="the best trial; null where none is feasible")
+    models: str | None = Field(
+        default=None,
+        description="folder of its models within the study's; null where they were not kept",
+    )
+    nearest: TrialRecord | None = Field(
+        default=None, description="the least infeasible trial, where none is feasible"
+    )
+    broken: list[str] = Field(default_factory=list, description="its violations, in words")
+    undecided: list[int] = Field(
+        default_factory=list, description="trials that were not trained, and might be better"
+    )
+    remark: str | None = Field(
+        default=None, description="a warning where the weights prefer an inaccurate network"
+    )
+    comparisons: list[Comparison] = Field(
+        default_factory=list, description="the best against the trials that lead in one quantity"
+    )
+    neighbours: list[Neighbour] = Field(
+        default_factory=list, description="topologies one step from the best"
+    )
+    importances: list[Importance] = Field(
+        default_factory=list, description="importance of each parameter for each quantity"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -55,6 +55,14 @@ def measure(
         The model cannot be exported for the runtime.
     MeasurementError
         The counting failed.
+
+    Examples
+    --------
+    >>> measured = powerml.measure("dffr:layers=2,width=16", batch_size=32, epochs=1)
+    >>> measured.score_split, [phase.name for phase in measured.phases]
+    ('validation', ['training', 'load', 'inference'])
+    >>> measured.cost_cycles("inference", "xeon-x5650") > 0
+    True
     """
     wanted = MeasureOptions.of_call("measure", options, given)
     working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)

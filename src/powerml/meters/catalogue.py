@@ -62,6 +62,13 @@ def make_meter(
         What it needs is not installed.
     UnknownNameError
         There is none of that name.
+
+    Examples
+    --------
+    >>> machine = powerml.load_machine("xeon-x5650")
+    >>> with powerml.make_meter("replay:measured.json", machine, None) as meter:
+    ...     meter.name
+    'replay'
     """
     chosen = options or MeterOptions()
     if name.startswith(REPLAY_PREFIX):

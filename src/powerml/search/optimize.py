@@ -60,6 +60,12 @@ def optimize(
         Valgrind, the C extension or a Keras backend is not installed.
     MeasurementError
         The reference could not be measured, or no trial succeeded.
+
+    Examples
+    --------
+    >>> study = powerml.optimize("dffr:layers=1,width=4-8", data="mnist_small", trials=2, epochs=1)
+    >>> len(study.trials), sorted(study.trials[0].cost_ratios)
+    (2, ['inference', 'training'])
     """
     wanted = complete(SearchOptions.of_call("optimize", options, given))
     working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)

@@ -206,6 +206,12 @@ def make_objective(
         There is none of that name.
     UsageError
         It cannot be made of these weights.
+
+    Examples
+    --------
+    >>> objective = powerml.make_objective("squared", powerml.Weights(0.5, 0.05))
+    >>> objective.value({"training": 0.5, "inference": 0.5}, 0.98)
+    -0.3035
     """
     if name not in _MAKERS:
         raise UnknownNameError("objective", name, objective_names())
