@@ -242,3 +242,15 @@ def test_the_schema_refuses_what_is_no_measurement(
 
 def test_a_report_is_as_its_schema_says() -> None:
     _validate(_json(report_of(make_stored())), "report-2")
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_field_of_a_record_is_described(path: Path) -> None:
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    parts = {**schema.get("$defs", {}), path.stem: schema}
+    fields = {
+        f"{name}.{field}": described
+        for name, part in parts.items()
+        for field, described in part.get("properties", {}).items()
+    }
+    assert [name for name, described in fields.items() if "description" not in described] == []

@@ -97,7 +97,9 @@ class Repetition(_Record):
 class Report(_Record):
     """Report of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
-    schema_: Literal["powerml.report/2"] = Field(default="powerml.report/2", alias="schema")
+    schema_: Literal["powerml.report/2"] = Field(
+        default="powerml.report/2", alias="schema", description="name and version of the schema"
+    )
     study: str = Field(description="name of the study's folder")
     title: str = Field(description="what was searched, on which data")
     headline: str = Field(description="the result in one sentence")
