@@ -87,7 +87,7 @@ def test_mnist_small_is_what_the_script_makes_of_the_full_set(
     spec.loader.exec_module(script)
     monkeypatch.setattr(script, "TARGET", tmp_path / "made.npz")
     script.main(str(full))
-    shipped = resources.files("powerml") / "data" / "mnist_small.npz"
+    shipped = resources.files("powerml.workloads") / "mnist_small.npz"
     with (
         resources.as_file(shipped) as path,
         np.load(path) as old,

@@ -22,8 +22,8 @@ from powerml.workloads.workload import Deployment, ModelFile, TopologyWorkload
 from tests.doubles import WorkloadMaker
 from tests.meters.simulator.processes import is_running, wait_for
 
-# All on one warm process: on one worker.
-pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("warm")]
+# All on one warm process: on one worker, beside the one of test_callgrind.py.
+pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("deployed")]
 
 TOPOLOGY = "dffr:layers=1,width=3"
 MODELS = Path(__file__).parents[3] / "src" / "powerml" / "guest" / "warm_up"
