@@ -38,7 +38,8 @@ def at_work(
     shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")
     save_calibration(make_calibration_record(), Path("powerml-calibration.json"))
     save_study(Path("powerml-studies") / "my-study")
-    shutil.copytree(KEPT, Path("powerml-paper") / "outcomes")
+    Path("powerml-paper").mkdir()
+    (Path("powerml-paper") / "outcomes").symlink_to(KEPT)  # all are there: none is written
 
 
 @pytest.mark.usefixtures("at_work")
