@@ -1,4 +1,4 @@
-"""Write the small models that a runtime is warmed up with: powerml/data/warm_up.
+"""Write the small models that a runtime is warmed up with: powerml/guest/warm_up.
 
 Run it when a topology or an exporter has changed in what layers it makes; it needs
 ``powerml[torch,litert-export]``. A format whose exporter is not installed is left as it is.
