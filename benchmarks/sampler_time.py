@@ -39,7 +39,7 @@ def main() -> int:
         family, workload.model_copy(update={"deployment": deployment}), str(reference)
     )
     bounds = {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
-    space: dict[str, BaseDistribution] = {
+    search_space: dict[str, BaseDistribution] = {
         name: IntDistribution(one.low, min(one.high, len(dataset.train)))
         for name, one in bounds.items()
     }
@@ -48,8 +48,8 @@ def main() -> int:
     seconds = []
     for number in range(TRIALS):
         started = time.perf_counter()
-        study.sampler = CompositeSampler(objective, space=space, costs=known.costs)
-        trial = study.ask(space)
+        study.sampler = CompositeSampler(objective, space=search_space, costs=known.costs)
+        trial = study.ask(search_space)
         seconds.append(time.perf_counter() - started)
         parameters = dict(trial.params)
         batch_size = parameters.pop(BATCH_SIZE)

@@ -25,7 +25,7 @@ from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
 
-__all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
+__all__ = ["BATCH_SIZE", "Member", "TabularSpace", "find", "names"]
 
 BATCH_SIZE = "batch_size"
 # 2, 9, 16, ... 100: from the smallest batch to all the data, which is the product's own space.
@@ -61,7 +61,7 @@ class Member:
         return ",".join(f"{name}={value}" for name, value in self.values)
 
 
-class Space:
+class TabularSpace:
     """A search space with its data.
 
     Parameters
@@ -118,7 +118,7 @@ class Space:
         return DEFAULT_EPOCHS
 
 
-class FamilySpace(Space):
+class GridSpace(TabularSpace):
     """A grid over a family's own search space, on `mnist_small`."""
 
     def __init__(self, name: str, steps: Mapping[str, int]) -> None:
@@ -167,7 +167,7 @@ class FamilySpace(Space):
         return found
 
 
-class TaperSpace(Space):
+class TaperSpace(TabularSpace):
     """Dense networks that narrow from layer to layer, on 1,000 samples of all ten digits."""
 
     # As constants, so that its table can be searched where MNIST is not.
@@ -283,9 +283,9 @@ def _values(distribution: BaseDistribution) -> tuple[int | str, ...]:
     raise TypeError(distribution)
 
 
-_SPACES: Mapping[str, Callable[[], Space]] = {
-    "dffr": lambda: FamilySpace("dffr", {BATCH_SIZE: BATCH_STEP}),
-    "cnn": lambda: FamilySpace("cnn", {BATCH_SIZE: 2 * BATCH_STEP, "kernel": 3, "layers": 2}),
+_SPACES: Mapping[str, Callable[[], TabularSpace]] = {
+    "dffr": lambda: GridSpace("dffr", {BATCH_SIZE: BATCH_STEP}),
+    "cnn": lambda: GridSpace("cnn", {BATCH_SIZE: 2 * BATCH_STEP, "kernel": 3, "layers": 2}),
     "taper": TaperSpace,
 }
 
@@ -295,6 +295,6 @@ def names() -> list[str]:
     return list(_SPACES)
 
 
-def find(name: str) -> Space:
+def find(name: str) -> TabularSpace:
     """The space of that name."""
     return _SPACES[name]()

@@ -34,7 +34,7 @@ class Table:
         The seed of the only training that scores come from; None for the mean of all.
     """
 
-    def __init__(self, space: spaces.Space, training: int | None = None) -> None:
+    def __init__(self, space: spaces.TabularSpace, training: int | None = None) -> None:
         self.space = space
         rows = list(read(DATA / f"{space.name}.csv"))
         scores = {row["member"]: row["validation_score"] for row in rows}

@@ -19,7 +19,7 @@ from powerml.spaces import (
     Topology,
     family_names,
     find_family,
-    parse_space,
+    parse_subspace,
     parse_topology,
     topology_of,
 )
@@ -253,14 +253,14 @@ def test_a_number_with_thousands_of_digits_is_refused() -> None:
         ("dffr:layers=1-10", "dffr", Bounds(1, 10), None),
     ],
 )
-def test_a_space_is_a_family_within_bounds(
+def test_a_subspace_is_a_family_within_bounds(
     text: str, written: str, layers: Bounds, width: Bounds | None
 ) -> None:
-    space = parse_space(text)
-    assert str(space) == written
-    assert str(parse_space(str(space))) == written
-    assert space.bounds["layers"] == layers
-    assert space.bounds["width"] == (width or find_family("dffr").bounds["width"])
+    subspace = parse_subspace(text)
+    assert str(subspace) == written
+    assert str(parse_subspace(str(subspace))) == written
+    assert subspace.bounds["layers"] == layers
+    assert subspace.bounds["width"] == (width or find_family("dffr").bounds["width"])
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_space_is_a_family_within_bounds(
         ("dfr:layers=1", "did you mean 'dffr'?"),
     ],
 )
-def test_a_space_that_cannot_be_searched_is_refused(text: str, told: str) -> None:
+def test_a_subspace_that_cannot_be_searched_is_refused(text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_space(text)
+        parse_subspace(text)
     assert told in str(caught.value)

@@ -15,7 +15,7 @@ from powerml.explain.predictions import expectation
 from powerml.explain.records import BestRecord, Neighbour
 from powerml.explain.searched import largest_batch, parameters_of, searched_bounds
 from powerml.options import described
-from powerml.spaces import parse_space
+from powerml.spaces import parse_subspace
 from powerml.studies.defaults import default_min_score
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import Limits, make_limits
@@ -135,7 +135,7 @@ def _neighbours(
     findings: Findings, winner: TrialRecord, predictor: Predictor | None
 ) -> list[Neighbour]:
     found = neighbours(
-        parse_space(findings.settings.family).family.name,
+        parse_subspace(findings.settings.family).family.name,
         parameters_of(winner),
         searched_bounds(findings.stored),
         _tried(findings),

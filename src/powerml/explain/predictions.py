@@ -15,7 +15,7 @@ from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
 from powerml.search.known_costs import CONFIDENCE, CostKnowledge
 from powerml.search.problem import BATCH_SIZE, distributions_of
-from powerml.spaces import Bounds, parse_space
+from powerml.spaces import Bounds, parse_subspace
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
 
@@ -73,7 +73,7 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     workload = None if unit is None else unit.workload.training
     if workload is None:
         return None
-    family = parse_space(settings.family).family
+    family = parse_subspace(settings.family).family
     if not CostKnowledge.tells(family, workload):
         return None
     costs = CostKnowledge(family, workload, settings.reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from powerml.search.problem import BATCH_SIZE, bounds_of
-from powerml.spaces import Bounds, parse_space, parse_topology
+from powerml.spaces import Bounds, parse_subspace, parse_topology
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import TrialRecord
 
@@ -22,7 +22,7 @@ def largest_batch(stored: StoredStudy) -> int:
     """
     workload = None if stored.unit is None else stored.unit.workload.training
     if workload is None:
-        return parse_space(stored.settings.family).family.batch_size_bounds.high
+        return parse_subspace(stored.settings.family).family.batch_size_bounds.high
     return max(workload.training_samples, workload.inference_samples)
 
 

@@ -28,7 +28,7 @@ from powerml.samplers.acquisition import (
     expected_volume,
 )
 from powerml.samplers.base import CostedObjective, Requirements
-from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
+from powerml.samplers.candidates import Candidates, SearchSpace, draw, enumerate_all, of_parameters
 from powerml.samplers.learned_costs import CostsOf, learned_costs
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
 from powerml.samplers.trials import (
@@ -43,7 +43,6 @@ from powerml.samplers.value_model import plain_improvement
 __all__ = ["CompositeSampler"]
 
 Array = NDArray[np.float64]
-Space = Mapping[str, BaseDistribution]
 DRAWN = 8192
 STARTUP_TRIALS = 3
 # Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
@@ -83,7 +82,7 @@ class CompositeSampler(BaseSampler):
         self,
         objective: CostedObjective | None = None,
         *,
-        space: Space | None = None,
+        space: SearchSpace | None = None,
         costs: CostsOf | None = None,
         requirements: Requirements | None = None,
         measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = (),
@@ -99,7 +98,7 @@ class CompositeSampler(BaseSampler):
         self._seed = seed
         self._intersection = IntersectionSearchSpace()
         self._independent = RandomSampler(seed=seed)
-        self._enumerated: tuple[Space, Candidates | None] | None = None
+        self._enumerated: tuple[SearchSpace, Candidates | None] | None = None
 
     def reseed_rng(self) -> None:
         """Draw from another sequence, as Optuna asks of samplers in several processes."""
@@ -144,7 +143,7 @@ class CompositeSampler(BaseSampler):
         return candidates.parameters(int(generator.choice(best)))
 
     def _candidates(
-        self, space: Space, known: KnownTrials, generator: np.random.Generator
+        self, space: SearchSpace, known: KnownTrials, generator: np.random.Generator
     ) -> Candidates:
         if self._enumerated is None or self._enumerated[0] != space:
             self._enumerated = (dict(space), enumerate_all(space))

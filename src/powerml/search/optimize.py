@@ -19,7 +19,7 @@ from powerml.search.options import SearchOptions
 from powerml.search.problem import Problem
 from powerml.search.run import Run
 from powerml.search.settings import complete, settings_of
-from powerml.spaces import parse_space, topology_of
+from powerml.spaces import parse_subspace, topology_of
 from powerml.studies.folder import open_study, study_folder
 from powerml.studies.records import StudyRecord
 from powerml.workloads.datasets import load_dataset
@@ -74,8 +74,8 @@ def optimize(
             "what is reported as best has been simulated: give optimize --fidelity sampled or "
             "exact; its sampler predicts costs in any case"
         )
-    searched, profiles = parse_space(space), wanted.profiles()
-    family = searched.family
+    subspace, profiles = parse_subspace(space), wanted.profiles()
+    family = subspace.family
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -90,7 +90,7 @@ def optimize(
     if dataset.remark:
         hearing.stage(dataset.remark)
     settings = settings_of(
-        wanted, searched, dataset, profiles, deployment=deployment, backend=backend
+        wanted, subspace, dataset, profiles, deployment=deployment, backend=backend
     )
     problem = Problem(family, dataset, profiles, settings)
     problem.workload(topology_of(family, family.reference), family.reference_batch_size)

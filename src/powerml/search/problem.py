@@ -16,7 +16,7 @@ from powerml.spaces import (
     Topology,
     layers_of,
     parameter_count,
-    parse_space,
+    parse_subspace,
     parse_topology,
     topology_of,
 )
@@ -62,12 +62,12 @@ def bounds_of(settings: StudySettings, most_samples: int) -> dict[str, Bounds]:
     most_samples
         Samples in the largest batch that there can be.
     """
-    space = parse_space(settings.family)
-    batch_sizes = space.family.batch_size_bounds
+    subspace = parse_subspace(settings.family)
+    batch_sizes = subspace.family.batch_size_bounds
     if settings.protocol != "paper":
         most = max(batch_sizes.low, min(batch_sizes.high, most_samples))
         batch_sizes = Bounds(batch_sizes.low, most)
-    return {**space.bounds, BATCH_SIZE: batch_sizes}
+    return {**subspace.bounds, BATCH_SIZE: batch_sizes}
 
 
 def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution]:
@@ -85,7 +85,7 @@ class Problem:
     settings: StudySettings
 
     @property
-    def space(self) -> dict[str, BaseDistribution]:
+    def search_space(self) -> dict[str, BaseDistribution]:
         """The space's parameters and the batch size."""
         return distributions_of(bounds_of(self.settings, self._most_samples))
 

@@ -58,7 +58,7 @@ class Proposals:
         margin = settings.limits.score_margin
         least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
         known = StudyKnowledge(
-            space=self._problem.space,
+            space=self._problem.search_space,
             objective=None if settings.pareto else objective_of(settings, least),
             costs=None if self._knowledge is None else self._knowledge.costs,
             requirements=self._requirements(limits, aimed),

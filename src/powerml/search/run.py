@@ -137,7 +137,7 @@ class Run:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
-        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        proposal, parameters = self._study.ask(self._problem.search_space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
         topology = topology_of(self._problem.family, parameters)
         workload = self._problem.workload(topology, batch_size)

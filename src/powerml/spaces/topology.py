@@ -8,16 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from powerml.errors import TopologyError, UnknownNameError
-
-if TYPE_CHECKING:
-    pass
 from powerml.spaces.base import Bounds, Family
 from powerml.spaces.catalogue import find_family
 
-__all__ = ["Space", "Topology", "parse_space", "parse_topology", "topology_of"]
+__all__ = ["Subspace", "Topology", "parse_subspace", "parse_topology", "topology_of"]
 
 RANGE = re.compile(r"(\w+)\s*=\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?", re.ASCII)
 MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
@@ -67,7 +63,7 @@ def topology_of(family: Family, parameters: Mapping[str, int]) -> Topology:
 
 
 @dataclass(frozen=True)
-class Space:
+class Subspace:
     """The topologies that a search chooses among: a family, and the bounds of its parameters.
 
     ``str()`` gives the text it is written as, with those parameters alone that are narrowed.
@@ -85,7 +81,7 @@ class Space:
         return f"{self.family.name}:{narrowed}" if narrowed else self.family.name
 
 
-def parse_space(text: str) -> Space:
+def parse_subspace(text: str) -> Subspace:
     """Read a family's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
 
     Raises
@@ -117,7 +113,7 @@ def parse_space(text: str) -> Space:
                 f"give a range within {whole}"
             )
         narrowed[parameter] = Bounds(low, high)
-    return Space(family, {**family.bounds, **narrowed})
+    return Subspace(family, {**family.bounds, **narrowed})
 
 
 def parse_topology(text: str) -> Topology:
