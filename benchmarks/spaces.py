@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 import workloads
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file, prepare_topology
-from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
+from powerml.spaces import Bounds, Layer, find_space, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
 
@@ -119,21 +119,21 @@ class TabularSpace:
 
 
 class GridSpace(TabularSpace):
-    """A grid over a family's own search space, on `mnist_small`."""
+    """A grid over a space's own search space, on `mnist_small`."""
 
     def __init__(self, name: str, steps: Mapping[str, int]) -> None:
-        family = find_family(name)
-        most = min(family.batch_size_bounds.high, SAMPLES)
-        bounds = {**family.bounds, BATCH_SIZE: Bounds(family.batch_size_bounds.low, most)}
+        space = find_space(name)
+        most = min(space.batch_size_bounds.high, SAMPLES)
+        bounds = {**space.bounds, BATCH_SIZE: Bounds(space.batch_size_bounds.low, most)}
         super().__init__(
             name,
             {
                 parameter: _stepped(limit, steps.get(parameter, 1))
                 for parameter, limit in bounds.items()
             },
-            {**family.reference, BATCH_SIZE: family.reference_batch_size},
+            {**space.reference, BATCH_SIZE: space.reference_batch_size},
         )
-        self._family = family
+        self._space = space
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -155,15 +155,15 @@ class GridSpace(TabularSpace):
         """A topology, as `powerml.measure` prepares it."""
         parameters = {name: int(value) for name, value in member.values}
         batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._family, parameters)
+        topology = topology_of(self._space, parameters)
         return prepare_topology(topology, MeasureOptions(batch_size=batch_size))
 
     def layers(self, member: Member) -> tuple[Layer, ...]:
-        """As the family tells them."""
+        """As the space tells them."""
         parameters = {name: int(value) for name, value in member.values}
-        found = layers_of(self._family, parameters, self.dataset.input_shape, self.dataset.classes)
+        found = layers_of(self._space, parameters, self.dataset.input_shape, self.dataset.classes)
         if found is None:
-            raise TypeError(self._family)
+            raise TypeError(self._space)
         return found
 
 

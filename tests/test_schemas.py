@@ -201,7 +201,7 @@ def test_an_answer_is_as_its_schema_says() -> None:
 
 def test_a_reproduction_is_as_its_schema_says() -> None:
     for found in (make_reproduction(), make_reproduction(best=None, test_score=None)):
-        _validate(json.loads(found.to_json()), "reproduction-1")
+        _validate(json.loads(found.to_json()), "reproduction-2")
 
 
 def test_a_calibration_is_as_its_schema_says() -> None:

@@ -5,7 +5,7 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
 
     PowerMLError                  1
     ├── UsageError                2  what was asked for cannot be done
-    │   ├── UnknownNameError      2  no family, machine, dataset, parameter or meter of that name
+    │   ├── UnknownNameError      2  no space, machine, dataset, parameter or meter of that name
     │   ├── TopologyError         2  a topology that cannot be read, or is out of bounds
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
@@ -144,7 +144,7 @@ class UsageError(PowerMLError):
 
 
 class UnknownNameError(UsageError):
-    """No family, machine, dataset, parameter or meter of that name."""
+    """No space, machine, dataset, parameter or meter of that name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)

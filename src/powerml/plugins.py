@@ -1,6 +1,6 @@
 """Finding plug-ins by name.
 
-What others install announces itself under an entry point of the group ``powerml.families``,
+What others install announces itself under an entry point of the group ``powerml.spaces``,
 ``powerml.workloads.datasets``, ``powerml.machines.profile`` or ``powerml.meters``.
 """
 

@@ -82,7 +82,7 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["measure", "dfr:layers=1,width=1"], "unknown family 'dfr': did you mean 'dffr'?"),
+        (["measure", "dfr:layers=1,width=1"], "unknown space 'dfr': did you mean 'dffr'?"),
         (["measure", "dffr:layers=11,width=1"], "layers is 1 to 10"),
         (["measure", "dffr:layer=1,width=1"], "did you mean 'layers'?"),
         (["measure", TOPOLOGY, "--machine", "xeon-5650"], "did you mean 'xeon-x5650'?"),

@@ -16,7 +16,7 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import PredictionError
 from powerml.machines import load_machine
 from powerml.meters.predicting import FEWEST, PredictingMeter
-from powerml.spaces import find_family, parse_topology, topology_of
+from powerml.spaces import find_space, parse_topology, topology_of
 from powerml.workloads.datasets import load_dataset
 from powerml.workloads.workload import AnyWorkload, Deployment, TopologyWorkload, make_workload
 from tests.builders import make_fingerprint
@@ -61,12 +61,12 @@ def _simulated() -> Iterator[tuple[TopologyWorkload, list[PhaseCounts]]]:
                 steps_total=1,
             )
             found.setdefault(row["member"], []).append(phase)
-    family = find_family("dffr")
+    space = find_space("dffr")
     for member, phases in found.items():
         pairs = (part.split("=") for part in member.split(","))
         parameters = {name: int(value) for name, value in pairs}
         batch_size = parameters.pop("batch_size")
-        yield _workload(str(topology_of(family, parameters)), batch_size), phases
+        yield _workload(str(topology_of(space, parameters)), batch_size), phases
 
 
 def _fill(cache: CountsCache, count: int, meter: Circumstanced | None = None) -> None:

@@ -26,7 +26,7 @@ NAMES = {f"{way}-dffr-{setting}-seed0" for way in ("paper", "right", "bare") for
 
 
 def _reproduce(out: Path, meter: FormulaMeter, **options: Any) -> Reproduction:
-    wanted: dict[str, Any] = {"setting": (1, 3), "family": ("dffr",), "trials": 2}
+    wanted: dict[str, Any] = {"setting": (1, 3), "space": ("dffr",), "trials": 2}
     return powerml.reproduce(**{**wanted, **options}, out=out, meter=meter)
 
 

@@ -138,7 +138,7 @@ def test_what_has_too_many_parameters_is_not_even_counted(
     assert len(meter.measured) == 1 + 5 - len(pruned)
 
 
-def test_a_family_that_does_not_tell_its_layers_is_counted_by_building_it(
+def test_a_space_that_does_not_tell_its_layers_is_counted_by_building_it(
     meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = search(meter, tmp_path, study="told", trials=2)

@@ -25,6 +25,7 @@ from powerml.studies.records import (
     Repeated,
     State,
     StudyRecord,
+    StudySettings,
     TrialRecord,
 )
 from tests.builders import make_settings
@@ -67,7 +68,14 @@ LIMITS: dict[str, Any] = {
 
 
 def settings_before(**fields: Any) -> dict[str, Any]:
-    return {**make_settings().model_dump(mode="json"), "limits": LIMITS, **fields}
+    settings = make_settings().model_dump(mode="json")
+    return {"family": settings.pop("space"), **settings, "limits": LIMITS, **fields}
+
+
+def test_settings_are_read_with_their_space() -> None:
+    assert StudySettings.model_validate(settings_before()).space == "dffr"
+    with pytest.raises(ValidationError, match="family"):
+        StudySettings.model_validate(settings_before(space="dffr"))
 
 
 def test_a_trial_is_read_with_its_costs_by_phase() -> None:
@@ -121,7 +129,8 @@ def test_a_journal_is_read_and_gone_on_with(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     for line in lines:
         if "settings" in line.get("user_attr", {}):
-            line["user_attr"]["settings"]["limits"] = LIMITS
+            settings = line["user_attr"]["settings"]
+            settings |= {"limits": LIMITS, "family": settings.pop("space")}
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     stored = read_study(tmp_path / "s")
     assert stored.settings.limits == limits

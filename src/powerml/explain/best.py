@@ -135,7 +135,7 @@ def _neighbours(
     findings: Findings, winner: TrialRecord, predictor: Predictor | None
 ) -> list[Neighbour]:
     found = neighbours(
-        parse_subspace(findings.settings.family).family.name,
+        parse_subspace(findings.settings.space).space.name,
         parameters_of(winner),
         searched_bounds(findings.stored),
         _tried(findings),

@@ -68,15 +68,15 @@ class Expectation:
 
 
 def expectation(stored: StoredStudy) -> Expectation | None:
-    """Make the predictions of a stored study, or None where its family does not tell its layers."""
+    """Make the predictions of a stored study, or None where its space does not tell its layers."""
     unit, settings = stored.unit, stored.settings
     workload = None if unit is None else unit.workload.training
     if workload is None:
         return None
-    family = parse_subspace(settings.family).family
-    if not CostKnowledge.tells(family, workload):
+    space = parse_subspace(settings.space).space
+    if not CostKnowledge.tells(space, workload):
         return None
-    costs = CostKnowledge(family, workload, settings.reference)
+    costs = CostKnowledge(space, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
     return Expectation(costs, stored.trials, searched_bounds(stored))

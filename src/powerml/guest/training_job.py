@@ -65,12 +65,12 @@ def _build(
     topology: str, input_shape: tuple[int, ...], classes: int, protocol: Any, seed: int
 ) -> Any:
     from powerml.networks import model as networks
-    from powerml.spaces import find_family, parse_topology
+    from powerml.spaces import find_space, parse_topology
 
     parsed = parse_topology(topology)
     networks.seed_everything(seed)
-    family = find_family(parsed.family)
-    return networks.build_model(family, parsed.parameters, input_shape, classes, protocol)
+    space = find_space(parsed.space)
+    return networks.build_model(space, parsed.parameters, input_shape, classes, protocol)
 
 
 @contextlib.contextmanager

@@ -97,14 +97,14 @@ class PredictingMeter:
         layers = workload.layers()
         if layers is None or workload.kind != "topology":
             raise PredictionError(
-                f"{workload.title} cannot be predicted: only topologies of families that tell "
+                f"{workload.title} cannot be predicted: only topologies of spaces that tell "
                 "their layers can; measure it with --fidelity sampled or exact"
             )
         examples = list(self._examples(workload))
         if len(examples) < FEWEST:
             raise PredictionError(
                 f"{workload.title} cannot be predicted from {len(examples)} measurements like it "
-                f"in the cache of counts: measure {FEWEST} topologies of its family with the same "
+                f"in the cache of counts: measure {FEWEST} topologies of its space with the same "
                 "data and options, or use --fidelity sampled"
             )
         notify(f"{workload.title}: predicted from {len(examples)} measurements")
@@ -205,7 +205,7 @@ def _comparable(workload: TopologyWorkload, circumstances: Mapping[str, Any]) ->
     # A sample and an exact count of one workload differ by less than predictions do.
     alike = {key: circumstances[key] for key in circumstances if key not in ("fidelity", "prices")}
     return {
-        "family": workload.topology.family,
+        "space": workload.topology.space,
         "circumstances": alike,
         **workload.model_dump(mode="json", exclude=set(OWN)),
     }

@@ -46,8 +46,8 @@ def _tables(found: Reproduction) -> dict[str, str]:
         "figure-2.csv": _pivoted(found.results),
         "figure-3.csv": [_deviation(row) for row in found.deviations],
     }
-    for family, figure in ARCHITECTURE_FIGURES.items():
-        rows = [row for row in found.architectures if row.family == family]
+    for space, figure in ARCHITECTURE_FIGURES.items():
+        rows = [row for row in found.architectures if row.space == space]
         tables[f"figure-{figure}.csv"] = [_architecture(row) for row in rows]
     tables["convergence.csv"] = [_flat(one.model_dump()) for one in found.convergences]
     tables["savings.csv"] = [_flat(one.model_dump()) for one in found.savings]
@@ -55,11 +55,11 @@ def _tables(found: Reproduction) -> dict[str, str]:
 
 
 def _pivoted(results: Sequence[Result]) -> list[Cells]:
-    """Figure 2 has the families side by side."""
+    """Figure 2 has the spaces side by side."""
     rows: dict[tuple[int, str], dict[str, object]] = {}
     for one in sorted(results, key=lambda one: one.setting):
         row = rows.setdefault((one.setting, one.way), _key(one))
-        row |= {f"{one.family}_{name}": value for name, value in _result(one)}
+        row |= {f"{one.space}_{name}": value for name, value in _result(one)}
     return list(rows.values())
 
 
@@ -79,7 +79,7 @@ def _result(one: Result) -> Iterator[tuple[str, object]]:
 def _deviation(one: Deviation) -> Cells:
     return {
         **_key(one),
-        "family": one.family,
+        "space": one.space,
         **_spread("training_cost", one.training_cost),
         "training_cost_printed": one.printed_training_cost,
         **_spread("inference_cost", one.inference_cost),

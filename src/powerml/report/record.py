@@ -39,7 +39,7 @@ class TrialRow(_Record):
     number: int = Field(description="the trial's number")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
-    parameters: dict[str, int] = Field(description="the family's parameters by name")
+    parameters: dict[str, int] = Field(description="the space's parameters by name")
     weights: int | None = Field(description="number of weights and biases")
     score: float | None = Field(description="accuracy on the split that chooses")
     test_score: float | None = Field(

@@ -45,7 +45,7 @@ class Scored:
 
 def title_of(settings: StudySettings) -> str:
     """Name the space and the data of a search."""
-    return f"{settings.family} on {settings.data}"
+    return f"{settings.space} on {settings.data}"
 
 
 def sought_sentence(settings: StudySettings) -> str:

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 # From the values of each parameter, by name, what each candidate costs; None while that is unknown.
 CostsOf = Callable[[Mapping[str, NDArray[Any]]], CostRatios | None]
 
-# Costs of one family differ by less than e^2 in most cases, and are smooth: bounds of the fit.
+# Costs of one space differ by less than e^2 in most cases, and are smooth: bounds of the fit.
 LOGARITHMIC_SPREAD = (1e-3, 10.0)
 LENGTHS = (0.1, 10.0)
 NOISE = (1e-8, 1e-2)

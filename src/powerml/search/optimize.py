@@ -36,12 +36,12 @@ def optimize(
     listener: Listener | None = None,
     **given: Any,
 ) -> StudyRecord:
-    """Search a family for the cheapest topology that is accurate, or for another objective.
+    """Search a space for the cheapest topology that is accurate, or for another objective.
 
     Parameters
     ----------
     space
-        The family to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
+        The space to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
         bounds of its parameters.
     listener
         Hears of progress.
@@ -75,7 +75,7 @@ def optimize(
             "exact; its sampler predicts costs in any case"
         )
     subspace, profiles = parse_subspace(space), wanted.profiles()
-    family = subspace.family
+    space = subspace.space
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -92,8 +92,8 @@ def optimize(
     settings = settings_of(
         wanted, subspace, dataset, profiles, deployment=deployment, backend=backend
     )
-    problem = Problem(family, dataset, profiles, settings)
-    problem.workload(topology_of(family, family.reference), family.reference_batch_size)
+    problem = Problem(space, dataset, profiles, settings)
+    problem.workload(topology_of(space, space.reference), space.reference_batch_size)
     folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
     meters = open_meters(wanted.meter, groups, backend, working, cache=wanted.cache)
     with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:

@@ -29,13 +29,11 @@ class Proposals:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        family = problem.family
-        workload = problem.workload(
-            topology_of(family, family.reference), family.reference_batch_size
-        )
+        space = problem.space
+        workload = problem.workload(topology_of(space, space.reference), space.reference_batch_size)
         self._knowledge = (
-            CostKnowledge(family, workload, problem.settings.reference)
-            if CostKnowledge.tells(family, workload)
+            CostKnowledge(space, workload, problem.settings.reference)
+            if CostKnowledge.tells(space, workload)
             else None
         )
 
@@ -85,11 +83,11 @@ class Proposals:
         self, reference: Measurement | None
     ) -> list[tuple[dict[str, int], Quantities]]:
         """Return the reference where the search aims at the best score that was seen."""
-        settings, family = self._problem.settings, self._problem.family
+        settings, space = self._problem.settings, self._problem.space
         if settings.limits.score_margin is None or reference is None:
             return []
         parameters = dict(parse_topology(settings.reference).parameters)
-        parameters[BATCH_SIZE] = family.reference_batch_size
+        parameters[BATCH_SIZE] = space.reference_batch_size
         return [(parameters, Quantities(dict.fromkeys(PHASES, 1.0), reference.score))]
 
     def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:

@@ -139,7 +139,7 @@ class Run:
         sampler = self._proposals.sampler(earlier, limits, self._reference)
         proposal, parameters = self._study.ask(self._problem.search_space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._problem.family, parameters)
+        topology = topology_of(self._problem.space, parameters)
         workload = self._problem.workload(topology, batch_size)
         candidate = _Candidate(
             proposal,

@@ -75,7 +75,7 @@ def settings_of(
     if epochs is None:
         epochs = default_epochs(options.protocol, len(dataset.train))
     found = {
-        "family": str(subspace),
+        "space": str(subspace),
         "data": dataset.name,
         "data_digest": dataset.digest,
         "limits": options.limits(),
@@ -84,7 +84,7 @@ def settings_of(
         "other_machines": tuple(machine.name for machine in machines[1:]),
         "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines)),
         "deployment": deployment,
-        "reference": reference_name(subspace.family, options.reference),
+        "reference": reference_name(subspace.space, options.reference),
         "meter": meter if isinstance(meter, str) else meter.name,
         "backend": backend,
     }
@@ -103,7 +103,7 @@ def options_of(settings: StudySettings) -> SearchOptions:
         "machine": ",".join(machines),
         "machine_file": [Path(f"{name}.toml") for name in machines if name not in machine_names()],
     }
-    if settings.reference == reference_name(parse_subspace(settings.family).family, None):
+    if settings.reference == reference_name(parse_subspace(settings.space).space, None):
         found["reference"] = None
     # There is none where the protocol or the meter says how the inference is run.
     deployment = settings.deployment

@@ -39,7 +39,7 @@ DEFAULT_OBJECTIVE = "squared"
 DEFAULT_LEAST_SCORE = 0.97
 # Keras computes an accuracy in single precision: 95 right of 100 are 0.949999988.
 SCORE_TOLERANCE = 1e-6
-# Costs are relative, and no member of a shipped family costs a hundred of its references: a
+# Costs are relative, and no member of a shipped space costs a hundred of its references: a
 # thousand of them are behind every network that is fit, and a hundredth of score, which is worth
 # ten, moves further among the unfit than most costs do.
 UNFIT = 1000.0

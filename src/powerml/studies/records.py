@@ -16,7 +16,7 @@ from pydantic import (
 from powerml.costs.cost import Accesses
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
-from powerml.studies.earlier import by_phase, of_schema, quantity_name, with_state
+from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, ProtocolName
 
@@ -57,7 +57,7 @@ class StudySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str = Field(description="space that is searched, with narrowed bounds")
+    space: str = Field(description="space that is searched, with narrowed bounds")
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
     validation: float = Field(description="part of the training data held out for validation")
@@ -85,6 +85,11 @@ class StudySettings(BaseModel):
     fidelity: Fidelity = Field(description="exact or sampled")
     error: float = Field(description="largest stated bound of a sample's relative error")
     backend: str = Field(description="Keras's backend")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return renamed(content, {"family": "space"})
 
 
 class Prediction(BaseModel):

@@ -28,7 +28,7 @@ from pydantic import (
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
-from powerml.spaces import Layer, Topology, find_family, layers_of, parse_topology
+from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
 from powerml.workloads.datasets import (
     Dataset,
 )
@@ -221,9 +221,9 @@ class TopologyWorkload(_OnDataset):
         return self
 
     def layers(self) -> tuple[Layer, ...] | None:
-        """Return the layers with weights, or None where the topology's family does not tell."""
-        family = find_family(self.topology.family)
-        return layers_of(family, self.topology.parameters, self.input_shape, self.classes)
+        """Return the layers with weights, or None where the topology's space does not tell."""
+        space = find_space(self.topology.space)
+        return layers_of(space, self.topology.parameters, self.input_shape, self.classes)
 
 
 class TrainedFileWorkload(_OnDataset):
@@ -389,14 +389,14 @@ def make_workload(
     Raises
     ------
     TopologyError
-        The family cannot take inputs of the dataset's shape.
+        The space cannot take inputs of the dataset's shape.
     UsageError
         `batch_size`, `epochs` or `seed` is out of range.
     """
     check_at_least_one(batch_size=batch_size, epochs=epochs)
     check_seed(seed)
-    family = find_family(topology.family)
-    if reason := family.check_input(dataset.input_shape):
+    space = find_space(topology.space)
+    if reason := space.check_input(dataset.input_shape):
         raise TopologyError(f"{topology} does not fit {dataset.name}: {reason}")
     return TopologyWorkload(
         topology=topology,

@@ -30,13 +30,13 @@ def results_table(found: Reproduction) -> Table:
         caption=Text(f"{costs}{over}"),
         caption_justify="left",
     )
-    for heading in ("way", "family"):
+    for heading in ("way", "space"):
         table.add_column(heading)
     for heading in ("setting", "alpha", "beta", "model score", "training cost", "inference cost"):
         table.add_column(heading, justify="right")
     for row in found.results:
         table.add_row(
-            row.way, row.family, str(row.setting), f"{row.alpha:g}", f"{row.beta:g}", *_cells(row)
+            row.way, row.space, str(row.setting), f"{row.alpha:g}", f"{row.beta:g}", *_cells(row)
         )
     return table
 
@@ -70,6 +70,6 @@ def _line(what: str, checks: Sequence[RequirementCheck]) -> Text | None:
     if not checks:
         return None
     met = sum(one.met for one in checks)
-    missing = [f"{one.family} {one.setting}" for one in checks if not one.met]
+    missing = [f"{one.space} {one.setting}" for one in checks if not one.met]
     but = f"; not {', '.join(missing)}" if missing else ""
     return Text(f"put right, {met} of {len(checks)} {what}{but}")

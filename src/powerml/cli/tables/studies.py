@@ -65,7 +65,7 @@ def _reference_cells(stored: StoredStudy, reference: Measurement) -> list[str]:
 
 
 def _title(settings: StudySettings) -> str:
-    title = f"{settings.family} on {settings.data}"
+    title = f"{settings.space} on {settings.data}"
     if settings.pareto:
         quantities = ", ".join(["score", *(f"{phase} cost" for phase in PHASES[:-1])])
         front = f"the front of {quantities} and {PHASES[-1]} cost"

@@ -19,7 +19,7 @@ from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
 from powerml.runtimes import find_runtime
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from powerml.workloads.workload import AnyWorkload, TrainedWorkload
 
 __all__ = ["KERAS_PHASES", "ValgrindMeter", "shape_of", "whole"]
@@ -130,7 +130,7 @@ def _plug_ins(workload: AnyWorkload) -> list[object]:
     """List the plug-ins that a workload's counts may depend on."""
     found: list[object] = []
     if workload.kind == "topology":
-        found.append(find_family(workload.topology.family))
+        found.append(find_space(workload.topology.space))
     if workload.deployment is not None:
         found.append(find_runtime(workload.deployment.runtime))
     return found
