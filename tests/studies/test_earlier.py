@@ -147,6 +147,7 @@ def test_a_study_is_read() -> None:
         "reference": None,
         "trials": [TRIAL],
         "best": TRIAL,
+        "nearest": None,
         "test_score": 0.97,
         "seconds": 60.0,
     }
@@ -169,7 +170,9 @@ def test_an_answer_is_read() -> None:
         "machine": "xeon-x5650",
         "reference": None,
         "trials": 1,
-        "best": TRIAL,
+        "best": None,
+        "nearest": TRIAL,
+        "broken": ["training cost 0.75 x is above 0.7 x"],
         "comparisons": [
             {
                 "quantity": "training_cost",
@@ -189,7 +192,7 @@ def test_an_answer_is_read() -> None:
                 "score": None,
                 "prediction": None,
                 "objective": None,
-                "broken": [],
+                "broken": ["training cost 0.5 x is above 0.4 x"],
             }
         ],
         "importances": [
@@ -197,6 +200,8 @@ def test_an_answer_is_read() -> None:
         ],
     }
     found = BestRecord.model_validate(record)
+    assert found.least_infeasible == TrialRecord.model_validate(TRIAL)
+    assert found.violations == ["training cost 0.75 x is above 0.7 x"]
     assert found.comparisons == [
         Comparison(
             quantity="training",
@@ -206,7 +211,13 @@ def test_an_answer_is_read() -> None:
         )
     ]
     assert found.neighbours == [
-        Neighbour(parameter="layers", step=1, **leading, cost_ratios={"training": 0.5})
+        Neighbour(
+            parameter="layers",
+            step=1,
+            **leading,
+            cost_ratios={"training": 0.5},
+            violations=["training cost 0.5 x is above 0.4 x"],
+        )
     ]
     assert found.importances == [Importance(quantity="inference", trials=3, missing="too few")]
 
@@ -255,7 +266,7 @@ def test_a_report_is_read() -> None:
         "most_inference_ratio": None,
         "wanted_trials": 1,
         "best": 1,
-        "nearest": None,
+        "nearest": 1,
         "leaders": {"score": 1, "training_cost": 1},
         "comparisons": [],
         "rows": [row],
@@ -267,6 +278,7 @@ def test_a_report_is_read() -> None:
     }
     found = Report.model_validate_json(json.dumps(record))
     assert found.max_cost_ratios == {"training": 0.8}
+    assert found.least_infeasible == 1
     assert found.leaders == {"score": 1, "training": 1}
     for costs in (found.unit_costs, found.rows[0].costs, found.machines[0].costs):
         assert {phase: one.ratio for phase, one in costs.items()} == {"training": 0.75}

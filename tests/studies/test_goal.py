@@ -1,4 +1,4 @@
-"""Goal: which trial of a study is the best, and which is nearest where none may be."""
+"""Goal: which trial of a study is the best, and which is the least infeasible."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from powerml.costs.measurement import Measurement
 from powerml.studies.goal import (
     ParetoFront,
     SmallestObjective,
+    least_infeasible,
     limits_of,
     make_goal,
-    nearest,
     objective_of,
     unit_of,
 )
@@ -42,7 +42,7 @@ def _measured(training: float, inference: float) -> Measurement:
     return make_measurement(phases=phases)
 
 
-def test_the_best_obeys_the_limits_whatever_is_better() -> None:
+def test_the_best_meets_the_limits_whatever_is_better() -> None:
     trials = [
         make_trial(number=1, objective=-0.5, score=0.6),
         make_trial(number=2, objective=-0.1, score=0.95),
@@ -103,16 +103,16 @@ def test_a_trial_without_a_score_is_never_the_best() -> None:
         max_size=6,
     )
 )
-def test_no_trial_that_obeys_the_limits_is_better_than_the_best(trials: list[TrialRecord]) -> None:
-    obeying = [one.objective for one in trials if GOAL.limits.obeyed(one) and one.objective]
+def test_no_trial_that_meets_the_limits_is_better_than_the_best(trials: list[TrialRecord]) -> None:
+    feasible = [one.objective for one in trials if GOAL.limits.feasible(one) and one.objective]
     for winner in GOAL.winners(trials):
-        assert GOAL.limits.obeyed(winner)
+        assert GOAL.limits.feasible(winner)
         assert winner.objective is not None
-        assert all(winner.objective <= objective for objective in obeying)
-    assert bool(GOAL.winners(trials)) or not obeying
+        assert all(winner.objective <= objective for objective in feasible)
+    assert bool(GOAL.winners(trials)) or not feasible
 
 
-def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
+def test_the_least_infeasible_exceeds_the_limits_least_the_first_of_equals() -> None:
     wanted = RatioLimits({"training": 0.5}, min_score=0.8)
     trials = [
         make_failed_trial("crashed", number=1),
@@ -121,8 +121,8 @@ def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
         make_trial(number=4, training=0.7, score=0.9),
         make_trial(number=5, training=0.6, score=None),  # 0.2, and no score
     ]
-    assert nearest(trials, wanted) == trials[2]
-    assert nearest(trials[:1], wanted) is None
+    assert least_infeasible(trials, wanted) == trials[2]
+    assert least_infeasible(trials[:1], wanted) is None
 
 
 def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
@@ -209,7 +209,7 @@ def test_a_study_of_the_front_weighs_nothing() -> None:
     assert goal.worth(make_trial()) is None
 
 
-def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
+def test_the_front_meets_the_limits_and_holds_each_topology_once() -> None:
     trials = [
         make_trial(number=1, score=1.0, training=3, inference=1),
         make_trial(number=2, score=0.9, training=1, inference=1),

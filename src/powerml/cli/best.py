@@ -34,4 +34,4 @@ def best(
     else:
         print_result(*tables.parts(record))
     if record.best is None:
-        raise LimitError(no_best_line(record.nearest, record.broken, record.trials))
+        raise LimitError(no_best_line(record.least_infeasible, record.violations, record.trials))

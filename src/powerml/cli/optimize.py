@@ -66,6 +66,6 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
         command = repeating_command(stored, program())
         print_result("", studies.places_table(findings, where, command))
     if not found:
-        nearest = findings.nearest
-        trial, broken = (None, []) if nearest is None else (nearest.trial, nearest.broken)
-        raise LimitError(no_best_line(trial, broken, len(findings.trials)))
+        least = findings.least_infeasible
+        trial, violations = (None, []) if least is None else (least.trial, least.violations)
+        raise LimitError(no_best_line(trial, violations, len(findings.trials)))

@@ -51,7 +51,7 @@ def best(
     Returns
     -------
     BestRecord
-        Its `best` is None where no trial obeys the limits; `nearest` is then given.
+        Its `best` is None where no trial meets the limits; `least_infeasible` is then given.
 
     Raises
     ------
@@ -98,11 +98,11 @@ def _asks_for_score(limits: Limits) -> bool:
 
 
 def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
-    stored, settings, best, near = (
+    stored, settings, best, least = (
         findings.stored,
         findings.settings,
         findings.best,
-        findings.nearest,
+        findings.least_infeasible,
     )
     return BestRecord(
         folder=str(stored.folder),
@@ -115,8 +115,8 @@ def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
         trials=len(findings.trials),
         best=None if best is None else best.trial,
         models=None if best is None else _models(stored, best.trial),
-        nearest=None if near is None else near.trial,
-        broken=[] if near is None else near.broken,
+        least_infeasible=None if least is None else least.trial,
+        violations=[] if least is None else least.violations,
         undecided=findings.undecided,
         remark=findings.remark,
         comparisons=findings.comparisons,

@@ -60,7 +60,7 @@ def neighbours(
     objective
         What they are weighed by.
     limits
-        What the best has to obey.
+        What the best has to meet.
     predictor
         Tells of those that were not tried.
     """
@@ -84,7 +84,7 @@ def neighbours(
                 score=None if trial is None else trial.score,
                 prediction=expected,
                 objective=_value(known, objective),
-                broken=[] if known is None else limits.broken(known),
+                violations=[] if known is None else limits.violations(known),
             )
         )
     return found

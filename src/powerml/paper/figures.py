@@ -121,7 +121,7 @@ class Deviation(FigureRow):
 class Architecture(FigureRow):
     """A row of Figure 4 or 5: the winner's parameters, the batch size last.
 
-    `parameters` is None where no trial obeys the limits.
+    `parameters` is None where no trial meets the limits.
     """
 
     seed: int = Field(description="seed of the study")

@@ -50,7 +50,7 @@ class StudyOutcome(BaseModel):
     """A study of the reproduction that has ended. JSON: ``powerml.outcome/2``.
 
     `options` are what it was made with. `best` is the number of its best trial, None where no
-    trial obeys the limits; `test_score` is the best's. Outcomes of ``powerml.outcome/1`` are read
+    trial meets the limits; `test_score` is the best's. Outcomes of ``powerml.outcome/1`` are read
     too.
     """
 

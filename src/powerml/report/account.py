@@ -45,7 +45,7 @@ def report_of(stored: StoredStudy) -> Report:
         max_cost_ratios=dict(findings.limits.max_cost_ratios),
         wanted_trials=wanted_trials(stored.runs, len(stored.trials)),
         best=_number(findings.best),
-        nearest=_number(findings.nearest),
+        least_infeasible=_number(findings.least_infeasible),
         leaders={quantity: one.number for quantity, one in findings.leaders.items()},
         comparisons=_comparisons(findings),
         rows=[_row(one, settings.machine) for one in findings.trials],
@@ -110,7 +110,7 @@ def _row(found: TrialFinding, machine: str) -> TrialRow:
 def _remark(found: TrialFinding) -> str:
     state, outcome = found.trial.state, found.trial.outcome
     repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
-    said = found.broken if outcome.name == "complete" else [outcome.reason]
+    said = found.violations if outcome.name == "complete" else [outcome.reason]
     return "; ".join([*repeated, *said])
 
 

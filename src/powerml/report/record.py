@@ -10,7 +10,7 @@ from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
-from powerml.studies.earlier import by_phase, of_schema
+from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
 __all__ = ["MachineRow", "Price", "Prices", "Repetition", "Report", "TrialRow"]
@@ -124,8 +124,8 @@ class Report(_Record):
     best: int | None = Field(
         description="number of the best trial; None where there is none and in a study of the front"
     )
-    nearest: int | None = Field(
-        description="where no trial obeys the limits, number of the one that comes nearest"
+    least_infeasible: int | None = Field(
+        description="number of the least infeasible trial, where none is feasible"
     )
     leaders: dict[Quantity, int] = Field(
         description="numbers of the winners that lead in one quantity"
@@ -142,6 +142,7 @@ class Report(_Record):
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
         content = of_schema(content, "powerml.report", (1,), 2)
+        content = renamed(content, {"nearest": "least_infeasible"})
         content = by_phase(content, "unit_costs", "unit_{}")
         return by_phase(content, "max_cost_ratios", "most_{}_ratio")
 

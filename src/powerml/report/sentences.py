@@ -20,9 +20,9 @@ __all__ = [
     "front_sentence",
     "headline",
     "hindsight_words",
+    "least_infeasible_sentence",
     "limits_words",
     "named",
-    "nearest_sentence",
     "no_best_line",
     "nothing_sentence",
     "sought_sentence",
@@ -99,8 +99,8 @@ def headline(findings: Findings) -> str:
         )
     if findings.front:
         return front_sentence([one.trial for one in findings.front], count)
-    if findings.nearest is not None:
-        return nearest_sentence(findings.nearest, count)
+    if findings.least_infeasible is not None:
+        return least_infeasible_sentence(findings.least_infeasible, count)
     return nothing_sentence(count)
 
 
@@ -160,32 +160,32 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
     return f"{said} {_range([one.score for one in front])}, with {_listed(costs)}."
 
 
-def nearest_sentence(nearest: TrialFinding, trials: int) -> str:
+def least_infeasible_sentence(found: TrialFinding, trials: int) -> str:
     """Say that no trial is feasible, and which is the least infeasible."""
-    trained = nearest.trial.score is not None
-    said = [*nearest.broken, *([] if trained else ["it was not trained"])]
-    who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
-    return f"{who} the limits. The nearest is {named(nearest.trial)}: {_listed(said)}."
+    trained = found.trial.score is not None
+    said = [*found.violations, *([] if trained else ["it was not trained"])]
+    who = "The one trial does not meet" if trials == 1 else f"None of {trials} trials meets"
+    return f"{who} the limits. The least infeasible is {named(found.trial)}: {_listed(said)}."
 
 
-def no_best_line(nearest: TrialRecord | None, broken: Sequence[str], trials: int) -> str:
+def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: int) -> str:
     """Say in an error why a study has no best, and what to do.
 
     Parameters
     ----------
-    nearest
-        The trial that comes nearest to the limits; None where no trial succeeded.
-    broken
-        The limits that it breaks.
+    trial
+        The trial with the smallest violation; None where no trial succeeded.
+    violations
+        Its violations, in words.
     trials
         How many trials have ended.
     """
-    if nearest is None:
+    if trial is None:
         return "no trial succeeded"
-    said = broken if nearest.score is not None else [*broken, "not trained"]
+    said = violations if trial.score is not None else [*violations, "not trained"]
     return (
-        f"none of {trials} trials obeys the limits: the nearest is trial {nearest.number}, "
-        f"{named(nearest)} ({', '.join(said)}); "
+        f"none of {trials} trials meets the limits: the least infeasible is trial "
+        f"{trial.number}, {named(trial)} ({', '.join(said)}); "
         "loosen the limits, or search on with more --trials and --resume"
     )
 

@@ -49,8 +49,8 @@ def optimize(
     Returns
     -------
     StudyRecord
-        Its `best`, or with `pareto` its `front`, obeys the limits; where no trial does, there is
-        none, and `nearest` is given.
+        Its `best`, or with `pareto` its `front`, meets the limits; where no trial does, there is
+        none, and `least_infeasible` is given.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
         reference_test_score=study.reference_test_score,
         trials=trials,
         best=result.best,
-        nearest=result.nearest,
+        least_infeasible=result.least_infeasible,
         test_score=None if best is None else best.test_score,
         exported=None if best is None else best.exported,
         export_difference=None if best is None else best.export_difference,

@@ -1,4 +1,4 @@
-"""Limits: what the best of a study has to obey, whatever its objective. Pure functions."""
+"""Limits: what the best of a study has to meet, whatever its objective. Pure functions."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class RatioLimits:
     min_score: float | None = None
     max_parameters: int | None = None
 
-    def broken(self, known: Known) -> list[str]:
-        """Say which limits are certainly broken; what is not known breaks none."""
+    def violations(self, known: Known) -> list[str]:
+        """Say which limits are certainly missed; what is not known misses none."""
         said = [
             *(
                 _too_dear(phase, known.cost_ratios.get(phase), limit)
@@ -102,7 +102,7 @@ class RatioLimits:
             above.append(_excess(known.parameters, self.max_parameters))
         return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
 
-    def obeyed(self, known: Known) -> bool:
+    def feasible(self, known: Known) -> bool:
         """True if all limits are known to be met."""
         return self.excess(known) == 0
 
@@ -187,7 +187,7 @@ def make_limits(
     Raises
     ------
     UsageError
-        A limit cannot be read, or nothing could obey it.
+        A limit cannot be read, or nothing could meet it.
     """
     least, margin = _score_limit(min_score)
     asked: dict[PhaseName, str | float | None] = {

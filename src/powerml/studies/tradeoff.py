@@ -67,7 +67,7 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
         return None
     if best is None or best.score is None:
         return None
-    accurate = leader([trial for trial in trials if goal.limits.obeyed(trial)], "score")
+    accurate = leader([trial for trial in trials if goal.limits.feasible(trial)], "score")
     highest = max((trial.score for trial in trials if trial.score is not None), default=0.0)
     weights = goal.objective.weights
     if accurate is not None and (accurate.score or 0) - best.score >= MARKEDLY:

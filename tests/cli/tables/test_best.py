@@ -121,14 +121,14 @@ def test_importances_are_shares_or_it_is_said_why_not() -> None:
     ]
 
 
-def test_where_nothing_obeys_the_limits_the_nearest_is_named() -> None:
+def test_where_nothing_meets_the_limits_the_least_infeasible_is_named() -> None:
     record = make_best(
         best=None,
-        nearest=make_pruned_trial("x", number=2),
-        broken=["training cost 0.75 x is above 0.7 x"],
+        least_infeasible=make_pruned_trial("x", number=2),
+        violations=["training cost 0.75 x is above 0.7 x"],
     )
-    assert no_best_line(record.nearest, record.broken, record.trials) == (
-        f"none of 12 trials obeys the limits: the nearest is trial 2, {TOPOLOGY} batch 32 "
+    assert no_best_line(record.least_infeasible, record.violations, record.trials) == (
+        f"none of 12 trials meets the limits: the least infeasible is trial 2, {TOPOLOGY} batch 32 "
         "(training cost 0.75 x is above 0.7 x, not trained); "
         "loosen the limits, or search on with more --trials and --resume"
     )

@@ -99,11 +99,11 @@ def _remark(found: TrialFinding, limits: RatioLimits) -> Text:
     if outcome.name == "pruned":
         return Text(f"pruned: {outcome.reason}", style="dim")
     repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
-    costs_broken = replace(limits, min_score=None).broken(found.trial)
+    cost_violations = replace(limits, min_score=None).violations(found.trial)
     # The score itself stands in its own column.
-    falls_short = len(found.broken) > len(costs_broken)
+    falls_short = len(found.violations) > len(cost_violations)
     short = [f"below {limits.min_score:.3f}"] if falls_short else []
-    return Text("; ".join([*repeated, *costs_broken, *short]))
+    return Text("; ".join([*repeated, *cost_violations, *short]))
 
 
 def trial_line(trial: TrialRecord) -> Text:
@@ -121,7 +121,7 @@ def trial_line(trial: TrialRecord) -> Text:
 
 
 def ranking_table(findings: Findings) -> Table:
-    """Return the objective on each machine of the trials that obey the limits, and their rank."""
+    """Return the objective on each machine of the trials that meet the limits, and their rank."""
     first, *others = findings.machines
     differing = [one.name for one in others if one.ranking != first.ranking]
     if not differing:
