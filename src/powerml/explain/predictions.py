@@ -61,9 +61,9 @@ class Expectation:
             return None
         point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
         cost = np.array([found.cost_ratios["training"]])
-        belief = self._scores.predict(point, expected_scores(cost, self._dearest))
-        error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
-        score = float(belief.mean.clip(0.0, 1.0)[0])
+        posterior = self._scores.predict(point, expected_scores(cost, self._dearest))
+        error = float(norm.ppf((1 + CONFIDENCE) / 2) * posterior.deviation[0])
+        score = float(posterior.mean.clip(0.0, 1.0)[0])
         return found.model_copy(update={"score": score, "score_error": error})
 
 

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 
 from powerml.samplers.acquisition import (
     CostRatios,
-    ScoreBelief,
+    ScorePosterior,
     expected_improvement,
     expected_volume,
 )
@@ -132,14 +132,14 @@ class CompositeSampler(BaseSampler):
         generator = np.random.default_rng([self._seed, trial.number])
         known = known_trials(study, trial, search_space, self._measured_before)
         candidates = self._candidates(search_space, known, generator)
-        gain = self._gain(study, candidates, known)
-        if gain is None:
-            gain = np.zeros(len(candidates))
+        acquisition = self._acquisition(study, candidates, known)
+        if acquisition is None:
+            acquisition = np.zeros(len(candidates))
         proposed = {tuple(row.values()) for row in known.proposed}
         fresh = np.array([key not in proposed for key in candidates.identities()])
         if fresh.any():
-            gain = np.where(fresh, gain, -np.inf)
-        best = np.flatnonzero(gain >= gain.max())
+            acquisition = np.where(fresh, acquisition, -np.inf)
+        best = np.flatnonzero(acquisition >= acquisition.max())
         return candidates.parameters(int(generator.choice(best)))
 
     def _candidates(
@@ -167,21 +167,23 @@ class CompositeSampler(BaseSampler):
         near = [parameters for _, parameters in ranked[:NEAR]]
         return near or [parameters for parameters, _ in known.measured]
 
-    def _gain(self, study: Study, candidates: Candidates, known: KnownTrials) -> Array | None:
+    def _acquisition(
+        self, study: Study, candidates: Candidates, known: KnownTrials
+    ) -> Array | None:
         """Compute the acquisition of each candidate, or None where nothing is known yet."""
         is_front = seeks_front(study)
         if self._objective is None and not is_front:
-            return self._gain_in_value(study, candidates, known)
+            return self._acquisition_in_value(study, candidates, known)
         costs = self._cost_ratios(candidates, known)
         if costs is None:
             return None
         lengths = ANY if self._requirements.min_score > 0 else SHORT
-        belief = _belief(candidates, costs, known, lengths)
+        posterior = _posterior(candidates, costs, known, lengths)
         if is_front:
-            gain = self._gain_of_front(costs, belief, known)
+            acquisition = self._acquisition_of_front(costs, posterior, known)
         else:
-            gain = self._gain_in_objective(costs, belief, known)
-        return np.where(self._requirements.admit(candidates, costs), gain, -1e9)
+            acquisition = self._acquisition_in_objective(costs, posterior, known)
+        return np.where(self._requirements.admit(candidates, costs), acquisition, -1e9)
 
     def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CostRatios | None:
         computed = None if self._costs is None else self._costs(candidates.columns)
@@ -196,8 +198,8 @@ class CompositeSampler(BaseSampler):
             candidates.points,
         )
 
-    def _gain_in_objective(
-        self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials
+    def _acquisition_in_objective(
+        self, costs: CostRatios, posterior: ScorePosterior, known: KnownTrials
     ) -> Array:
         if self._objective is None:
             raise TypeError(self._objective)
@@ -212,24 +214,26 @@ class CompositeSampler(BaseSampler):
         if fit:
             best = min(fit)
         else:  # whatever fulfils the requirements is better than the worst that may
-            lowest = np.full(len(belief.mean), needed.min_score)
+            lowest = np.full(len(posterior.mean), needed.min_score)
             best = float(value(costs.ratios, lowest).max())
-        gain = expected_improvement(value, costs, belief, best, needed.min_score)
-        if gain.max() > 0:
-            return gain
-        expected = np.clip(belief.mean, 0.0, 1.0)
+        acquisition = expected_improvement(value, costs, posterior, best, needed.min_score)
+        if acquisition.max() > 0:
+            return acquisition
+        expected = np.clip(posterior.mean, 0.0, 1.0)
         return -1.0 - np.asarray(value(costs.ratios, expected))
 
-    def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials) -> Array:
+    def _acquisition_of_front(
+        self, costs: CostRatios, posterior: ScorePosterior, known: KnownTrials
+    ) -> Array:
         found = [(one.costs, one.score) for _, one in known.measured if one.score is not None]
         limits = self._requirements.max_costs
         worst = {phase: min(WORST_RATIO, limits.get(phase, inf)) for phase in costs.ratios}
         within = [costs.ratios[phase] < limit for phase, limit in worst.items()]
         if not np.all(within, axis=0).any():
             worst = {phase: float(ratio.max()) for phase, ratio in costs.ratios.items()}
-        return expected_volume(costs, belief, found, worst, self._requirements.min_score)
+        return expected_volume(costs, posterior, found, worst, self._requirements.min_score)
 
-    def _gain_in_value(
+    def _acquisition_in_value(
         self, study: Study, candidates: Candidates, known: KnownTrials
     ) -> Array | None:
         if len(study.directions) != 1 or len(known.valued) < self._startup_trials:
@@ -240,9 +244,9 @@ class CompositeSampler(BaseSampler):
         return plain_improvement(points, [sign * value for value in values], candidates.points)
 
 
-def _belief(
+def _posterior(
     candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
-) -> ScoreBelief:
+) -> ScorePosterior:
     """Compute the posterior of scores. Trials under way are taken to score as expected."""
     dearest = float(costs.ratios[TRAINING].max())
     expected = expected_scores(costs.ratios[TRAINING], dearest)
@@ -256,10 +260,10 @@ def _belief(
     if known.running:
         running = of_parameters(candidates.space, known.running).points
         unknown = np.full(len(running), float(expected.mean()))
-        believed = model.predict(running, unknown).mean.clip(0.0, 1.0)
+        imputed = model.predict(running, unknown).mean.clip(0.0, 1.0)
         model = ScoreModel(
             np.vstack([points, running]),
-            np.concatenate([scores, believed]),
+            np.concatenate([scores, imputed]),
             np.concatenate([expectations, unknown]),
             lengths,
         )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from powerml.samplers.acquisition import ScoreBelief
+from powerml.samplers.acquisition import ScorePosterior
 
 __all__ = ["ANY", "SHORT", "ScoreModel", "expected_scores"]
 
@@ -66,10 +66,10 @@ class ScoreModel:
             ]
             self._process = processes[int(np.argmax(likelihoods))]
 
-    def predict(self, points: Array, expected: Array) -> ScoreBelief:
+    def predict(self, points: Array, expected: Array) -> ScorePosterior:
         """Predict the posterior of scores at other points, given their expected scores."""
         mean, deviation = self._process.predict(points, return_std=True)
-        return ScoreBelief(mean + expected, np.maximum(deviation, 1e-6))
+        return ScorePosterior(mean + expected, np.maximum(deviation, 1e-6))
 
 
 def _process(length: float) -> GaussianProcessRegressor:
