@@ -1,4 +1,4 @@
-"""The parts that the meters under Valgrind share: staging, fingerprint, circumstances."""
+"""The parts that the meters under Valgrind share: staging, fingerprint, determinants."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ValgrindMeter:
                 self._staging = Staging(folder)
             return self._staging
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON.
 
         It is known before anything is started. What a sample is composed of depends on the prices
