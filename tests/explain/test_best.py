@@ -18,7 +18,7 @@ from tests.searches import best_of, search
 TRIALS = 12
 
 
-pytestmark = pytest.mark.xdist_group("retrospect")
+pytestmark = pytest.mark.xdist_group("best")
 
 
 @pytest.fixture(scope="module")

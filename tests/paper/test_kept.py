@@ -20,7 +20,7 @@ SEEDS = 5
 
 @pytest.fixture(scope="module")
 def kept(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
-    # Outcomes that cannot be read would be made anew, which takes hours.
+    # Outcomes that cannot be read would be made again, which takes hours.
     for study in make_plan([], [], [], SEEDS).studies:
         assert read_outcome(KEPT / f"{study.name}.json", study) is not None, study.name
     out = tmp_path_factory.mktemp("kept")

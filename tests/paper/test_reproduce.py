@@ -100,7 +100,7 @@ def test_studies_that_were_not_counted_alike_are_not_put_side_by_side(
     kept = path.read_text(encoding="utf-8")
     try:
         path.write_text(kept.replace('"powerml": "test"', '"powerml": "other"'), encoding="utf-8")
-        with pytest.raises(StudyError, match="anew give another --out"):
+        with pytest.raises(StudyError, match="again give another --out"):
             _reproduce(out, FormulaMeter(machine))
     finally:
         path.write_text(kept, encoding="utf-8")

@@ -149,6 +149,6 @@ def test_report_survive_json() -> None:
 
 
 def test_a_pruned_trial_is_not_on_the_front() -> None:
-    pruned = make_pruned_trial("too dear", training=0.1, inference=0.1)
+    pruned = make_pruned_trial("too expensive", training=0.1, inference=0.1)
     [row] = report_of(make_stored([pruned])).rows
     assert not row.on_front

@@ -93,12 +93,12 @@ def test_a_trial_is_read_with_its_costs_by_phase() -> None:
     ("fields", "state"),
     [
         ({}, Complete()),
-        ({"pruned": "too dear"}, Pruned(reason="too dear")),
+        ({"pruned": "too expensive"}, Pruned(reason="too expensive")),
         ({"failure": "crashed"}, Failed(reason="crashed")),
         ({"repeats": 2}, Repeated(trial=2, outcome=Complete())),
         (
-            {"repeats": 2, "pruned": "too dear"},
-            Repeated(trial=2, outcome=Pruned(reason="too dear")),
+            {"repeats": 2, "pruned": "too expensive"},
+            Repeated(trial=2, outcome=Pruned(reason="too expensive")),
         ),
     ],
 )

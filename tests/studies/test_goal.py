@@ -117,7 +117,7 @@ def test_the_least_infeasible_exceeds_the_limits_least_the_first_of_equals() -> 
     trials = [
         make_failed_trial("crashed", number=1),
         make_trial(number=2, training=0.5, score=0.4),  # 0.5 short
-        make_trial(number=3, training=0.7, score=0.8),  # 0.4 too dear
+        make_trial(number=3, training=0.7, score=0.8),  # 0.4 too expensive
         make_trial(number=4, training=0.7, score=0.9),
         make_trial(number=5, training=0.6, score=None),  # 0.2, and no score
     ]
@@ -163,16 +163,16 @@ def test_the_least_score_follows_the_best_of_the_trials_and_not_the_reference() 
 
 def test_a_cheaper_network_is_the_best_until_a_more_accurate_one_is_seen() -> None:
     cheap = make_trial(number=1, score=0.95, objective=0.2)
-    dear = make_trial(number=2, score=0.97, objective=0.9)
+    expensive = make_trial(number=2, score=0.97, objective=0.9)
     assert make_goal(FOLLOWING, None, [cheap]).winners([cheap]) == [cheap]
-    assert make_goal(FOLLOWING, None, [cheap, dear]).winners([cheap, dear]) == [dear]
+    assert make_goal(FOLLOWING, None, [cheap, expensive]).winners([cheap, expensive]) == [expensive]
 
 
 def test_no_cost_rules_a_trial_out_while_a_better_score_would_unseat_the_best() -> None:
-    dear = make_trial(training=5, inference=5, score=None, objective=None)
+    expensive = make_trial(training=5, inference=5, score=None, objective=None)
     for score, said in ((0.98, None), (0.995, "cannot beat trial 4")):
         best = make_trial(number=4, score=score, objective=0.2)
-        assert make_goal(FOLLOWING, None, [best]).ruled_out(dear, [best]) == said
+        assert make_goal(FOLLOWING, None, [best]).ruled_out(expensive, [best]) == said
 
 
 SCORED = st.builds(
@@ -228,9 +228,11 @@ def test_only_a_perfect_member_of_the_front_rules_a_trial_out() -> None:
     perfect = make_trial(number=1, score=1.0, training=2, inference=1)
     good = make_trial(number=2, score=0.99, training=1, inference=1)
     goal = ParetoFront(RatioLimits({"training": 5}))
-    dear, dearer = (make_trial(training=cost, inference=1, score=None) for cost in (1.5, 2.5))
-    assert goal.ruled_out(dear, [perfect, good]) is None
-    assert goal.ruled_out(dearer, [good]) is None
-    assert goal.ruled_out(dearer, [perfect, good]) == "cannot beat trial 1 in anything"
+    expensive, more_expensive = (
+        make_trial(training=cost, inference=1, score=None) for cost in (1.5, 2.5)
+    )
+    assert goal.ruled_out(expensive, [perfect, good]) is None
+    assert goal.ruled_out(more_expensive, [good]) is None
+    assert goal.ruled_out(more_expensive, [perfect, good]) == "cannot beat trial 1 in anything"
     far = make_trial(training=6, inference=1, score=None)
     assert goal.ruled_out(far, []) == "training cost 6 x is above 5 x"

@@ -150,12 +150,12 @@ def test_knowing_less_never_makes_a_network_feasible(
 
 @settings(deadline=None)
 @given(limits, networks, st.floats(1, 10))
-def test_a_dearer_network_is_further_from_the_limits(
+def test_a_more_expensive_network_is_further_from_the_limits(
     wanted: RatioLimits, network: TrialRecord, factor: float
 ) -> None:
     costs = {**network.cost_ratios, "training": network.cost_ratios["training"] * factor}
-    dearer = network.model_copy(update={"cost_ratios": costs})
-    assert wanted.excess(dearer) >= wanted.excess(network)
+    more_expensive = network.model_copy(update={"cost_ratios": costs})
+    assert wanted.excess(more_expensive) >= wanted.excess(network)
 
 
 @settings(deadline=None)

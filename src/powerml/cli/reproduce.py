@@ -27,7 +27,7 @@ def reproduce(
     options: powerml.ReproduceOptions,
     json: Json = False,
 ) -> None:
-    """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
+    """Make the paper's Figures 2 to 5 again: as the paper has them, put right, and by eq. 2.6 bare.
 
     Interrupted, it goes on with the same command. --setting, --space and --figure may be repeated.
 

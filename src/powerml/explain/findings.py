@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.explain.predictions import Hindsight, hindsight
+from powerml.explain.predictions import PhaseErrors, prediction_errors_of
 from powerml.studies.goal import (
     Goal,
     cost_ratios,
@@ -99,7 +99,7 @@ class Findings:
         Of the best or the front, the trial that leads in each quantity.
     undecided
         Numbers of the trials that were not trained and might be better, were they.
-    hindsights
+    prediction_errors
         How far off the cost model was, for each phase that it predicted.
     machines
         The study's machine, and the others that it is priced for.
@@ -116,7 +116,7 @@ class Findings:
     comparisons: list[Comparison]
     leaders: dict[Quantity, TrialRecord]
     undecided: list[int]
-    hindsights: list[Hindsight]
+    prediction_errors: list[PhaseErrors]
     machines: list[MachineFinding]
 
 
@@ -144,7 +144,7 @@ def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> F
     best = None if result.best is None else by_number[result.best.number]
     least = result.least_infeasible
     led = {quantity: leader(result.winners, quantity) for quantity in ALL_QUANTITIES}
-    predicted = (hindsight(trials, phase) for phase in PHASES)
+    predicted = (prediction_errors_of(trials, phase) for phase in PHASES)
     return Findings(
         stored=stored,
         settings=settings,
@@ -157,7 +157,7 @@ def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> F
         comparisons=[] if result.best is None else comparisons(result.best, trials),
         leaders={quantity: one for quantity, one in led.items() if one is not None},
         undecided=_undecided(trials, goal),
-        hindsights=[one for one in predicted if one is not None],
+        prediction_errors=[one for one in predicted if one is not None],
         machines=_machines(stored, settings, goal.limits, result.best),
     )
 

@@ -19,7 +19,7 @@ from powerml.spaces import Bounds, parse_subspace
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
 
-__all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
+__all__ = ["Expectation", "PhaseErrors", "expectation", "prediction_errors_of"]
 
 
 class Expectation:
@@ -47,11 +47,11 @@ class Expectation:
         ]
         rows = [parameters_of(trial) for trial, *_ in scored]
         paid = np.array([cost for _, cost, _ in scored])
-        self._dearest = float(paid.max(initial=1.0))
+        self._highest_cost = float(paid.max(initial=1.0))
         self._scores = ScoreModel(
             of_parameters(self._space, rows).points,
             np.array([score for *_, score in scored]),
-            expected_scores(paid, self._dearest),
+            expected_scores(paid, self._highest_cost),
         )
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
@@ -61,7 +61,7 @@ class Expectation:
             return None
         point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
         cost = np.array([found.cost_ratios["training"]])
-        posterior = self._scores.predict(point, expected_scores(cost, self._dearest))
+        posterior = self._scores.predict(point, expected_scores(cost, self._highest_cost))
         error = float(norm.ppf((1 + CONFIDENCE) / 2) * posterior.deviation[0])
         score = float(posterior.mean.clip(0.0, 1.0)[0])
         return found.model_copy(update={"score": score, "score_error": error})
@@ -83,8 +83,8 @@ def expectation(stored: StoredStudy) -> Expectation | None:
 
 
 @dataclass(frozen=True)
-class Hindsight:
-    """Predictions of one phase against what was measured.
+class PhaseErrors:
+    """The prediction errors of one phase's cost, once measured.
 
     `median_error` is relative; `kept` of `trials` predictions were no further off than stated.
     """
@@ -95,8 +95,8 @@ class Hindsight:
     trials: int
 
 
-def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | None:
-    """Hold predictions against measurements; None where there is nothing to compare."""
+def prediction_errors_of(trials: Sequence[TrialRecord], phase: PhaseName) -> PhaseErrors | None:
+    """Compute the prediction errors of a phase; None where there is nothing to compare."""
     errors, kept = [], 0
     for trial in trials:
         expected = trial.predicted
@@ -106,4 +106,4 @@ def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | No
         error = abs(expected.cost_ratios[phase] / measured - 1)
         errors.append(error)
         kept += error <= expected.cost_errors[phase]
-    return Hindsight(phase, median(errors), kept, len(errors)) if errors else None
+    return PhaseErrors(phase, median(errors), kept, len(errors)) if errors else None

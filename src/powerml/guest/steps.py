@@ -88,7 +88,7 @@ class _Route:
     def skip(self, iterator: Any) -> None:
         """Pass over the steps before the next one; at the end of an epoch over those left."""
         if iterator._current_iterator is None:
-            self._stop = self._step = 0  # Keras has looked at the first batch, and begins anew
+            self._stop = self._step = 0  # Keras has looked at the first batch, and begins again
         stops = self._visits[self._epoch]
         if self._stop < len(stops):
             step = stops[self._stop]

@@ -164,5 +164,5 @@ def _require_comparable(out: Path, outcomes: Collection[StudyOutcome]) -> None:
 def _cannot_go_on(out: Path, name: str, reason: str) -> StudyError:
     # What is said of a study speaks of the command that makes one.
     told = reason.replace("another --study", "another --out")
-    anew = "" if "--out" in told else "; for a reproduction anew give another --out"
-    return StudyError(f"{name} in {out}: {told}{anew}")
+    again = "" if "--out" in told else "; to reproduce it again give another --out"
+    return StudyError(f"{name} in {out}: {told}{again}")

@@ -15,7 +15,7 @@ from powerml.report.sentences import (
     comparison_sentences,
     export_sentences,
     headline,
-    hindsight_words,
+    prediction_error_words,
     sought_sentence,
     title_of,
 )
@@ -72,7 +72,7 @@ def _notes(findings: Findings) -> list[str]:
     if findings.remark is not None:
         notes.append(_sentence(findings.remark))
     notes += export_sentences(stored.winners)
-    if said := hindsight_words(findings.hindsights):
+    if said := prediction_error_words(findings.prediction_errors):
         notes.append(f"Costs as predicted beforehand: {said}.")
     return notes
 

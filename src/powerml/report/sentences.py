@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
-from powerml.explain.predictions import Hindsight
+from powerml.explain.predictions import PhaseErrors
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
@@ -19,12 +19,12 @@ __all__ = [
     "export_sentences",
     "front_sentence",
     "headline",
-    "hindsight_words",
     "least_infeasible_sentence",
     "limits_words",
     "named",
     "no_best_line",
     "nothing_sentence",
+    "prediction_error_words",
     "sought_sentence",
     "title_of",
 ]
@@ -200,7 +200,7 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
     ]
 
 
-def hindsight_words(found: Sequence[Hindsight]) -> str:
+def prediction_error_words(found: Sequence[PhaseErrors]) -> str:
     """Say how far off the cost model was; nothing where it predicted nothing."""
     return ", ".join(
         f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
@@ -270,7 +270,7 @@ def _score_words(difference: float) -> str:
 
 def _cost_words(phase: str, factor: float) -> str:
     if abs(factor - 1) < SAME:
-        return f"{phase} as dear"
+        return f"{phase} as expensive"
     if factor >= TWICE:
-        return f"{phase} {factor:.1f} x as dear"
-    return f"{phase} {abs(factor - 1):.1%} {'dearer' if factor > 1 else 'cheaper'}"
+        return f"{phase} {factor:.1f} x as expensive"
+    return f"{phase} {abs(factor - 1):.1%} {'more expensive' if factor > 1 else 'cheaper'}"

@@ -248,14 +248,14 @@ def _posterior(
     candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
 ) -> ScorePosterior:
     """Compute the posterior of scores. Trials under way are taken to score as expected."""
-    dearest = float(costs.ratios[TRAINING].max())
-    expected = expected_scores(costs.ratios[TRAINING], dearest)
+    highest_cost = float(costs.ratios[TRAINING].max())
+    expected = expected_scores(costs.ratios[TRAINING], highest_cost)
     scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]
     rows = [row for row, _, score in scored if score is not None]
     scores = np.array([score for *_, score in scored if score is not None])
     paid = np.array([cost for _, cost, score in scored if score is not None])
     points = of_parameters(candidates.space, rows).points
-    expectations = expected_scores(paid, dearest)
+    expectations = expected_scores(paid, highest_cost)
     model = ScoreModel(points, scores, expectations, lengths)
     if known.running:
         running = of_parameters(candidates.space, known.running).points

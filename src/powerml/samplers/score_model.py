@@ -35,9 +35,9 @@ NOISE = 0.02  # between two trainings of one topology
 LOSS_PER_E_FOLD = 0.03
 
 
-def expected_scores(training_cost: Array, dearest: float) -> Array:
-    """Scores that are expected where nothing is known: 1 for what is dearest to train."""
-    expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(dearest / training_cost)
+def expected_scores(training_cost: Array, highest_cost: float) -> Array:
+    """Scores that are expected where nothing is known: 1 for what is most expensive to train."""
+    expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(highest_cost / training_cost)
     return expected.clip(0.0, 1.0)
 
 

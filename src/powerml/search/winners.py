@@ -85,7 +85,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     if not study.holds(winner):
         raise StudyError(
             f"{place} does not hold the models of trial {winner.number} any more: the trials are "
-            f"all in {study.folder / JOURNAL}, but search anew in another --study for the models"
+            f"all in {study.folder / JOURNAL}, but search again in another --study for the models"
         )
     title = f"{winner.topology} batch {winner.batch_size}"
     listener.stage(f"scoring {title} on the test split")

@@ -80,7 +80,7 @@ class RatioLimits:
         """Say which limits are certainly missed; what is not known misses none."""
         said = [
             *(
-                _too_dear(phase, known.cost_ratios.get(phase), limit)
+                _too_expensive(phase, known.cost_ratios.get(phase), limit)
                 for phase, limit in self.max_cost_ratios.items()
             ),
             _too_low(known.score, self.min_score),
@@ -253,7 +253,7 @@ def too_many_parameters(parameters: int | None, limit: int | None) -> str | None
     return f"{parameters:,} parameters are more than {limit:,}"
 
 
-def _too_dear(phase: str, ratio: float | None, limit: float) -> str | None:
+def _too_expensive(phase: str, ratio: float | None, limit: float) -> str | None:
     if ratio is None or ratio <= limit:
         return None
     return f"{phase} cost {ratio:.4g} x is above {limit:.4g} x"

@@ -90,7 +90,7 @@ class Weights:
 
 
 class Objective(Protocol):
-    """A function of costs and the score: dearer is never better, a better score never worse.
+    """A function of costs and the score: higher costs are never better, a better score never worse.
 
     Whoever knows the costs of a network therefore knows that it can be no better than `value` of
     them and a score of 1.

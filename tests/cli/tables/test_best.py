@@ -50,9 +50,9 @@ def test_what_weighs_against_it_is_told() -> None:
         ((-0.29, 0.14, 0.903), "score 0.290 lower, training 86.0% cheaper, inference 9.7% cheaper"),
         (
             (0.02, 1.25, 3.4),
-            "score 0.020 higher, training 25.0% dearer, inference 3.4 x as dear",
+            "score 0.020 higher, training 25.0% more expensive, inference 3.4 x as expensive",
         ),
-        ((0, 1, 1), "the same score, training as dear, inference as dear"),
+        ((0, 1, 1), "the same score, training as expensive, inference as expensive"),
     ],
 )
 def test_what_was_given_up_for_what_is_told_in_words(

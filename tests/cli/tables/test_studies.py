@@ -150,8 +150,8 @@ def test_scores_of_two_splits_are_never_compared() -> None:
 
 
 def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> None:
-    dear = make_trial(training=1.0, inference=3.21)
-    said = headline(found(dear, reference=None))
+    expensive = make_trial(training=1.0, inference=3.21)
+    said = headline(found(expensive, reference=None))
     assert "against the first trial, trains for as much and runs for 3.2 times as much." in said
 
 
