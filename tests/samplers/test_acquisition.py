@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from powerml.samplers.acquisition import (
-    CostRatios,
+    CandidateCosts,
     ScorePosterior,
     expected_improvement,
     expected_volume,
@@ -33,9 +33,9 @@ def _points(phases: int) -> st.SearchStrategy[Point]:
     return st.tuples(st.fixed_dictionaries(dict.fromkeys(PHASES[:phases], costs)), scores)
 
 
-def _known(paid: Mapping[str, float], error: float = 0.0) -> CostRatios:
+def _known(paid: Mapping[str, float], error: float = 0.0) -> CandidateCosts:
     ratios = {phase: np.array([cost]) for phase, cost in paid.items()}
-    return CostRatios(ratios, {phase: np.array([error]) for phase in paid})
+    return CandidateCosts(ratios, {phase: np.array([error]) for phase in paid})
 
 
 def _posterior(mean: float, deviation: float) -> ScorePosterior:
@@ -148,7 +148,7 @@ def test_the_volume_that_an_uncertain_score_adds_is_the_mean_over_it(
 
 
 def test_costs_of_which_nothing_is_known_do_not_pass_for_bargains() -> None:
-    costs = CostRatios(
+    costs = CandidateCosts(
         {"training": np.array([13.0]), "inference": np.array([1.0])},
         {"training": np.array([5.8]), "inference": np.array([0.1])},
     )

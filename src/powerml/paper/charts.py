@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
+from powerml.paper.figures import Architecture, Deviation, ReproducedResult, SeedSpread
 from powerml.paper.original import printed_architecture, recorded_studies
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.settings import SETTINGS
@@ -154,12 +154,14 @@ def _results(found: Reproduction, space: str) -> list[Panel]:
     ]
 
 
-def _printed_score(row: Result) -> float:
+def _printed_score(row: ReproducedResult) -> float:
     return float(row.printed_score.lstrip(">"))
 
 
 def _of_results(
-    rows: Sequence[Result], ours: Callable[[Result], SeedSpread], printed: Callable[[Result], float]
+    rows: Sequence[ReproducedResult],
+    ours: Callable[[ReproducedResult], SeedSpread],
+    printed: Callable[[ReproducedResult], float],
 ) -> Points:
     points: dict[str, list[ChartPoint]] = {
         "printed": _once((row.setting, printed(row)) for row in rows)

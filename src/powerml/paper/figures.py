@@ -25,7 +25,7 @@ __all__ = [
     "Deviation",
     "Group",
     "Preference",
-    "Result",
+    "ReproducedResult",
     "SeedSpread",
     "architectures",
     "baseline_of",
@@ -86,7 +86,7 @@ class FigureRow(BaseModel):
         return renamed(content, {"family": "space"})
 
 
-class Result(FigureRow):
+class ReproducedResult(FigureRow):
     """A cell of Figure 2: score on the test split and costs of the winners.
 
     Costs are relative to those of setting 1's winner of the same way, space and seed, as in the
@@ -216,14 +216,14 @@ def baseline_of(outcome: StudyOutcome, outcomes: Sequence[StudyOutcome]) -> Stud
     )
 
 
-def results(outcomes: Sequence[StudyOutcome]) -> list[Result]:
+def results(outcomes: Sequence[StudyOutcome]) -> list[ReproducedResult]:
     """Figure 2."""
     return [_result(group) for group in groups(outcomes)]
 
 
-def _result(group: Group) -> Result:
+def _result(group: Group) -> ReproducedResult:
     printed = printed_result(group.space, group.setting_number)
-    return Result.model_validate(
+    return ReproducedResult.model_validate(
         {
             **group.row,
             "score": spread([one.test_score for one in group.outcomes], "high"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from powerml.files.atomic import write_whole
 from powerml.paper.charts import charts
-from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
+from powerml.paper.figures import Architecture, Deviation, ReproducedResult, SeedSpread
 from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.page import page
 from powerml.paper.reproduction import Reproduction
@@ -54,7 +54,7 @@ def _tables(found: Reproduction) -> dict[str, str]:
     return {name: _csv(rows) for name, rows in tables.items() if rows}
 
 
-def _pivoted(results: Sequence[Result]) -> list[Cells]:
+def _pivoted(results: Sequence[ReproducedResult]) -> list[Cells]:
     """Figure 2 has the spaces side by side."""
     rows: dict[tuple[int, str], dict[str, object]] = {}
     for one in sorted(results, key=lambda one: one.setting):
@@ -63,7 +63,7 @@ def _pivoted(results: Sequence[Result]) -> list[Cells]:
     return list(rows.values())
 
 
-def _result(one: Result) -> Iterator[tuple[str, object]]:
+def _result(one: ReproducedResult) -> Iterator[tuple[str, object]]:
     for name, ours, printed in (
         ("model_score", one.score, one.printed_score),
         ("training_cost", one.training_cost, one.printed_training_cost),
@@ -95,7 +95,7 @@ def _architecture(one: Architecture) -> Cells:
     return cells
 
 
-def _key(one: Result | Deviation | Architecture) -> dict[str, object]:
+def _key(one: ReproducedResult | Deviation | Architecture) -> dict[str, object]:
     return {"setting": one.setting, "alpha": one.alpha, "beta": one.beta, "way": one.way}
 
 

@@ -12,7 +12,7 @@ from powerml.paper.figures import (
     Architecture,
     Deviation,
     Preference,
-    Result,
+    ReproducedResult,
     architectures,
     deviations,
     preferences,
@@ -52,7 +52,7 @@ class Reproduction(BaseModel):
     machine: str = Field(description="machine that costs are priced for")
     software: dict[str, str] = Field(description="versions of what was measured with")
     seconds: NonNegativeFloat = Field(description="seconds that all studies took together")
-    results: list[Result] = Field(description="Figure 2")
+    results: list[ReproducedResult] = Field(description="Figure 2")
     deviations: list[Deviation] = Field(description="Figure 3")
     architectures: list[Architecture] = Field(description="Figures 4 and 5")
     convergences: list[Convergence] = Field(

@@ -16,11 +16,11 @@ from powerml.studies.records import CostRatios, Quantity, StudySettings
 __all__ = ["MachineRow", "Price", "Prices", "Repetition", "Report", "TrialRow"]
 
 
-class _Record(BaseModel):
+class _ReportRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Price(_Record):
+class Price(_ReportRecord):
     """Cost of a phase."""
 
     cycles: NonNegativeFloat = Field(description="processor cycles")
@@ -33,7 +33,7 @@ class Price(_Record):
 Prices = dict[PhaseName, Price]
 
 
-class TrialRow(_Record):
+class TrialRow(_ReportRecord):
     """One trial."""
 
     number: int = Field(description="the trial's number")
@@ -60,7 +60,7 @@ class TrialRow(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class MachineRow(_Record):
+class MachineRow(_ReportRecord):
     """Costs of the best on one machine, and the trial that is the best there."""
 
     name: str = Field(description="the machine's name")
@@ -76,7 +76,7 @@ class MachineRow(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class Repetition(_Record):
+class Repetition(_ReportRecord):
     """The command that repeats a study, and what has to be the same beside it."""
 
     command: str = Field(description="the command that does the same trials")
@@ -94,7 +94,7 @@ class Repetition(_Record):
     notes: list[str] = Field(description="where the command alone does not repeat it")
 
 
-class Report(_Record):
+class Report(_ReportRecord):
     """Report of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
     schema_: Literal["powerml.report/2"] = Field(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-__all__ = ["CostRatios", "ScorePosterior", "expected_improvement", "expected_volume"]
+__all__ = ["CandidateCosts", "ScorePosterior", "expected_improvement", "expected_volume"]
 
 Array = NDArray[np.float64]
 Value = Callable[[Mapping[str, Array], Array], Array]
@@ -29,7 +29,7 @@ COST_NODES = ((0.0, 2 / 3), (-(3**0.5), 1 / 6), (3**0.5, 1 / 6))
 
 
 @dataclass(frozen=True)
-class CostRatios:
+class CandidateCosts:
     """Costs of candidates relative to a reference's, by phase.
 
     Parameters
@@ -53,9 +53,9 @@ class CostRatios:
             for phase, ratio in self.ratios.items()
         }
 
-    def only(self, chosen: NDArray[np.bool_]) -> CostRatios:
+    def only(self, chosen: NDArray[np.bool_]) -> CandidateCosts:
         """Return those of some of the candidates."""
-        return CostRatios(_only(self.ratios, chosen), _only(self.errors, chosen))
+        return CandidateCosts(_only(self.ratios, chosen), _only(self.errors, chosen))
 
 
 def _only(columns: Mapping[str, Array], chosen: NDArray[np.bool_]) -> dict[str, Array]:
@@ -85,7 +85,11 @@ class ScorePosterior(NamedTuple):
 
 
 def expected_improvement(
-    value: Value, costs: CostRatios, posterior: ScorePosterior, best: float, min_score: float = 0.0
+    value: Value,
+    costs: CandidateCosts,
+    posterior: ScorePosterior,
+    best: float,
+    min_score: float = 0.0,
 ) -> Array:
     """Compute the expected improvement of the objective below `best`, of shape (candidates,).
 
@@ -114,7 +118,7 @@ def expected_improvement(
 
 
 def expected_volume(
-    costs: CostRatios,
+    costs: CandidateCosts,
     posterior: ScorePosterior,
     front: Sequence[tuple[Mapping[str, float], float]],
     worst: Mapping[str, float],

@@ -22,7 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from powerml.samplers.acquisition import (
-    CostRatios,
+    CandidateCosts,
     ScorePosterior,
     expected_improvement,
     expected_volume,
@@ -185,7 +185,7 @@ class CompositeSampler(BaseSampler):
             acquisition = self._acquisition_in_objective(costs, posterior, known)
         return np.where(self._requirements.admit(candidates, costs), acquisition, -1e9)
 
-    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CostRatios | None:
+    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CandidateCosts | None:
         computed = None if self._costs is None else self._costs(candidates.columns)
         if computed is not None:
             return computed
@@ -199,7 +199,7 @@ class CompositeSampler(BaseSampler):
         )
 
     def _acquisition_in_objective(
-        self, costs: CostRatios, posterior: ScorePosterior, known: KnownTrials
+        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
     ) -> Array:
         if self._objective is None:
             raise TypeError(self._objective)
@@ -223,7 +223,7 @@ class CompositeSampler(BaseSampler):
         return -1.0 - np.asarray(value(costs.ratios, expected))
 
     def _acquisition_of_front(
-        self, costs: CostRatios, posterior: ScorePosterior, known: KnownTrials
+        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
     ) -> Array:
         found = [(one.costs, one.score) for _, one in known.measured if one.score is not None]
         limits = self._requirements.max_costs
@@ -245,7 +245,7 @@ class CompositeSampler(BaseSampler):
 
 
 def _posterior(
-    candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
+    candidates: Candidates, costs: CandidateCosts, known: KnownTrials, lengths: Sequence[float]
 ) -> ScorePosterior:
     """Compute the posterior of scores. Trials under way are taken to score as expected."""
     highest_cost = float(costs.ratios[TRAINING].max())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from powerml.costs.cost_fit import structure_sums
 from powerml.costs.cost_model import CostModel, Demand
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from powerml.search.problem import BATCH_SIZE, FIRST
 from powerml.spaces import Layer, Space, layers_of, parameter_count, parse_topology
 from powerml.studies.records import Prediction, TrialRecord
@@ -65,14 +65,14 @@ class CostKnowledge:
         parameters = parse_topology(trial.topology).parameters
         self._learn(parameters, trial.batch_size, trial.cost_ratios)
 
-    def costs(self, columns: Columns) -> CostRatios | None:
+    def costs(self, columns: Columns) -> CandidateCosts | None:
         """Costs of many topologies, from the values of each parameter by name; None if unknown."""
         if len(self._model) == 0:
             return None
         sums = np.array([self._sums_of(key) for key in self._keys(columns)])
         batch_sizes = np.asarray(columns[BATCH_SIZE], dtype=float)
         found = {phase: self._model.predict(phase, sums, batch_sizes) for phase in PHASES}
-        return CostRatios(
+        return CandidateCosts(
             {phase: one.cycles for phase, one in found.items()},
             {phase: one.error for phase, one in found.items()},
         )

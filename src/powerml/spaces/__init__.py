@@ -2,13 +2,13 @@
 
 from powerml.spaces.base import Bounds, Space
 from powerml.spaces.catalogue import find_space, space_names
-from powerml.spaces.layers import Composed, Layer, layers_of, parameter_count
+from powerml.spaces.layers import Layer, LayeredSpace, layers_of, parameter_count
 from powerml.spaces.topology import Subspace, Topology, parse_subspace, parse_topology, topology_of
 
 __all__ = [
     "Bounds",
-    "Composed",
     "Layer",
+    "LayeredSpace",
     "Space",
     "Subspace",
     "Topology",

@@ -14,12 +14,12 @@ __all__ = ["find_space", "space_names"]
 
 ROOM = "powerml.spaces"
 # The room's other modules; each of the rest is a space.
-OF_ALL = frozenset(("base", "catalogue", "layers", "topology"))
+SHARED_MODULES = frozenset(("base", "catalogue", "layers", "topology"))
 
 
 def _built_in_spaces() -> list[str]:
     found = [module.name for module in pkgutil.iter_modules(importlib.import_module(ROOM).__path__)]
-    return [name for name in found if name not in OF_ALL]
+    return [name for name in found if name not in SHARED_MODULES]
 
 
 def space_names() -> list[str]:

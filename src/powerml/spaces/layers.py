@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from powerml.spaces.base import Space
 
-__all__ = ["Composed", "Layer", "layers_of", "parameter_count"]
+__all__ = ["Layer", "LayeredSpace", "layers_of", "parameter_count"]
 
 Kind = Literal["dense", "convolution"]
 
@@ -59,7 +59,7 @@ class Layer:
 
 
 @runtime_checkable
-class Composed(Protocol):
+class LayeredSpace(Protocol):
     """A space that can tell its layers without building the network.
 
     A space may leave this out; its costs can then not be predicted from its structure.
@@ -75,7 +75,7 @@ def layers_of(
     space: Space, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
 ) -> tuple[Layer, ...] | None:
     """The layers of one member of a space, or None where the space does not tell."""
-    if not isinstance(space, Composed):
+    if not isinstance(space, LayeredSpace):
         return None
     return space.layers(parameters, input_shape, classes)
 

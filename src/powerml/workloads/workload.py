@@ -140,7 +140,7 @@ class Workload(BaseModel, ABC):
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
-class _OnDataset(Workload):
+class _DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
@@ -197,7 +197,7 @@ class _OnDataset(Workload):
         return steps(self.inference_samples, self.batch_size)
 
 
-class TopologyWorkload(_OnDataset):
+class TopologyWorkload(_DatasetWorkload):
     """A topology that is trained on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
@@ -226,7 +226,7 @@ class TopologyWorkload(_OnDataset):
         return layers_of(space, self.topology.parameters, self.input_shape, self.classes)
 
 
-class TrainedFileWorkload(_OnDataset):
+class TrainedFileWorkload(_DatasetWorkload):
     """A ``.keras`` file that is trained further on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))

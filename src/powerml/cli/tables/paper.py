@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerml.paper.checks import RequirementCheck
-from powerml.paper.figures import Result, SeedSpread
+from powerml.paper.figures import ReproducedResult, SeedSpread
 from powerml.paper.reproduction import Reproduction
 
 __all__ = ["check_lines", "parts", "results_table"]
@@ -41,7 +41,7 @@ def results_table(found: Reproduction) -> Table:
     return table
 
 
-def _cells(row: Result) -> list[str]:
+def _cells(row: ReproducedResult) -> list[str]:
     return [
         f"{_number(row.score, 2)} ({row.printed_score})",
         f"{_number(row.training_cost, 3)} ({row.printed_training_cost:.3f})",
