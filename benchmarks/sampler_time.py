@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 import workloads
 from powerml.costs.counts import PhaseName
 from powerml.samplers import QUANTITIES, CompositeSampler, quantities
-from powerml.search.known_costs import CostKnowledge
+from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE
 from powerml.spaces import find_space, topology_of
 from powerml.studies.objective import Squared, Weights
@@ -35,7 +35,7 @@ def main() -> int:
     reference = topology_of(space, space.reference)
     workload = workloads.make(reference, dataset, space.reference_batch_size)
     deployment = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
-    known = CostKnowledge(
+    known = StudyCostModel(
         space, workload.model_copy(update={"deployment": deployment}), str(reference)
     )
     bounds = {**space.bounds, BATCH_SIZE: space.batch_size_bounds}

@@ -85,7 +85,7 @@ def test_what_is_ruled_out_could_not_have_become_the_best(
     trial = make_trial(number=2, **costs, score=None, objective=None, measurement=None)
     if goal.ruled_out(trial, earlier):
         trained = trial.model_copy(update={"score": score})
-        trained = trained.model_copy(update={"objective": goal.worth(trained)})
+        trained = trained.model_copy(update={"objective": goal.objective_value(trained)})
         assert goal.winners([*earlier, trained]) == earlier
 
 
@@ -206,7 +206,7 @@ def test_whatever_wins_was_a_contender_ever_since_it_ended(trials: list[TrialRec
 def test_a_study_of_the_front_weighs_nothing() -> None:
     goal = make_goal(make_settings(pareto=True, limits=make_limits(min_score=0.5)), None, [])
     assert goal == ParetoFront(RatioLimits(min_score=0.5))
-    assert goal.worth(make_trial()) is None
+    assert goal.objective_value(make_trial()) is None
 
 
 def test_the_front_meets_the_limits_and_holds_each_topology_once() -> None:

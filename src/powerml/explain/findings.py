@@ -137,7 +137,10 @@ def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> F
     """
     settings = settings or stored.settings
     goal = make_goal(settings, stored.reference, stored.trials)
-    trials = [trial.model_copy(update={"objective": goal.worth(trial)}) for trial in stored.trials]
+    trials = [
+        trial.model_copy(update={"objective": goal.objective_value(trial)})
+        for trial in stored.trials
+    ]
     result = result_of(trials, goal)
     found = _trial_findings(trials, goal, {one.number for one in result.winners}, stored, settings)
     by_number = {one.trial.number: one for one in found}

@@ -13,7 +13,7 @@ from powerml.costs.counts import PhaseName
 from powerml.explain.searched import parameters_of, searched_bounds
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
-from powerml.search.known_costs import CONFIDENCE, CostKnowledge
+from powerml.search.known_costs import CONFIDENCE, StudyCostModel
 from powerml.search.problem import BATCH_SIZE, distributions_of
 from powerml.spaces import Bounds, parse_subspace
 from powerml.studies.reader import StoredStudy
@@ -36,7 +36,7 @@ class Expectation:
     """
 
     def __init__(
-        self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
+        self, costs: StudyCostModel, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
     ) -> None:
         self._costs = costs
         self._space = distributions_of(bounds)
@@ -74,9 +74,9 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     if workload is None:
         return None
     space = parse_subspace(settings.space).space
-    if not CostKnowledge.tells(space, workload):
+    if not StudyCostModel.tells(space, workload):
         return None
-    costs = CostKnowledge(space, workload, settings.reference)
+    costs = StudyCostModel(space, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
     return Expectation(costs, stored.trials, searched_bounds(stored))

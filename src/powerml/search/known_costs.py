@@ -1,4 +1,4 @@
-"""Knowledge of a study about the costs of topologies that it has not tried."""
+"""The cost model of a study: costs of topologies that it has not tried."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from powerml.spaces import Layer, Space, layers_of, parameter_count, parse_topol
 from powerml.studies.records import Prediction, TrialRecord
 from powerml.workloads.workload import TrainedWorkload
 
-__all__ = ["CONFIDENCE", "CostKnowledge"]
+__all__ = ["CONFIDENCE", "StudyCostModel"]
 
 Columns = Mapping[str, NDArray[Any]]
 
 CONFIDENCE = 0.9  # of every error that is stated
 
 
-class CostKnowledge:
+class StudyCostModel:
     """Costs of a study's topologies relative to its reference, by all its trials so far.
 
     The reference's costs are 1 whatever they are, so something is known before anything is

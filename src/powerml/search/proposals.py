@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
-from powerml.search.known_costs import CostKnowledge
+from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE, Problem
 from powerml.spaces import Topology, parse_topology, topology_of
 from powerml.studies.goal import objective_of
@@ -32,8 +32,8 @@ class Proposals:
         space = problem.space
         workload = problem.workload(topology_of(space, space.reference), space.reference_batch_size)
         self._knowledge = (
-            CostKnowledge(space, workload, problem.settings.reference)
-            if CostKnowledge.tells(space, workload)
+            StudyCostModel(space, workload, problem.settings.reference)
+            if StudyCostModel.tells(space, workload)
             else None
         )
 

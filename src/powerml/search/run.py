@@ -270,12 +270,12 @@ class Run:
         return record.model_copy(update={"state": Pruned(reason=reason)})
 
     def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
-        """Add a trial's score and what it is worth, where it was trained."""
+        """Add a trial's score and its objective value, where it was trained."""
         if record.measurement is None or not scores:
             return record
         found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}
         record = record.model_copy(update=found)
-        return record.model_copy(update={"objective": self._goal(record).worth(record)})
+        return record.model_copy(update={"objective": self._goal(record).objective_value(record)})
 
     def _goal(self, record: TrialRecord) -> Goal:
         """Make the goal of the study, once a trial has ended."""

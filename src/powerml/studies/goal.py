@@ -75,8 +75,8 @@ class Goal(Protocol):
     def limits(self) -> RatioLimits:
         """The limits that it has to meet."""
 
-    def worth(self, trial: TrialRecord) -> float | None:
-        """The objective of a trial; None where there is none, or where it was not trained."""
+    def objective_value(self, trial: TrialRecord) -> float | None:
+        """The objective value of a trial; None where there is none, or where it was not trained."""
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
         """Say why a trial of these costs cannot win whatever its score, or None."""
@@ -99,8 +99,8 @@ class SmallestObjective:
     limits: RatioLimits
     score_margin: float | None = None
 
-    def worth(self, trial: TrialRecord) -> float | None:
-        """The objective of a trial, or None where it was not trained."""
+    def objective_value(self, trial: TrialRecord) -> float | None:
+        """The objective value of a trial, or None where it was not trained."""
         return None if trial.score is None else self._value(trial, trial.score)
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
@@ -123,12 +123,12 @@ class SmallestObjective:
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best, the first of equals; nothing where no trial meets the limits."""
-        worth = [
+        valued = [
             (trial.objective, trial.number, trial)
             for trial in trials
             if trial.objective is not None and self.limits.feasible(trial)
         ]
-        return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+        return [min(valued, key=lambda one: one[:2])[2]] if valued else []
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best; with a margin also each to which none is superior in score and objective."""
@@ -162,7 +162,7 @@ class ParetoFront:
 
     limits: RatioLimits
 
-    def worth(self, _trial: TrialRecord) -> float | None:
+    def objective_value(self, _trial: TrialRecord) -> float | None:
         """Return None: the front weighs no quantity against another."""
         return None
 

@@ -46,9 +46,9 @@ def trials_table(findings: Findings) -> Table:
         table.add_section()
     for found in findings.trials:
         won = found.outcome in ("best", "front")
-        worth = [] if settings.pareto else [objective_text(found.trial.objective)]
+        value = [] if settings.pareto else [objective_text(found.trial.objective)]
         remark = Text(found.outcome) if won else _remark(found, findings.limits)
-        table.add_row(*_cells(found), *worth, remark, style="bold" if won else "")
+        table.add_row(*_cells(found), *value, remark, style="bold" if won else "")
     return table
 
 
@@ -116,8 +116,8 @@ def trial_line(trial: TrialRecord) -> Text:
     repeated = f" (as trial {state.trial})" if state.name == "repeated" else ""
     if outcome.name == "pruned":
         return Text(f"{head}{costs}, pruned: {outcome.reason}{repeated}")
-    worth = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
-    return Text(f"{head}score {number_text(trial.score)}, {costs}{worth}{repeated}")
+    value = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
+    return Text(f"{head}score {number_text(trial.score)}, {costs}{value}{repeated}")
 
 
 def ranking_table(findings: Findings) -> Table:
