@@ -75,7 +75,6 @@ def optimize(
             "exact; its sampler predicts costs in any case"
         )
     subspace, profiles = parse_subspace(space), wanted.profiles()
-    space = subspace.space
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -92,8 +91,9 @@ def optimize(
     settings = settings_of(
         wanted, subspace, dataset, profiles, deployment=deployment, backend=backend
     )
-    problem = Problem(space, dataset, profiles, settings)
-    problem.workload(topology_of(space, space.reference), space.reference_batch_size)
+    searched = subspace.space
+    problem = Problem(searched, dataset, profiles, settings)
+    problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
     folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
     meters = open_meters(wanted.meter, groups, backend, working, cache=wanted.cache)
     with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
