@@ -35,7 +35,7 @@ class Recorder(SimpleNamespace):
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(steps, "valgrind", recorder)
+    monkeypatch.setattr(steps, "client_requests", recorder)
     return recorder
 
 
