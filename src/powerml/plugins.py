@@ -1,7 +1,8 @@
 """Finding plug-ins by name.
 
-What others install announces itself under an entry point of the group ``powerml.families``,
-``powerml.workloads.datasets``, ``powerml.machines.profile`` or ``powerml.meters``.
+What others install announces itself under an entry point of the group ``powerml.datasets``,
+``powerml.families``, ``powerml.machines``, ``powerml.meters``, ``powerml.runtimes`` or
+``powerml.samplers``.
 """
 
 from __future__ import annotations
