@@ -65,7 +65,7 @@ def test_unknown_attribute() -> None:
         "import powerml",
         "from powerml.errors import PowerMLError",
         "from powerml import Counts",
-        "from powerml import MeasureOptions, SearchOptions",
+        "from powerml import SearchOptions",
     ],
 )
 def test_importing_powerml_stays_light(statement: str) -> None:
