@@ -13,8 +13,12 @@ from powerml.costs.counts import Fidelity, check_fidelity
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_machines
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
-from powerml.workloads.datasets import DEFAULT_VALIDATION
-from powerml.workloads.workload import DEFAULT_INFERENCES, ProtocolName, check_protocol
+from powerml.workloads.workload import (
+    DEFAULT_INFERENCES,
+    DEFAULT_VALIDATION,
+    ProtocolName,
+    check_protocol,
+)
 
 __all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
 

@@ -10,13 +10,14 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 
 from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.candidates import Candidates
 from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.trials import Quantities
 
-__all__ = ["Admits", "CostedObjective", "Requirements", "StudyKnowledge"]
+__all__ = ["Admits", "CostedObjective", "MakeSampler", "Requirements", "StudyKnowledge"]
 
 Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
 FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
@@ -64,3 +65,8 @@ class StudyKnowledge:
     costs: CostsOf | None = None
     requirements: Requirements = field(default_factory=Requirements)
     measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = ()
+
+
+# Makes a sampler for one proposal from the number of trials that are drawn at random first, a seed,
+# and what is known of the study. An entry point of the group ``powerml.samplers`` names one.
+MakeSampler = Callable[[int, int, StudyKnowledge], BaseSampler]

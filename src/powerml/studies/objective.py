@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from types import MappingProxyType
-from typing import ClassVar, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from powerml.costs.counts import PhaseName
 from powerml.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "DEFAULT_LEAST_SCORE",
@@ -44,7 +45,7 @@ SCORE_TOLERANCE = 1e-6
 # ten, moves further among the unfit than most costs do.
 UNFIT = 1000.0
 
-FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
+FloatOrArray = TypeVar("FloatOrArray", float, "NDArray[np.float64]")
 Value_co = TypeVar("Value_co", covariant=True)
 
 

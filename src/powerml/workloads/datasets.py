@@ -25,6 +25,7 @@ from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
 from powerml.files.foreign import fault_of_path
 from powerml.files.texts import printable
+from powerml.workloads.workload import DEFAULT_VALIDATION
 
 __all__ = [
     "DEFAULT_VALIDATION",
@@ -38,7 +39,6 @@ __all__ = [
     "read_arrays",
 ]
 
-DEFAULT_VALIDATION = 0.1
 BUILT_IN = ("digits", "mnist", "mnist_small")
 REQUIRED_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALIDATION_ARRAYS = ("x_val", "y_val")

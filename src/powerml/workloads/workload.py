@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,16 +28,20 @@ from pydantic import (
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
 from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
-from powerml.workloads.datasets import (
-    Dataset,
-)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from powerml.workloads.datasets import Dataset
 
 __all__ = [
     "DEFAULT_BATCH_SIZE",
     "DEFAULT_EPOCHS",
     "DEFAULT_INFERENCES",
     "DEFAULT_INFERENCE_BATCH",
+    "DEFAULT_VALIDATION",
     "PROTOCOLS",
+    "TRAINING_JOB",
     "AnyWorkload",
     "Deployment",
     "LoadWorkload",
@@ -48,6 +51,7 @@ __all__ = [
     "ModelWorkload",
     "ParsedTopology",
     "ProtocolName",
+    "Stage",
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainedWorkload",
@@ -62,9 +66,11 @@ __all__ = [
 
 ProtocolName = Literal["default", "paper"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
+TRAINING_JOB = "training"
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
+DEFAULT_VALIDATION = 0.1
 # From the third run on, an inference costs what those after it do (decision 0015); the first two
 # are not counted as inference.
 DEFAULT_INFERENCES = 1
@@ -88,6 +94,11 @@ class Deployment(BaseModel):
     def samples(self) -> int | None:
         """Samples that all inferences run over, None where the batch is not known."""
         return None if self.batch_size is None else self.batch_size * self.inferences
+
+    @property
+    def job(self) -> str:
+        """The guest's job that runs it."""
+        return f"deployment:{self.runtime}"
 
 
 def _parsed(value: object) -> Topology:
@@ -129,6 +140,21 @@ class Workload(BaseModel, ABC):
     @property
     def training(self) -> TrainedWorkload | None:
         """The workload itself where it is trained, else None."""
+        return None
+
+    @property
+    @abstractmethod
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Names of the guest's jobs that it takes, each with a process of its own.
+
+        ``NAME`` or ``NAME:OF`` is what `job(OF)` of `powerml.guest.NAME_job` makes.
+        """
+
+    def request(self, material: Material, stage: Stage) -> dict[str, Any] | None:  # noqa: ARG002
+        """Return what it asks of a job of its own, as plain JSON, or None where it has none.
+
+        The job marks its phases (see `powerml.guest.request.OwnRequest`).
+        """
         return None
 
     def layers(self) -> tuple[Layer, ...] | None:
@@ -180,6 +206,11 @@ class _DatasetWorkload(Workload):
     def described(self) -> str:
         """The title, and what tells it from others of the same title."""
         return f"{self.title}, {self.epochs} epochs of {self.data}"
+
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Training in Keras, and the inference where it is deployed."""
+        return (TRAINING_JOB,) if self.deployment is None else (TRAINING_JOB, self.deployment.job)
 
     @property
     def scaled(self) -> bool:
@@ -298,6 +329,11 @@ class ModelWorkload(Workload):
         """The title, and what tells it from others of the same title."""
         return f"{self.title}, in {self.deployment.runtime}"
 
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """The inference alone."""
+        return (self.deployment.job,)
+
 
 class LoadWorkload(Workload):
     """A synthetic load: ``rows_a x inner`` times ``inner x cols_b``, in 64-bit integers.
@@ -316,6 +352,11 @@ class LoadWorkload(Workload):
     def title(self) -> str:
         """The name in messages."""
         return f"load {self.name} ({self.shape})"
+
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Synthetic loads."""
+        return ("loads",)
 
     @property
     def shape(self) -> str:
@@ -362,7 +403,9 @@ class ModelFile:
 
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
 # A load names nothing.
-Material = Dataset | ModelFile | None
+Material: TypeAlias = "Dataset | ModelFile | None"
+# Copies a file to where the measured process finds it, and returns its name there.
+Stage = Callable[[Path], str]
 
 
 def steps(samples: int, batch_size: int, epochs: int = 1) -> int:

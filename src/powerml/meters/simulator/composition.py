@@ -33,7 +33,15 @@ from powerml.meters.simulator.sampling import (
     doubt,
 )
 
-__all__ = ["ComposedPhase", "CostFunction", "Mark", "compose", "compose_deployment"]
+__all__ = [
+    "ComposedPhase",
+    "CostFunction",
+    "Mark",
+    "compose",
+    "compose_deployment",
+    "compose_stretches",
+    "stretches",
+]
 
 CACHE_LINE_BYTES = 64
 
@@ -131,6 +139,41 @@ def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCoun
             steps_total=inferences,
         ),
     ]
+
+
+def compose_stretches(marks: Sequence[Mark]) -> list[PhaseCounts]:
+    """Make a phase of each stretch that a job has marked; a phase is one step.
+
+    Raises
+    ------
+    OutputError
+        No stretch was marked, or the last mark is missing.
+    """
+    found = stretches(marks)
+    if not found:
+        raise OutputError("the simulation marked no phase: measure again")
+    return [
+        PhaseCounts(name=name, counts=counts, steps_simulated=1, steps_total=1)
+        for name, counts in found.items()
+    ]
+
+
+def stretches(marks: Sequence[Mark]) -> dict[str, Counts]:
+    """Return the counts between ``from NAME`` and ``to NAME``, by the name.
+
+    Raises
+    ------
+    OutputError
+        The last mark is not ``over``.
+    """
+    if not marks or marks[-1].name != "over":
+        raise OutputError("the simulation did not reach the end of the region: measure again")
+    begun = {mark.name.removeprefix("from "): mark.counts for mark in marks}
+    return {
+        name: mark.counts - begun[name]
+        for mark in marks
+        if mark.name.startswith("to ") and (name := mark.name.removeprefix("to ")) in begun
+    }
 
 
 @dataclass(frozen=True)

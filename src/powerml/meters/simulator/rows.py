@@ -16,7 +16,7 @@ from statistics import stdev
 from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import OutputError
 from powerml.machines import Geometry
-from powerml.meters.simulator.composition import Mark
+from powerml.meters.simulator.composition import Mark, stretches
 from powerml.meters.simulator.sampling import DEVIATIONS, FLOOR
 from powerml.workloads.workload import LoadWorkload
 
@@ -144,7 +144,7 @@ def compose_load(
     OutputError
         The marks are not those of the plan.
     """
-    seen = _stretches(marks)
+    seen = stretches(marks)
     try:
         makings = [
             _making(seen, "a", load.rows_a, plan.made_a),
@@ -163,18 +163,6 @@ def compose_load(
     if left:
         bound = FLOOR + max(_doubt(pieces, left / plan.piece, counts, of) for of in prices)
     return ComposedLoad(counts, parts, bound)
-
-
-def _stretches(marks: Sequence[Mark]) -> dict[str, Counts]:
-    """Counts between ``from NAME`` and ``to NAME``, by the name."""
-    if not marks or marks[-1].name != "over":
-        raise OutputError("the simulation did not reach the end of the region: measure again")
-    begun = {mark.name.removeprefix("from "): mark.counts for mark in marks}
-    return {
-        name: mark.counts - begun[name]
-        for mark in marks
-        if mark.name.startswith("to ") and (name := mark.name.removeprefix("to ")) in begun
-    }
 
 
 def _making(seen: Mapping[str, Counts], name: str, rows: int, sample: int | None) -> Counts:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from powerml.errors import ServerError, WorkerError
-from powerml.guest.request import NAME_BYTES, REHEARSAL, TRAINING, AnyRequest, announcement, hello
+from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
 from powerml.machines import Geometry
 from powerml.meters.simulator import launch
 
@@ -81,7 +81,7 @@ class Server:
     folder
         A private folder, in which all files of the server lie.
     job
-        ``training``, ``loads``, or the name of a runtime.
+        A job of the guest's: ``training``, ``loads`` or ``deployment:RUNTIME``.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """
@@ -91,7 +91,7 @@ class Server:
         geometry: Geometry,
         backend: str | None,
         folder: Path,
-        job: str = TRAINING,
+        job: str,
         mode: str = "serve",
     ) -> None:
         self._folder = folder

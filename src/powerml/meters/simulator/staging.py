@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.errors import UsageError
-from powerml.guest.request import DeploymentRequest, LoadRequest, Request
+from powerml.guest.request import DeploymentRequest, LoadRequest, OwnRequest, Request
 from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.export import export_topology
 from powerml.runtimes import Runtime, find_runtime
@@ -34,6 +34,7 @@ from powerml.workloads.workload import (
     ModelWorkload,
     TopologyWorkload,
     TrainedWorkload,
+    Workload,
 )
 
 __all__ = ["Staging"]
@@ -120,6 +121,15 @@ class Staging:
             progress=f"progress-{workload.name}",
             title=workload.title,
         )
+
+    def own(self, workload: Workload, material: Material) -> OwnRequest | None:
+        """Write down what a kind of workload asks of a job of its own; None where it has none."""
+        parameters = workload.request(material, self._copy_of)
+        return None if parameters is None else OwnRequest(parameters, workload.title)
+
+    def _copy_of(self, path: Path) -> str:
+        content = path.read_bytes()
+        return self._once(_short_name(content, path.suffix), lambda copy: copy.write_bytes(content))
 
     def _exported(
         self,

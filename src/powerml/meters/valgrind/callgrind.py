@@ -19,7 +19,7 @@ from powerml.costs.cost import Accesses, cycles_of
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
-from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
+from powerml.guest.request import AnyRequest, DeploymentRequest, OwnRequest, Request
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.composition import (
@@ -27,6 +27,7 @@ from powerml.meters.simulator.composition import (
     CostFunction,
     compose,
     compose_deployment,
+    compose_stretches,
 )
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
@@ -42,6 +43,7 @@ from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, shape_of, 
 from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import (
+    TRAINING_JOB,
     AnyWorkload,
     Deployment,
     LoadWorkload,
@@ -52,7 +54,7 @@ from powerml.workloads.workload import (
 __all__ = ["CallgrindMeter"]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
-KERAS = "keras"  # the runtime that runs on the backend
+KERAS_JOBS = (TRAINING_JOB, "deployment:keras")  # those that run on the backend
 POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
 
@@ -80,9 +82,9 @@ class CallgrindMeter(ValgrindMeter):
     @property
     def server(self) -> Server | None:
         """The process that trains, where it was started."""
-        return self._servers.get(TRAINING)
+        return self._servers.get(TRAINING_JOB)
 
-    def start(self, job: str = TRAINING) -> None:
+    def start(self, job: str = TRAINING_JOB) -> None:
         """Start a warm process, and return at once; `measure` does so where nobody has."""
         self._running_server(job, silent)
 
@@ -139,20 +141,24 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[PhaseCounts]:
         """Have all be simulated side by side, and wait for it."""
         # They take their time to start: meanwhile the model is exported.
-        servers = {job: self._running_server(job, notify) for job in _jobs_of(workload)}
+        servers = {job: self._running_server(job, notify) for job in workload.guest_jobs}
         begun: list[_UnderWay] = []
         try:
             if workload.kind == "load":
-                begun.append(self._begin_load(servers[LOADS], workload))
+                [server] = servers.values()
+                begun.append(self._begin_load(server, workload))
+            elif (own := self.staging.own(workload, material)) is not None:
+                [server] = servers.values()
+                begun.append(self._begin_own(server, own, notify))
             else:
                 if (deployment := workload.deployment) is not None:
                     request = self.staging.deployment(workload, deployment, material)
-                    server = servers[deployment.runtime]
+                    server = servers[deployment.job]
                     begun.append(self._begin_deployment(server, request, deployment, notify))
                 if (training := workload.training) is not None:
-                    begin = self._begin_phases if self._forks(TRAINING) else self._begin_alone
+                    begin = self._begin_phases if self._forks(TRAINING_JOB) else self._begin_alone
                     # Its phases come first.
-                    begun[:0] = begin(servers[TRAINING], training, material, notify)
+                    begun[:0] = begin(servers[TRAINING_JOB], training, material, notify)
             _wait_for(begun, advance)
             phases = [phase for one in begun for phase in one.finish()]
             self._guest = _merged([server.ready.result() for server in servers.values()])
@@ -168,7 +174,7 @@ class CallgrindMeter(ValgrindMeter):
 
     def _forks(self, job: str) -> bool:
         """True if a job is done in children of its process."""
-        return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
+        return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
         self, server: Server, request: DeploymentRequest, deployment: Deployment, notify: Notify
@@ -179,9 +185,22 @@ class CallgrindMeter(ValgrindMeter):
 
         def finish() -> list[PhaseCounts]:
             log = self.folder / f"valgrind.{process.result().process}.log"
-            marks = read_marks(log, several_threads=not self._forks(deployment.runtime))
+            marks = read_marks(log, several_threads=not self._forks(deployment.job))
             log.unlink()
             return compose_deployment(marks, deployment.inferences)
+
+        return _UnderWay(server, process, finish)
+
+    def _begin_own(self, server: Server, request: OwnRequest, notify: Notify) -> _UnderWay:
+        """Have a job simulated that is a workload's own, and marks its phases."""
+        notify(f"simulating {request.title}")
+        process = self._submit(server, request)
+
+        def finish() -> list[PhaseCounts]:
+            log = self.folder / f"valgrind.{process.result().process}.log"
+            phases = compose_stretches(read_marks(log))
+            log.unlink()
+            return phases
 
         return _UnderWay(server, process, finish)
 
@@ -215,7 +234,7 @@ class CallgrindMeter(ValgrindMeter):
         self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
-        names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
+        names = KERAS_PHASES if workload.deployment is None else ("training",)
         server.ready.result()
         phases = [
             _SimulatedPhase(
@@ -242,8 +261,8 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.name} and its compilation (minutes)")
-        names = ("compile", *(KERAS_PHASES if workload.deployment is None else (TRAINING,)))
-        what = "all" if workload.deployment is None else TRAINING
+        names = ("compile", *(KERAS_PHASES if workload.deployment is None else ("training",)))
+        what = "all" if workload.deployment is None else "training"
         process = self._submit(server, self.staging.training(workload, material, what))
 
         def finish() -> list[PhaseCounts]:
@@ -294,9 +313,10 @@ class CallgrindMeter(ValgrindMeter):
             if self._left:
                 raise ServerError("the meter was closed: make a new one")
             if job not in self._servers:
-                is_keras = job in (TRAINING, KERAS)
+                is_keras = job in KERAS_JOBS
                 seconds = "30 to 90" if is_keras else "10 to 30"
-                notify(f"starting the simulator for {job} ({seconds} s, once)")
+                shown = job.rpartition(":")[2]
+                notify(f"starting the simulator for {shown} ({seconds} s, once)")
                 self._servers[job] = Server(
                     self.machine.simulated_geometry,
                     self._backend if is_keras else None,
@@ -338,15 +358,6 @@ class _UnderWay:
     process: Future[Done]
     finish: Callable[[], list[PhaseCounts]]
     progress: Callable[[], float] | None = None
-
-
-def _jobs_of(workload: AnyWorkload) -> list[str]:
-    """Name the jobs that a workload takes, each of which has a process of its own."""
-    if workload.kind == "load":
-        return [LOADS]
-    trained = [] if workload.training is None else [TRAINING]
-    deployment = workload.deployment
-    return trained if deployment is None else [*trained, deployment.runtime]
 
 
 def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
