@@ -124,7 +124,7 @@ def _temporary_folder() -> str:
 
 
 def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing and what to do. Example: powerml doctor."""
+    """Check the installation and say how to add what is missing. Example: powerml doctor."""
     checks = examine()
     if json:
         import json as json_text

@@ -21,13 +21,16 @@ __all__ = ["optimize"]
 
 def optimize(
     space: Annotated[
-        str, typer.Option(help="The family to search: dffr or cnn; within dffr:layers=1-3,width=8.")
+        str,
+        typer.Option(
+            help="The family to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8."
+        ),
     ] = "cnn",
     *,
     options: powerml.SearchOptions,
     json: Json = False,
 ) -> None:
-    """Search a family for the cheapest network that is accurate, or for another objective.
+    """Search a family for the cheapest accurate network, or by another objective.
 
     Example: powerml optimize --space cnn --trials 10
 

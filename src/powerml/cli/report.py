@@ -27,11 +27,11 @@ def report(
         typer.Option(
             metavar="FILE",
             help="The file to write.",
-            show_default="report.html in the study's folder; standard output but for html",
+            show_default="report.html in the study's folder; standard output for other formats",
         ),
     ] = None,
 ) -> None:
-    """Tell what a study has found, as one page that opens offline, or as text.
+    """Write a study's results as one page that opens offline, or as text.
 
     Example: powerml report powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
     """
@@ -45,7 +45,7 @@ def report(
 
 def dashboard(
     study: Study,
-    port: Annotated[int, typer.Option(help="Where to listen, on this computer alone.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen on, on this computer alone.")] = 8080,
 ) -> None:
     """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.
 
