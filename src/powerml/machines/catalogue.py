@@ -70,7 +70,7 @@ def load_machine(name: str) -> Machine:
 
 
 def load_machine_file(path: Path) -> Machine:
-    """Read a profile of the user's own; it is called by the file's name, without ``.toml``.
+    """Read a profile of the user's own; its name is the file's, without ``.toml``.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Mach
 
 
 def machine_from_toml(text: str, name: str) -> Machine:
-    """Read a profile; `name` is what it is called by.
+    """Read a profile under this name.
 
     Raises
     ------
