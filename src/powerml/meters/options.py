@@ -65,9 +65,9 @@ class SimulationOptions(Options):
     ] = DEFAULT_LIMIT_SECONDS
 
     def profiles(self) -> tuple[Machine, ...]:
-        """Return the machines: those of files beside the others, or in the default's place.
+        """Return the machines: those of files beside the others, or instead of the default.
 
-        A file's machine may be named among the others, to say in which order.
+        A file's machine may be named among the others, to set the order.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Regions of a warm process under Callgrind: the meter that powerML is made for."""
+"""Regions of a warm process under Callgrind, powerML's main meter."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ PRICED: tuple[Accesses, ...] = ("data", "all")
 class CallgrindMeter(ValgrindMeter):
     """Regions of warm processes under Callgrind. See `powerml.meters.simulator.server`.
 
-    Training in Keras has a process of its own, and so have each runtime that is asked for and the
-    synthetic loads. `measure` may be called from several threads: as many processes as
-    `options.jobs` simulate at once, and counts do not depend on how many there are.
+    Training in Keras, each runtime in use and the synthetic loads have a process of their own.
+    `measure` may be called from several threads. Up to `options.jobs` processes simulate at once;
+    counts do not depend on their number.
     """
 
     name = "callgrind"
@@ -74,15 +74,15 @@ class CallgrindMeter(ValgrindMeter):
 
     @property
     def server(self) -> Server | None:
-        """The process that trains, where it was started."""
+        """The process that trains, None if it was not started."""
         return self._servers.get(TRAINING)
 
     def start(self, job: str = TRAINING) -> None:
-        """Start a warm process, and return at once; `measure` does so where nobody has."""
+        """Start a warm process and return at once; `measure` does so if necessary."""
         self._running_server(job, silent)
 
     def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the counts; known once something was measured."""
+        """Return the fingerprint of the counts; known after the first measurement."""
         if self._guest is None:
             raise MeasurementError("the fingerprint is known once something was measured")
         return self._fingerprint(self._guest)
@@ -96,10 +96,10 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[PhaseCounts]:
         """Count each phase as a region that starts from the same state.
 
-        On torch phases run side by side in children of the warm process; other backends are
-        measured in a process of their own, with their compilation as one more phase, and exactly
-        whatever the fidelity. Of a load `advance` is told how far it is. A server that dies is
-        started again once, and the measurement repeated.
+        On torch, phases run side by side in children of the warm process. Other backends are
+        measured in a process of their own, exactly at any fidelity, with compilation as one more
+        phase. `advance` hears the progress of a load. A server that dies is restarted once, and the
+        measurement repeated.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class CallgrindMeter(ValgrindMeter):
     def _measure(
         self, workload: AnyWorkload, material: Material, notify: Notify, advance: Advance
     ) -> list[PhaseCounts]:
-        """Have all be simulated side by side, and wait for it."""
+        """Simulate all phases side by side, and wait for them."""
         # They take their time to start: meanwhile the model is exported.
         servers = {job: self._running_server(job, notify) for job in _jobs_of(workload)}
         begun: list[_UnderWay] = []
@@ -162,7 +162,7 @@ class CallgrindMeter(ValgrindMeter):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """True if a job is done in children of its process."""
+        """Return whether a job runs in children of its process."""
         return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -255,7 +255,7 @@ class CallgrindMeter(ValgrindMeter):
         return plan(phase.shape, phase.flow, self._options.error)
 
     def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
-        """Have a request simulated as soon as there is a free slot."""
+        """Submit a request as soon as a slot is free."""
         server.ready.result()
         self._slots.acquire()
         try:
@@ -269,7 +269,7 @@ class CallgrindMeter(ValgrindMeter):
     def _finish(
         self, server: Server, phase: _Phase, schedule: Schedule, process: Future[Done]
     ) -> list[PhaseCounts]:
-        """Compose the phase from what was simulated; simulate more until the error is met."""
+        """Compose the phase from its simulated steps; simulate more until the error is met."""
         while True:
             log = self.folder / f"valgrind.{process.result().process}.log"
             composed = phase.compose(log, schedule)
@@ -324,7 +324,7 @@ class CallgrindMeter(ValgrindMeter):
 class _UnderWay:
     """Requests to a server under way, and the making of phases from its answers.
 
-    `progress` tells what part of it is done, from 0 to 1, where that is known.
+    `progress` gives the finished share, from 0 to 1, where that is known.
     """
 
     server: Server
@@ -334,7 +334,7 @@ class _UnderWay:
 
 
 def _jobs_of(workload: AnyWorkload) -> list[str]:
-    """Name the jobs that a workload takes, each of which has a process of its own."""
+    """Name the jobs of a workload, each of which has a process of its own."""
     if workload.kind == "load":
         return [LOADS]
     trained = [] if workload.training is None else [TRAINING]
@@ -343,7 +343,7 @@ def _jobs_of(workload: AnyWorkload) -> list[str]:
 
 
 def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
-    """Wait until all is done, or something has failed, which fails the measurement at once."""
+    """Wait until all is done; the first failure fails the measurement at once."""
     known = [one.progress for one in begun if one.progress is not None]
     processes = [one.process for one in begun]
     poll_seconds = POLL_SECONDS if known else None
@@ -358,7 +358,7 @@ def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
 
 
 def _part_done(reported: Path, work: Sequence[int]) -> float:
-    """Tell what part of its work a process has done that adds a byte to a file for each piece."""
+    """Return the finished share of a process that adds a byte to a file for each piece of work."""
     parts = 0
     with contextlib.suppress(FileNotFoundError):  # it has not begun
         parts = min(reported.stat().st_size, len(work))
@@ -378,7 +378,7 @@ def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _Phase:
-    """One phase of a workload: its steps, its data, and what has to be asked for."""
+    """One phase of a workload: its steps, its data and its request."""
 
     def __init__(
         self, name: str, workload: TrainedWorkload, machines: Sequence[Machine], request: Request
@@ -409,7 +409,7 @@ class _Phase:
         )
 
     def compose(self, log: Path, schedule: Schedule) -> Composed:
-        """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
+        """Compose the phase; the bound holds on each machine, for each choice of accesses."""
         marks, prices = read_marks(log), _prices(self._machines)
         return max(
             (compose(marks, self.shape, schedule, self.flow, price) for price in prices),
@@ -417,7 +417,7 @@ class _Phase:
         )
 
     def counts(self, schedule: Schedule, composed: Composed) -> PhaseCounts:
-        """Return what is reported of the phase."""
+        """Return the counts to report of the phase."""
         return PhaseCounts(
             name=self.name,
             counts=composed.counts,
