@@ -1,4 +1,4 @@
-"""Records of what a study tells once it has run."""
+"""Records of the analysis of a study."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Neighbour(BaseModel):
 class Importance(BaseModel):
     """Importance of each parameter for one quantity, in shares that sum to 1.
 
-    The shares are those of each parameter alone in the quantity's variance, by fANOVA over
-    `trials` different topologies; that of a parameter that was the same in all of them is None,
-    for nothing is known of it. There are no shares where `missing` says why.
+    The shares are those of each parameter alone in the quantity's variance, by fANOVA over `trials`
+    different topologies. The share is None for a parameter with the same value in all of them.
+    Without shares `missing` gives the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

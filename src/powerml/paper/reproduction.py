@@ -1,4 +1,4 @@
-"""A reproduction as a whole: all its figures, and what was to be reached."""
+"""A reproduction as a whole: all its figures, and the checks of the requirements."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 class Reproduction(BaseModel):
     """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/1``.
 
-    `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty
-    where its figure was not asked for. `software` are the versions that counts were made with,
-    `seconds` the time that the studies took, all in all, when they were made.
+    `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty if
+    its figure was not requested. `software` are the versions behind the counts. `seconds` is the
+    total time that the studies took when they were made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -67,7 +67,7 @@ class Reproduction(BaseModel):
 
 
 def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
-    """Make the figures that were asked for."""
+    """Make the requested figures."""
     wanted = plan.figures
     drawn = {family for family, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
     software = {name: version for one in outcomes for name, version in _software(one)}
