@@ -44,7 +44,7 @@ def optimize(
 
 
 def _show_study(record: StudyRecord, *, json: bool) -> None:
-    """Print what a study has found; raises ``LimitError`` where that is nothing."""
+    """Print a study's results; raises ``LimitError`` if there are none."""
     from rich.text import Text
 
     from powerml.cli.tables import studies

@@ -71,7 +71,7 @@ def report_line(folder: Path) -> str:
 def _written_report(folder: Path) -> tuple[Path | None, str]:
     """Write a study's report and return where it is, or None and why it is not there.
 
-    Whatever goes wrong with a report, the study has been kept, and must not fail for it.
+    The study has been kept, so no error of the report may fail the command.
     """
     try:
         import powerml
@@ -82,7 +82,7 @@ def _written_report(folder: Path) -> tuple[Path | None, str]:
 
 
 def repeating_command(stored: StoredStudy, program: str) -> str:
-    """Return the command that does the trials of a study again; `program` starts powerML."""
+    """Return the command that repeats the trials of a study; `program` starts powerML."""
     from powerml.report.command import command_of, jobs_of, wanted_trials
 
     wanted = wanted_trials(stored.runs, len(stored.trials))

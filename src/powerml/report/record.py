@@ -1,4 +1,4 @@
-"""The record of a report: all that it says of a study, whatever it is rendered as."""
+"""The record of a report: its whole content, independent of the format."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TrialRow(_Record):
 
 
 class MachineRow(_Record):
-    """Costs of the best on one machine, and the trial that is the best there."""
+    """Costs of the study's best on one machine, and the best trial there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
@@ -77,7 +77,7 @@ class MachineRow(_Record):
 
 
 class Repetition(_Record):
-    """The command that repeats a study, and what has to be the same beside it."""
+    """The command that repeats a study, and the environment that it requires."""
 
     command: str = Field(description="the command that does the same trials")
     resume: str | None = Field(
