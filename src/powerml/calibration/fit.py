@@ -71,7 +71,7 @@ class CalibrationFit(_Record):
     leave_one_out_r: float | None = Field(
         ge=-1,
         le=1,
-        description="correlation of readings with fits to the others; null where those are equal",
+        description="correlation of readings with fits to the others; null if those are equal",
     )
     intercept: float = Field(description="reading at no cost, of a line with an intercept")
     intercept_low: float = Field(description="lower end of its confidence interval")
@@ -107,11 +107,11 @@ class LoadPoint(_Record):
         description="inclusive cost relative to the recorded one"
     )
     reading: PositiveFloat | None = Field(
-        description="reading above idle; null where the load was not metered"
+        description="reading above idle; null if the load was not metered"
     )
     fitted: float | None = Field(description="reading that the fit gives")
-    residual: float | None = Field(description="reading less the fitted one")
-    left_out: float | None = Field(description="what a fit to the other loads foretells")
+    residual: float | None = Field(description="reading minus the fitted one")
+    left_out: float | None = Field(description="prediction by a fit to the other loads")
 
 
 class Calibration(_Record):
@@ -130,10 +130,10 @@ class Calibration(_Record):
     accesses: Accesses = Field(description="accesses that are priced")
     levels: Literal[2] = Field(default=2, description="levels of caches that are priced")
     unit: str = Field(description="unit of the readings")
-    readings: str = Field(description="where the readings come from")
+    readings: str = Field(description="source of the readings")
     fit: CalibrationFit = Field(description="fit of the readings to the costs")
     loads: list[LoadPoint] = Field(description="loads with their counts, costs and readings")
-    fingerprint: Fingerprint = Field(description="what the counts depend on")
+    fingerprint: Fingerprint = Field(description="fingerprint of the counts")
 
     @property
     def metered(self) -> list[LoadPoint]:

@@ -100,7 +100,7 @@ def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated):
         command = shlex.join([program(), *sys.argv[1:]])
-        said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
+        said = f"{what}. Continue with: {command}" if kept else "nothing is kept with --no-cache"
         typer.echo(f"powerml: stopped; {said}", err=True)
         raise
 
@@ -111,7 +111,7 @@ def _tell_how_to_resume(progress: StudyProgress) -> None:
     else:
         message = (
             f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
-            f"{progress.folder}. Go on with: {command_to_resume(progress)}"
+            f"{progress.folder}. Continue with: {command_to_resume(progress)}"
         )
     typer.echo(f"powerml: {message}", err=True)
 

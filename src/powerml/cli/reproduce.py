@@ -71,7 +71,7 @@ def _progress() -> Iterator[ReproductionProgress]:
             )
             typer.echo(
                 f"powerml: stopped{kept}. "
-                f"Go on with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
+                f"Continue with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
                 err=True,
             )
         raise

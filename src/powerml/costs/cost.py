@@ -54,14 +54,14 @@ class Cost(BaseModel):
     cycles: NonNegativeFloat = Field(description="processor cycles of all accesses priced")
     joules: NonNegativeFloat | None = Field(
         default=None,
-        description="energy of the same accesses; null where the machine has no energies",
+        description="energy of the same accesses; null if the machine has no energies",
     )
     joules_estimated: bool | None = Field(
         default=None, description="true if an energy is an estimate"
     )
     calibrated_value: NonNegativeFloat | None = Field(
         default=None,
-        description="reading that a power meter would give; null without a calibration",
+        description="expected reading of a power meter; null without a calibration",
     )
     unit: str | None = Field(default=None, description="unit of the calibrated value")
 

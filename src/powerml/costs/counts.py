@@ -98,7 +98,7 @@ class PhaseCounts(BaseModel):
     steps_simulated: NonNegativeInt = Field(description="steps that were simulated")
     steps_total: NonNegativeInt = Field(description="steps of the phase")
     parts: dict[str, Counts] = Field(
-        default_factory=dict, description="counts of its parts by name, where it was composed"
+        default_factory=dict, description="counts of its parts by name, if it was composed"
     )
 
 

@@ -68,7 +68,7 @@ class Simulation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machines: list[str] = Field(description="machines that it is priced for")
-    fingerprint: Fingerprint = Field(description="what its counts depend on")
+    fingerprint: Fingerprint = Field(description="fingerprint of its counts")
     phases: list[PhaseCounts] = Field(description="phases with their counts")
 
 
@@ -105,7 +105,7 @@ class Measurement(BaseModel):
         alias="schema",
         description="name and version of the record's schema",
     )
-    workload: AnyWorkload = Field(discriminator="kind", description="all that was measured")
+    workload: AnyWorkload = Field(discriminator="kind", description="workload that was measured")
     accesses: Accesses = Field(
         description="accesses that are priced: data, or all with instruction fetches"
     )
@@ -114,7 +114,7 @@ class Measurement(BaseModel):
     score: float | None = Field(
         ge=0,
         le=1,
-        description="accuracy from 0 to 1, averaged over `scores`; null where nothing was trained",
+        description="accuracy from 0 to 1, averaged over `scores`; null if nothing was trained",
     )
     score_split: Literal["validation", "test"] | None = Field(
         description="split that the score is of"
@@ -123,16 +123,16 @@ class Measurement(BaseModel):
         default_factory=list, description="accuracy of each native training"
     )
     fingerprint: Fingerprint = Field(
-        description="what the counts depend on, for the first machine's caches"
+        description="fingerprint of the counts, for the first machine's caches"
     )
     simulations: list[Simulation] = Field(
-        default_factory=list, description="counts on other caches, where several were simulated"
+        default_factory=list, description="counts on other caches, if several were simulated"
     )
     calibration: AppliedCalibration | None = Field(
         default=None, description="calibration of a machine's costs; null without one"
     )
     remarks: list[str] = Field(
-        default_factory=list, description="what else bears on the costs, one sentence each"
+        default_factory=list, description="other influences on the costs, one sentence each"
     )
     seconds: NonNegativeFloat = Field(description="seconds that the measurement took")
 

@@ -132,7 +132,7 @@ def machine_from_toml(text: str, name: str) -> Machine:
         return Machine.model_validate({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
         raise MachineError.quoting(
-            f"the profile of machine {name} is not TOML", error, "mend it"
+            f"the profile of machine {name} is not TOML", error, "correct it"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

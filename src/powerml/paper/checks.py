@@ -52,7 +52,7 @@ class Saving(RequirementCheck):
     """
 
     phase: PhaseName = Field(description="phase whose cost is compared")
-    saving: SeedSpread = Field(description="part of the median that the winners save")
+    saving: SeedSpread = Field(description="share of the median cost that the winners save")
     cheapest_known: float = Field(description="saving of the cheapest accurate topology known")
     over_setting_1: SeedSpread = Field(description="saving over setting 1")
     printed: float = Field(description="saving that the paper printed")

@@ -48,15 +48,13 @@ class Reproduction(BaseModel):
     seeds: int = Field(description="studies of each kind")
     trials: int = Field(description="trials of each study")
     machine: str = Field(description="machine that costs are priced for")
-    software: dict[str, str] = Field(description="versions of what was measured with")
+    software: dict[str, str] = Field(description="versions of the software")
     seconds: NonNegativeFloat = Field(description="seconds that all studies took together")
     results: list[Result] = Field(description="Figure 2")
     deviations: list[Deviation] = Field(description="Figure 3")
     architectures: list[Architecture] = Field(description="Figures 4 and 5")
-    convergences: list[Convergence] = Field(
-        description="accuracy that the search put right has to reach"
-    )
-    savings: list[Saving] = Field(description="savings that it has to reach")
+    convergences: list[Convergence] = Field(description="checks of the corrected search's accuracy")
+    savings: list[Saving] = Field(description="checks of its savings")
     preferences: list[Preference] = Field(
         description="objective values where inaccurate networks win"
     )

@@ -71,8 +71,8 @@ def optimize(
     working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)
     if working.fidelity == PREDICTED:
         raise UsageError(
-            "what is reported as best has been simulated: give optimize --fidelity sampled or "
-            "exact; its sampler predicts costs in any case"
+            "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
+            "predicts costs in any case"
         )
     searched, profiles = parse_space(space), wanted.profiles()
     family = searched.family

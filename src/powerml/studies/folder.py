@@ -177,7 +177,7 @@ class Study:
                 except ComparisonError as error:
                     # What differs are our own words, and stays whole.
                     raise StudyError(
-                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                        f"{self.folder} cannot be continued: {error}; give another --study"
                     ) from error
                 return
 

@@ -36,7 +36,7 @@ class CostLimit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: PositiveFloat = Field(description="how many of the unit")
+    amount: PositiveFloat = Field(description="number of the unit")
     unit: Literal["cycles", "references"] = Field(
         description="processor cycles, or costs of the reference"
     )
@@ -117,17 +117,17 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_costs: dict[PhaseName, CostLimit] = Field(
-        default_factory=dict, description="the most that each phase may cost"
+        default_factory=dict, description="largest cost of each phase"
     )
     min_score: float | None = Field(default=None, ge=0, le=1, description="the least score")
     score_margin: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="how far the least score lies below the best of all trials",
+        description="distance of the least score below the best of all trials",
     )
     max_parameters: int | None = Field(
-        default=None, ge=1, description="the most weights and biases"
+        default=None, ge=1, description="largest number of weights and biases"
     )
 
     @model_validator(mode="before")
@@ -240,7 +240,7 @@ def _cost_limit(name: str, given: str | float) -> CostLimit:
         )
     if digits == text and amount < FEWEST_CYCLES:
         raise UsageError(
-            f"{name} is {given} cycles, which no network keeps to: for a multiple of the "
+            f"{name} is {given} cycles, which no network meets: for a multiple of the "
             f"reference's cost give {text}x"
         )
     return CostLimit(amount=amount, unit="cycles" if digits == text else "references")

@@ -170,8 +170,8 @@ class Constrained:
             raise UsageError(f"the least score is {self.least_score}: give one from 0 to 1")
         if not any(self.weights.by_phase.values()):
             raise UsageError(
-                "alpha and beta are 0, and the objective constrained makes nothing but costs "
-                "small: give --alpha or --beta"
+                "alpha and beta are 0, and the objective constrained minimises costs "
+                "alone: give --alpha or --beta"
             )
 
     def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:

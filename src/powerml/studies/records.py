@@ -60,7 +60,7 @@ class StudySettings(BaseModel):
     family: str = Field(description="space that is searched, with narrowed bounds")
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
-    validation: float = Field(description="part of the training data held out for validation")
+    validation: float = Field(description="share of the training data held out for validation")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
     objective: str = Field(default="squared", description="name of the objective")
@@ -99,7 +99,7 @@ class Prediction(BaseModel):
     cost_ratios: CostRatios = Field(description="cost of each phase, relative to the reference's")
     cost_errors: CostRatios = Field(description="error of each cost, relative to the cost")
     score: float | None = Field(
-        default=None, ge=0, le=1, description="accuracy; None where it is not known"
+        default=None, ge=0, le=1, description="accuracy; null if it is not known"
     )
     score_error: NonNegativeFloat | None = Field(
         default=None, description="error of the score, absolute"
@@ -130,14 +130,14 @@ class Pruned(_StateRecord):
     """A trial that was not trained, nor counted if its size already ruled it out."""
 
     name: Literal["pruned"] = Field(default="pruned", description="the state's name")
-    reason: str = Field(description="what ruled it out")
+    reason: str = Field(description="reason why it was not trained")
 
 
 class Failed(_StateRecord):
     """A trial whose counting or training failed."""
 
     name: Literal["failed"] = Field(default="failed", description="the state's name")
-    reason: str = Field(description="what went wrong")
+    reason: str = Field(description="error")
 
 
 class Repeated(_StateRecord):
@@ -164,21 +164,19 @@ class TrialRecord(BaseModel):
     number: int = Field(ge=1, description="place among the trials of the study")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
-    state: State = Field(description="what became of it")
+    state: State = Field(description="state, with its details")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
-    objective: float | None = Field(
-        default=None, description="the objective that the study makes small"
-    )
+    objective: float | None = Field(default=None, description="objective value")
     score: float | None = Field(default=None, description="accuracy, from 0 to 1")
     cost_ratios: CostRatios = Field(
         default_factory=dict,
-        description="cost of each phase, relative to the reference's; empty where none is known",
+        description="cost of each phase, relative to the reference's; empty if none is known",
     )
     measurement: Measurement | None = Field(
-        default=None, description="its counts and costs; None where it was not counted"
+        default=None, description="counts and costs; null if it was not counted"
     )
     predicted: Prediction | None = Field(
-        default=None, description="what the cost model expected; None where it knew nothing"
+        default=None, description="prediction of the cost model; null without one"
     )
 
     @model_validator(mode="before")
@@ -295,12 +293,14 @@ class Comparison(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    quantity: Quantity = Field(description="what the other trial is the best in")
+    quantity: Quantity = Field(description="quantity in which the other trial leads")
     trial: int = Field(description="the other trial's number")
     topology: str = Field(description="the other trial's topology")
     batch_size: int = Field(description="the other trial's batch size")
-    score_difference: float = Field(description="score of the best, less the other's")
-    cost_factors: CostRatios = Field(description="cost of each phase of the best, by the other's")
+    score_difference: float = Field(description="score of the best minus the other's")
+    cost_factors: CostRatios = Field(
+        description="cost of each phase of the best, divided by the other's"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -80,7 +80,7 @@ class Deployment(BaseModel):
 
     runtime: str = Field(description="name of the runtime")
     batch_size: int | None = Field(
-        ge=1, description="samples of one inference; null where it is not known what a sample is"
+        ge=1, description="samples of one inference; null if the batch dimension is not known"
     )
     inferences: int = Field(ge=1, description="inferences that are counted")
 
@@ -151,7 +151,7 @@ class _OnDataset(Workload):
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset's content")
     validation: float = Field(
-        gt=0, lt=1, description="part of the training data that is held out for validation"
+        gt=0, lt=1, description="share of the training data held out for validation"
     )
     input_shape: tuple[int, ...] = Field(description="shape of one sample")
     classes: int = Field(ge=2, description="number of classes")
@@ -202,7 +202,7 @@ class TopologyWorkload(_OnDataset):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
 
-    kind: Literal["topology"] = Field(default="topology", description="what kind of workload it is")
+    kind: Literal["topology"] = Field(default="topology", description="kind of the workload")
     topology: ParsedTopology = Field(description="the topology, as in dffr:layers=2,width=16")
 
     @property
@@ -232,13 +232,11 @@ class TrainedFileWorkload(_OnDataset):
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
 
     kind: Literal["trained_file"] = Field(
-        default="trained_file", description="what kind of workload it is"
+        default="trained_file", description="kind of the workload"
     )
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
 
     @property
     def name(self) -> str:
@@ -272,12 +270,10 @@ class ModelWorkload(Workload):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model"))
 
-    kind: Literal["file"] = Field(default="file", description="what kind of workload it is")
+    kind: Literal["file"] = Field(default="file", description="kind of the workload")
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
     inputs: tuple[ModelInput, ...] = Field(description="the model's inputs, in its order")
     data: str | None = Field(description="source of the inputs; null for random ones")
     data_digest: str | None = Field(
@@ -306,7 +302,7 @@ class LoadWorkload(Workload):
     them in numpy. Its one phase goes by its title.
     """
 
-    kind: Literal["load"] = Field(default="load", description="what kind of workload it is")
+    kind: Literal["load"] = Field(default="load", description="kind of the workload")
     name: str = Field(description="name of the load")
     rows_a: int = Field(ge=1, description="rows of the first matrix")
     inner: int = Field(ge=1, description="columns of the first matrix, rows of the second")
