@@ -1,7 +1,7 @@
 """Finding plug-ins by name.
 
-What others install announces itself under an entry point of the group ``powerml.families``,
-``powerml.workloads.datasets``, ``powerml.machines.profile`` or ``powerml.meters``.
+What others install announces itself under an entry point of the group ``powerml.spaces``,
+``powerml.runtimes``, ``powerml.machines``, ``powerml.meters`` or ``powerml.datasets``.
 """
 
 from __future__ import annotations

@@ -23,14 +23,14 @@ def optimize(
     space: Annotated[
         str,
         typer.Option(
-            help="The family to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8."
+            help="The space to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8."
         ),
     ] = "cnn",
     *,
     options: powerml.SearchOptions,
     json: Json = False,
 ) -> None:
-    """Search a family for the cheapest accurate network, or by another objective.
+    """Search a space for the cheapest accurate network, or by another objective.
 
     Example: powerml optimize --space cnn --trials 10
 
@@ -69,6 +69,6 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
         command = repeating_command(stored, program())
         print_result("", studies.places_table(findings, where, command))
     if not found:
-        nearest = findings.nearest
-        trial, broken = (None, []) if nearest is None else (nearest.trial, nearest.broken)
-        raise LimitError(no_best_line(trial, broken, len(findings.trials)))
+        least = findings.least_infeasible
+        trial, violations = (None, []) if least is None else (least.trial, least.violations)
+        raise LimitError(no_best_line(trial, violations, len(findings.trials)))

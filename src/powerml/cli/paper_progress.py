@@ -28,7 +28,7 @@ StudyKind = tuple[str, str]
 
 
 class Pace:
-    """Durations of trials in seconds, for each way and family."""
+    """Durations of trials in seconds, for each way and space."""
 
     def __init__(self) -> None:
         self.trials: Counter[StudyKind] = Counter()
@@ -149,7 +149,7 @@ class ReproductionProgress(ReproductionListener):
 
 
 def _kind(study: PlannedStudy) -> StudyKind:
-    return study.way.name, study.family
+    return study.way.name, study.space
 
 
 def _said(seconds: float | None) -> str:

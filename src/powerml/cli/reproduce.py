@@ -29,12 +29,12 @@ def reproduce(
 ) -> None:
     """Make the paper's Figures 2 to 5 again: as in the paper, corrected, and by eq. 2.6 alone.
 
-    The same command continues after an interruption. --setting, --family and --figure may be
+    The same command continues after an interruption. --setting, --space and --figure may be
     repeated.
 
     Example: powerml reproduce --seeds 5
 
-    Example: powerml reproduce --family dffr --setting 1 --setting 3
+    Example: powerml reproduce --space dffr --setting 1 --setting 3
     """
     with _progress() as listener:
         found = powerml.reproduce(options=options, listener=listener)

@@ -21,9 +21,7 @@ class ReproduceOptions(Options):
         Field(description="One of the paper's six settings of alpha and beta, by number."),
         Shown(metavar="N", default="all"),
     ] = ()
-    family: Annotated[
-        Collection[str], Field(description="dffr or cnn."), Shown(default="both")
-    ] = ()
+    space: Annotated[Collection[str], Field(description="dffr or cnn."), Shown(default="both")] = ()
     figure: Annotated[
         Collection[int],
         Field(description="One of the paper's Figures 2 to 5, by number."),

@@ -137,9 +137,9 @@ class Run:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
-        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        proposal, parameters = self._study.ask(self._problem.search_space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._problem.family, parameters)
+        topology = topology_of(self._problem.space, parameters)
         workload = self._problem.workload(topology, batch_size)
         candidate = _Candidate(
             proposal,
@@ -275,7 +275,7 @@ class Run:
             return record
         found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}
         record = record.model_copy(update=found)
-        return record.model_copy(update={"objective": self._goal(record).worth(record)})
+        return record.model_copy(update={"objective": self._goal(record).objective_value(record)})
 
     def _goal(self, record: TrialRecord) -> Goal:
         """Make the goal of the study, once a trial has ended."""

@@ -177,7 +177,7 @@ def is_of_study(path: Path, folder: Path) -> bool:
 
 
 def _sized(trial: TrialRecord) -> TrialRecord:
-    """Add the number of parameters to a trial recorded without it, if its family gives layers."""
+    """Add the number of parameters to a trial recorded without it, if its space gives layers."""
     if trial.parameters is not None or trial.measurement is None:
         return trial
     layers = trial.measurement.workload.layers()

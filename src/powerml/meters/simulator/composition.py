@@ -33,7 +33,7 @@ from powerml.meters.simulator.sampling import (
     doubt,
 )
 
-__all__ = ["Composed", "CostFunction", "Mark", "compose", "compose_deployment"]
+__all__ = ["ComposedPhase", "CostFunction", "Mark", "compose", "compose_deployment"]
 
 CACHE_LINE_BYTES = 64
 
@@ -48,8 +48,8 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Composed:
-    """The whole phase: the sum of its parts, and the bound of the cost's relative error."""
+class ComposedPhase:
+    """A whole phase: the sum of its parts, and the bound of the cost's relative error."""
 
     counts: Counts
     parts: dict[str, Counts]
@@ -59,7 +59,7 @@ class Composed:
 
 def compose(
     marks: Sequence[Mark], shape: Shape, schedule: Schedule, flow: DataFlow, price: CostFunction
-) -> Composed:
+) -> ComposedPhase:
     """Compose the whole phase from the marks of a simulation.
 
     Raises
@@ -99,7 +99,7 @@ def compose(
     spread = _spread_of(parts, strata, price)
     cold = later * (shape.full - 1) * _cold_data_cost(flow, price) if borrowed else 0.0
     bound = _bound(strata, spread, price(counts), cold, price)
-    return Composed(counts, parts, bound, spread)
+    return ComposedPhase(counts, parts, bound, spread)
 
 
 def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCounts]:

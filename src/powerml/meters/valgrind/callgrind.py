@@ -22,7 +22,12 @@ from powerml.errors import MeasurementError, ServerError
 from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
-from powerml.meters.simulator.composition import Composed, CostFunction, compose, compose_deployment
+from powerml.meters.simulator.composition import (
+    ComposedPhase,
+    CostFunction,
+    compose,
+    compose_deployment,
+)
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
     EVERYTHING,
@@ -213,7 +218,9 @@ class CallgrindMeter(ValgrindMeter):
         names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
         server.ready.result()
         phases = [
-            _Phase(name, workload, self.machines, self.staging.training(workload, material, name))
+            _SimulatedPhase(
+                name, workload, self.machines, self.staging.training(workload, material, name)
+            )
             for name in names
         ]
         schedules = [self._schedule(phase) for phase in phases]
@@ -249,7 +256,7 @@ class CallgrindMeter(ValgrindMeter):
 
         return [_UnderWay(server, process, finish)]
 
-    def _schedule(self, phase: _Phase) -> Schedule:
+    def _schedule(self, phase: _SimulatedPhase) -> Schedule:
         if self._options.fidelity == "exact":
             return EVERYTHING
         return plan(phase.shape, phase.flow, self._options.error)
@@ -267,7 +274,7 @@ class CallgrindMeter(ValgrindMeter):
         return process
 
     def _finish(
-        self, server: Server, phase: _Phase, schedule: Schedule, process: Future[Done]
+        self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
     ) -> list[PhaseCounts]:
         """Compose the phase from its simulated steps; simulate more until the error is met."""
         while True:
@@ -377,7 +384,7 @@ def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
     return {"software": software, "cpu_features": guests[0]["cpu_features"]}
 
 
-class _Phase:
+class _SimulatedPhase:
     """One phase of a workload: its steps, its data and its request."""
 
     def __init__(
@@ -408,7 +415,7 @@ class _Phase:
             touch_limit_bytes=touch_limit_bytes(self.flow),
         )
 
-    def compose(self, log: Path, schedule: Schedule) -> Composed:
+    def compose(self, log: Path, schedule: Schedule) -> ComposedPhase:
         """Compose the phase; the bound holds on each machine, for each choice of accesses."""
         marks, prices = read_marks(log), _prices(self._machines)
         return max(
@@ -416,7 +423,7 @@ class _Phase:
             key=lambda composed: composed.error_bound,
         )
 
-    def counts(self, schedule: Schedule, composed: Composed) -> PhaseCounts:
+    def counts(self, schedule: Schedule, composed: ComposedPhase) -> PhaseCounts:
         """Return the counts to report of the phase."""
         return PhaseCounts(
             name=self.name,
@@ -430,7 +437,10 @@ class _Phase:
 
 
 def _announcement(
-    server: Server, workload: TrainedWorkload, phases: list[_Phase], schedules: list[Schedule]
+    server: Server,
+    workload: TrainedWorkload,
+    phases: list[_SimulatedPhase],
+    schedules: list[Schedule],
 ) -> str:
     """Announce a simulation and its duration, by the pace of the warm-up at least."""
     numbers = []
