@@ -25,27 +25,24 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from powerml.errors import SetupError
+from powerml.instrument import find_valgrind, valgrind_version
 from powerml.machines import Geometry
 
 __all__ = [
-    "INSTALL_VALGRIND",
     "WORKER_MODULE",
     "cachegrind_command",
     "callgrind_command",
     "clock",
     "code_digest",
     "environment",
-    "find_valgrind",
     "precompile",
     "private_folder",
     "require_client_requests",
     "require_installed",
     "surroundings",
     "text_environment",
-    "valgrind_version",
 ]
 
-INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
 WORKER_MODULE = "powerml.guest.main"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
@@ -101,22 +98,6 @@ SEEN_CPU_FLAGS = frozenset(
 )
 
 
-def find_valgrind() -> str:
-    """Path of Valgrind; raises ``SetupError`` with what to install."""
-    path = shutil.which("valgrind")
-    if path is None:
-        raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")
-    return path
-
-
-def valgrind_version() -> str:
-    """Version of Valgrind, as in ``3.19.0``."""
-    answer = subprocess.run(
-        [find_valgrind(), "--version"], capture_output=True, text=True, check=True
-    )
-    return answer.stdout.strip().removeprefix("valgrind-")
-
-
 def require_client_requests() -> None:
     """Check that the C extension is there; raises ``SetupError`` with what to install."""
     parts = ("_client_requests", "_clock")
@@ -124,7 +105,7 @@ def require_client_requests() -> None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
-            "again with pip install --force-reinstall --no-deps powerml"
+            "again with pip install --force-reinstall --no-deps --no-cache-dir powerml"
         )
 
 

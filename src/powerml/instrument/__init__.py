@@ -1,0 +1,13 @@
+"""The simulator in C, as a tool of Valgrind. In Python: where it is, and whether it can be run."""
+
+from powerml.instrument.tool import find_tool, place_tool, try_tool
+from powerml.instrument.valgrind import find_valgrind, tools_folder, valgrind_version
+
+__all__ = [
+    "find_tool",
+    "find_valgrind",
+    "place_tool",
+    "tools_folder",
+    "try_tool",
+    "valgrind_version",
+]
