@@ -54,11 +54,11 @@ def build_tool(folder: Path = FOLDER) -> Path:
         Something is not installed, the compiler refuses, or the folder cannot be written. What was
         in the folder is still there.
     """
-    tool = tool_path(folder)
+    tool = tool_path(folder.resolve())
     description = find_description()
     compiler = _find_compiler()
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as private:
+        with tempfile.TemporaryDirectory(dir=tool.parent, prefix=".build-") as private:
             built = Path(private) / tool.name
             _compile([compiler, *_options(description), "-o", str(built)], description)
             version = Path(private) / BUILT_FOR
@@ -167,7 +167,9 @@ def _compile(command: list[str], description: dict[str, str]) -> None:
     ended = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         lines = ended.stderr.strip().splitlines() or [f"it ended with {ended.returncode}"]
-        said = next((line for line in lines if "error" in line), lines[0])
+        said = next((line for line in lines if "error: " in line), lines[0])
+        if said.startswith("collect2"):  # its error is that the linker had one
+            said = lines[0]
         raise SetupError.quoting(
             f"{command[0]} could not build the simulator for Valgrind {description['Version']}",
             said,

@@ -22,12 +22,22 @@ from powerml.instrument.valgrind import (
     valgrind_version,
 )
 
-__all__ = ["built_for", "find_tool", "install_to_build", "place_tool", "tool_path", "try_tool"]
+__all__ = [
+    "INSTALL_AGAIN",
+    "built_for",
+    "find_tool",
+    "install_to_build",
+    "place_tool",
+    "tool_path",
+    "try_tool",
+]
 
 FOLDER = Path(__file__).parent
 TOOL = "powerml"
 BUILT_FOR = "built_for"  # the version of Valgrind
 NOT_BUILT = "not_built"  # the reason, where there is no tool
+# pip would take the wheel that it has built before.
+INSTALL_AGAIN = "pip install --force-reinstall --no-deps --no-cache-dir powerml"
 BUILD_AGAIN = f"{sys.executable} -m powerml.instrument.build"
 # What building takes, by the program that installs packages.
 PACKAGES = {
@@ -102,7 +112,8 @@ def _not_built(tool: Path) -> SetupError:
     except OSError:
         reason = f"there is no file {tool}: {install_to_build()}"
     return SetupError(
-        f"powerml was installed without its simulator: {reason}; then build it with {BUILD_AGAIN}"
+        f"powerml was installed without its simulator: {reason}; then install powerml again with "
+        f"{INSTALL_AGAIN}"
     )
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from powerml.errors import SetupError
-from powerml.instrument import find_valgrind, valgrind_version
+from powerml.instrument import INSTALL_AGAIN, find_valgrind, valgrind_version
 from powerml.machines import Geometry
 
 __all__ = [
@@ -105,7 +105,7 @@ def require_client_requests() -> None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
-            "again with pip install --force-reinstall --no-deps --no-cache-dir powerml"
+            f"again with {INSTALL_AGAIN}"
         )
 
 
