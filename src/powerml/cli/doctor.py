@@ -20,7 +20,7 @@ from powerml.errors import PowerMLError, shortened, words_of
 
 __all__ = ["InstallationCheck", "doctor", "examine"]
 
-LONGEST_DETAIL = 200
+LONGEST_DETAIL = 300
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,16 @@ class InstallationCheck:
 
 
 def examine() -> list[InstallationCheck]:
-    """Check everything a measurement needs. It starts nothing but ``valgrind --version``."""
+    """Check everything a measurement needs. Only Valgrind is started, on ``true``."""
     # They take a second, and no other command has to wait for them.
-    from powerml.meters.simulator import launch
+    from powerml.instrument import find_valgrind, valgrind_version
     from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
     from powerml.workloads.datasets import locate_mnist
 
     return [
         _check("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
-        _check("valgrind", lambda: f"{launch.valgrind_version()}, {launch.find_valgrind()}"),
+        _check("valgrind", lambda: f"{valgrind_version()}, {find_valgrind()}"),
+        _check("simulator", _simulator),
         _check("client requests", _client_requests),
         _check("compiler", _compiler, required=False),
         _check("keras", lambda: metadata.version("keras")),
@@ -81,8 +82,18 @@ def _client_requests() -> str:
     return "the C extension is there"
 
 
+def _simulator() -> str:
+    from powerml.instrument import find_tool, try_tool, valgrind_version
+
+    path = find_tool()
+    try_tool()
+    return f"built for Valgrind {valgrind_version()}, runs; {path}"
+
+
 def _compiler() -> str:
-    """Describe the compiler, which only a new build of the C extension needs."""
+    """Describe the compiler, which only a new build of the C parts needs."""
+    from powerml.instrument.build import find_description
+
     missing = [
         name
         for name, there in (
@@ -93,8 +104,9 @@ def _compiler() -> str:
         if not there
     ]
     if missing:
-        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C extension")
-    return "gcc, Python.h and valgrind/callgrind.h are there"
+        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C parts")
+    find_description()
+    return "gcc, Python.h, Valgrind's headers and libraries are there"
 
 
 def _backend() -> str:

@@ -586,11 +586,24 @@ static void before_thread(ThreadId thread, ThreadId child)
 
 /* --- options, start and end ------------------------------------------------------------------- */
 
+static inline void *address_of(void *address)
+{
+    return address;
+}
+
+static inline void *address_in(SysRes result)
+{
+    return sr_isError(result) ? NULL : (void *)sr_Res(result);
+}
+
+/* Valgrind 3.19 answers with the address, 3.24 with a result that holds it. */
+#define ALLOCATED(answer) _Generic((answer), SysRes: address_in, void *: address_of)(answer)
+
 static void *permanent(size_t bytes)
 {
     /* Aligned to a line, so that a set of eight ways is one line of the processor. */
     enum { LARGE = 1 << 16, LINE = 64 };
-    return bytes < LARGE ? VG_(perm_malloc)(bytes, LINE) : VG_(am_shadow_alloc)(bytes);
+    return bytes < LARGE ? VG_(perm_malloc)(bytes, LINE) : ALLOCATED(VG_(am_shadow_alloc)(bytes));
 }
 
 /* Read SIZE,WAYS,LINE; returns what follows, or NULL. */

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from powerml.costs.counts import Counts, PhaseCounts, PhaseName
 from powerml.costs.fingerprint import Fingerprint, digest_of
+from powerml.instrument import find_valgrind, valgrind_version
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
@@ -47,7 +48,7 @@ class ValgrindMeter:
     def __init__(
         self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
     ) -> None:
-        launch.find_valgrind()
+        find_valgrind()
         launch.require_client_requests()
         self.machines = (machines,) if isinstance(machines, Machine) else tuple(machines)
         self.machine = self.machines[0]
@@ -84,7 +85,7 @@ class ValgrindMeter:
     def _fingerprint(self, guest: Mapping[str, Any], machine: Machine) -> Fingerprint:
         software = {
             "powerml": metadata.version("powerml"),
-            "valgrind": launch.valgrind_version(),
+            "valgrind": valgrind_version(),
             **guest["software"],
         }
         environment = launch.text_environment(launch.environment(self._backend))

@@ -36,6 +36,7 @@ from powerml.meters.simulator.launch import Launch, Mode
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
     EVERYTHING,
+    PRIOR,
     DataFlow,
     Schedule,
     Shape,
@@ -476,7 +477,7 @@ class _SimulatedPhase:
         """Return the steps to simulate: as many as the most demanding geometry needs."""
         return max(
             (
-                plan(self.shape, flow, error, spreads.get(geometry))
+                plan(self.shape, flow, error, spreads.get(geometry, PRIOR))
                 for geometry, flow in self._flows.items()
             ),
             key=lambda schedule: schedule.steps_simulated(self.shape),

@@ -26,12 +26,11 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from powerml.errors import SetupError
-from powerml.instrument.tool import place_tool
+from powerml.instrument import INSTALL_AGAIN, find_valgrind, place_tool, valgrind_version
 from powerml.machines import Geometry
 from powerml.meters.simulator.caches import SimulatedCaches
 
 __all__ = [
-    "INSTALL_VALGRIND",
     "WORKER_MODULE",
     "Launch",
     "Mode",
@@ -39,7 +38,6 @@ __all__ = [
     "callgrind",
     "code_digest",
     "environment",
-    "find_valgrind",
     "precompile",
     "private_folder",
     "require_client_requests",
@@ -47,14 +45,13 @@ __all__ = [
     "simulator",
     "surroundings",
     "text_environment",
-    "valgrind_version",
 ]
 
-INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
 WORKER_MODULE = "powerml.guest.main"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(__file__).parents[2]
+INSTRUMENT = PACKAGE / "instrument"
 WARM_UP = PACKAGE / "guest" / "warm_up"
 # What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
 # its counts. A change of anything else leaves the cache of counts as it is.
@@ -119,29 +116,13 @@ class Launch:
     environment: dict[str, str]
 
 
-def find_valgrind() -> str:
-    """Return the path of Valgrind; raises ``SetupError``, which names the package to install."""
-    path = shutil.which("valgrind")
-    if path is None:
-        raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")
-    return path
-
-
-def valgrind_version() -> str:
-    """Version of Valgrind, as in ``3.19.0``."""
-    answer = subprocess.run(
-        [find_valgrind(), "--version"], capture_output=True, text=True, check=True
-    )
-    return answer.stdout.strip().removeprefix("valgrind-")
-
-
 def require_client_requests() -> None:
     """Check that the C extension is there; raises ``SetupError``, which says what to install."""
     if importlib.util.find_spec("powerml.guest._client_requests") is None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
-            "again with pip install --force-reinstall --no-deps powerml"
+            f"again with {INSTALL_AGAIN}"
         )
 
 
@@ -266,7 +247,9 @@ def code_digest(plug_ins: Iterable[object]) -> str:
 
 
 def _is_counted(path: Path) -> bool:
-    return path.suffix in {".c", ".h", ".py", ".so"} or path.parent == WARM_UP
+    if path.parent == INSTRUMENT:
+        return path.suffix in {".c", ".h"}
+    return path.suffix in {".py", ".so"} or path.parent == WARM_UP
 
 
 def _caches(geometry: Geometry) -> list[str]:

@@ -45,7 +45,7 @@ class CachegrindMeter(ValgrindMeter):
         }
         if self._backend is not None:
             software[self._backend] = backend_version(self._backend)
-        return self._fingerprint({"software": software, "cpu_features": ()})
+        return self._fingerprint({"software": software, "cpu_features": ()}, self.machine)
 
     def measure(
         self,
