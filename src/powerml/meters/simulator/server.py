@@ -20,7 +20,7 @@ from typing import IO, Any
 from powerml.errors import ServerError, WorkerError
 from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
 from powerml.meters.simulator import launch
-from powerml.meters.simulator.launch import Mode
+from powerml.meters.simulator.launch import Launch, Mode
 
 __all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
 
