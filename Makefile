@@ -35,7 +35,7 @@ benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/times.py
 	$(BIN)/python benchmarks/environment.py
 
-# Write the JSON schemas of the records and the tables of options anew, after a change that is meant.
+# Write the JSON schemas of the records and the tables of options again, after a change that is meant.
 schemas: $(INSTALLED)
 	$(BIN)/python scripts/write_schemas.py
 	$(BIN)/python scripts/write_option_tables.py

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def print_prior() -> None:
-    """Fit what things cost to both families, each in its own way, and print one digit."""
+    """Fit what things cost to both spaces, each in its own way, and print one digit."""
     for phase in PHASES:
         found: dict[str, list[float]] = {}
         for name in DEVELOPED_ON:

@@ -37,7 +37,7 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.networks.export import TOLERANCE, export_model, export_topology
 from powerml.runtimes import find_runtime, require_exporter
-from powerml.spaces import Topology, find_family, topology_of
+from powerml.spaces import Topology, find_space, topology_of
 from powerml.studies.goal import objectives_by_machine, ranking
 from powerml.studies.records import StudyRecord, TrialRecord
 from powerml.workloads.datasets import Dataset, load_dataset
@@ -46,7 +46,7 @@ from powerml.workloads.workload import Deployment
 RUNTIMES = ("keras", "onnxruntime", "litert")
 TOPOLOGIES = ("dffr:layers=2,width=16", "cnn:layers=3,filters=5,kernel=5")
 BATCHES = (1, 32)
-FAMILIES = ("dffr", "cnn")
+SPACES = ("dffr", "cnn")
 SIGNAL_TOPOLOGIES = 30
 ONNX_LIMIT_SECONDS = 3.0
 RESNET_LIMIT_SECONDS = 120.0
@@ -119,12 +119,12 @@ def signal() -> bool:
     dataset = load_dataset("mnist_small")
     good = True
     with _meter() as meter, tempfile.TemporaryDirectory() as folder:
-        for family in FAMILIES:
-            chosen = _random_topologies(family)
+        for space in SPACES:
+            chosen = _random_topologies(space)
             macs = [_multiply_accumulates(topology) for topology in chosen]
             correlations = []
             print(
-                f"{family}: {len(chosen)} topologies of {min(macs):,} to {max(macs):,} "
+                f"{space}: {len(chosen)} topologies of {min(macs):,} to {max(macs):,} "
                 "multiply-accumulates",
                 flush=True,
             )
@@ -144,11 +144,11 @@ def signal() -> bool:
 
 def _random_topologies(name: str) -> list[Topology]:
     rng = random.Random(0)
-    family = find_family(name)
+    space = find_space(name)
     chosen: dict[str, Topology] = {}
     while len(chosen) < SIGNAL_TOPOLOGIES:
-        values = {key: rng.randint(one.low, one.high) for key, one in family.bounds.items()}
-        topology = topology_of(family, values)
+        values = {key: rng.randint(one.low, one.high) for key, one in space.bounds.items()}
+        topology = topology_of(space, values)
         chosen[str(topology)] = topology
     return list(chosen.values())
 
@@ -157,7 +157,7 @@ def _multiply_accumulates(topology: Topology) -> int:
     """Of one sample of 28 x 28 pixels and two classes, biases left out."""
     of = topology.parameters
     pixels = 28 * 28
-    if topology.family == "dffr":
+    if topology.space == "dffr":
         widths = [pixels, *[of["width"]] * of["layers"], 2]
         return sum(a * b for a, b in itertools.pairwise(widths))
     channels = [1, *[of["filters"]] * of["layers"]]
@@ -195,11 +195,11 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def winner() -> bool:
-    """Figure 3: the exported winner of a search of each family, on 100 test samples."""
+    """Figure 3: the exported winner of a search of each space, on 100 test samples."""
     good = True
     with tempfile.TemporaryDirectory() as folder:
-        for family in FAMILIES:
-            record = powerml.optimize(family, **PAPERS_SEARCH, trials=3, out=folder, study=family)
+        for space in SPACES:
+            record = powerml.optimize(space, **PAPERS_SEARCH, trials=3, out=folder, study=space)
             best, difference = _best(record), record.export_difference
             print(f"{best.topology}: {record.exported} differs by {difference:.2g} at most")
             good &= difference is not None and difference <= TOLERANCE

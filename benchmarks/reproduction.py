@@ -1,4 +1,4 @@
-"""What the paper's records say under eq. 2.6, and what is known of the families beforehand.
+"""What the paper's records say under eq. 2.6, and what is known of the spaces beforehand.
 
     python benchmarks/reproduction.py records    # at once
     python benchmarks/reproduction.py known      # at once
@@ -19,7 +19,7 @@ from powerml.paper.known import ACCURATE_SCORE, known
 from powerml.paper.original import RecordedStudy, RecordedTrial, recorded_studies
 from powerml.paper.page import recorded_rows
 from powerml.paper.reproduction import Reproduction
-from powerml.paper.settings import FAMILIES, SETTINGS
+from powerml.paper.settings import SETTINGS, SPACES
 
 
 def main() -> None:
@@ -48,11 +48,11 @@ def print_records() -> None:
         "| of setting 1's: training, inference | under eq. 2.6 "
         "| standard deviation of training, inference |\n| --- | --- | --- | --- | --- | --- |"
     )
-    for row in recorded_rows(FAMILIES, [setting.number for setting in SETTINGS]):
+    for row in recorded_rows(SPACES, [setting.number for setting in SETTINGS]):
         study = row.study
         deviations = (study.deviation("training"), study.deviation("inference"))
         print(
-            f"| {study.family} {study.setting.number} | {row.printed_score} "
+            f"| {study.space} {study.setting.number} | {row.printed_score} "
             f"| {_said(study, study.recorded_winner)} | {_numbers(row.over_baseline)} "
             f"| {_said(study, study.winner) if row.differs else 'the same'} "
             f"| {_numbers(deviations)} |"
@@ -77,9 +77,9 @@ def _numbers(values: tuple[float, float]) -> str:
 
 def print_known() -> None:
     """What accurate topologies cost, and what eq. 2.6 prefers at each setting."""
-    for family, one in known().families.items():
+    for space, one in known().spaces.items():
         print(
-            f"{family}: {one.accurate} of {one.topologies} score at least 0.98 (test); costs of "
+            f"{space}: {one.accurate} of {one.topologies} score at least 0.98 (test); costs of "
             "these, relative to the reference: "
             + "; ".join(
                 f"{phase} median {one.median[phase]:.3f}, least {one.least[phase]:.3f} "
@@ -88,30 +88,30 @@ def print_known() -> None:
             )
         )
     print(
-        f"\n| family | setting | best under eq. 2.6 | score | objective "
+        f"\n| space | setting | best under eq. 2.6 | score | objective "
         f"| best that scores {ACCURATE_SCORE:g} | score | objective |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
-    for family, one in known().families.items():
+    for space, one in known().spaces.items():
         for preferred in one.preferred:
             cells = [
                 f"{some.topology} batch {some.batch_size} | {some.validation_score:.2f} "
                 f"| {some.objective:.3f}"
                 for some in (preferred.best, preferred.best_accurate)
             ]
-            print(f"| {family} | {preferred.setting} | {' | '.join(cells)} |")
+            print(f"| {space} | {preferred.setting} | {' | '.join(cells)} |")
 
 
 def print_checks(out: Path) -> None:
     """What was to be reached, put right."""
     found = Reproduction.model_validate_json((out / RECORD).read_text(encoding="utf-8"))
-    print("| family | setting | | median (lowest to highest) | required | cheapest known | |")
+    print("| space | setting | | median (lowest to highest) | required | cheapest known | |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     checks: list[RequirementCheck] = [*found.convergences, *found.savings]
     for one in checks:
         what, measured, cheapest = _of(one)
         print(
-            f"| {one.family} | {one.setting} | {what} | {_range(measured)} | {one.required:g} "
+            f"| {one.space} | {one.setting} | {what} | {_range(measured)} | {one.required:g} "
             f"| {cheapest} | {'met' if one.met else 'not met'} |"
         )
     print(f"\nthe studies took {found.seconds / 60:.0f} minutes together")

@@ -16,9 +16,9 @@ from optuna.distributions import BaseDistribution, IntDistribution
 import workloads
 from powerml.costs.counts import PhaseName
 from powerml.samplers import QUANTITIES, CompositeSampler, quantities
-from powerml.search.known_costs import CostKnowledge
+from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE
-from powerml.spaces import find_family, topology_of
+from powerml.spaces import find_space, topology_of
 from powerml.studies.objective import Squared, Weights
 from powerml.studies.records import Complete, TrialRecord
 from powerml.workloads.datasets import DEFAULT_VALIDATION, load_dataset
@@ -31,15 +31,15 @@ LAST = 10  # proposals that are timed
 def main() -> int:
     """Print the seconds of the last proposals; return 1 where they are too many."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    family, dataset = find_family("dffr"), load_dataset("mnist_small", DEFAULT_VALIDATION)
-    reference = topology_of(family, family.reference)
-    workload = workloads.make(reference, dataset, family.reference_batch_size)
+    space, dataset = find_space("dffr"), load_dataset("mnist_small", DEFAULT_VALIDATION)
+    reference = topology_of(space, space.reference)
+    workload = workloads.make(reference, dataset, space.reference_batch_size)
     deployment = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
-    known = CostKnowledge(
-        family, workload.model_copy(update={"deployment": deployment}), str(reference)
+    known = StudyCostModel(
+        space, workload.model_copy(update={"deployment": deployment}), str(reference)
     )
-    bounds = {**family.bounds, BATCH_SIZE: family.batch_size_bounds}
-    space: dict[str, BaseDistribution] = {
+    bounds = {**space.bounds, BATCH_SIZE: space.batch_size_bounds}
+    search_space: dict[str, BaseDistribution] = {
         name: IntDistribution(one.low, min(one.high, len(dataset.train)))
         for name, one in bounds.items()
     }
@@ -48,8 +48,8 @@ def main() -> int:
     seconds = []
     for number in range(TRIALS):
         started = time.perf_counter()
-        study.sampler = CompositeSampler(objective, space=space, costs=known.costs)
-        trial = study.ask(space)
+        study.sampler = CompositeSampler(objective, space=search_space, costs=known.costs)
+        trial = study.ask(search_space)
         seconds.append(time.perf_counter() - started)
         parameters = dict(trial.params)
         batch_size = parameters.pop(BATCH_SIZE)
@@ -63,7 +63,7 @@ def main() -> int:
         known.learn(
             TrialRecord(
                 number=number + 1,
-                topology=str(topology_of(family, parameters)),
+                topology=str(topology_of(space, parameters)),
                 batch_size=batch_size,
                 state=Complete(),
                 score=score,

@@ -28,13 +28,13 @@ from powerml.meters.base import MeterOptions
 from powerml.meters.caching import CachingMeter
 from powerml.meters.simulator.sampling import EVERYTHING, DataFlow, Shape, plan
 from powerml.meters.valgrind.callgrind import CallgrindMeter
-from powerml.spaces import Topology, find_family, topology_of
+from powerml.spaces import Topology, find_space, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload
 
 SEED = 20261122
 WORKLOADS, PAIRS = 24, 20
-FAMILIES = ("dffr", "cnn")
+SPACES = ("dffr", "cnn")
 SAMPLES = 48  # exact simulation of a large cnn takes seconds a sample
 EPOCHS = (2, 4)
 LEAST_STEPS = 20
@@ -223,19 +223,17 @@ def _bench(stack: ExitStack) -> tuple[Bench, Dataset]:
 
 
 def _drawn(dataset: Dataset) -> list[TopologyWorkload]:
-    """Draw workloads that are long enough to be sampled, uniformly from both families."""
+    """Draw workloads that are long enough to be sampled, uniformly from both spaces."""
     generator = random.Random(SEED)
     drawn: list[TopologyWorkload] = []
     while len(drawn) < WORKLOADS:
-        family = find_family(FAMILIES[len(drawn) % len(FAMILIES)])
+        space = find_space(SPACES[len(drawn) % len(SPACES)])
         parameters = {
-            name: generator.randint(limit.low, limit.high) for name, limit in family.bounds.items()
+            name: generator.randint(limit.low, limit.high) for name, limit in space.bounds.items()
         }
         epochs = generator.randint(*EPOCHS)
-        batch_size = generator.randint(
-            family.batch_size_bounds.low, SAMPLES * epochs // LEAST_STEPS
-        )
-        workload = workloads.make(topology_of(family, parameters), dataset, batch_size, epochs)
+        batch_size = generator.randint(space.batch_size_bounds.low, SAMPLES * epochs // LEAST_STEPS)
+        workload = workloads.make(topology_of(space, parameters), dataset, batch_size, epochs)
         if _is_sampled(workload):
             drawn.append(workload)
     return drawn
@@ -252,8 +250,8 @@ def _neighbour(
 ) -> tuple[TopologyWorkload, str]:
     """Move one parameter, or the batch size, by one."""
     topology = workload.topology
-    family = find_family(topology.family)
-    bounds = {**family.bounds, "batch_size": family.batch_size_bounds}
+    space = find_space(topology.space)
+    bounds = {**space.bounds, "batch_size": space.batch_size_bounds}
     values = {**topology.parameters, "batch_size": workload.batch_size}
     moves = [
         (name, values[name] + step)
@@ -264,7 +262,7 @@ def _neighbour(
     name, value = generator.choice(moves)
     moved = {**values, name: value}
     batch_size = moved.pop("batch_size")
-    return workloads.make(topology_of(family, moved), dataset, batch_size, workload.epochs), name
+    return workloads.make(topology_of(space, moved), dataset, batch_size, workload.epochs), name
 
 
 def _named(

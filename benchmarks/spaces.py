@@ -21,11 +21,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 import workloads
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file, prepare_topology
-from powerml.spaces import Bounds, Layer, find_family, layers_of, topology_of
+from powerml.spaces import Bounds, Layer, find_space, layers_of, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import DEFAULT_EPOCHS, Material, TopologyWorkload
 
-__all__ = ["BATCH_SIZE", "Member", "Space", "find", "names"]
+__all__ = ["BATCH_SIZE", "Member", "TabularSpace", "find", "names"]
 
 BATCH_SIZE = "batch_size"
 # 2, 9, 16, ... 100: from the smallest batch to all the data, which is the product's own space.
@@ -61,7 +61,7 @@ class Member:
         return ",".join(f"{name}={value}" for name, value in self.values)
 
 
-class Space:
+class TabularSpace:
     """A search space with its data.
 
     Parameters
@@ -118,22 +118,22 @@ class Space:
         return DEFAULT_EPOCHS
 
 
-class FamilySpace(Space):
-    """A grid over a family's own search space, on `mnist_small`."""
+class GridSpace(TabularSpace):
+    """A grid over a space's own search space, on `mnist_small`."""
 
     def __init__(self, name: str, steps: Mapping[str, int]) -> None:
-        family = find_family(name)
-        most = min(family.batch_size_bounds.high, SAMPLES)
-        bounds = {**family.bounds, BATCH_SIZE: Bounds(family.batch_size_bounds.low, most)}
+        space = find_space(name)
+        most = min(space.batch_size_bounds.high, SAMPLES)
+        bounds = {**space.bounds, BATCH_SIZE: Bounds(space.batch_size_bounds.low, most)}
         super().__init__(
             name,
             {
                 parameter: _stepped(limit, steps.get(parameter, 1))
                 for parameter, limit in bounds.items()
             },
-            {**family.reference, BATCH_SIZE: family.reference_batch_size},
+            {**space.reference, BATCH_SIZE: space.reference_batch_size},
         )
-        self._family = family
+        self._space = space
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -155,19 +155,19 @@ class FamilySpace(Space):
         """A topology, as `powerml.measure` prepares it."""
         parameters = {name: int(value) for name, value in member.values}
         batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._family, parameters)
+        topology = topology_of(self._space, parameters)
         return prepare_topology(topology, MeasureOptions(batch_size=batch_size))
 
     def layers(self, member: Member) -> tuple[Layer, ...]:
-        """As the family tells them."""
+        """As the space tells them."""
         parameters = {name: int(value) for name, value in member.values}
-        found = layers_of(self._family, parameters, self.dataset.input_shape, self.dataset.classes)
+        found = layers_of(self._space, parameters, self.dataset.input_shape, self.dataset.classes)
         if found is None:
-            raise TypeError(self._family)
+            raise TypeError(self._space)
         return found
 
 
-class TaperSpace(Space):
+class TaperSpace(TabularSpace):
     """Dense networks that narrow from layer to layer, on 1,000 samples of all ten digits."""
 
     # As constants, so that its table can be searched where MNIST is not.
@@ -283,9 +283,9 @@ def _values(distribution: BaseDistribution) -> tuple[int | str, ...]:
     raise TypeError(distribution)
 
 
-_SPACES: Mapping[str, Callable[[], Space]] = {
-    "dffr": lambda: FamilySpace("dffr", {BATCH_SIZE: BATCH_STEP}),
-    "cnn": lambda: FamilySpace("cnn", {BATCH_SIZE: 2 * BATCH_STEP, "kernel": 3, "layers": 2}),
+_SPACES: Mapping[str, Callable[[], TabularSpace]] = {
+    "dffr": lambda: GridSpace("dffr", {BATCH_SIZE: BATCH_STEP}),
+    "cnn": lambda: GridSpace("cnn", {BATCH_SIZE: 2 * BATCH_STEP, "kernel": 3, "layers": 2}),
     "taper": TaperSpace,
 }
 
@@ -295,6 +295,6 @@ def names() -> list[str]:
     return list(_SPACES)
 
 
-def find(name: str) -> Space:
+def find(name: str) -> TabularSpace:
     """The space of that name."""
     return _SPACES[name]()

@@ -12,7 +12,7 @@ import spaces
 from powerml.costs.cost_fit import structure_sums
 from powerml.costs.cost_model import CostModel, Demand
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from tabular import DATA, read
 
 __all__ = ["Table"]
@@ -34,7 +34,7 @@ class Table:
         The seed of the only training that scores come from; None for the mean of all.
     """
 
-    def __init__(self, space: spaces.Space, training: int | None = None) -> None:
+    def __init__(self, space: spaces.TabularSpace, training: int | None = None) -> None:
         self.space = space
         rows = list(read(DATA / f"{space.name}.csv"))
         scores = {row["member"]: row["validation_score"] for row in rows}
@@ -70,10 +70,10 @@ class Table:
         """Costs of one row, by phase."""
         return {phase: float(column[row]) for phase, column in self.costs.items()}
 
-    def exact_costs(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+    def exact_costs(self, columns: Mapping[str, NDArray[Any]]) -> CandidateCosts:
         """Costs as they stand in the table: perfect knowledge."""
         chosen = self.numbers(columns)
-        return CostRatios(
+        return CandidateCosts(
             {phase: column[chosen] for phase, column in self.costs.items()},
             {phase: np.zeros(len(chosen)) for phase in self.costs},
         )
@@ -107,14 +107,14 @@ class LearnedCosts:
         costs = self._table.cost_of(number)
         self.model.learn(self._layers[number], int(self._batch_sizes[number]), costs)
 
-    def __call__(self, columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+    def __call__(self, columns: Mapping[str, NDArray[Any]]) -> CandidateCosts:
         """Predict."""
         chosen = self._table.numbers(columns)
         found = {
             phase: self.model.predict(phase, self._sums[chosen], self._batch_sizes[chosen])
             for phase in PHASES
         }
-        return CostRatios(
+        return CandidateCosts(
             {phase: one.cycles for phase, one in found.items()},
             {phase: one.error for phase, one in found.items()},
         )

@@ -53,7 +53,7 @@ def main() -> None:
     part(space)
 
 
-def make_scores(space: spaces.Space) -> None:
+def make_scores(space: spaces.TabularSpace) -> None:
     """Train every member with every seed, in an order that is random so that a part is usable."""
     select_backend()
     import_keras()
@@ -66,7 +66,7 @@ def make_scores(space: spaces.Space) -> None:
             append(path, SCORE_COLUMNS, [str(member), seed, f"{validation:.4f}", f"{test:.4f}"])
 
 
-def make_costs(space: spaces.Space) -> None:
+def make_costs(space: spaces.TabularSpace) -> None:
     """Simulate the reference and a random sample of the members, as a study does."""
     backend = select_backend()
     import_keras()  # here, so that no two threads do
@@ -96,7 +96,7 @@ def make_costs(space: spaces.Space) -> None:
             print(member, flush=True)
 
 
-def make_table(space: spaces.Space) -> None:
+def make_table(space: spaces.TabularSpace) -> None:
     """Average the scores and predict the costs by the cost model, from all that was simulated."""
     scores: dict[str, list[tuple[float, float]]] = {}
     for row in read(DATA / f"{space.name}-scores.csv"):
@@ -128,7 +128,7 @@ def make_table(space: spaces.Space) -> None:
     print(f"{len(members)} members, scores averaged over {sorted(seeds)} trainings: {path}")
 
 
-def simulated_costs(space: spaces.Space) -> dict[spaces.Member, dict[str, float]]:
+def simulated_costs(space: spaces.TabularSpace) -> dict[spaces.Member, dict[str, float]]:
     """Costs in cycles of the default machine, by phase, of what was simulated."""
     machine = load_machine(DEFAULT_MACHINE)
     found: dict[spaces.Member, dict[str, float]] = {}
@@ -139,7 +139,7 @@ def simulated_costs(space: spaces.Space) -> dict[spaces.Member, dict[str, float]
     return {member: costs for member, costs in found.items() if set(PHASES) <= set(costs)}
 
 
-def terms_of(space: spaces.Space, members: Sequence[spaces.Member], phase: str) -> Terms:
+def terms_of(space: spaces.TabularSpace, members: Sequence[spaces.Member], phase: str) -> Terms:
     """What the cost model makes of members."""
     sums = np.array([structure_sums(space.layers(member)) for member in members])
     if phase == "inference":
@@ -148,7 +148,7 @@ def terms_of(space: spaces.Space, members: Sequence[spaces.Member], phase: str) 
     return training_terms(sums, batch_sizes, space.training_samples, space.epochs)
 
 
-def shuffled(space: spaces.Space) -> list[spaces.Member]:
+def shuffled(space: spaces.TabularSpace) -> list[spaces.Member]:
     """Return the members in an order that is random and always the same."""
     members = list(space.members())
     random.Random(space.name).shuffle(members)

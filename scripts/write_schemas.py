@@ -20,7 +20,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "calibration-1": Calibration,
     "measurement-3": Measurement,
     "report-2": Report,
-    "reproduction-1": Reproduction,
+    "reproduction-2": Reproduction,
     "study-4": StudyRecord,
     "trial-3": TrialRecord,
 }

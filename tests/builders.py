@@ -179,7 +179,7 @@ def repeat(trial: TrialRecord, number: int) -> TrialRecord:
 
 def make_settings(**fields: Any) -> StudySettings:
     ordinary = {
-        "family": "dffr",
+        "space": "dffr",
         "data": "mnist_small",
         "data_digest": "d" * 64,
         "validation": 0.1,

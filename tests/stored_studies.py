@@ -31,7 +31,7 @@ REFERENCE = make_measurement(
 
 
 def make_trials() -> list[TrialRecord]:
-    """One of each: a worse, the best, a dearer and more accurate, a pruned and a failed one."""
+    """One of each: a worse, the best, an accurate but more expensive, a pruned, a failed one."""
     return [
         make_trial(number=1, score=0.9, training=0.8),
         make_trial(number=2, topology="dffr:layers=1,width=8", parameters=6298),

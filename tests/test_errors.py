@@ -54,6 +54,6 @@ def test_unknown_name_offers_the_nearest(asked: str, nearest: str) -> None:
 
 
 def test_unknown_name_far_from_all_lists_them_sorted() -> None:
-    error = UnknownNameError("family", "transformer", ["dffr", "cnn"])
-    assert str(error) == "unknown family 'transformer': known: cnn, dffr"
+    error = UnknownNameError("space", "transformer", ["dffr", "cnn"])
+    assert str(error) == "unknown space 'transformer': known: cnn, dffr"
     assert isinstance(error, UsageError)

@@ -188,20 +188,20 @@ def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
     _validate(json.loads(make_study(trials=trials).to_json()), "study-4")
     _validate(json.loads(make_study(reference=None).to_json()), "study-4")
-    none = make_study(best=None, nearest=make_trial(), test_score=None)
+    none = make_study(best=None, least_infeasible=make_trial(), test_score=None)
     _validate(json.loads(none.to_json()), "study-4")
     front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
     _validate(json.loads(front.to_json()), "study-4")
 
 
 def test_an_answer_is_as_its_schema_says() -> None:
-    for best in (make_best(), make_best(best=None, nearest=make_trial())):
+    for best in (make_best(), make_best(best=None, least_infeasible=make_trial())):
         _validate(json.loads(best.to_json()), "best-3")
 
 
 def test_a_reproduction_is_as_its_schema_says() -> None:
     for found in (make_reproduction(), make_reproduction(best=None, test_score=None)):
-        _validate(json.loads(found.to_json()), "reproduction-1")
+        _validate(json.loads(found.to_json()), "reproduction-2")
 
 
 def test_a_calibration_is_as_its_schema_says() -> None:

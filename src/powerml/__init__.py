@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
-    from powerml.spaces import Bounds, Family, Topology, family_names, parse_topology
+    from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
@@ -155,9 +155,9 @@ _HOMES = {
     "powerml.search.options": ("SearchOptions",),
     "powerml.spaces": (
         "Bounds",
-        "Family",
+        "Space",
         "Topology",
-        "family_names",
+        "space_names",
         "parse_topology",
     ),
     "powerml.studies.objective": (
@@ -202,7 +202,6 @@ __all__ = [
     "DatasetError",
     "Deployment",
     "ExportError",
-    "Family",
     "Fingerprint",
     "LimitError",
     "LoadWorkload",
@@ -231,6 +230,7 @@ __all__ = [
     "ServerError",
     "SetupError",
     "Simulation",
+    "Space",
     "StudyError",
     "StudyRecord",
     "Topology",
@@ -247,7 +247,6 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
-    "family_names",
     "find_runtime",
     "load_calibration",
     "load_dataset",
@@ -265,6 +264,7 @@ __all__ = [
     "reproduce",
     "require_comparable",
     "runtime_names",
+    "space_names",
     "write_report",
 ]
 

@@ -5,7 +5,7 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
 
     PowerMLError                  1
     ├── UsageError                2  what was asked for cannot be done
-    │   ├── UnknownNameError      2  no family, machine, dataset, parameter or meter of that name
+    │   ├── UnknownNameError      2  no space, machine, dataset, parameter or meter of that name
     │   ├── TopologyError         2  a topology that cannot be read, or is out of bounds
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
@@ -15,7 +15,7 @@ line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was excee
     ├── SetupError                1  something is not installed
     ├── TrainingError             1  the native training failed
     ├── ExportError               1  a model cannot be exported, or not faithfully
-    ├── LimitError                3  nothing obeys the limits that were given
+    ├── LimitError                3  nothing meets the limits that were given
     └── MeasurementError          1  a measurement failed
         ├── OutputError           1  the simulator's output is incomplete
         ├── WorkerError           1  the measured process crashed, hung or was killed
@@ -144,7 +144,7 @@ class UsageError(PowerMLError):
 
 
 class UnknownNameError(UsageError):
-    """No family, machine, dataset, parameter or meter of that name."""
+    """No space, machine, dataset, parameter or meter of that name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -190,7 +190,7 @@ class ExportError(PowerMLError):
 
 
 class LimitError(PowerMLError):
-    """Nothing obeys the limits that were given."""
+    """Nothing meets the limits that were given."""
 
     exit_code = 3
 

@@ -1,8 +1,8 @@
 """Finding plug-ins by name.
 
-What others install announces itself under an entry point of the group ``powerml.datasets``,
-``powerml.families``, ``powerml.machines``, ``powerml.meters``, ``powerml.runtimes`` or
-``powerml.samplers``.
+What others install announces itself under an entry point of the group ``powerml.spaces``,
+``powerml.runtimes``, ``powerml.machines``, ``powerml.meters``, ``powerml.samplers`` or
+``powerml.datasets``.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class FormulaLoadMeter:
         advance(0.5)
         return [make_load_counts(workload)]
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         return {}
 
     def fingerprint(self) -> Fingerprint:

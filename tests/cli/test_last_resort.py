@@ -45,7 +45,7 @@ def _raising(error: BaseException) -> Callable[..., object]:
         (RecursionError("deep"), 1, "nested too deeply"),
         (SystemExit(0), 1, "SystemExit"),
         (OSError(errno.EACCES, "Permission denied", "/f"), 1, "/f: Permission denied: give a pl"),
-        (ModelError.quoting("m is bad", "y " * 30_000, "save it anew"), 2, "m is bad (y y"),
+        (ModelError.quoting("m is bad", "y " * 30_000, "save it again"), 2, "m is bad (y y"),
         (ModelError("z " * 30_000), 2, "z z"),
     ],
 )
@@ -71,11 +71,11 @@ def test_an_error_that_says_all_leaves_no_log(run: Run) -> None:
 def test_a_long_path_loses_its_middle_before_the_advice_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    complain(f"/{'folder/' * 60}model.onnx is empty: fetch or write it anew", ValueError())
+    complain(f"/{'folder/' * 60}model.onnx is empty: fetch or write it again", ValueError())
     err = capsys.readouterr().err.strip()
     assert len(err) <= 300
     assert "…" in err
-    assert "model.onnx is empty: fetch or write it anew (all of it in" in err
+    assert "model.onnx is empty: fetch or write it again (all of it in" in err
 
 
 def test_only_so_many_logs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +125,8 @@ def test_words_of_an_exception(error: BaseException, told: str) -> None:
 
 def test_the_cause_that_a_library_names_last_is_quoted() -> None:
     text = f"<class> could not be deserialized. config={'{x} ' * 9000} Exception encountered: no y"
-    error = ModelError.quoting("m cannot be loaded", text, "save it anew")
-    assert str(error) == "m cannot be loaded (no y): save it anew"
+    error = ModelError.quoting("m cannot be loaded", text, "save it again")
+    assert str(error) == "m cannot be loaded (no y): save it again"
     assert "config=" in error.detail
     text = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code. Status Message: sizes differ"
     assert str(ModelError.quoting("m", text, "mend it")) == "m (sizes differ): mend it"

@@ -82,7 +82,7 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["measure", "dfr:layers=1,width=1"], "unknown family 'dfr': did you mean 'dffr'?"),
+        (["measure", "dfr:layers=1,width=1"], "unknown space 'dfr': did you mean 'dffr'?"),
         (["measure", "dffr:layers=11,width=1"], "layers is 1 to 10"),
         (["measure", "dffr:layer=1,width=1"], "did you mean 'layers'?"),
         (["measure", TOPOLOGY, "--machine", "xeon-5650"], "did you mean 'xeon-x5650'?"),
@@ -332,7 +332,7 @@ def test_a_dimension_that_cannot_be_read_is_refused(run: Run, option: str) -> No
     assert "N at least 1" in err
 
 
-def test_a_study_in_which_nothing_obeys_the_limits_ends_with_3(
+def test_a_study_in_which_nothing_meets_the_limits_ends_with_3(
     run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
@@ -342,13 +342,13 @@ def test_a_study_in_which_nothing_obeys_the_limits_ends_with_3(
     assert "is above" in out
     last = err.splitlines()[-1]
     assert last.startswith(
-        "powerml: error: none of 2 trials obeys the limits: the nearest is trial"
+        "powerml: error: none of 2 trials meets the limits: the least infeasible is trial"
     )
     code, out, err = run(*command, "--min-score", "0", "--max-parameters", "1", "--json")
     assert code == 3
     study = powerml.StudyRecord.model_validate_json(out)
     assert study.best is None
-    assert study.nearest is not None
+    assert study.least_infeasible is not None
 
 
 def test_a_front_is_printed_and_ends_with_0(
@@ -381,7 +381,7 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     code, out, err = run("best", folder, "--max-inference-cost", "1e3", "--json")
     assert code == 3
     assert json.loads(out)["best"] is None
-    assert "none of 3 trials obeys the limits: the nearest is trial" in err
+    assert "none of 3 trials meets the limits: the least infeasible is trial" in err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["machines"], ["optimize", "--help"]])

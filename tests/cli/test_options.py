@@ -103,7 +103,7 @@ def test_a_new_option_is_one_field(
         Parameters
         ----------
         space
-            A family.
+            A space.
 
         Raises
         ------

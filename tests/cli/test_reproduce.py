@@ -26,14 +26,14 @@ def test_reproduce_writes_a_page_and_says_where(
         return make_reproduction(plan)
 
     monkeypatch.setattr(powerml, "reproduce", reproduce, raising=False)
-    arguments = ("reproduce", "--setting", "3", "--family", "dffr", "--out", str(tmp_path))
+    arguments = ("reproduce", "--setting", "3", "--space", "dffr", "--out", str(tmp_path))
     code, out, _ = run(*arguments)
-    assert (code, asked[0].setting, asked[0].family) == (0, [3], ["dffr"])
+    assert (code, asked[0].setting, asked[0].space) == (0, [3], ["dffr"])
     assert f"page: {tmp_path / 'reproduction.html'}" in out
     assert "0.99 (0.99)" in out
     assert str(tmp_path) in (tmp_path / "reproduction.html").read_text(encoding="utf-8")
     _, out, _ = run(*arguments, "--json")
-    assert json.loads(out)["schema"] == "powerml.reproduction/1"
+    assert json.loads(out)["schema"] == "powerml.reproduction/2"
 
 
 def test_a_stopped_reproduction_goes_on_with_the_same_command(
@@ -72,7 +72,7 @@ def test_a_reproduction_of_which_nothing_is_kept_does_not_say_so(
     [
         (("--setting", "7"), "setting 7 is none of the paper's"),
         (("--figure", "1"), "powerml calibrate"),
-        (("--family", "cn"), "did you mean 'cnn'"),
+        (("--space", "cn"), "did you mean 'cnn'"),
         (("--seeds", "0"), "seeds is 0"),
     ],
 )

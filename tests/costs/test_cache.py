@@ -28,12 +28,12 @@ TOPOLOGY = "dffr:layers=1,width=2"
 class DeterminedMeter(FormulaMeter):
     """Counts by a formula, and says what the counts depend on."""
 
-    def __init__(self, machine: Machine, **circumstances: object) -> None:
+    def __init__(self, machine: Machine, **determinants: object) -> None:
         super().__init__(machine)
-        self._circumstances = circumstances
+        self._determinants = determinants
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
-        return dict(self._circumstances)
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
+        return dict(self._determinants)
 
 
 @pytest.fixture
@@ -167,11 +167,11 @@ def test_another_workload_is_measured(
     assert len(inner.measured) == 2
 
 
-def test_other_circumstances_are_measured_anew(
+def test_other_determinants_are_measured_again(
     cache: CountsCache, machine: Machine, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    for number, circumstances in enumerate(({"code": "a"}, {"code": "b"}, {"code": "a"})):
-        inner = DeterminedMeter(machine, **circumstances)
+    for number, determinants in enumerate(({"code": "a"}, {"code": "b"}, {"code": "a"})):
+        inner = DeterminedMeter(machine, **determinants)
         CachingMeter(inner, cache).measure(make(TOPOLOGY), mnist_small)
         assert len(inner.measured) == (1 if number < 2 else 0)
 

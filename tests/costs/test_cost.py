@@ -86,8 +86,8 @@ def test_a_slower_memory_never_makes_it_cheaper(counts: Counts) -> None:
             "memory": {"value": 200, "source": "made up"},
         }
     )
-    dearer = price(counts, slow).cycles - price(counts, make_machine()).cycles
-    assert dearer == pytest.approx(counts.ll_misses * 100)
+    more_expensive = price(counts, slow).cycles - price(counts, make_machine()).cycles
+    assert more_expensive == pytest.approx(counts.ll_misses * 100)
 
 
 def test_nothing_done_costs_nothing() -> None:

@@ -15,7 +15,7 @@ from powerml.costs.cost_fit import Terms, fit_costs, structure_sums, training_te
 from powerml.costs.cost_model import CostModel, Demand
 from powerml.costs.counts import EVENTS, PHASES, Counts, PhaseName
 from powerml.machines import load_machine
-from powerml.spaces import Layer, find_family
+from powerml.spaces import Layer, find_space
 
 Simulated = list[tuple[dict[str, int], dict[PhaseName, float]]]
 
@@ -46,11 +46,11 @@ def _simulated(name: str) -> Simulated:
 
 def _taught(name: str, count: int) -> tuple[CostModel, Simulated]:
     """A cost model that has learned the first simulations, and the simulations after them."""
-    family, members = find_family(name), _simulated(name)
+    space, members = find_space(name), _simulated(name)
     model = CostModel(DEMAND)
     for parameters, costs in members[:count]:
         model.learn(
-            family.layers(parameters, (28, 28), 2),  # type: ignore[attr-defined]
+            space.layers(parameters, (28, 28), 2),  # type: ignore[attr-defined]
             parameters["batch_size"],
             costs,
         )
@@ -61,10 +61,10 @@ def _errors(
     name: str, model: CostModel, members: Simulated, phase: PhaseName
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Relative errors of predictions, and the bounds that were stated for them."""
-    family = find_family(name)
+    space = find_space(name)
     sums = np.array(
         [
-            structure_sums(family.layers(parameters, (28, 28), 2))  # type: ignore[attr-defined]
+            structure_sums(space.layers(parameters, (28, 28), 2))  # type: ignore[attr-defined]
             for parameters, _ in members
         ]
     )

@@ -18,7 +18,7 @@ from tests.searches import best_of, search
 TRIALS = 12
 
 
-pytestmark = pytest.mark.xdist_group("retrospect")
+pytestmark = pytest.mark.xdist_group("best")
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_limits_are_applied_afterwards(front: powerml.StudyRecord) -> None:
     assert _best(found).cost_ratios["training"] <= limit
     none = powerml.best(front.folder, objective="squared", max_training_cost=1e3)
     assert none.best is None
-    assert none.nearest is not None
-    assert none.nearest.cost_ratios["training"] == costs[0]
-    assert len(none.broken) == 1
+    assert none.least_infeasible is not None
+    assert none.least_infeasible.cost_ratios["training"] == costs[0]
+    assert len(none.violations) == 1
     assert (none.neighbours, none.comparisons) == ([], [])
 
 

@@ -26,7 +26,7 @@ def test_every_trial_has_an_outcome_and_the_best_is_one_of_them() -> None:
     outcomes = [one.outcome for one in findings.trials]
     assert outcomes == ["complete", "best", "complete", "pruned", "failed"]
     assert findings.best == findings.trials[1]
-    assert (findings.front, findings.nearest) == ([], None)
+    assert (findings.front, findings.least_infeasible) == ([], None)
     assert [one.quantity for one in findings.comparisons] == ["score", "training", "inference"]
 
 
@@ -39,7 +39,7 @@ def test_a_study_is_weighed_by_other_settings_than_its_own() -> None:
     # Nothing but the score is weighed.
     assert (best.trial.number, best.trial.objective) == (3, -0.99)
     limited = make_settings(limits=make_limits("0.1x"))
-    assert findings_of(stored, limited).nearest is not None
+    assert findings_of(stored, limited).least_infeasible is not None
 
 
 def test_an_objective_is_that_of_the_least_score_by_now() -> None:
@@ -73,7 +73,7 @@ def test_models_prove_what_winners_are_worth_and_others_nothing() -> None:
     assert [one.proved is not None for one in found] == [False, True, False, False, False]
 
 
-def test_only_trials_that_obey_the_limits_are_ranked_on_any_machine() -> None:
+def test_only_trials_that_meet_the_limits_are_ranked_on_any_machine() -> None:
     def costing(number: int, score: float, fast: float, slow: float) -> TrialRecord:
         costs = {"xeon-x5650": Cost(cycles=fast), "epyc-7601": Cost(cycles=slow)}
         phases = [make_phase(name, costs=costs) for name in ("training", "inference")]
@@ -90,4 +90,4 @@ def test_a_study_without_a_trial_that_succeeded_has_found_nothing(
     trials: list[TrialRecord],
 ) -> None:
     findings = findings_of(make_stored(trials, reference=None))
-    assert (findings.best, findings.nearest, findings.leaders) == (None, None, {})
+    assert (findings.best, findings.least_infeasible, findings.leaders) == (None, None, {})

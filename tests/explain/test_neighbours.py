@@ -94,5 +94,5 @@ def test_what_was_not_tried_is_predicted_where_something_can(score: float | None
     assert (found[1].objective is None) == (score is None)
     # Its batch size stands for the inference cost of what is predicted.
     larger = next(one for one in found if one.batch_size == 33)
-    assert larger.broken == ["inference cost 33 x is above 32 x"]
-    assert found[1].broken == []
+    assert larger.violations == ["inference cost 33 x is above 32 x"]
+    assert found[1].violations == []

@@ -14,7 +14,7 @@ from tests.stored_studies import make_stored
 def test_a_batch_is_never_larger_than_the_data_but_under_the_papers_protocol(
     protocol: str, most: int
 ) -> None:
-    stored = make_stored(settings={"protocol": protocol, "family": "dffr:layers=1-3"})
+    stored = make_stored(settings={"protocol": protocol, "space": "dffr:layers=1-3"})
     assert searched_bounds(stored) == {
         "layers": Bounds(1, 3),
         "width": Bounds(1, 20),
@@ -28,7 +28,7 @@ def test_the_larger_split_says_how_large_a_batch_can_be() -> None:
     assert largest_batch(stored) == 70
 
 
-def test_where_nothing_was_measured_the_family_says_how_large_a_batch_is() -> None:
+def test_where_nothing_was_measured_the_space_says_how_large_a_batch_is() -> None:
     assert largest_batch(make_stored([make_failed_trial("crashed")], reference=None)) == 128
 
 

@@ -28,7 +28,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsiz
         (b"7z\xbc\xaf\x27\x1c\x00", "is a 7-Zip archive"),
         (b"\x89PNG\r\n\x1a\n", "is a PNG picture"),
         (b"\x7fELF\x02", "is a program (ELF)"),
-        (b"", "is empty: fetch or write it anew"),
+        (b"", "is empty: fetch or write it again"),
         (bytes(5000), "holds zeros, as a download that was broken off"),
         (b'{"error": "Repository not found"}', "is a message in JSON, 'Repository not found'"),
         (b'{"message": "Bad credentials"}', "is a message in JSON, 'Bad credentials'"),
@@ -65,7 +65,7 @@ def test_json_that_is_no_message_is_for_its_reader(tmp_path: Path) -> None:
 def test_a_link_to_nothing(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.symlink_to("../blobs/abc")
-    told = "is a link to ../blobs/abc, which does not exist: fetch that file, or link anew"
+    told = "is a link to ../blobs/abc, which does not exist: fetch that file, or link it again"
     assert fault_of_path(path) == told
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powerml.guest import steps
 from powerml.networks.model import build_model, evaluate, fit
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 
 SAMPLES, BATCH_SIZE = 26, 4  # six batches and one of two
 IMAGE_BYTES = 2 * 3 * 4
@@ -35,7 +35,7 @@ class Recorder(SimpleNamespace):
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(steps, "valgrind", recorder)
+    monkeypatch.setattr(steps, "client_requests", recorder)
     return recorder
 
 
@@ -44,7 +44,7 @@ def do(visits: list[list[int]], epochs: int | None, touch_limit_bytes: int = UNL
     shape = (2, 3)
     inputs = np.arange(SAMPLES * 6, dtype=np.float32).reshape(SAMPLES, *shape)
     labels = np.zeros(SAMPLES, dtype=np.int64)
-    model = build_model(find_family("dffr"), {"layers": 1, "width": 2}, shape, 2, "default")
+    model = build_model(find_space("dffr"), {"layers": 1, "width": 2}, shape, 2, "default")
     marks = steps.Marks()
     with steps.only(visits, inputs, touch_limit_bytes):
         if epochs is None:

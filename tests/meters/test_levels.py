@@ -111,7 +111,7 @@ def test_three_levels_are_never_negative_whatever_the_simulations_say(
 
 @settings(deadline=None)
 @given(_counts(), st.data())
-def test_an_l2_never_makes_it_dearer(whole: Counts, data: st.DataObject) -> None:
+def test_an_l2_never_makes_it_more_expensive(whole: Counts, data: st.DataObject) -> None:
     """The two simulations see the same accesses, and L2 is asked for what L1 missed."""
     missed = {
         one: data.draw(st.integers(getattr(whole, one), getattr(whole, first)))

@@ -57,7 +57,7 @@ def test_counts_do_not_depend_on_the_seed(dataset: Dataset) -> None:
     )
 
 
-def test_costs_are_not_replayed_but_priced_anew(dataset: Dataset) -> None:
+def test_costs_are_not_replayed_but_priced_again(dataset: Dataset) -> None:
     phases = ReplayMeter(RECORDS).measure(make_workload_record(), dataset)
     assert all(not hasattr(phase, "costs") for phase in phases)
 

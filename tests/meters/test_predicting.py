@@ -16,7 +16,7 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import PredictionError
 from powerml.machines import load_machine
 from powerml.meters.predicting import FEWEST, PredictingMeter
-from powerml.spaces import find_family, parse_topology, topology_of
+from powerml.spaces import find_space, parse_topology, topology_of
 from powerml.workloads.datasets import load_dataset
 from powerml.workloads.workload import AnyWorkload, Deployment, TopologyWorkload, make_workload
 from tests.builders import make_fingerprint
@@ -26,14 +26,14 @@ MACHINE = load_machine("xeon-x5650")
 DATASET = load_dataset("mnist_small")
 
 
-class Circumstanced:
+class SimulatingMeter:
     name = "callgrind"
 
-    def __init__(self, **circumstances: Any) -> None:
-        self._circumstances = {"fidelity": {"fidelity": "exact"}, "prices": None, **circumstances}
+    def __init__(self, **determinants: Any) -> None:
+        self._determinants = {"fidelity": {"fidelity": "exact"}, "prices": None, **determinants}
 
-    def circumstances(self, _workload: AnyWorkload) -> dict[str, Any]:
-        return self._circumstances
+    def determinants(self, _workload: AnyWorkload) -> dict[str, Any]:
+        return self._determinants
 
 
 def _workload(topology: str, batch_size: int, epochs: int = 2) -> TopologyWorkload:
@@ -61,26 +61,26 @@ def _simulated() -> Iterator[tuple[TopologyWorkload, list[PhaseCounts]]]:
                 steps_total=1,
             )
             found.setdefault(row["member"], []).append(phase)
-    family = find_family("dffr")
+    space = find_space("dffr")
     for member, phases in found.items():
         pairs = (part.split("=") for part in member.split(","))
         parameters = {name: int(value) for name, value in pairs}
         batch_size = parameters.pop("batch_size")
-        yield _workload(str(topology_of(family, parameters)), batch_size), phases
+        yield _workload(str(topology_of(space, parameters)), batch_size), phases
 
 
-def _fill(cache: CountsCache, count: int, meter: Circumstanced | None = None) -> None:
-    circumstances = (meter or Circumstanced(fidelity={"fidelity": "sampled"})).circumstances
+def _fill(cache: CountsCache, count: int, meter: SimulatingMeter | None = None) -> None:
+    determinants = (meter or SimulatingMeter(fidelity={"fidelity": "sampled"})).determinants
     for workload, phases in list(_simulated())[:count]:
         determined_by = {
             "workload": workload.model_dump(mode="json", exclude={"data", "seed"}),
-            "circumstances": circumstances(workload),
+            "meter": determinants(workload),
         }
         cache.put(determined_by, phases, make_fingerprint())
 
 
 def _meter(cache: CountsCache, error: float = 0.05) -> PredictingMeter:
-    return PredictingMeter(Circumstanced(), cache, [MACHINE], error)
+    return PredictingMeter(SimulatingMeter(), cache, [MACHINE], error)
 
 
 def test_counts_are_predicted_to_within_what_is_stated(tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ def test_too_few_measurements_are_not_predicted_from(tmp_path: Path) -> None:
         _meter(cache).measure(_workload("dffr:layers=2,width=16", 32), DATASET)
 
 
-@pytest.mark.parametrize("differing", ["epochs", "circumstances"])
+@pytest.mark.parametrize("differing", ["epochs", "determinants"])
 def test_what_was_measured_otherwise_is_not_predicted_from(tmp_path: Path, differing: str) -> None:
     cache = CountsCache(tmp_path)
-    _fill(cache, 20, Circumstanced(code="another") if differing == "circumstances" else None)
+    _fill(cache, 20, SimulatingMeter(code="another") if differing == "determinants" else None)
     epochs = 3 if differing == "epochs" else 2
     with pytest.raises(PredictionError, match="from 0 measurements"):
         _meter(cache).measure(_workload("dffr:layers=2,width=16", 32, epochs), DATASET)

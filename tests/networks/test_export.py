@@ -51,7 +51,7 @@ def _saved(folder: Path, model: Any = None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("family", "parameters", "shape", "batch_size"),
+    ("space", "parameters", "shape", "batch_size"),
     [
         ("dffr", {"layers": 2, "width": 16}, (28, 28), 1),
         ("cnn", {"layers": 2, "filters": 3, "kernel": 3}, (28, 28), 1),
@@ -59,9 +59,9 @@ def _saved(folder: Path, model: Any = None) -> Path:
     ],
 )
 def test_onnx_computes_what_keras_does(
-    tmp_path: Path, family: str, parameters: dict[str, int], shape: tuple[int, ...], batch_size: int
+    tmp_path: Path, space: str, parameters: dict[str, int], shape: tuple[int, ...], batch_size: int
 ) -> None:
-    model = build(family, parameters, shape)
+    model = build(space, parameters, shape)
     saved = _saved(tmp_path, model)
     path, difference = export_checked(saved, "onnxruntime", _samples(shape=shape), batch_size)
     assert path == tmp_path / "best.onnx"

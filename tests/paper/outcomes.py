@@ -27,12 +27,12 @@ def make_evaluated(**fields: Any) -> EvaluatedTrial:
 def make_outcome(study: PlannedStudy, **fields: Any) -> StudyOutcome:
     topology = {"dffr": "dffr:layers=1,width=4", "cnn": "cnn:layers=1,filters=2,kernel=3"}
     trials = [
-        make_evaluated(topology=topology[study.family]),
+        make_evaluated(topology=topology[study.space]),
         make_evaluated(number=2, cost_ratio={"training": 1.2, "inference": 1.0}),
     ]
     ordinary: dict[str, Any] = {
         "way": study.way.name,
-        "family": study.family,
+        "space": study.space,
         "setting_number": study.setting.number,
         "seed": study.seed,
         "options": study.options,

@@ -93,7 +93,7 @@ def test_convergence_is_a_score_of_0_98(score: float, met: bool) -> None:
 
 
 def test_savings_are_of_the_median_of_what_is_known() -> None:
-    median = known().families["dffr"].median["training"]
+    median = known().spaces["dffr"].median["training"]
     (training, _) = savings(
         [make_outcome(_studies("right", 3, 1)[0], trials=[_priced(0.75 * median)])]
     )
@@ -110,7 +110,7 @@ def test_savings_are_wanted_only_where_the_weights_ask_for_them() -> None:
 
 
 def test_the_objective_is_told_from_the_search() -> None:
-    best = known().families["dffr"].at(2).best_accurate.objective
+    best = known().spaces["dffr"].at(2).best_accurate.objective
     for objective, blamed in ((best - 0.1, True), (best + 0.1, False)):
         trials = [make_evaluated(score=0.7, objective=objective)]
         (one,) = preferences([make_outcome(_studies("bare", 2, 1)[0], trials=trials)])
@@ -124,7 +124,7 @@ def test_the_objective_is_told_from_the_search() -> None:
 def test_where_some_seeds_are_the_objectives_and_some_the_searches_neither_is_blamed_alone() -> (
     None
 ):
-    best = known().families["dffr"].at(2).best_accurate.objective
+    best = known().spaces["dffr"].at(2).best_accurate.objective
     objectives = (best - 0.2, best - 0.1, best + 0.1)
     outcomes = [
         make_outcome(study, trials=[make_evaluated(score=0.7, objective=objective)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from powerml.paper.known import ACCURATE_SCORE, known
-from powerml.paper.settings import FAMILIES, SETTINGS
+from powerml.paper.settings import SETTINGS, SPACES
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "write_known_topologies.py"
 
@@ -22,10 +22,10 @@ def test_the_file_is_what_the_script_writes() -> None:
     assert script.TARGET.read_text(encoding="utf-8") == script.known_text()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_preferred_is_eq_2_6_and_the_accurate_one_is_accurate(family: str) -> None:
+@pytest.mark.parametrize("space", SPACES)
+def test_what_is_preferred_is_eq_2_6_and_the_accurate_one_is_accurate(space: str) -> None:
     for setting in SETTINGS:
-        preferred = known().families[family].at(setting.number)
+        preferred = known().spaces[space].at(setting.number)
         for one in (preferred.best, preferred.best_accurate):
             gamma = 1 - setting.alpha - setting.beta
             assert one.objective == pytest.approx(
@@ -39,7 +39,7 @@ def test_what_is_preferred_is_eq_2_6_and_the_accurate_one_is_accurate(family: st
 
 
 def test_bare_eq_2_6_asks_for_inaccurate_dffr_wherever_costs_weigh_half() -> None:
-    preferred = {one.setting: one.best for one in known().families["dffr"].preferred}
+    preferred = {one.setting: one.best for one in known().spaces["dffr"].preferred}
     assert {number for number, one in preferred.items() if one.validation_score < 0.9} == {
         2,
         3,

@@ -11,19 +11,19 @@ from powerml.paper.original import (
     printed_result,
     recorded_studies,
 )
-from powerml.paper.settings import FAMILIES, SETTINGS
-from powerml.spaces import find_family
+from powerml.paper.settings import SETTINGS, SPACES
+from powerml.spaces import find_space
 
-STUDIES = {(one.family, one.setting.number): one for one in recorded_studies()}
+STUDIES = {(one.space, one.setting.number): one for one in recorded_studies()}
 FAILED_AS_PRINTED = {("dffr", 2), ("dffr", 5), ("cnn", 2), ("cnn", 5), ("cnn", 6)}
 
 
 def _named(study: RecordedStudy) -> str:
-    return f"{study.family}-{study.setting.number}"
+    return f"{study.space}-{study.setting.number}"
 
 
 def test_all_but_one_of_the_twelve_studies_were_kept() -> None:
-    every = {(family, setting.number) for family in FAMILIES for setting in SETTINGS}
+    every = {(space, setting.number) for space in SPACES for setting in SETTINGS}
     assert every - set(STUDIES) == {("cnn", 5)}
     assert all(len(study.trials) == 10 for study in STUDIES.values())
 
@@ -65,26 +65,26 @@ def test_dffr_6_is_printed_as_accurate_and_recorded_as_not() -> None:
 
 def test_five_of_twelve_fail_as_printed() -> None:
     failed = {
-        (family, setting.number)
-        for family in FAMILIES
+        (space, setting.number)
+        for space in SPACES
         for setting in SETTINGS
-        if not printed_result(family, setting.number).converged
+        if not printed_result(space, setting.number).converged
     }
     assert failed == FAILED_AS_PRINTED
 
 
 def test_figure_3_comes_out_of_the_records() -> None:
-    for family in FAMILIES:
-        study = STUDIES[family, 6]
+    for space in SPACES:
+        study = STUDIES[space, 6]
         for phase in ("training", "inference"):
-            assert round(study.deviation(phase), 3) == printed_deviation(family, 6, phase)
+            assert round(study.deviation(phase), 3) == printed_deviation(space, 6, phase)
     assert printed_deviation("dffr", 5, "training") is None
 
 
 def test_training_varies_three_times_as_much_as_inference_in_every_dffr_study() -> None:
     """Section 3.4."""
     for study in STUDIES.values():
-        if study.family == "dffr":
+        if study.space == "dffr":
             ratio = study.deviation("training") / study.deviation("inference")
             assert 2.9 < ratio < 4.6
 
@@ -95,11 +95,11 @@ def test_a_study_that_failed_has_the_smallest_variance_of_cnn() -> None:
     assert min(deviations, key=deviations.__getitem__) == ("cnn", 2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_printed_architectures_are_members_of_the_family(family: str) -> None:
-    known = find_family(family)
+@pytest.mark.parametrize("space", SPACES)
+def test_printed_architectures_are_members_of_the_space(space: str) -> None:
+    known = find_space(space)
     for setting in SETTINGS:
-        parameters = dict(printed_architecture(family, setting.number))
+        parameters = dict(printed_architecture(space, setting.number))
         assert parameters.pop("batch_size") in known.batch_size_bounds
         assert set(parameters) == set(known.bounds)
         assert all(value in known.bounds[name] for name, value in parameters.items())

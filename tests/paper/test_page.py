@@ -138,7 +138,7 @@ def test_what_is_missed_is_named() -> None:
     ],
 )
 def test_the_verdict_is_of_all_seeds(margins: tuple[float, ...], said: str) -> None:
-    best = known().families["dffr"].at(2).best_accurate.objective
+    best = known().spaces["dffr"].at(2).best_accurate.objective
     plan = make_plan((2,), ("dffr",), (), len(margins))
     studies = [study for study in plan.studies if study.way.name == "bare"]
     outcomes = [

@@ -8,17 +8,17 @@ from powerml.errors import UnknownNameError, UsageError
 from powerml.paper.plan import make_plan
 
 
-def test_the_whole_is_six_settings_two_families_and_three_ways() -> None:
+def test_the_whole_is_six_settings_two_spaces_and_three_ways() -> None:
     studies = make_plan((), (), (), seeds=2).studies
     assert len(studies) == len({study.name for study in studies}) == 6 * 2 * 3 * 2
     assert studies[0].name == "paper-dffr-1-seed0"
     assert all(study.trials == 10 for study in studies)
 
 
-def test_a_figure_of_one_family_needs_that_family_alone() -> None:
-    assert make_plan((), (), (4,), seeds=1).families == ("dffr",)
-    assert make_plan((), (), (5,), seeds=1).families == ("cnn",)
-    assert make_plan((), (), (4, 5), seeds=1).families == ("dffr", "cnn")
+def test_a_figure_of_one_space_needs_that_space_alone() -> None:
+    assert make_plan((), (), (4,), seeds=1).spaces == ("dffr",)
+    assert make_plan((), (), (5,), seeds=1).spaces == ("cnn",)
+    assert make_plan((), (), (4, 5), seeds=1).spaces == ("dffr", "cnn")
     assert make_plan((), ("dffr",), (), seeds=1).figures == (2, 3, 4)
 
 
@@ -50,7 +50,7 @@ def test_what_the_paper_has_not_is_refused(
         make_plan(*arguments, seeds=1)
 
 
-def test_a_family_of_ours_alone_is_refused() -> None:
+def test_a_space_of_ours_alone_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'cnn'"):
         make_plan((), ("cn",), (), seeds=1)
     with pytest.raises(UsageError, match="seeds is 0"):

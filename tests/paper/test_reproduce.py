@@ -26,7 +26,7 @@ NAMES = {f"{way}-dffr-{setting}-seed0" for way in ("paper", "right", "bare") for
 
 
 def _reproduce(out: Path, meter: FormulaMeter, **options: Any) -> Reproduction:
-    wanted: dict[str, Any] = {"setting": (1, 3), "family": ("dffr",), "trials": 2}
+    wanted: dict[str, Any] = {"setting": (1, 3), "space": ("dffr",), "trials": 2}
     return powerml.reproduce(**{**wanted, **options}, out=out, meter=meter)
 
 
@@ -100,7 +100,7 @@ def test_studies_that_were_not_counted_alike_are_not_put_side_by_side(
     kept = path.read_text(encoding="utf-8")
     try:
         path.write_text(kept.replace('"powerml": "test"', '"powerml": "other"'), encoding="utf-8")
-        with pytest.raises(StudyError, match="anew give another --out"):
+        with pytest.raises(StudyError, match="again give another --out"):
             _reproduce(out, FormulaMeter(machine))
     finally:
         path.write_text(kept, encoding="utf-8")

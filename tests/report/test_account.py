@@ -75,12 +75,12 @@ def test_a_front_of_one_is_named() -> None:
     assert report.headline.startswith("dffr:layers=2,width=16 batch 32 is as good as each of 1")
 
 
-def test_where_nothing_obeys_the_limits_the_nearest_is_told() -> None:
+def test_where_nothing_meets_the_limits_the_least_infeasible_is_told() -> None:
     limits = make_limits("0.5x", None, 0.99)
     report = report_of(make_stored(settings={"limits": limits}))
     assert report.best is None
-    assert report.nearest == 3
-    assert report.headline.startswith("None of 5 trials obeys the limits. The nearest is")
+    assert report.least_infeasible == 3
+    assert report.headline.startswith("None of 5 trials meets the limits. The least infeasible is")
     assert "training cost 0.75 x is above 0.5 x" in report.headline
     assert report.max_cost_ratios == {"training": 0.5}
     assert set(outcomes(report)) == {"over_limits", "pruned", "failed"}
@@ -149,6 +149,6 @@ def test_report_survive_json() -> None:
 
 
 def test_a_pruned_trial_is_not_on_the_front() -> None:
-    pruned = make_pruned_trial("too dear", training=0.1, inference=0.1)
+    pruned = make_pruned_trial("too expensive", training=0.1, inference=0.1)
     [row] = report_of(make_stored([pruned])).rows
     assert not row.on_front

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from powerml.samplers.acquisition import (
-    CostRatios,
-    ScoreBelief,
+    CandidateCosts,
+    ScorePosterior,
     expected_improvement,
     expected_volume,
 )
@@ -33,13 +33,13 @@ def _points(phases: int) -> st.SearchStrategy[Point]:
     return st.tuples(st.fixed_dictionaries(dict.fromkeys(PHASES[:phases], costs)), scores)
 
 
-def _known(paid: Mapping[str, float], error: float = 0.0) -> CostRatios:
+def _known(paid: Mapping[str, float], error: float = 0.0) -> CandidateCosts:
     ratios = {phase: np.array([cost]) for phase, cost in paid.items()}
-    return CostRatios(ratios, {phase: np.array([error]) for phase in paid})
+    return CandidateCosts(ratios, {phase: np.array([error]) for phase in paid})
 
 
-def _belief(mean: float, deviation: float) -> ScoreBelief:
-    return ScoreBelief(np.array([mean]), np.array([deviation]))
+def _posterior(mean: float, deviation: float) -> ScorePosterior:
+    return ScorePosterior(np.array([mean]), np.array([deviation]))
 
 
 def _volume(front: list[Point], worst: dict[str, float]) -> float:
@@ -69,10 +69,10 @@ def test_improvement_is_that_of_a_score_cut_at_one(
     found = expected_improvement(
         objective.value,
         _known({"training": training, "inference": inference}),
-        _belief(mean, deviation),
+        _posterior(mean, deviation),
         best,
     )
-    # In closed form, without the cut at 0, which these beliefs hardly reach.
+    # In closed form, without the cut at 0, which these posteriors hardly reach.
     price = weights.alpha * training**2 + weights.beta * inference**2
     needed = (price - best) / weights.gamma
 
@@ -94,7 +94,7 @@ def test_what_cannot_win_with_a_perfect_score_wins_nothing(
 ) -> None:
     objective = Squared(Weights(0.5, 0.2))
     paid = {"training": training, "inference": inference}
-    found = expected_improvement(objective.value, _known(paid), _belief(1.0, 0.3), best)
+    found = expected_improvement(objective.value, _known(paid), _posterior(1.0, 0.3), best)
     cannot = objective.value(paid, 1.0) >= best
     assert (found[0] == 0) == cannot or found[0] >= 0
     if cannot:
@@ -105,17 +105,17 @@ def test_costs_that_are_not_known_are_averaged_over() -> None:
     objective = Squared(Weights(1.0, 0.0))
     paid = {"training": 1.0, "inference": 1.0}
     uncertain = _known(paid, error=0.3)
-    found = expected_improvement(objective.value, uncertain, _belief(0.5, 0.1), 1.0)
+    found = expected_improvement(objective.value, uncertain, _posterior(0.5, 0.1), 1.0)
     assert found[0] > 0
-    known = expected_improvement(objective.value, _known(paid), _belief(0.5, 0.1), 1.0)
+    known = expected_improvement(objective.value, _known(paid), _posterior(0.5, 0.1), 1.0)
     assert known[0] == 0
 
 
 def test_scores_below_the_least_win_nothing() -> None:
     objective = Constrained(Weights(0.5, 0.5), least_score=0.9)
-    belief = _belief(0.5, 0.05)  # eight deviations below
+    posterior = _posterior(0.5, 0.05)  # eight deviations below
     cheap = _known({"training": 0.1, "inference": 0.1})
-    assert expected_improvement(objective.value, cheap, belief, 1.0, 0.9)[0] == 0
+    assert expected_improvement(objective.value, cheap, posterior, 1.0, 0.9)[0] == 0
 
 
 @pytest.mark.parametrize("phases", [1, 2, 3])
@@ -127,7 +127,7 @@ def test_the_volume_that_a_certain_score_adds_is_the_difference_of_two_fronts(
     candidate = data.draw(_points(phases))
     worst = dict.fromkeys(PHASES[:phases], 2.0)
     paid, score = candidate
-    found = expected_volume(_known(paid), _belief(score, 1e-9), front, worst)
+    found = expected_volume(_known(paid), _posterior(score, 1e-9), front, worst)
     added = _volume([*front, candidate], worst) - _volume(front, worst)
     assert found[0] == pytest.approx(added, abs=1e-6)
 
@@ -138,7 +138,7 @@ def test_the_volume_that_an_uncertain_score_adds_is_the_mean_over_it(
 ) -> None:
     worst = {"training": 2.0, "inference": 2.0}
     paid, _ = candidate
-    found = expected_volume(_known(paid), _belief(mean, deviation), front, worst)
+    found = expected_volume(_known(paid), _posterior(mean, deviation), front, worst)
     quantiles = norm.ppf((np.arange(200) + 0.5) / 200)
     sampled = np.clip(mean + deviation * quantiles, 0.0, 1.0)
     base = _volume(front, worst)
@@ -148,13 +148,13 @@ def test_the_volume_that_an_uncertain_score_adds_is_the_mean_over_it(
 
 
 def test_costs_of_which_nothing_is_known_do_not_pass_for_bargains() -> None:
-    costs = CostRatios(
+    costs = CandidateCosts(
         {"training": np.array([13.0]), "inference": np.array([1.0])},
         {"training": np.array([5.8]), "inference": np.array([0.1])},
     )
-    belief = ScoreBelief(np.array([1.0]), np.array([0.2]))
+    posterior = ScorePosterior(np.array([1.0]), np.array([0.2]))
 
     def mean(paid: Mapping[str, Array], _score: Array) -> Array:
         return (paid["training"] + paid["inference"]) / 2
 
-    assert expected_improvement(mean, costs, belief, best=0.5) == pytest.approx(0.0)
+    assert expected_improvement(mean, costs, posterior, best=0.5) == pytest.approx(0.0)

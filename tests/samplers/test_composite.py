@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from powerml.errors import UsageError
 from powerml.samplers import QUANTITIES, Quantities, Requirements, composite, quantities
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel
 from powerml.studies.objective import Squared, Weights
@@ -26,12 +26,12 @@ SPACE: dict[str, BaseDistribution] = {
 OBJECTIVE = Squared(Weights(0.5, 0.1))
 
 
-def _costs(columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+def _costs(columns: Mapping[str, NDArray[Any]]) -> CandidateCosts:
     """Exact costs: they grow with layers and width."""
     layers, width = columns["layers"].astype(float), columns["width"].astype(float)
     nothing = np.zeros(len(layers))
     ratios = {"training": 0.3 + layers * 0.2, "inference": 0.5 + layers * width / 200}
-    return CostRatios(ratios, dict.fromkeys(ratios, nothing))
+    return CandidateCosts(ratios, dict.fromkeys(ratios, nothing))
 
 
 def _cost(parameters: Mapping[str, Any]) -> dict[str, float]:
@@ -246,10 +246,10 @@ def test_what_is_no_cost_is_refused() -> None:
 def test_what_was_measured_before_is_learned_from_and_not_proposed() -> None:
     everything: dict[str, BaseDistribution] = {"layers": IntDistribution(1, 2)}
 
-    def costs(columns: Mapping[str, NDArray[Any]]) -> CostRatios:
+    def costs(columns: Mapping[str, NDArray[Any]]) -> CandidateCosts:
         layers = columns["layers"].astype(float)
         ratios = {"training": layers, "inference": layers}
-        return CostRatios(ratios, dict.fromkeys(ratios, 0 * layers))
+        return CandidateCosts(ratios, dict.fromkeys(ratios, 0 * layers))
 
     for known, other in ((1, 2), (2, 1)):
         before = [({"layers": known}, Quantities({"training": known, "inference": known}, 0.9))]

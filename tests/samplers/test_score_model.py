@@ -31,7 +31,7 @@ def test_few_scores_do_not_overturn_the_preference_for_short_lengths() -> None:
 def test_without_scores_the_expectation_stands() -> None:
     nothing = np.empty(0)
     for lengths in (ANY, SHORT):
-        belief = ScoreModel(np.empty((0, 1)), nothing, nothing, lengths).predict(
+        posterior = ScoreModel(np.empty((0, 1)), nothing, nothing, lengths).predict(
             ELSEWHERE, np.array([0.9])
         )
-        assert belief.mean[0] == 0.9
+        assert posterior.mean[0] == 0.9

@@ -55,7 +55,7 @@ def told(record: StudyRecord) -> Iterator[tuple[TrialRecord, optuna.trial.Frozen
     yield from zip(record.trials, study.get_trials(), strict=True)
 
 
-def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
+def test_the_best_meets_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
     # With alpha and beta at 0 the most accurate wins, whatever it costs.
     limit = {"alpha": 0, "beta": 0, "max_inference_cost": "1.005x"}
     record = search(meter, tmp_path, trials=6, sampler="random", **limit)
@@ -65,17 +65,17 @@ def test_the_best_obeys_the_limits(meter: FormulaMeter, tmp_path: Path) -> None:
     assert saved == record.best
 
 
-def test_where_nothing_obeys_the_limits_the_nearest_is_named_and_no_model_kept(
+def test_where_nothing_meets_the_limits_the_least_infeasible_is_named_and_no_model_kept(
     meter: FormulaMeter, tmp_path: Path
 ) -> None:
     record = search(meter, tmp_path, max_training_cost="1e3")
     assert record.best is None
-    assert record.nearest is not None
+    assert record.least_infeasible is not None
     costs = [trial.cost_ratios["training"] for trial in record.trials]
-    assert record.nearest.cost_ratios["training"] == min(costs)
+    assert record.least_infeasible.cost_ratios["training"] == min(costs)
     assert not (tmp_path / "s" / "best").exists()
     again = search(meter, tmp_path, max_training_cost="1e3", resume=True)
-    assert (again.best, again.nearest) == (None, record.nearest)
+    assert (again.best, again.least_infeasible) == (None, record.least_infeasible)
 
 
 def test_a_study_is_not_gone_on_with_under_other_limits(
@@ -138,7 +138,7 @@ def test_what_has_too_many_parameters_is_not_even_counted(
     assert len(meter.measured) == 1 + 5 - len(pruned)
 
 
-def test_a_family_that_does_not_tell_its_layers_is_counted_by_building_it(
+def test_a_space_that_does_not_tell_its_layers_is_counted_by_building_it(
     meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = search(meter, tmp_path, study="told", trials=2)
@@ -156,7 +156,7 @@ def test_a_topology_that_was_pruned_is_not_measured_again(
 ) -> None:
     record = search(meter, tmp_path, trials=5, **limit)
     assert record.best is None
-    assert record.nearest == record.trials[0]
+    assert record.least_infeasible == record.trials[0]
     assert sum(trial.state.name == "pruned" for trial in record.trials) == 2
     for trial in record.trials:
         assert trial.outcome.name == "pruned"

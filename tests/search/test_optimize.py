@@ -414,7 +414,7 @@ def test_a_search_within_narrower_bounds_stays_within_them(
     space = "dffr:layers=1,width=2-4"
     options = {"study": "s", "out": tmp_path, "meter": meter, "jobs": 1, **PAPERS}
     record = powerml.optimize(space, trials=3, **options)
-    assert record.settings.family == space
+    assert record.settings.space == space
     assert record.reference is not None
     assert record.reference.workload.title == REFERENCE
     for trial in record.trials:
@@ -424,7 +424,7 @@ def test_a_search_within_narrower_bounds_stays_within_them(
     assert f"--space {space}" in command
     assert powerml.best(tmp_path / "s").best is not None
     assert "dffr:layers=1,width=2-4 on mnist" in powerml.render_report(tmp_path / "s", "markdown")
-    with pytest.raises(StudyError, match="family is dffr:layers=1,width=2-4, not dffr"):
+    with pytest.raises(StudyError, match="space is dffr:layers=1,width=2-4, not dffr"):
         powerml.optimize("dffr", trials=4, resume=True, **options)
 
 

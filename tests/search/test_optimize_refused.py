@@ -31,7 +31,7 @@ from tests.searches import search
         ({"epochs": 0}, "epochs is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"machine": "xeon"}, "unknown machine 'xeon': did you mean 'xeon-8180'"),
-        ({"reference": "cnn:layers=1,filters=1,kernel=1"}, "is not of the family dffr"),
+        ({"reference": "cnn:layers=1,filters=1,kernel=1"}, "is not of the space dffr"),
         ({"reference": "dffr:layers=0,width=1"}, "out of bounds"),
         ({"data": "mnist_smal"}, "did you mean 'mnist_small'"),
         ({"study": "a/b"}, "is a path: give the folder with --out"),
@@ -46,6 +46,6 @@ def test_wrong_use_is_refused_before_anything_is_made(
     assert meter.measured == []
 
 
-def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_space_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'dffr'"):
         powerml.optimize("dfr", out=tmp_path)

@@ -35,7 +35,7 @@ def test_the_front_is_kept_scored_and_exported(meter: FormulaMeter, tmp_path: Pa
     front = [one.trial for one in record.front]
     assert front == GOAL.winners(record.trials)
     assert 1 < len(front) < 8
-    assert (record.best, record.nearest, record.test_score) == (None, None, None)
+    assert (record.best, record.least_infeasible, record.test_score) == (None, None, None)
     assert _kept(tmp_path / "s") == [trial.number for trial in front]
     dataset = powerml.load_dataset("mnist_small")
     for winner in record.front:
@@ -99,14 +99,14 @@ def test_every_sampler_searches_the_front_again_and_goes_on_with_it(
     assert [one.trial.number for one in resumed.front] == [one.trial.number for one in whole.front]
 
 
-def test_a_front_obeys_the_limits_or_is_empty(meter: FormulaMeter, tmp_path: Path) -> None:
+def test_a_front_meets_the_limits_or_is_empty(meter: FormulaMeter, tmp_path: Path) -> None:
     record = search(meter, tmp_path, trials=6, pareto=True, max_training_cost="1x")
     assert record.front
     for winner in record.front:
         assert winner.trial.cost_ratios["training"] <= 1
     none = search(meter, tmp_path, study="none", pareto=True, max_training_cost="0.01x")
     assert (none.front, none.best) == ([], None)
-    assert none.nearest is not None
+    assert none.least_infeasible is not None
     assert not (tmp_path / "none" / "best").exists()
 
 

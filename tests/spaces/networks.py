@@ -1,4 +1,4 @@
-"""What the tests of all families ask of a network."""
+"""What the tests of all spaces ask of a network."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.networks.model import build_model, seed_everything
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from powerml.workloads.workload import ProtocolName
 
 PAPER_LIMIT = 0.05
 
 
 def build(
-    family: str,
+    space: str,
     parameters: Mapping[str, int],
     input_shape: tuple[int, ...] = (28, 28),
     classes: int = 2,
     protocol: ProtocolName = "default",
 ) -> keras.Model:
     seed_everything(0)
-    return build_model(find_family(family), parameters, input_shape, classes, protocol)
+    return build_model(find_space(space), parameters, input_shape, classes, protocol)
 
 
 def kernels(model: keras.Model) -> list[NDArray[np.float32]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from tests.spaces.networks import (
     build,
     kernels,
@@ -59,7 +59,7 @@ def test_parameter_count(
 
 @pytest.mark.parametrize("input_shape", [(6, 5), (6, 5, 1), (6, 5, 3)])
 def test_images_with_and_without_channels(input_shape: tuple[int, ...]) -> None:
-    assert find_family("cnn").check_input(input_shape) is None
+    assert find_space("cnn").check_input(input_shape) is None
     model = build("cnn", {"layers": 2, "filters": 2, "kernel": 3}, input_shape, 4)
     channels = input_shape[2] if len(input_shape) == 3 else 1
     assert kernels(model)[0].shape == (3, 3, channels, 2)
@@ -68,7 +68,7 @@ def test_images_with_and_without_channels(input_shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("input_shape", [(), (784,), (2, 3, 4, 5)])
 def test_what_is_no_image_is_refused(input_shape: tuple[int, ...]) -> None:
-    reason = find_family("cnn").check_input(input_shape)
+    reason = find_space("cnn").check_input(input_shape)
     assert reason is not None
     assert "cnn needs images (height, width[, channels])" in reason
     assert str(input_shape) in reason

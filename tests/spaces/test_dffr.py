@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from powerml.networks.model import build_model, seed_everything
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from powerml.workloads.workload import check_protocol
 from tests.spaces.networks import (
     build,
@@ -49,14 +49,14 @@ def test_parameter_count(
 
 @pytest.mark.parametrize("input_shape", [(28, 28), (8, 6, 3), (11,), (2, 3, 4, 5)])
 def test_any_input_is_flattened(input_shape: tuple[int, ...]) -> None:
-    assert find_family("dffr").check_input(input_shape) is None
+    assert find_space("dffr").check_input(input_shape) is None
     model = build("dffr", {"layers": 1, "width": 4}, input_shape, 3)
     assert kernels(model)[0].shape == (math.prod(input_shape), 4)
     require_probabilities(model, input_shape, 3)
 
 
 def test_a_single_number_is_no_input() -> None:
-    reason = find_family("dffr").check_input(())
+    reason = find_space("dffr").check_input(())
     assert reason == "dffr needs inputs with at least one dimension"
 
 
@@ -74,7 +74,7 @@ def test_layers_of_one_shape_draw_kernels_of_their_own_under_either_protocol() -
     for protocol in ("default", "paper"):
         seed_everything(0)
         model = build_model(
-            find_family("dffr"), {"layers": 4, "width": 5}, (28, 28), 2, check_protocol(protocol)
+            find_space("dffr"), {"layers": 4, "width": 5}, (28, 28), 2, check_protocol(protocol)
         )
         dense = [layer.get_weights()[0] for layer in model.layers if layer.get_weights()]
         hidden = [kernel for kernel in dense if kernel.shape == (5, 5)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from powerml.spaces import Family, Layer, find_family, layers_of, parameter_count, topology_of
+from powerml.spaces import Layer, Space, find_space, layers_of, parameter_count, topology_of
 
 
 @pytest.mark.parametrize(
@@ -15,16 +15,16 @@ from powerml.spaces import Family, Layer, find_family, layers_of, parameter_coun
     ],
 )
 @pytest.mark.parametrize("input_shape", [(28, 28), (8, 6, 3)])
-def test_a_family_tells_the_layers_that_it_builds(
+def test_a_space_tells_the_layers_that_it_builds(
     name: str, parameters: dict[str, int], input_shape: tuple[int, ...]
 ) -> None:
     from powerml.backend import import_keras, select_backend
 
     select_backend()
     import_keras()
-    family = find_family(name)
-    model = family.build(parameters, input_shape, 3, "glorot_uniform")
-    layers = layers_of(family, parameters, input_shape, 3)
+    space = find_space(name)
+    model = space.build(parameters, input_shape, 3, "glorot_uniform")
+    layers = layers_of(space, parameters, input_shape, 3)
     assert layers is not None
     assert parameter_count(layers) == model.count_params()
     outputs = [layer.output.shape[1:] for layer in model.layers if layer.weights]
@@ -43,19 +43,19 @@ def test_a_convolution_is_a_product_at_each_position() -> None:
     assert layer.multiply_accumulates == 75 * 4 * 784
 
 
-def test_a_family_of_a_plug_in_need_not_tell_its_layers() -> None:
+def test_a_space_of_a_plug_in_need_not_tell_its_layers() -> None:
     class Silent:
         name = "silent"
 
-    assert layers_of(_as_family(Silent()), {}, (28, 28), 2) is None
+    assert layers_of(_as_space(Silent()), {}, (28, 28), 2) is None
 
 
 def test_references_are_members_whose_layers_are_told() -> None:
     for name in ("dffr", "cnn"):
-        family = find_family(name)
-        topology = topology_of(family, family.reference)
-        assert layers_of(family, topology.parameters, (28, 28), 2)
+        space = find_space(name)
+        topology = topology_of(space, space.reference)
+        assert layers_of(space, topology.parameters, (28, 28), 2)
 
 
-def _as_family(anything: object) -> Family:
+def _as_space(anything: object) -> Space:
     return anything  # type: ignore[return-value]

@@ -17,15 +17,15 @@ from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.spaces import (
     Bounds,
     Topology,
-    family_names,
-    find_family,
-    parse_space,
+    find_space,
+    parse_subspace,
     parse_topology,
+    space_names,
     topology_of,
 )
 
-# All that somebody who adds a family writes.
-THIRD_FAMILY = '''
+# All that somebody who adds a space writes.
+THIRD_SPACE = '''
 """One hidden layer."""
 
 from powerml.spaces import Bounds
@@ -55,20 +55,17 @@ class Single:
         )
 
 
-family = Single()
+space = Single()
 '''
 
 
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
-    """Any topology of any built-in family."""
-    family = find_family(draw(st.sampled_from(["cnn", "dffr"])))
+    """Any topology of any built-in space."""
+    space = find_space(draw(st.sampled_from(["cnn", "dffr"])))
     return Topology(
-        family.name,
-        {
-            name: draw(st.integers(limits.low, limits.high))
-            for name, limits in family.bounds.items()
-        },
+        space.name,
+        {name: draw(st.integers(limits.low, limits.high)) for name, limits in space.bounds.items()},
     )
 
 
@@ -89,13 +86,13 @@ def test_order_and_white_space_do_not_matter(
     pairs = list(topology.parameters.items())
     random.shuffle(pairs)
     parts = [f"{space}{name}{space}={space}{value}{space}" for name, value in pairs]
-    text = f"{space}{topology.family}{space}:{','.join(parts)}"
+    text = f"{space}{topology.space}{space}:{','.join(parts)}"
     assert str(parse_topology(text)) == str(topology)
 
 
 def test_the_papers_search_space() -> None:
     spaces = {
-        name: {key: str(limits) for key, limits in find_family(name).bounds.items()}
+        name: {key: str(limits) for key, limits in find_space(name).bounds.items()}
         for name in ("dffr", "cnn")
     }
     assert spaces == {
@@ -103,20 +100,20 @@ def test_the_papers_search_space() -> None:
         "cnn": {"layers": "1 to 10", "filters": "1 to 5", "kernel": "1 to 10"},
     }
     for name in ("dffr", "cnn"):
-        assert str(find_family(name).batch_size_bounds) == "2 to 128"
+        assert str(find_space(name).batch_size_bounds) == "2 to 128"
 
 
 @pytest.mark.parametrize("name", ["dffr", "cnn"])
 def test_the_reference_lies_in_the_space(name: str) -> None:
-    family = find_family(name)
-    assert topology_of(family, family.reference).parameters == dict(family.reference)
-    assert family.reference_batch_size in family.batch_size_bounds
-    assert family.reference_batch_size == 64
+    space = find_space(name)
+    assert topology_of(space, space.reference).parameters == dict(space.reference)
+    assert space.reference_batch_size in space.batch_size_bounds
+    assert space.reference_batch_size == 64
 
 
 def test_the_references_are_the_ones_that_studies_are_compared_by() -> None:
     written = {
-        name: str(topology_of(find_family(name), find_family(name).reference))
+        name: str(topology_of(find_space(name), find_space(name).reference))
         for name in ("dffr", "cnn")
     }
     assert written == {
@@ -169,7 +166,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_unknown_names_offer_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="unknown family 'dfr': did you mean 'dffr'"):
+    with pytest.raises(UnknownNameError, match="unknown space 'dfr': did you mean 'dffr'"):
         parse_topology("dfr:layers=1,width=1")
     with pytest.raises(
         UnknownNameError, match="unknown parameter of dffr 'widht': did you mean 'width'"
@@ -177,15 +174,15 @@ def test_unknown_names_offer_the_nearest() -> None:
         parse_topology("dffr:layers=1,widht=1")
     with pytest.raises(UnknownNameError, match="known: filters, kernel, layers"):
         parse_topology("cnn:layers=1,zoom=1")
-    with pytest.raises(UnknownNameError, match="unknown family ''"):
+    with pytest.raises(UnknownNameError, match="unknown space ''"):
         parse_topology("")
 
 
 @pytest.fixture
-def third_family_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def third_space_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """One more file among the spaces."""
     name = "single_of_tests"
-    (tmp_path / f"{name}.py").write_text(THIRD_FAMILY.format(name=name), encoding="utf-8")
+    (tmp_path / f"{name}.py").write_text(THIRD_SPACE.format(name=name), encoding="utf-8")
     monkeypatch.setattr(spaces, "__path__", [*spaces.__path__, str(tmp_path)])
     importlib.invalidate_caches()
     yield name
@@ -193,42 +190,42 @@ def third_family_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     vars(spaces).pop(name, None)
 
 
-def test_a_third_family_is_one_file(third_family_file: str) -> None:
-    assert third_family_file in family_names()
-    assert find_family(third_family_file).optimizer == "sgd"
-    assert parse_topology(f"{third_family_file}:units=3").parameters == {"units": 3}
+def test_a_third_space_is_one_file(third_space_file: str) -> None:
+    assert third_space_file in space_names()
+    assert find_space(third_space_file).optimizer == "sgd"
+    assert parse_topology(f"{third_space_file}:units=3").parameters == {"units": 3}
     with pytest.raises(TopologyError, match="units is 1 to 64"):
-        parse_topology(f"{third_family_file}:units=65")
-    with pytest.raises(UnknownNameError, match=f"did you mean {third_family_file!r}"):
+        parse_topology(f"{third_space_file}:units=65")
+    with pytest.raises(UnknownNameError, match=f"did you mean {third_space_file!r}"):
         parse_topology("single_of_test:units=3")
 
 
-def test_a_family_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_space_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = "powerml_tests_plug_in"
-    (tmp_path / f"{module}.py").write_text(THIRD_FAMILY.format(name="single"), encoding="utf-8")
+    (tmp_path / f"{module}.py").write_text(THIRD_SPACE.format(name="single"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    point = EntryPoint("single", f"{module}:family", "powerml.families")
+    point = EntryPoint("single", f"{module}:space", "powerml.spaces")
 
     def entry_points(group: str) -> list[EntryPoint]:
         return [point] if group == point.group else []
 
     monkeypatch.setattr(plugins, "entry_points", entry_points)
     try:
-        assert family_names() == ["cnn", "dffr", "single"]
+        assert space_names() == ["cnn", "dffr", "single"]
         assert str(parse_topology("single:units=3")) == "single:units=3"
-        assert parse_topology("dffr:layers=1,width=1").family == "dffr"
+        assert parse_topology("dffr:layers=1,width=1").space == "dffr"
     finally:
         sys.modules.pop(module, None)
 
 
 def test_without_plug_ins_there_are_the_papers_two() -> None:
-    assert {"cnn", "dffr"} <= set(family_names())
-    assert family_names() == sorted(family_names())
+    assert {"cnn", "dffr"} <= set(space_names())
+    assert space_names() == sorted(space_names())
 
 
-def test_parameters_come_in_the_familys_order() -> None:
+def test_parameters_come_in_the_spaces_order() -> None:
     parameters: Mapping[str, int] = {"width": 3, "layers": 2}
-    assert str(topology_of(find_family("dffr"), parameters)) == "dffr:layers=2,width=3"
+    assert str(topology_of(find_space("dffr"), parameters)) == "dffr:layers=2,width=3"
 
 
 def test_equal_topologies_have_equal_hashes() -> None:
@@ -253,14 +250,14 @@ def test_a_number_with_thousands_of_digits_is_refused() -> None:
         ("dffr:layers=1-10", "dffr", Bounds(1, 10), None),
     ],
 )
-def test_a_space_is_a_family_within_bounds(
+def test_a_subspace_is_a_space_within_bounds(
     text: str, written: str, layers: Bounds, width: Bounds | None
 ) -> None:
-    space = parse_space(text)
-    assert str(space) == written
-    assert str(parse_space(str(space))) == written
-    assert space.bounds["layers"] == layers
-    assert space.bounds["width"] == (width or find_family("dffr").bounds["width"])
+    subspace = parse_subspace(text)
+    assert str(subspace) == written
+    assert str(parse_subspace(str(subspace))) == written
+    assert subspace.bounds["layers"] == layers
+    assert subspace.bounds["width"] == (width or find_space("dffr").bounds["width"])
 
 
 @pytest.mark.parametrize(
@@ -276,7 +273,7 @@ def test_a_space_is_a_family_within_bounds(
         ("dfr:layers=1", "did you mean 'dffr'?"),
     ],
 )
-def test_a_space_that_cannot_be_searched_is_refused(text: str, told: str) -> None:
+def test_a_subspace_that_cannot_be_searched_is_refused(text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_space(text)
+        parse_subspace(text)
     assert told in str(caught.value)

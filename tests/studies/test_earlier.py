@@ -25,6 +25,7 @@ from powerml.studies.records import (
     Repeated,
     State,
     StudyRecord,
+    StudySettings,
     TrialRecord,
 )
 from tests.builders import make_settings
@@ -67,7 +68,14 @@ LIMITS: dict[str, Any] = {
 
 
 def settings_before(**fields: Any) -> dict[str, Any]:
-    return {**make_settings().model_dump(mode="json"), "limits": LIMITS, **fields}
+    settings = make_settings().model_dump(mode="json")
+    return {"family": settings.pop("space"), **settings, "limits": LIMITS, **fields}
+
+
+def test_settings_are_read_with_their_space() -> None:
+    assert StudySettings.model_validate(settings_before()).space == "dffr"
+    with pytest.raises(ValidationError, match="family"):
+        StudySettings.model_validate(settings_before(space="dffr"))
 
 
 def test_a_trial_is_read_with_its_costs_by_phase() -> None:
@@ -85,12 +93,12 @@ def test_a_trial_is_read_with_its_costs_by_phase() -> None:
     ("fields", "state"),
     [
         ({}, Complete()),
-        ({"pruned": "too dear"}, Pruned(reason="too dear")),
+        ({"pruned": "too expensive"}, Pruned(reason="too expensive")),
         ({"failure": "crashed"}, Failed(reason="crashed")),
         ({"repeats": 2}, Repeated(trial=2, outcome=Complete())),
         (
-            {"repeats": 2, "pruned": "too dear"},
-            Repeated(trial=2, outcome=Pruned(reason="too dear")),
+            {"repeats": 2, "pruned": "too expensive"},
+            Repeated(trial=2, outcome=Pruned(reason="too expensive")),
         ),
     ],
 )
@@ -121,7 +129,8 @@ def test_a_journal_is_read_and_gone_on_with(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     for line in lines:
         if "settings" in line.get("user_attr", {}):
-            line["user_attr"]["settings"]["limits"] = LIMITS
+            settings = line["user_attr"]["settings"]
+            settings |= {"limits": LIMITS, "family": settings.pop("space")}
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     stored = read_study(tmp_path / "s")
     assert stored.settings.limits == limits
@@ -138,6 +147,7 @@ def test_a_study_is_read() -> None:
         "reference": None,
         "trials": [TRIAL],
         "best": TRIAL,
+        "nearest": None,
         "test_score": 0.97,
         "seconds": 60.0,
     }
@@ -160,7 +170,9 @@ def test_an_answer_is_read() -> None:
         "machine": "xeon-x5650",
         "reference": None,
         "trials": 1,
-        "best": TRIAL,
+        "best": None,
+        "nearest": TRIAL,
+        "broken": ["training cost 0.75 x is above 0.7 x"],
         "comparisons": [
             {
                 "quantity": "training_cost",
@@ -180,7 +192,7 @@ def test_an_answer_is_read() -> None:
                 "score": None,
                 "prediction": None,
                 "objective": None,
-                "broken": [],
+                "broken": ["training cost 0.5 x is above 0.4 x"],
             }
         ],
         "importances": [
@@ -188,6 +200,8 @@ def test_an_answer_is_read() -> None:
         ],
     }
     found = BestRecord.model_validate(record)
+    assert found.least_infeasible == TrialRecord.model_validate(TRIAL)
+    assert found.violations == ["training cost 0.75 x is above 0.7 x"]
     assert found.comparisons == [
         Comparison(
             quantity="training",
@@ -197,7 +211,13 @@ def test_an_answer_is_read() -> None:
         )
     ]
     assert found.neighbours == [
-        Neighbour(parameter="layers", step=1, **leading, cost_ratios={"training": 0.5})
+        Neighbour(
+            parameter="layers",
+            step=1,
+            **leading,
+            cost_ratios={"training": 0.5},
+            violations=["training cost 0.5 x is above 0.4 x"],
+        )
     ]
     assert found.importances == [Importance(quantity="inference", trials=3, missing="too few")]
 
@@ -246,7 +266,7 @@ def test_a_report_is_read() -> None:
         "most_inference_ratio": None,
         "wanted_trials": 1,
         "best": 1,
-        "nearest": None,
+        "nearest": 1,
         "leaders": {"score": 1, "training_cost": 1},
         "comparisons": [],
         "rows": [row],
@@ -258,6 +278,7 @@ def test_a_report_is_read() -> None:
     }
     found = Report.model_validate_json(json.dumps(record))
     assert found.max_cost_ratios == {"training": 0.8}
+    assert found.least_infeasible == 1
     assert found.leaders == {"score": 1, "training": 1}
     for costs in (found.unit_costs, found.rows[0].costs, found.machines[0].costs):
         assert {phase: one.ratio for phase, one in costs.items()} == {"training": 0.75}

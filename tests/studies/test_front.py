@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powerml.studies.goal import Point, covers, front
+from powerml.studies.goal import Point, front, weakly_dominates
 
 # Few values, so that points are equal and beat each other often.
 values = st.sampled_from([0.0, 0.5, 1.0])
@@ -31,18 +31,18 @@ def test_of_equals_the_first_is_on_the_front() -> None:
 
 @settings(deadline=None)
 @given(many)
-def test_no_point_of_the_front_is_covered_by_another_of_it(all_points: list[Point]) -> None:
+def test_no_point_of_the_front_is_dominated_by_another_of_it(all_points: list[Point]) -> None:
     members = [all_points[place] for place in front(all_points)]
     for one in members:
-        assert [other for other in members if covers(other, one)] == [one]
+        assert [other for other in members if weakly_dominates(other, one)] == [one]
 
 
 @settings(deadline=None)
 @given(many)
-def test_every_other_point_is_covered_by_one_of_the_front(all_points: list[Point]) -> None:
+def test_every_other_point_is_dominated_by_one_of_the_front(all_points: list[Point]) -> None:
     places = front(all_points)
     for place, point in enumerate(all_points):
-        assert place in places or any(covers(all_points[one], point) for one in places)
+        assert place in places or any(weakly_dominates(all_points[one], point) for one in places)
     assert bool(places) == bool(all_points)
 
 
@@ -58,9 +58,9 @@ def test_the_front_does_not_depend_on_the_order(all_points: list[Point], random:
 
 @settings(deadline=None)
 @given(many, points)
-def test_a_point_that_the_front_covers_does_not_change_it(
+def test_a_point_that_the_front_dominates_does_not_change_it(
     all_points: list[Point], point: Point
 ) -> None:
     members = [all_points[place] for place in front(all_points)]
-    if any(covers(member, point) for member in members):
+    if any(weakly_dominates(member, point) for member in members):
         assert front([*members, point]) == list(range(len(members)))

@@ -1,4 +1,4 @@
-"""Goal: which trial of a study is the best, and which is nearest where none may be."""
+"""Goal: which trial of a study is the best, and which is the least infeasible."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from powerml.costs.measurement import Measurement
 from powerml.studies.goal import (
     ParetoFront,
     SmallestObjective,
+    least_infeasible,
     limits_of,
     make_goal,
-    nearest,
     objective_of,
     unit_of,
 )
@@ -42,7 +42,7 @@ def _measured(training: float, inference: float) -> Measurement:
     return make_measurement(phases=phases)
 
 
-def test_the_best_obeys_the_limits_whatever_is_better() -> None:
+def test_the_best_meets_the_limits_whatever_is_better() -> None:
     trials = [
         make_trial(number=1, objective=-0.5, score=0.6),
         make_trial(number=2, objective=-0.1, score=0.95),
@@ -85,7 +85,7 @@ def test_what_is_ruled_out_could_not_have_become_the_best(
     trial = make_trial(number=2, **costs, score=None, objective=None, measurement=None)
     if goal.ruled_out(trial, earlier):
         trained = trial.model_copy(update={"score": score})
-        trained = trained.model_copy(update={"objective": goal.worth(trained)})
+        trained = trained.model_copy(update={"objective": goal.objective_value(trained)})
         assert goal.winners([*earlier, trained]) == earlier
 
 
@@ -103,26 +103,26 @@ def test_a_trial_without_a_score_is_never_the_best() -> None:
         max_size=6,
     )
 )
-def test_no_trial_that_obeys_the_limits_is_better_than_the_best(trials: list[TrialRecord]) -> None:
-    obeying = [one.objective for one in trials if GOAL.limits.obeyed(one) and one.objective]
+def test_no_trial_that_meets_the_limits_is_better_than_the_best(trials: list[TrialRecord]) -> None:
+    feasible = [one.objective for one in trials if GOAL.limits.feasible(one) and one.objective]
     for winner in GOAL.winners(trials):
-        assert GOAL.limits.obeyed(winner)
+        assert GOAL.limits.feasible(winner)
         assert winner.objective is not None
-        assert all(winner.objective <= objective for objective in obeying)
-    assert bool(GOAL.winners(trials)) or not obeying
+        assert all(winner.objective <= objective for objective in feasible)
+    assert bool(GOAL.winners(trials)) or not feasible
 
 
-def test_the_nearest_exceeds_the_limits_least_the_first_of_equals() -> None:
+def test_the_least_infeasible_exceeds_the_limits_least_the_first_of_equals() -> None:
     wanted = RatioLimits({"training": 0.5}, min_score=0.8)
     trials = [
         make_failed_trial("crashed", number=1),
         make_trial(number=2, training=0.5, score=0.4),  # 0.5 short
-        make_trial(number=3, training=0.7, score=0.8),  # 0.4 too dear
+        make_trial(number=3, training=0.7, score=0.8),  # 0.4 too expensive
         make_trial(number=4, training=0.7, score=0.9),
         make_trial(number=5, training=0.6, score=None),  # 0.2, and no score
     ]
-    assert nearest(trials, wanted) == trials[2]
-    assert nearest(trials[:1], wanted) is None
+    assert least_infeasible(trials, wanted) == trials[2]
+    assert least_infeasible(trials[:1], wanted) is None
 
 
 def test_costs_are_limited_by_the_reference_or_the_first_that_was_measured() -> None:
@@ -163,16 +163,16 @@ def test_the_least_score_follows_the_best_of_the_trials_and_not_the_reference() 
 
 def test_a_cheaper_network_is_the_best_until_a_more_accurate_one_is_seen() -> None:
     cheap = make_trial(number=1, score=0.95, objective=0.2)
-    dear = make_trial(number=2, score=0.97, objective=0.9)
+    expensive = make_trial(number=2, score=0.97, objective=0.9)
     assert make_goal(FOLLOWING, None, [cheap]).winners([cheap]) == [cheap]
-    assert make_goal(FOLLOWING, None, [cheap, dear]).winners([cheap, dear]) == [dear]
+    assert make_goal(FOLLOWING, None, [cheap, expensive]).winners([cheap, expensive]) == [expensive]
 
 
 def test_no_cost_rules_a_trial_out_while_a_better_score_would_unseat_the_best() -> None:
-    dear = make_trial(training=5, inference=5, score=None, objective=None)
+    expensive = make_trial(training=5, inference=5, score=None, objective=None)
     for score, said in ((0.98, None), (0.995, "cannot beat trial 4")):
         best = make_trial(number=4, score=score, objective=0.2)
-        assert make_goal(FOLLOWING, None, [best]).ruled_out(dear, [best]) == said
+        assert make_goal(FOLLOWING, None, [best]).ruled_out(expensive, [best]) == said
 
 
 SCORED = st.builds(
@@ -206,10 +206,10 @@ def test_whatever_wins_was_a_contender_ever_since_it_ended(trials: list[TrialRec
 def test_a_study_of_the_front_weighs_nothing() -> None:
     goal = make_goal(make_settings(pareto=True, limits=make_limits(min_score=0.5)), None, [])
     assert goal == ParetoFront(RatioLimits(min_score=0.5))
-    assert goal.worth(make_trial()) is None
+    assert goal.objective_value(make_trial()) is None
 
 
-def test_the_front_obeys_the_limits_and_holds_each_topology_once() -> None:
+def test_the_front_meets_the_limits_and_holds_each_topology_once() -> None:
     trials = [
         make_trial(number=1, score=1.0, training=3, inference=1),
         make_trial(number=2, score=0.9, training=1, inference=1),
@@ -228,9 +228,11 @@ def test_only_a_perfect_member_of_the_front_rules_a_trial_out() -> None:
     perfect = make_trial(number=1, score=1.0, training=2, inference=1)
     good = make_trial(number=2, score=0.99, training=1, inference=1)
     goal = ParetoFront(RatioLimits({"training": 5}))
-    dear, dearer = (make_trial(training=cost, inference=1, score=None) for cost in (1.5, 2.5))
-    assert goal.ruled_out(dear, [perfect, good]) is None
-    assert goal.ruled_out(dearer, [good]) is None
-    assert goal.ruled_out(dearer, [perfect, good]) == "cannot beat trial 1 in anything"
+    expensive, more_expensive = (
+        make_trial(training=cost, inference=1, score=None) for cost in (1.5, 2.5)
+    )
+    assert goal.ruled_out(expensive, [perfect, good]) is None
+    assert goal.ruled_out(more_expensive, [good]) is None
+    assert goal.ruled_out(more_expensive, [perfect, good]) == "cannot beat trial 1 in anything"
     far = make_trial(training=6, inference=1, score=None)
     assert goal.ruled_out(far, []) == "training cost 6 x is above 5 x"

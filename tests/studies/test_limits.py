@@ -89,7 +89,7 @@ def test_costs_that_cannot_be_read_are_refused(given_as: str) -> None:
         ({"max_parameters": 0}, "max parameters is 0: give at least 1"),
     ],
 )
-def test_limits_that_nothing_can_obey_are_refused(wanted: dict[str, float], told: str) -> None:
+def test_limits_that_nothing_can_meet_are_refused(wanted: dict[str, float], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         make_limits(**wanted)  # type: ignore[arg-type]
 
@@ -99,10 +99,10 @@ def test_limits_survive_json() -> None:
     assert Limits.model_validate_json(wanted.model_dump_json()) == wanted
 
 
-def test_every_broken_limit_is_named_with_both_numbers() -> None:
+def test_every_violation_is_named_with_both_numbers() -> None:
     trial = make_trial(training=1.5, inference=2, score=0.45, parameters=1500)
     wanted = RatioLimits({"training": 1, "inference": 1}, 0.9, 1000)
-    assert wanted.broken(trial) == [
+    assert wanted.violations(trial) == [
         "training cost 1.5 x is above 1 x",
         "inference cost 2 x is above 1 x",
         "score 0.45 is below 0.9",
@@ -112,54 +112,54 @@ def test_every_broken_limit_is_named_with_both_numbers() -> None:
     assert wanted.excess(trial) == pytest.approx(2.5)
 
 
-def test_what_is_not_known_breaks_nothing_and_obeys_nothing() -> None:
+def test_what_is_not_known_breaks_nothing_and_meets_nothing() -> None:
     untrained = make_trial(training=1.5, score=None, objective=None)
     wanted = RatioLimits({"training": 1}, min_score=0.9)
-    assert wanted.broken(untrained) == ["training cost 1.5 x is above 1 x"]
+    assert wanted.violations(untrained) == ["training cost 1.5 x is above 1 x"]
     assert wanted.excess(untrained) == pytest.approx(0.5 + 1)
     cheap = untrained.model_copy(update={"cost_ratios": {"training": 0.5}})
-    assert wanted.broken(cheap) == []
-    assert not wanted.obeyed(cheap)
-    assert RatioLimits({"training": 1}).obeyed(cheap)
+    assert wanted.violations(cheap) == []
+    assert not wanted.feasible(cheap)
+    assert RatioLimits({"training": 1}).feasible(cheap)
 
 
 @pytest.mark.parametrize("right", range(101))
 def test_a_score_computed_in_single_precision_reaches_the_same_in_decimals(right: int) -> None:
     trial = make_trial(score=float(np.float32(right / 100)))
-    assert RatioLimits(min_score=right / 100).obeyed(trial)
-    assert not RatioLimits(min_score=right / 100).broken(trial)
+    assert RatioLimits(min_score=right / 100).feasible(trial)
+    assert not RatioLimits(min_score=right / 100).violations(trial)
 
 
 @settings(deadline=None)
 @given(limits, networks)
-def test_a_network_that_is_known_obeys_or_breaks_a_limit(
+def test_a_network_that_is_known_meets_or_breaks_a_limit(
     wanted: RatioLimits, network: TrialRecord
 ) -> None:
-    assert wanted.obeyed(network) == (not wanted.broken(network))
+    assert wanted.feasible(network) == (not wanted.violations(network))
 
 
 @settings(deadline=None)
 @given(limits, networks, st.sampled_from(UNKNOWN))
-def test_knowing_less_never_makes_a_network_obey(
+def test_knowing_less_never_makes_a_network_feasible(
     wanted: RatioLimits, network: TrialRecord, unknown: dict[str, object]
 ) -> None:
     less = network.model_copy(update=unknown)
-    assert set(wanted.broken(less)) <= set(wanted.broken(network))
-    assert wanted.obeyed(network) or not wanted.obeyed(less)
+    assert set(wanted.violations(less)) <= set(wanted.violations(network))
+    assert wanted.feasible(network) or not wanted.feasible(less)
 
 
 @settings(deadline=None)
 @given(limits, networks, st.floats(1, 10))
-def test_a_dearer_network_is_further_from_the_limits(
+def test_a_more_expensive_network_is_further_from_the_limits(
     wanted: RatioLimits, network: TrialRecord, factor: float
 ) -> None:
     costs = {**network.cost_ratios, "training": network.cost_ratios["training"] * factor}
-    dearer = network.model_copy(update={"cost_ratios": costs})
-    assert wanted.excess(dearer) >= wanted.excess(network)
+    more_expensive = network.model_copy(update={"cost_ratios": costs})
+    assert wanted.excess(more_expensive) >= wanted.excess(network)
 
 
 @settings(deadline=None)
 @given(networks)
-def test_without_limits_everything_obeys(network: TrialRecord) -> None:
-    assert RatioLimits().obeyed(network)
-    assert RatioLimits().broken(network) == []
+def test_without_limits_everything_is_feasible(network: TrialRecord) -> None:
+    assert RatioLimits().feasible(network)
+    assert RatioLimits().violations(network) == []

@@ -91,7 +91,7 @@ def test_constrained_by_hand() -> None:
 @given(all_weights(), all_costs, all_costs, scores, scores)
 def test_whatever_it_costs_a_fit_network_is_before_an_unfit_one(
     weights: Weights,
-    dear: Costs,
+    expensive: Costs,
     cheap: Costs,
     fit: float,
     unfit: float,
@@ -99,7 +99,7 @@ def test_whatever_it_costs_a_fit_network_is_before_an_unfit_one(
     assume(weights.alpha + weights.beta > 0)
     assume(fit > unfit + 1e-5)
     objective = Constrained(weights, least_score=fit)
-    assert objective.value(dear, fit) < objective.value(cheap, unfit)
+    assert objective.value(expensive, fit) < objective.value(cheap, unfit)
 
 
 def test_among_the_unfit_a_hundredth_of_score_outweighs_the_cost() -> None:
@@ -117,11 +117,11 @@ def test_a_score_computed_in_single_precision_is_as_good_as_the_same_in_decimals
 
 @settings(deadline=None)
 @given(all_objectives(), all_costs, scores, st.floats(0, 10), st.sampled_from(PHASES))
-def test_dearer_is_never_better(
+def test_more_expensive_is_never_better(
     objective: Objective, costs: Costs, score: float, more: float, phase: PhaseName
 ) -> None:
-    dearer = {**costs, phase: costs[phase] + more}
-    assert objective.value(dearer, score) >= objective.value(costs, score)
+    more_expensive = {**costs, phase: costs[phase] + more}
+    assert objective.value(more_expensive, score) >= objective.value(costs, score)
 
 
 @settings(deadline=None)

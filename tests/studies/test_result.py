@@ -1,4 +1,4 @@
-"""Result: the best or the front, and what stands in for them where no trial obeys the limits."""
+"""Result: the best or the front, and what stands in for them where no trial meets the limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRIALS = [
 def test_the_best_is_told_with_what_its_weights_did() -> None:
     found = result_of(TRIALS, SmallestObjective(Squared(WEIGHTS), RatioLimits()))
     assert found.winners == [found.best] == TRIALS[:1]
-    assert found.nearest is None
+    assert found.least_infeasible is None
     assert found.remark is not None
 
 
@@ -28,8 +28,8 @@ def test_a_front_has_winners_and_no_best() -> None:
     assert (found.winners, found.best, found.remark) == (TRIALS[:2], None, None)
 
 
-def test_where_nothing_obeys_the_limits_there_is_a_nearest_and_no_remark() -> None:
+def test_where_nothing_meets_the_limits_there_is_a_least_infeasible_and_no_remark() -> None:
     limits = RatioLimits({"training": 0.5})
     found = result_of(TRIALS, SmallestObjective(Squared(WEIGHTS), limits))
-    assert (found.winners, found.best, found.nearest) == ([], None, TRIALS[0])
+    assert (found.winners, found.best, found.least_infeasible) == ([], None, TRIALS[0])
     assert found.remark is None

@@ -45,8 +45,8 @@ def test_the_best_is_held_against_the_leader_in_each_quantity() -> None:
 
 
 def test_of_equals_the_cheaper_leads_in_accuracy_and_the_more_accurate_in_cost() -> None:
-    dear, cheap = _trial(1, 1.0, 3, 1), _trial(2, 1.0, 2, 1)
-    assert leader([dear, cheap], "score") == cheap
+    expensive, cheap = _trial(1, 1.0, 3, 1), _trial(2, 1.0, 2, 1)
+    assert leader([expensive, cheap], "score") == cheap
     bad, good = _trial(1, 0.5, 1, 1), _trial(2, 0.9, 1, 1)
     assert leader([bad, good], "training") == good
     assert leader([bad, good, good.model_copy(update={"number": 3})], "inference") == good
@@ -86,7 +86,7 @@ def test_nothing_is_said_where_the_weights_are_not_to_blame() -> None:
     good = BEST.model_copy(update={"score": 0.95})
     assert remark(good, [good], GOAL) is None
     assert remark(None, ALL, GOAL) is None
-    # The accurate one is too dear, or accuracy was asked for and got.
+    # The accurate one is too expensive, or accuracy was asked for and got.
     limited = RatioLimits({"training": 2.0})
     assert remark(BEST, ALL, SmallestObjective(GOAL.objective, limited)) is None
     asked = RatioLimits(min_score=0.6)

@@ -175,7 +175,7 @@ def test_formats_that_are_not_read(tmp_path: Path, suffix: str, told: str) -> No
 @pytest.mark.parametrize("suffix", [".keras", ".onnx", ".tflite"])
 def test_empty_and_missing_files_and_folders(tmp_path: Path, suffix: str) -> None:
     empty = _written(tmp_path / f"empty{suffix}", b"")
-    assert _refusal(lambda: check_format(empty)) == f"{empty} is empty: fetch or write it anew"
+    assert _refusal(lambda: check_format(empty)) == f"{empty} is empty: fetch or write it again"
     missing = tmp_path / f"emptyy{suffix}"
     told = f"{missing} does not exist: did you mean {str(empty)!r}?"
     assert _refusal(lambda: check_format(missing)) == told
@@ -210,7 +210,7 @@ def test_a_damaged_keras_file_names_the_damaged_part(tmp_path: Path) -> None:
     whole = bytearray(_shipped(".keras").read_bytes())
     whole[whole.index(b'"class_name"')] ^= 0xFF
     path = _written(tmp_path / "model.keras", bytes(whole))
-    assert "is damaged in config.json: save it anew" in _refusal(lambda: check_format(path))
+    assert "is damaged in config.json: save it again" in _refusal(lambda: check_format(path))
 
 
 def _deflated_and_damaged(path: Path) -> None:
@@ -241,7 +241,7 @@ def test_zip_files_that_cannot_be_unpacked(tmp_path: Path, damage: str) -> None:
         _changed_in_both_headers(path, 6, 8, 1)  # RuntimeError
     else:
         _changed_in_both_headers(path, 8, 10, 99)  # NotImplementedError
-    assert "save it anew" in _refusal(lambda: check_format(path))
+    assert "save it again" in _refusal(lambda: check_format(path))
 
 
 def test_a_keras_file_without_a_model_in_it(tmp_path: Path) -> None:

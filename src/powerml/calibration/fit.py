@@ -48,11 +48,11 @@ NO_SPREAD = 1e-9
 Vector = NDArray[np.float64]
 
 
-class _Record(BaseModel):
+class _CalibrationRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class CalibrationFit(_Record):
+class CalibrationFit(_CalibrationRecord):
     """Readings against costs. All but `r` in the readings' unit, `per_cycle` for each cycle.
 
     `low` and `high` bound the interval of confidence `confidence`. `r` is Pearson's correlation of
@@ -83,7 +83,7 @@ class CalibrationFit(_Record):
         return self.intercept_low <= 0 <= self.intercept_high
 
 
-class LoadPoint(_Record):
+class LoadPoint(_CalibrationRecord):
     """One load: its counts, its prices in cycles, what the meter read and what the fit gives.
 
     `inclusive_cycles` is the original program's price, for comparison with
@@ -114,7 +114,7 @@ class LoadPoint(_Record):
     left_out: float | None = Field(description="what a fit to the other loads foretells")
 
 
-class Calibration(_Record):
+class Calibration(_CalibrationRecord):
     """A fit, what it was made from and what it is for. JSON: ``powerml.calibration/1``.
 
     It holds for costs of that machine, with that profile, those accesses and levels.

@@ -26,12 +26,12 @@ def best(
     Example: powerml best powerml-studies/dffr-mnist_small-pareto-s0-1 --alpha 0.2 --beta 0.3
     """
     record = powerml.best(study, options=options)
-    from powerml.cli.tables import best as tables
+    from powerml.cli.tables.best import parts
     from powerml.report.sentences import no_best_line
 
     if json:
         typer.echo(record.to_json())
     else:
-        print_result(*tables.parts(record))
+        print_result(*parts(record))
     if record.best is None:
-        raise LimitError(no_best_line(record.nearest, record.broken, record.trials))
+        raise LimitError(no_best_line(record.least_infeasible, record.violations, record.trials))

@@ -21,13 +21,13 @@ __all__ = ["optimize"]
 
 def optimize(
     space: Annotated[
-        str, typer.Option(help="The family to search: dffr or cnn; within dffr:layers=1-3,width=8.")
+        str, typer.Option(help="The space to search: dffr or cnn; within dffr:layers=1-3,width=8.")
     ] = "cnn",
     *,
     options: powerml.SearchOptions,
     json: Json = False,
 ) -> None:
-    """Search a family for the cheapest network that is accurate, or for another objective.
+    """Search a space for the cheapest network that is accurate, or for another objective.
 
     Example: powerml optimize --space cnn --trials 10
 
@@ -66,6 +66,6 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
         command = repeating_command(stored, program())
         print_result("", studies.places_table(findings, where, command))
     if not found:
-        nearest = findings.nearest
-        trial, broken = (None, []) if nearest is None else (nearest.trial, nearest.broken)
-        raise LimitError(no_best_line(trial, broken, len(findings.trials)))
+        least = findings.least_infeasible
+        trial, violations = (None, []) if least is None else (least.trial, least.violations)
+        raise LimitError(no_best_line(trial, violations, len(findings.trials)))

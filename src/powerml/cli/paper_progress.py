@@ -28,7 +28,7 @@ StudyKind = tuple[str, str]
 
 
 class Pace:
-    """Seconds that trials of each kind, a way and a family, have taken."""
+    """Seconds that trials of each kind, a way and a space, have taken."""
 
     def __init__(self) -> None:
         self.trials: Counter[StudyKind] = Counter()
@@ -149,7 +149,7 @@ class ReproductionProgress(ReproductionListener):
 
 
 def _kind(study: PlannedStudy) -> StudyKind:
-    return study.way.name, study.family
+    return study.way.name, study.space
 
 
 def _said(seconds: float | None) -> str:

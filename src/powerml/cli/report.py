@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["dashboard", "repeating_command", "report", "report_line"]
 
-Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 
 
 def report(
-    study: Study,
+    study: StudyArgument,
     format: Annotated[  # noqa: A002 - the option's name
         str, typer.Option(help="html, markdown, csv (a line for each trial) or json.")
     ] = "html",
@@ -44,7 +44,7 @@ def report(
 
 
 def dashboard(
-    study: Study,
+    study: StudyArgument,
     port: Annotated[int, typer.Option(help="Where to listen, on this computer alone.")] = 8080,
 ) -> None:
     """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.

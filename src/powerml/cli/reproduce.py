@@ -27,13 +27,13 @@ def reproduce(
     options: powerml.ReproduceOptions,
     json: Json = False,
 ) -> None:
-    """Make the paper's Figures 2 to 5 anew: as the paper has them, put right, and by eq. 2.6 bare.
+    """Make the paper's Figures 2 to 5 again: as the paper has them, put right, and by eq. 2.6 bare.
 
-    Interrupted, it goes on with the same command. --setting, --family and --figure may be repeated.
+    Interrupted, it goes on with the same command. --setting, --space and --figure may be repeated.
 
     Example: powerml reproduce --seeds 5
 
-    Example: powerml reproduce --family dffr --setting 1 --setting 3
+    Example: powerml reproduce --space dffr --setting 1 --setting 3
     """
     with _progress() as listener:
         found = powerml.reproduce(options=options, listener=listener)

@@ -15,7 +15,7 @@ from powerml.explain.predictions import expectation
 from powerml.explain.records import BestRecord, Neighbour
 from powerml.explain.searched import largest_batch, parameters_of, searched_bounds
 from powerml.options import described
-from powerml.spaces import parse_space
+from powerml.spaces import parse_subspace
 from powerml.studies.defaults import default_min_score
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import Limits, make_limits
@@ -51,7 +51,7 @@ def best(
     Returns
     -------
     BestRecord
-        Its `best` is None where no trial obeys the limits; `nearest` is then given.
+        Its `best` is None where no trial meets the limits; `least_infeasible` is then given.
 
     Raises
     ------
@@ -98,11 +98,11 @@ def _asks_for_score(limits: Limits) -> bool:
 
 
 def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
-    stored, settings, best, near = (
+    stored, settings, best, least = (
         findings.stored,
         findings.settings,
         findings.best,
-        findings.nearest,
+        findings.least_infeasible,
     )
     return BestRecord(
         folder=str(stored.folder),
@@ -115,8 +115,8 @@ def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
         trials=len(findings.trials),
         best=None if best is None else best.trial,
         models=None if best is None else _models(stored, best.trial),
-        nearest=None if near is None else near.trial,
-        broken=[] if near is None else near.broken,
+        least_infeasible=None if least is None else least.trial,
+        violations=[] if least is None else least.violations,
         undecided=findings.undecided,
         remark=findings.remark,
         comparisons=findings.comparisons,
@@ -135,7 +135,7 @@ def _neighbours(
     findings: Findings, winner: TrialRecord, predictor: Predictor | None
 ) -> list[Neighbour]:
     found = neighbours(
-        parse_space(findings.settings.family).family.name,
+        parse_subspace(findings.settings.space).space.name,
         parameters_of(winner),
         searched_bounds(findings.stored),
         _tried(findings),

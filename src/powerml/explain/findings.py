@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.explain.predictions import Hindsight, hindsight
+from powerml.explain.predictions import PhaseErrors, prediction_errors_of
 from powerml.studies.goal import (
     Goal,
     cost_ratios,
@@ -42,15 +42,15 @@ Outcome = Literal["best", "front", "complete", "over_limits", "pruned", "failed"
 class TrialFinding:
     """One trial, and what became of it.
 
-    `trial` has the objective that is asked for. `broken` are the limits that it certainly breaks,
-    in words. `on_front` is whether no other trial is as good as it in score and all costs,
+    `trial` has the objective that is asked for. `violations` are the limits that it certainly
+    misses, in words. `on_front` is whether no other trial is as good as it in score and all costs,
     whatever the limits. `proved` is what the models of a winner proved to be worth; None before a
     study has ended, and for others than the winners.
     """
 
     trial: TrialRecord
     outcome: Outcome
-    broken: list[str]
+    violations: list[str]
     on_front: bool
     proved: Winner | None
 
@@ -60,7 +60,7 @@ class MachineFinding:
     """Findings on one machine.
 
     `cost_ratios` are those of the study's best there, empty where there is none. `objectives` are
-    those of the trials that obey the limits, by their numbers.
+    those of the trials that meet the limits, by their numbers.
     """
 
     name: str
@@ -69,7 +69,7 @@ class MachineFinding:
 
     @property
     def ranking(self) -> list[int]:
-        """Numbers of the trials that obey the limits, the best there first."""
+        """Numbers of the trials that meet the limits, the best there first."""
         return ranking(self.objectives)
 
 
@@ -84,13 +84,13 @@ class Findings:
     settings
         What it is weighed by.
     limits
-        What the best has to obey, now that these trials have ended.
+        What the best has to meet, now that these trials have ended.
     trials
         In the order in which they ended.
     best, front
         What was sought: the best, or the members of the front. A study of the front has no best.
-    nearest
-        Where no trial obeys the limits, the one that comes nearest.
+    least_infeasible
+        The least infeasible trial, where none is feasible.
     remark
         Says so where the weights prefer an inaccurate network.
     comparisons
@@ -99,7 +99,7 @@ class Findings:
         Of the best or the front, the trial that leads in each quantity.
     undecided
         Numbers of the trials that were not trained and might be better, were they.
-    hindsights
+    prediction_errors
         How far off the cost model was, for each phase that it predicted.
     machines
         The study's machine, and the others that it is priced for.
@@ -111,12 +111,12 @@ class Findings:
     trials: list[TrialFinding]
     best: TrialFinding | None
     front: list[TrialFinding]
-    nearest: TrialFinding | None
+    least_infeasible: TrialFinding | None
     remark: str | None
     comparisons: list[Comparison]
     leaders: dict[Quantity, TrialRecord]
     undecided: list[int]
-    hindsights: list[Hindsight]
+    prediction_errors: list[PhaseErrors]
     machines: list[MachineFinding]
 
 
@@ -137,13 +137,17 @@ def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> F
     """
     settings = settings or stored.settings
     goal = make_goal(settings, stored.reference, stored.trials)
-    trials = [trial.model_copy(update={"objective": goal.worth(trial)}) for trial in stored.trials]
+    trials = [
+        trial.model_copy(update={"objective": goal.objective_value(trial)})
+        for trial in stored.trials
+    ]
     result = result_of(trials, goal)
     found = _trial_findings(trials, goal, {one.number for one in result.winners}, stored, settings)
     by_number = {one.trial.number: one for one in found}
     best = None if result.best is None else by_number[result.best.number]
+    least = result.least_infeasible
     led = {quantity: leader(result.winners, quantity) for quantity in ALL_QUANTITIES}
-    predicted = (hindsight(trials, phase) for phase in PHASES)
+    predicted = (prediction_errors_of(trials, phase) for phase in PHASES)
     return Findings(
         stored=stored,
         settings=settings,
@@ -151,12 +155,12 @@ def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> F
         trials=found,
         best=best,
         front=[by_number[one.number] for one in result.winners] if settings.pareto else [],
-        nearest=None if result.nearest is None else by_number[result.nearest.number],
+        least_infeasible=None if least is None else by_number[least.number],
         remark=result.remark,
         comparisons=[] if result.best is None else comparisons(result.best, trials),
         leaders={quantity: one for quantity, one in led.items() if one is not None},
         undecided=_undecided(trials, goal),
-        hindsights=[one for one in predicted if one is not None],
+        prediction_errors=[one for one in predicted if one is not None],
         machines=_machines(stored, settings, goal.limits, result.best),
     )
 
@@ -178,13 +182,13 @@ def _trial_findings(
             return trial.outcome.name
         if trial.number in winners:
             return "front" if settings.pareto else "best"
-        return "complete" if goal.limits.obeyed(trial) else "over_limits"
+        return "complete" if goal.limits.feasible(trial) else "over_limits"
 
     return [
         TrialFinding(
             trial=trial,
             outcome=outcome(trial),
-            broken=goal.limits.broken(trial),
+            violations=goal.limits.violations(trial),
             on_front=trial.number in leading,
             proved=proved.get(trial.number),
         )
@@ -206,7 +210,7 @@ def _machines(
     measured, unit = None if best is None else best.measurement, stored.unit
     weighed = replace(stored, settings=settings)
     objectives = {} if settings.pareto else objectives_by_machine(weighed)
-    barred = {trial.number for trial in stored.trials if not limits.obeyed(trial)}
+    barred = {trial.number for trial in stored.trials if not limits.feasible(trial)}
     return [
         MachineFinding(
             name=name,

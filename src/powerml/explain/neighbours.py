@@ -38,7 +38,7 @@ def steps_from(
 
 
 def neighbours(
-    family: str,
+    space: str,
     parameters: Mapping[str, int],
     bounds: Mapping[str, Bounds],
     tried: Callable[[str, int], TrialRecord | None],
@@ -51,7 +51,7 @@ def neighbours(
 
     Parameters
     ----------
-    family
+    space
         Its name.
     parameters, bounds
         The topology's parameters and the batch size, and what they may be.
@@ -60,14 +60,14 @@ def neighbours(
     objective
         What they are weighed by.
     limits
-        What the best has to obey.
+        What the best has to meet.
     predictor
         Tells of those that were not tried.
     """
     found = []
     for name, step, there in steps_from(parameters, bounds):
         inner = {key: value for key, value in there.items() if key != BATCH_SIZE}
-        topology, batch_size = str(Topology(family, inner)), there[BATCH_SIZE]
+        topology, batch_size = str(Topology(space, inner)), there[BATCH_SIZE]
         trial = tried(topology, batch_size)
         expected = None
         if trial is None and predictor is not None:
@@ -84,7 +84,7 @@ def neighbours(
                 score=None if trial is None else trial.score,
                 prediction=expected,
                 objective=_value(known, objective),
-                broken=[] if known is None else limits.broken(known),
+                violations=[] if known is None else limits.violations(known),
             )
         )
     return found

@@ -13,13 +13,13 @@ from powerml.costs.counts import PhaseName
 from powerml.explain.searched import parameters_of, searched_bounds
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
-from powerml.search.known_costs import CONFIDENCE, CostKnowledge
+from powerml.search.known_costs import CONFIDENCE, StudyCostModel
 from powerml.search.problem import BATCH_SIZE, distributions_of
-from powerml.spaces import Bounds, parse_space
+from powerml.spaces import Bounds, parse_subspace
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
 
-__all__ = ["Expectation", "Hindsight", "expectation", "hindsight"]
+__all__ = ["Expectation", "PhaseErrors", "expectation", "prediction_errors_of"]
 
 
 class Expectation:
@@ -36,7 +36,7 @@ class Expectation:
     """
 
     def __init__(
-        self, costs: CostKnowledge, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
+        self, costs: StudyCostModel, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
     ) -> None:
         self._costs = costs
         self._space = distributions_of(bounds)
@@ -47,11 +47,11 @@ class Expectation:
         ]
         rows = [parameters_of(trial) for trial, *_ in scored]
         paid = np.array([cost for _, cost, _ in scored])
-        self._dearest = float(paid.max(initial=1.0))
+        self._highest_cost = float(paid.max(initial=1.0))
         self._scores = ScoreModel(
             of_parameters(self._space, rows).points,
             np.array([score for *_, score in scored]),
-            expected_scores(paid, self._dearest),
+            expected_scores(paid, self._highest_cost),
         )
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
@@ -61,30 +61,30 @@ class Expectation:
             return None
         point = of_parameters(self._space, [{**parameters, BATCH_SIZE: batch_size}]).points
         cost = np.array([found.cost_ratios["training"]])
-        belief = self._scores.predict(point, expected_scores(cost, self._dearest))
-        error = float(norm.ppf((1 + CONFIDENCE) / 2) * belief.deviation[0])
-        score = float(belief.mean.clip(0.0, 1.0)[0])
+        posterior = self._scores.predict(point, expected_scores(cost, self._highest_cost))
+        error = float(norm.ppf((1 + CONFIDENCE) / 2) * posterior.deviation[0])
+        score = float(posterior.mean.clip(0.0, 1.0)[0])
         return found.model_copy(update={"score": score, "score_error": error})
 
 
 def expectation(stored: StoredStudy) -> Expectation | None:
-    """Make the predictions of a stored study, or None where its family does not tell its layers."""
+    """Make the predictions of a stored study, or None where its space does not tell its layers."""
     unit, settings = stored.unit, stored.settings
     workload = None if unit is None else unit.workload.training
     if workload is None:
         return None
-    family = parse_space(settings.family).family
-    if not CostKnowledge.tells(family, workload):
+    space = parse_subspace(settings.space).space
+    if not StudyCostModel.tells(space, workload):
         return None
-    costs = CostKnowledge(family, workload, settings.reference)
+    costs = StudyCostModel(space, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
     return Expectation(costs, stored.trials, searched_bounds(stored))
 
 
 @dataclass(frozen=True)
-class Hindsight:
-    """Predictions of one phase against what was measured.
+class PhaseErrors:
+    """The prediction errors of one phase's cost, once measured.
 
     `median_error` is relative; `kept` of `trials` predictions were no further off than stated.
     """
@@ -95,8 +95,8 @@ class Hindsight:
     trials: int
 
 
-def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | None:
-    """Hold predictions against measurements; None where there is nothing to compare."""
+def prediction_errors_of(trials: Sequence[TrialRecord], phase: PhaseName) -> PhaseErrors | None:
+    """Compute the prediction errors of a phase; None where there is nothing to compare."""
     errors, kept = [], 0
     for trial in trials:
         expected = trial.predicted
@@ -106,4 +106,4 @@ def hindsight(trials: Sequence[TrialRecord], phase: PhaseName) -> Hindsight | No
         error = abs(expected.cost_ratios[phase] / measured - 1)
         errors.append(error)
         kept += error <= expected.cost_errors[phase]
-    return Hindsight(phase, median(errors), kept, len(errors)) if errors else None
+    return PhaseErrors(phase, median(errors), kept, len(errors)) if errors else None

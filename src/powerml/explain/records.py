@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from powerml.studies.earlier import by_phase, of_schema
+from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.limits import Limits
 from powerml.studies.records import Comparison, CostRatios, Prediction, Quantity, TrialRecord
 
@@ -39,14 +39,15 @@ class Neighbour(BaseModel):
     objective: float | None = Field(
         default=None, description="what follows from its costs and its score, known or expected"
     )
-    broken: list[str] = Field(
-        default_factory=list, description="the limits that it breaks, known or expected"
+    violations: list[str] = Field(
+        default_factory=list, description="its violations, known or expected, in words"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        return by_phase(content, "cost_ratios", "{}_cost_ratio")
+        content = by_phase(content, "cost_ratios", "{}_cost_ratio")
+        return renamed(content, {"broken": "violations"})
 
 
 class Importance(BaseModel):
@@ -72,11 +73,10 @@ class BestRecord(BaseModel):
     """The best of a study by weights and limits that may be chosen afterwards.
 
     JSON: ``powerml.best/3``. The trial's objective is the one asked for. `models` is where its
-    models lie in the study's folder, or None where they were not kept. Where no trial obeys the
-    limits, `best` is None and `nearest` the one that comes nearest, of which `broken` says what
-    it breaks. `undecided` are the trials that were not trained and might be better. `remark`
-    says so where the weights prefer an inaccurate network. Records of ``powerml.best/1`` and
-    ``powerml.best/2`` are read too.
+    models lie in the study's folder, or None where they were not kept. Where no trial is feasible,
+    `best` is None and `least_infeasible` is given with its `violations`. `undecided` are the trials
+    that were not trained and might be better. `remark` says so where the weights prefer an
+    inaccurate network. Records of ``powerml.best/1`` and ``powerml.best/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -99,10 +99,10 @@ class BestRecord(BaseModel):
         default=None,
         description="folder of its models within the study's; null where they were not kept",
     )
-    nearest: TrialRecord | None = Field(
+    least_infeasible: TrialRecord | None = Field(
         default=None, description="the least infeasible trial, where none is feasible"
     )
-    broken: list[str] = Field(default_factory=list, description="its violations, in words")
+    violations: list[str] = Field(default_factory=list, description="its violations, in words")
     undecided: list[int] = Field(
         default_factory=list, description="trials that were not trained, and might be better"
     )
@@ -122,7 +122,8 @@ class BestRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        return of_schema(content, "powerml.best", (1, 2), 3)
+        content = of_schema(content, "powerml.best", (1, 2), 3)
+        return renamed(content, {"nearest": "least_infeasible", "broken": "violations"})
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

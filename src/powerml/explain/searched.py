@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from powerml.search.problem import BATCH_SIZE, bounds_of
-from powerml.spaces import Bounds, parse_space, parse_topology
+from powerml.spaces import Bounds, parse_subspace, parse_topology
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import TrialRecord
 
@@ -18,11 +18,11 @@ def searched_bounds(stored: StoredStudy) -> dict[str, Bounds]:
 def largest_batch(stored: StoredStudy) -> int:
     """Return the samples in the largest batch of a study that differs from all smaller ones.
 
-    That is all the data, or the family's largest batch where nothing was measured.
+    That is all the data, or the space's largest batch where nothing was measured.
     """
     workload = None if stored.unit is None else stored.unit.workload.training
     if workload is None:
-        return parse_space(stored.settings.family).family.batch_size_bounds.high
+        return parse_subspace(stored.settings.space).space.batch_size_bounds.high
     return max(workload.training_samples, workload.inference_samples)
 
 

@@ -96,7 +96,7 @@ def _of_place(path: Path, advice: str) -> str | None:
         return missing(path, advice)
     if not path.exists():
         target = path.readlink()
-        return f"is a link to {target}, which does not exist: fetch that file, or link anew"
+        return f"is a link to {target}, which does not exist: fetch that file, or link it again"
     if path.is_dir():
         return _of_folder(path)
     return None if path.is_file() else "is no regular file: give a file"
@@ -136,7 +136,7 @@ def _of_content(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        return "is empty: fetch or write it anew"
+        return "is empty: fetch or write it again"
     return _of_signature(head) or _of_text(head, path)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, settle
 from powerml.guest.request import DeploymentRequest
 from powerml.runtimes import Feed, Runtime, Session, find_runtime
@@ -59,28 +59,28 @@ class DeploymentJob:
         request = DeploymentRequest(**content)
         shapes = [tuple(shape) for shape in request.shapes]
         inputs = [_cold_array(f"{request.data}-{number}.npy") for number in range(len(shapes))]
-        moments["built"] = valgrind.monotonic_seconds()
+        moments["built"] = client_requests.monotonic_seconds()
         settle()
-        valgrind.zero_stats()
+        client_requests.zero_stats()
         session = self._runtime.load(request.model, shapes, request.allowed)
         blank = _feeds(session, [np.zeros((1, *one.shape[1:]), one.dtype) for one in inputs])
         _infer(session, blank)
-        valgrind.mark("load")
+        client_requests.mark("load")
         feeds = _feeds(session, inputs)
         settle()
         _infer(session, blank * SETTLING_INFERENCES)
-        moments["primed"] = valgrind.monotonic_seconds()
+        moments["primed"] = client_requests.monotonic_seconds()
         # No inference at all: what the marks and the loop cost themselves. The second time counts.
         for name in ("settled", "nothing yet"):
-            valgrind.mark(name)
+            client_requests.mark(name)
             _infer(session, [])
-        valgrind.mark("nothing")
+        client_requests.mark("nothing")
         _infer(session, feeds)
-        valgrind.mark("over")
+        client_requests.mark("over")
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
         """Count the same with cold caches at the start of `load`."""
-        valgrind.start_instrumentation()
+        client_requests.start_instrumentation()
         self.run(content, moments)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, settle
 from powerml.guest.request import LoadRequest
 
@@ -49,20 +49,20 @@ class LoadJob:
         request = LoadRequest(**content)
         progress = os.open(request.progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         settle()
-        valgrind.zero_stats()
+        client_requests.zero_stats()
         a, b, product = _operands(request, progress)
-        moments["built"] = valgrind.monotonic_seconds()
+        moments["built"] = client_requests.monotonic_seconds()
         starts = [0, *range(request.first, request.rows, request.piece)]
         for start, stop in pairwise([*starts, request.rows]):
-            valgrind.mark(f"from row {start}")
+            client_requests.mark(f"from row {start}")
             a[start:stop].dot(b, out=product[start:stop])
-            valgrind.mark(f"to row {start}")
+            client_requests.mark(f"to row {start}")
             os.write(progress, DONE)
-        valgrind.mark("over")
+        client_requests.mark("over")
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
         """Count the same with cold caches."""
-        valgrind.start_instrumentation()
+        client_requests.start_instrumentation()
         self.run(content, moments)
 
 
@@ -107,7 +107,7 @@ def _samples(name: str, rows: int, columns: int, value: int, sample: int | None)
 
 def _marked(name: str, rows: int, columns: int, value: int) -> Matrix:
     """Make a matrix and mark what that takes."""
-    valgrind.mark(f"from {name} {rows}")
+    client_requests.mark(f"from {name} {rows}")
     matrix = _made(rows, columns, value)
-    valgrind.mark(f"to {name} {rows}")
+    client_requests.mark(f"to {name} {rows}")
     return matrix

@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Job, Moments, settle
 from powerml.guest.request import HELLO_BYTES, NAME_BYTES, REHEARSAL, REQUEST_BYTES
 
@@ -47,7 +47,7 @@ def main() -> None:
     if mode == "whole":
         _run_whole(what)
         return
-    valgrind.die_with_parent()
+    client_requests.die_with_parent()
     os.dup2(1, REPORTS)
     os.dup2(2, 1)
     # Whoever started this process and has ended since cannot be waited for.
@@ -62,7 +62,7 @@ def main() -> None:
         _measure(request, job.run_once)
         _report(b"ended %s 0" % request[-NAME_BYTES:])
         _end()
-    valgrind.start_instrumentation()
+    client_requests.start_instrumentation()
     for _ in job.warm_up():
         _report(b"warming %020d" % _nanoseconds())
     _report(b"warmed  %020d" % _nanoseconds())
@@ -88,7 +88,7 @@ def _report(line: bytes) -> None:
 
 
 def _nanoseconds() -> int:
-    return int(valgrind.monotonic_seconds() * 1e9)
+    return int(client_requests.monotonic_seconds() * 1e9)
 
 
 def _guest(job: Job) -> dict[str, Any]:
@@ -123,13 +123,13 @@ def _serve(job: Job) -> NoReturn:
 def _keep(request: bytes, job: Job) -> NoReturn:
     """Fork the measurement, wait for it and report how it ended, unless it has done so itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    valgrind.die_with_parent()
+    client_requests.die_with_parent()
     name = request[-NAME_BYTES:]
     if name == REHEARSAL.encode():
         _end()
     pid = os.fork()
     if pid == 0:
-        valgrind.die_with_parent()
+        client_requests.die_with_parent()
         _measure(request, job.run)
         # It takes the kernel 0.1 s to take the process down, for which nobody has to wait.
         _report(b"ended %s 0" % name)
@@ -148,13 +148,13 @@ def _end() -> NoReturn:
 
 def _measure(request: bytes, run: Callable[[dict[str, Any], Moments], None]) -> None:
     """Do one request in its folder; leave there NAME.done, or NAME.error with the reason."""
-    moments = {"forked": valgrind.monotonic_seconds()}
+    moments = {"forked": client_requests.monotonic_seconds()}
     name = request[-NAME_BYTES:].decode()
     os.chdir(request[:-NAME_BYTES])
     try:
         with open(name, encoding="utf-8") as file:
             run(json.load(file), moments)
-        moments["ended"] = valgrind.monotonic_seconds()
+        moments["ended"] = client_requests.monotonic_seconds()
         with open(f"{name}.done", "w", encoding="utf-8") as file:
             json.dump({"process": os.getpid(), "moments_seconds": moments}, file)
     except BaseException as error:

@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 
 __all__ = ["Job", "Moments", "region", "settle"]
 
@@ -48,6 +48,6 @@ def settle() -> None:
 def region(name: str) -> Iterator[None]:
     """Count what happens inside, with the caches as they are."""
     settle()
-    valgrind.zero_stats()
+    client_requests.zero_stats()
     yield
-    valgrind.dump_stats_at(name)
+    client_requests.dump_stats_at(name)

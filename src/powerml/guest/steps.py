@@ -15,7 +15,7 @@ import numpy as np
 from keras.src.trainers.epoch_iterator import EpochIterator
 from numpy.typing import NDArray
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 from powerml.networks.model import SynchronousCallbacks
 
 __all__ = ["Marks", "only"]
@@ -38,12 +38,12 @@ class Marks(SynchronousCallbacks):
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002 - Keras's
         """Mark the end of the set-up, or of an epoch's boundary."""
         if batch == 0:
-            valgrind.mark(f"begin {self._epoch} 0")
+            client_requests.mark(f"begin {self._epoch} 0")
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002 - Keras's
         """Mark the end of a step."""
         if self._ends is None or batch in self._ends:
-            valgrind.mark(f"end {self._epoch} {batch}")
+            client_requests.mark(f"end {self._epoch} {batch}")
 
     on_test_batch_begin = on_train_batch_begin
     on_test_batch_end = on_train_batch_end
@@ -88,13 +88,13 @@ class _Route:
     def skip(self, iterator: Any) -> None:
         """Pass over the steps before the next one; at the end of an epoch over those left."""
         if iterator._current_iterator is None:
-            self._stop = self._step = 0  # Keras has looked at the first batch, and begins anew
+            self._stop = self._step = 0  # Keras has looked at the first batch, and begins again
         stops = self._visits[self._epoch]
         if self._stop < len(stops):
             step = stops[self._stop]
             if step > self._step:
                 self._pass_over(iterator, step - self._step)
-                valgrind.mark(f"resume {self._epoch} {step}")
+                client_requests.mark(f"resume {self._epoch} {step}")
             self._step = step + 1
             self._stop += 1
         else:
@@ -111,4 +111,4 @@ class _Route:
             next(loop)
             rows = next(batches)
             if left * len(rows) * self._row_bytes <= self._touch_limit_bytes:
-                valgrind.touch(self._inputs, self._row_bytes, rows)
+                client_requests.touch(self._inputs, self._row_bytes, rows)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from powerml.guest import _client_requests as valgrind
+from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, region, settle
 from powerml.guest.request import Request
 from powerml.runtimes import find_runtime
@@ -68,12 +68,12 @@ def _build(
     topology: str, input_shape: tuple[int, ...], classes: int, protocol: Any, seed: int
 ) -> Any:
     from powerml.networks import model as networks
-    from powerml.spaces import find_family, parse_topology
+    from powerml.spaces import find_space, parse_topology
 
     parsed = parse_topology(topology)
     networks.seed_everything(seed)
-    family = find_family(parsed.family)
-    return networks.build_model(family, parsed.parameters, input_shape, classes, protocol)
+    space = find_space(parsed.space)
+    return networks.build_model(space, parsed.parameters, input_shape, classes, protocol)
 
 
 @contextlib.contextmanager
@@ -86,9 +86,9 @@ def _marked_region(request: Request, inputs: Any) -> Iterator[Any]:
         if request.visits is not None:
             stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
         settle()
-        valgrind.zero_stats()
+        client_requests.zero_stats()
         yield marks
-        valgrind.mark("over")
+        client_requests.mark("over")
 
 
 def _model(request: Request) -> Any:
@@ -119,14 +119,14 @@ def _run_phase(request: Request, moments: Moments) -> None:
     from powerml.networks import model as networks
 
     model = _model(request)
-    moments["built"] = valgrind.monotonic_seconds()
+    moments["built"] = client_requests.monotonic_seconds()
     inputs, labels = _data(request, request.phase)
     if request.phase == "training":
         with _marked_region(request, inputs) as marks:
             networks.fit(model, inputs, labels, request.batch_size, request.epochs, callback=marks)
     else:
         _prime_inference(model, request, len(labels))
-        moments["primed"] = valgrind.monotonic_seconds()
+        moments["primed"] = client_requests.monotonic_seconds()
         with _marked_region(request, inputs) as marks:
             networks.evaluate(model, inputs, labels, request.batch_size, callback=marks)
 
@@ -161,7 +161,7 @@ def _run_once(request: Request) -> None:
         if also_inference:
             networks.evaluate(model, inputs[:fewer], labels[:fewer], request.batch_size)
 
-    valgrind.start_instrumentation()
+    client_requests.start_instrumentation()
     with region("compile"):
         pass_over_shapes()
     pass_over_shapes()

@@ -33,11 +33,11 @@ LEVELS = (2, THREE_LEVELS)
 Source = Annotated[str, Field(min_length=3)]
 
 
-class _Record(BaseModel):
+class _ProfileRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Cache(_Record):
+class Cache(_ProfileRecord):
     """One cache: size in bytes, ways of associativity, bytes in a line."""
 
     size_bytes: PositiveInt = Field(description="size in bytes")
@@ -53,7 +53,7 @@ class Cache(_Record):
         return f"{self.size_bytes},{self.ways},{self.line_bytes}"
 
 
-class Geometry(_Record):
+class Geometry(_ProfileRecord):
     """The caches that the simulator has: first-level instructions and data, and the last level."""
 
     i1: Cache = Field(description="first level for instructions")
@@ -72,7 +72,7 @@ class SourcedCache(Cache):
         return Cache(size_bytes=self.size_bytes, ways=self.ways, line_bytes=self.line_bytes)
 
 
-class Number(_Record):
+class Number(_ProfileRecord):
     """A number of a profile with its source. `estimated` marks one that no source states."""
 
     value: PositiveFloat
@@ -88,7 +88,7 @@ class Number(_Record):
         return self
 
 
-class Caches(_Record):
+class Caches(_ProfileRecord):
     """The data caches from the core outwards, and the first-level instruction cache."""
 
     i1: SourcedCache
@@ -97,7 +97,7 @@ class Caches(_Record):
     ll: SourcedCache
 
 
-class Latencies(_Record):
+class Latencies(_ProfileRecord):
     """Processor cycles that an access takes, by the level that answers it."""
 
     l1: Number
@@ -106,7 +106,7 @@ class Latencies(_Record):
     memory: Number
 
 
-class Energies(_Record):
+class Energies(_ProfileRecord):
     """Energy of one 64-bit access in picojoules, by the level that answers it."""
 
     l1: Number
@@ -114,7 +114,7 @@ class Energies(_Record):
     memory: Number
 
 
-class Machine(_Record):
+class Machine(_ProfileRecord):
     """A processor as eq. 2.1 sees it."""
 
     name: str

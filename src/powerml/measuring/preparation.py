@@ -37,7 +37,7 @@ from powerml.runtimes import (
     require_exporter,
     require_runtime,
 )
-from powerml.spaces import Topology, find_family, parse_topology, topology_of
+from powerml.spaces import Topology, find_space, parse_topology, topology_of
 from powerml.workloads.datasets import (
     REQUIRED_ARRAYS,
     Dataset,
@@ -103,7 +103,7 @@ def prepare(
     if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
         return prepare_file(Path(model), wanted, notify)
     if isinstance(model, Topology):
-        topology = topology_of(find_family(model.family), model.parameters)
+        topology = topology_of(find_space(model.space), model.parameters)
     else:
         topology = parse_topology(model)
     workload, dataset = prepare_topology(topology, wanted)

@@ -126,5 +126,5 @@ class DeterminedMeter(AdvancingMeter, Protocol):
     ) -> list[PhaseCounts]:
         """Count each phase of a workload; raises ``MeasurementError``."""
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""

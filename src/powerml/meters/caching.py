@@ -34,7 +34,7 @@ class CachingMeter:
         """Look the workload up; measure and keep it where it is not there."""
         determined_by = {
             "workload": workload.determinants(),
-            "circumstances": self._meter.circumstances(workload),
+            "meter": self._meter.determinants(workload),
         }
         kept = self._cache.get(determined_by)
         if kept is not None:

@@ -35,14 +35,14 @@ OWN = ("topology", "batch_size", "seed", "data")
 CONFIDENCE = 0.9
 
 
-class Circumstanced(Protocol):
+class SupportsDeterminants(Protocol):
     """A meter that can tell, without measuring, what its counts depend on."""
 
     @property
     def name(self) -> str:
         """The name on the command line."""
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON."""
 
 
@@ -72,7 +72,11 @@ class PredictingMeter:
     """
 
     def __init__(
-        self, meter: Circumstanced, cache: CountsCache, machines: Sequence[Machine], error: float
+        self,
+        meter: SupportsDeterminants,
+        cache: CountsCache,
+        machines: Sequence[Machine],
+        error: float,
     ) -> None:
         self._meter = meter
         self._cache = cache
@@ -97,14 +101,14 @@ class PredictingMeter:
         layers = workload.layers()
         if layers is None or workload.kind != "topology":
             raise PredictionError(
-                f"{workload.title} cannot be predicted: only topologies of families that tell "
+                f"{workload.title} cannot be predicted: only topologies of spaces that tell "
                 "their layers can; measure it with --fidelity sampled or exact"
             )
         examples = list(self._examples(workload))
         if len(examples) < FEWEST:
             raise PredictionError(
                 f"{workload.title} cannot be predicted from {len(examples)} measurements like it "
-                f"in the cache of counts: measure {FEWEST} topologies of its family with the same "
+                f"in the cache of counts: measure {FEWEST} topologies of its space with the same "
                 "data and options, or use --fidelity sampled"
             )
         notify(f"{workload.title}: predicted from {len(examples)} measurements")
@@ -130,7 +134,7 @@ class PredictingMeter:
 
     def _examples(self, workload: TopologyWorkload) -> Iterator[_Example]:
         """Find measurements alike in all but the topology and its batches."""
-        wanted = _comparable(workload, self._meter.circumstances(workload))
+        wanted = _comparable(workload, self._meter.determinants(workload))
         phases: set[str] = set()
         for entry in self._cache.entries():
             example = _example(entry, wanted)
@@ -200,13 +204,13 @@ class _Fits:
         return float(fitted.bound(error, CONFIDENCE)[0]) + disagreement
 
 
-def _comparable(workload: TopologyWorkload, circumstances: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(workload: TopologyWorkload, determinants: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two workloads must share for one to be predicted from the other."""
     # A sample and an exact count of one workload differ by less than predictions do.
-    alike = {key: circumstances[key] for key in circumstances if key not in ("fidelity", "prices")}
+    alike = {key: determinants[key] for key in determinants if key not in ("fidelity", "prices")}
     return {
-        "family": workload.topology.family,
-        "circumstances": alike,
+        "space": workload.topology.space,
+        "meter": alike,
         **workload.model_dump(mode="json", exclude=set(OWN)),
     }
 
@@ -218,7 +222,7 @@ def _example(entry: Entry, wanted: Mapping[str, Any]) -> _Example | None:
         return None
     workload = TopologyWorkload.model_validate({"seed": 0, "data": "", **described})
     # As JSON has it: lists where there were tuples.
-    if _comparable(workload, stored["circumstances"]) != _plain(wanted):
+    if _comparable(workload, stored["meter"]) != _plain(wanted):
         return None
     layers = workload.layers()
     if layers is None:

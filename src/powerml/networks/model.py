@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.runtimes.keras import load_keras
-from powerml.spaces import Family
+from powerml.spaces import Space
 
 __all__ = [
     "SynchronousCallbacks",
@@ -68,7 +68,7 @@ def seed_everything(seed: int) -> None:
 
 
 def build_model(
-    family: Family,
+    space: Space,
     parameters: Mapping[str, int],
     input_shape: tuple[int, ...],
     classes: int,
@@ -82,9 +82,9 @@ def build_model(
             "class_name": "RandomUniform",
             "config": {"minval": -PAPER_KERNEL_LIMIT, "maxval": PAPER_KERNEL_LIMIT},
         }
-    model = family.build(parameters, input_shape, classes, initializer)
+    model = space.build(parameters, input_shape, classes, initializer)
     model.compile(
-        optimizer=family.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+        optimizer=space.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     return model
 

@@ -17,7 +17,7 @@ from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from powerml.workloads.datasets import Dataset, Split
 from powerml.workloads.workload import Material, ModelFile, TopologyWorkload, TrainedWorkload
 
@@ -49,7 +49,7 @@ def build_topology(workload: TopologyWorkload) -> keras.Model:
     from powerml.networks.model import build_model
 
     return build_model(
-        find_family(workload.topology.family),
+        find_space(workload.topology.space),
         workload.topology.parameters,
         workload.input_shape,
         workload.classes,

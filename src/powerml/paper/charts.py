@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
+from powerml.paper.figures import Architecture, Deviation, ReproducedResult, SeedSpread
 from powerml.paper.original import printed_architecture, recorded_studies
 from powerml.paper.reproduction import Reproduction
 from powerml.paper.settings import SETTINGS
@@ -106,13 +106,13 @@ def charts(found: Reproduction) -> dict[str, str]:
     """The figures that were asked for, as SVG by the name of their file."""
     drawn: dict[str, list[list[Panel]]] = {}
     if found.results:
-        drawn["figure-2.svg"] = [_results(found, family) for family in found.families]
+        drawn["figure-2.svg"] = [_results(found, space) for space in found.spaces]
     if found.deviations:
-        drawn["figure-3.svg"] = [_deviations(found, family) for family in found.families]
-    for figure, family in ((4, "dffr"), (5, "cnn")):
-        rows = [row for row in found.architectures if row.family == family]
+        drawn["figure-3.svg"] = [_deviations(found, space) for space in found.spaces]
+    for figure, space in ((4, "dffr"), (5, "cnn")):
+        rows = [row for row in found.architectures if row.space == space]
         if rows:
-            drawn[f"figure-{figure}.svg"] = [_architectures(rows, family)]
+            drawn[f"figure-{figure}.svg"] = [_architectures(rows, space)]
     return {name: _draw(rows, found.settings) for name, rows in drawn.items()}
 
 
@@ -137,16 +137,16 @@ def _fitted(size: re.Match[str]) -> str:
     return f'<svg style="min-width:{0.9 * points:.0f}pt;max-width:{1.25 * points:.0f}pt" '
 
 
-def _results(found: Reproduction, family: str) -> list[Panel]:
-    rows = [row for row in found.results if row.family == family]
+def _results(found: Reproduction, space: str) -> list[Panel]:
+    rows = [row for row in found.results if row.space == space]
     return [
-        Panel(f"{family}: model score", _of_results(rows, lambda row: row.score, _printed_score)),
+        Panel(f"{space}: model score", _of_results(rows, lambda row: row.score, _printed_score)),
         Panel(
-            f"{family}: training cost",
+            f"{space}: training cost",
             _of_results(rows, lambda row: row.training_cost, lambda row: row.printed_training_cost),
         ),
         Panel(
-            f"{family}: inference cost",
+            f"{space}: inference cost",
             _of_results(
                 rows, lambda row: row.inference_cost, lambda row: row.printed_inference_cost
             ),
@@ -154,12 +154,14 @@ def _results(found: Reproduction, family: str) -> list[Panel]:
     ]
 
 
-def _printed_score(row: Result) -> float:
+def _printed_score(row: ReproducedResult) -> float:
     return float(row.printed_score.lstrip(">"))
 
 
 def _of_results(
-    rows: Sequence[Result], ours: Callable[[Result], SeedSpread], printed: Callable[[Result], float]
+    rows: Sequence[ReproducedResult],
+    ours: Callable[[ReproducedResult], SeedSpread],
+    printed: Callable[[ReproducedResult], float],
 ) -> Points:
     points: dict[str, list[ChartPoint]] = {
         "printed": _once((row.setting, printed(row)) for row in rows)
@@ -179,22 +181,22 @@ def _of_spread(setting: int, value: SeedSpread) -> list[ChartPoint]:
     return [ChartPoint(setting, value.median, value.low, value.high)]
 
 
-def _deviations(found: Reproduction, family: str) -> list[Panel]:
-    rows = [row for row in found.deviations if row.family == family]
+def _deviations(found: Reproduction, space: str) -> list[Panel]:
+    rows = [row for row in found.deviations if row.space == space]
     return [
         Panel(
-            f"{family}: std of training cost",
+            f"{space}: std of training cost",
             {
-                "recorded": _recorded_deviations(found, family, "training"),
+                "recorded": _recorded_deviations(found, space, "training"),
                 **_of_deviations(
                     rows, lambda row: row.training_cost, lambda row: row.printed_training_cost
                 ),
             },
         ),
         Panel(
-            f"{family}: std of inference cost",
+            f"{space}: std of inference cost",
             {
-                "recorded": _recorded_deviations(found, family, "inference"),
+                "recorded": _recorded_deviations(found, space, "inference"),
                 **_of_deviations(
                     rows, lambda row: row.inference_cost, lambda row: row.printed_inference_cost
                 ),
@@ -203,11 +205,11 @@ def _deviations(found: Reproduction, family: str) -> list[Panel]:
     ]
 
 
-def _recorded_deviations(found: Reproduction, family: str, phase: Any) -> list[ChartPoint]:
+def _recorded_deviations(found: Reproduction, space: str, phase: Any) -> list[ChartPoint]:
     return _once(
         (study.setting.number, study.deviation(phase))
         for study in recorded_studies()
-        if study.family == family and study.setting.number in found.settings
+        if study.space == space and study.setting.number in found.settings
     )
 
 
@@ -223,9 +225,9 @@ def _of_deviations(
     return points
 
 
-def _architectures(rows: Sequence[Architecture], family: str) -> list[Panel]:
+def _architectures(rows: Sequence[Architecture], space: str) -> list[Panel]:
     panels = []
-    for name in printed_architecture(family, 1):
+    for name in printed_architecture(space, 1):
         points: dict[str, list[ChartPoint]] = {
             "printed": _once((row.setting, float(row.printed[name])) for row in rows)
         }
@@ -233,7 +235,7 @@ def _architectures(rows: Sequence[Architecture], family: str) -> list[Panel]:
             if row.parameters is not None:
                 value = float(row.parameters[name])
                 points.setdefault(row.way, []).append(ChartPoint(row.setting, value, value, value))
-        panels.append(Panel(f"{family}: {name.replace('_', ' ')}", points, counts=True))
+        panels.append(Panel(f"{space}: {name.replace('_', ' ')}", points, counts=True))
     return panels
 
 

@@ -1,14 +1,15 @@
 """Requirements on the search put right: accurate networks, and their savings. Pure.
 
-Costs are held against the median of the topologies of the same family that are known to score at
+Costs are held against the median of the topologies of the same space that are known to score at
 least 0.98 on the test split (`powerml.paper.known`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from powerml.costs.counts import PhaseName
 from powerml.paper.figures import Group, SeedSpread, groups, spread
@@ -17,6 +18,7 @@ from powerml.paper.original import printed_result
 from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import RIGHT
 from powerml.paper.settings import BASELINE, CONVERGED_SCORE
+from powerml.studies.earlier import renamed
 from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = ["Convergence", "RequirementCheck", "Saving", "checks", "convergences", "savings"]
@@ -26,14 +28,19 @@ LEAST_ALPHA, LEAST_BETA = 0.5, 0.05
 
 
 class RequirementCheck(BaseModel):
-    """Something that was to be reached at one setting of one family."""
+    """Something that was to be reached at one setting of one space."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str = Field(description="space of the topologies")
+    space: str = Field(description="space of the topologies")
     setting: int = Field(description="number of the paper's setting")
     required: float = Field(description="value that is required")
     met: bool = Field(description="true if it is reached")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return renamed(content, {"family": "space"})
 
 
 class Convergence(RequirementCheck):
@@ -66,12 +73,12 @@ def convergences(outcomes: Sequence[StudyOutcome]) -> list[Convergence]:
         met = score.median is not None and score.median >= CONVERGED_SCORE - SCORE_TOLERANCE
         found.append(
             Convergence(
-                family=group.family,
+                space=group.space,
                 setting=group.setting_number,
                 required=CONVERGED_SCORE,
                 met=met,
                 score=score,
-                printed=printed_result(group.family, group.setting_number).score,
+                printed=printed_result(group.space, group.setting_number).score,
             )
         )
     return found
@@ -98,20 +105,20 @@ def _put_right(outcomes: Sequence[StudyOutcome]) -> list[Group]:
 
 
 def _saving(group: Group, phase: PhaseName, required: float) -> Saving:
-    family = known().families[group.family]
+    space = known().spaces[group.space]
     saved = [
-        None if ratio is None else 1 - ratio / family.median[phase] for ratio in group.ratios(phase)
+        None if ratio is None else 1 - ratio / space.median[phase] for ratio in group.ratios(phase)
     ]
     saving = spread(saved, "high")
     over = group.over_baseline(phase) if group.setting_number != BASELINE else []
     return Saving(
-        family=group.family,
+        space=group.space,
         setting=group.setting_number,
         phase=phase,
         required=required,
         met=saving.median is not None and saving.median >= required,
         saving=saving,
-        cheapest_known=1 - family.least[phase] / family.median[phase],
+        cheapest_known=1 - space.least[phase] / space.median[phase],
         over_setting_1=spread([None if one is None else 1 - one for one in over], "high"),
-        printed=1 - printed_result(group.family, group.setting_number).cost(phase),
+        printed=1 - printed_result(group.space, group.setting_number).cost(phase),
     )

@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, stdev
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from powerml.costs.counts import PhaseName
 from powerml.paper.known import ACCURATE_SCORE, KnownTopology, known
 from powerml.paper.original import printed_architecture, printed_deviation, printed_result
 from powerml.paper.outcomes import EvaluatedTrial, StudyOutcome
 from powerml.paper.plan import BARE, WAYS
-from powerml.paper.settings import BASELINE, FAMILIES, Setting
+from powerml.paper.settings import BASELINE, SPACES, Setting
 from powerml.spaces import parse_topology
+from powerml.studies.earlier import renamed
 from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "Deviation",
     "Group",
     "Preference",
-    "Result",
+    "ReproducedResult",
     "SeedSpread",
     "architectures",
     "baseline_of",
@@ -74,16 +75,21 @@ class FigureRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     way: str = Field(description="way in which the studies were made")
-    family: str = Field(description="space of the topologies")
+    space: str = Field(description="space of the topologies")
     setting: int = Field(description="number of the paper's setting")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return renamed(content, {"family": "space"})
 
-class Result(FigureRow):
+
+class ReproducedResult(FigureRow):
     """A cell of Figure 2: score on the test split and costs of the winners.
 
-    Costs are relative to those of setting 1's winner of the same way, family and seed, as in the
+    Costs are relative to those of setting 1's winner of the same way, space and seed, as in the
     paper, and to those of the study's own reference. `printed_score` is as printed.
     """
 
@@ -115,7 +121,7 @@ class Deviation(FigureRow):
 class Architecture(FigureRow):
     """A row of Figure 4 or 5: the winner's parameters, the batch size last.
 
-    `parameters` is None where no trial obeys the limits.
+    `parameters` is None where no trial meets the limits.
     """
 
     seed: int = Field(description="seed of the study")
@@ -130,7 +136,7 @@ class Group:
     """Studies that differ in their seed alone, and those of setting 1 that go with them."""
 
     way: str
-    family: str
+    space: str
     setting_number: int
     outcomes: tuple[StudyOutcome, ...]
     baselines: tuple[StudyOutcome | None, ...]
@@ -163,7 +169,7 @@ class Group:
         """The row that names these studies."""
         return {
             "way": self.way,
-            "family": self.family,
+            "space": self.space,
             "setting": self.setting_number,
             "alpha": self.setting.alpha,
             "beta": self.setting.beta,
@@ -181,16 +187,16 @@ def _over(
 
 
 def groups(outcomes: Sequence[StudyOutcome]) -> Iterator[Group]:
-    """Put together what differs in its seed alone; in the order of families, ways and settings."""
+    """Put together what differs in its seed alone; in the order of spaces, ways and settings."""
     ways = [way.name for way in WAYS]
     found: dict[tuple[int, int, int], list[StudyOutcome]] = {}
     for one in sorted(outcomes, key=lambda one: one.seed):
-        key = (FAMILIES.index(one.family), ways.index(one.way), one.setting_number)
+        key = (SPACES.index(one.space), ways.index(one.way), one.setting_number)
         found.setdefault(key, []).append(one)
     for (_, _, setting), members in sorted(found.items()):
         yield Group(
             way=members[0].way,
-            family=members[0].family,
+            space=members[0].space,
             setting_number=setting,
             outcomes=tuple(members),
             baselines=tuple(baseline_of(one, outcomes) for one in members),
@@ -198,26 +204,26 @@ def groups(outcomes: Sequence[StudyOutcome]) -> Iterator[Group]:
 
 
 def baseline_of(outcome: StudyOutcome, outcomes: Sequence[StudyOutcome]) -> StudyOutcome | None:
-    """The study of setting 1 of the same way, family and seed, where there is one."""
-    key = (outcome.way, outcome.family, outcome.seed)
+    """The study of setting 1 of the same way, space and seed, where there is one."""
+    key = (outcome.way, outcome.space, outcome.seed)
     return next(
         (
             one
             for one in outcomes
-            if one.setting_number == BASELINE and (one.way, one.family, one.seed) == key
+            if one.setting_number == BASELINE and (one.way, one.space, one.seed) == key
         ),
         None,
     )
 
 
-def results(outcomes: Sequence[StudyOutcome]) -> list[Result]:
+def results(outcomes: Sequence[StudyOutcome]) -> list[ReproducedResult]:
     """Figure 2."""
     return [_result(group) for group in groups(outcomes)]
 
 
-def _result(group: Group) -> Result:
-    printed = printed_result(group.family, group.setting_number)
-    return Result.model_validate(
+def _result(group: Group) -> ReproducedResult:
+    printed = printed_result(group.space, group.setting_number)
+    return ReproducedResult.model_validate(
         {
             **group.row,
             "score": spread([one.test_score for one in group.outcomes], "high"),
@@ -246,7 +252,7 @@ def deviations(outcomes: Sequence[StudyOutcome]) -> list[Deviation]:
                 },
                 **{
                     f"printed_{phase}_cost": printed_deviation(
-                        group.family, group.setting_number, phase
+                        group.space, group.setting_number, phase
                     )
                     for phase in ("training", "inference")
                 },
@@ -269,7 +275,7 @@ def architectures(outcomes: Sequence[StudyOutcome]) -> list[Architecture]:
                 **group.row,
                 "seed": outcome.seed,
                 "parameters": _parameters(outcome.winner),
-                "printed": printed_architecture(group.family, group.setting_number),
+                "printed": printed_architecture(group.space, group.setting_number),
             }
         )
         for group in groups(outcomes)
@@ -294,7 +300,7 @@ class Preference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str = Field(description="space of the topologies")
+    space: str = Field(description="space of the topologies")
     setting: int = Field(description="number of the paper's setting")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
@@ -304,6 +310,11 @@ class Preference(BaseModel):
     found: EvaluatedTrial = Field(description="inaccurate winner of the middle objective value")
     best: KnownTopology = Field(description="the best topology known")
     accurate: KnownTopology = Field(description="the best accurate topology known")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return renamed(content, {"family": "space"})
 
     @property
     def is_the_objectives(self) -> bool:
@@ -335,10 +346,10 @@ def _preference(group: Group) -> Preference | None:
     ordered = sorted(inaccurate, key=_objective)
     if not ordered:
         return None
-    at_setting = known().families[group.family].at(group.setting_number)
+    at_setting = known().spaces[group.space].at(group.setting_number)
     least = at_setting.best_accurate.objective
     return Preference(
-        family=group.family,
+        space=group.space,
         setting=group.setting_number,
         alpha=group.setting.alpha,
         beta=group.setting.beta,

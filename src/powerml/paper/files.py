@@ -10,7 +10,7 @@ from pathlib import Path
 
 from powerml.files.atomic import write_whole
 from powerml.paper.charts import charts
-from powerml.paper.figures import Architecture, Deviation, Result, SeedSpread
+from powerml.paper.figures import Architecture, Deviation, ReproducedResult, SeedSpread
 from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.page import page
 from powerml.paper.reproduction import Reproduction
@@ -46,24 +46,24 @@ def _tables(found: Reproduction) -> dict[str, str]:
         "figure-2.csv": _pivoted(found.results),
         "figure-3.csv": [_deviation(row) for row in found.deviations],
     }
-    for family, figure in ARCHITECTURE_FIGURES.items():
-        rows = [row for row in found.architectures if row.family == family]
+    for space, figure in ARCHITECTURE_FIGURES.items():
+        rows = [row for row in found.architectures if row.space == space]
         tables[f"figure-{figure}.csv"] = [_architecture(row) for row in rows]
     tables["convergence.csv"] = [_flat(one.model_dump()) for one in found.convergences]
     tables["savings.csv"] = [_flat(one.model_dump()) for one in found.savings]
     return {name: _csv(rows) for name, rows in tables.items() if rows}
 
 
-def _pivoted(results: Sequence[Result]) -> list[Cells]:
-    """Figure 2 has the families side by side."""
+def _pivoted(results: Sequence[ReproducedResult]) -> list[Cells]:
+    """Figure 2 has the spaces side by side."""
     rows: dict[tuple[int, str], dict[str, object]] = {}
     for one in sorted(results, key=lambda one: one.setting):
         row = rows.setdefault((one.setting, one.way), _key(one))
-        row |= {f"{one.family}_{name}": value for name, value in _result(one)}
+        row |= {f"{one.space}_{name}": value for name, value in _result(one)}
     return list(rows.values())
 
 
-def _result(one: Result) -> Iterator[tuple[str, object]]:
+def _result(one: ReproducedResult) -> Iterator[tuple[str, object]]:
     for name, ours, printed in (
         ("model_score", one.score, one.printed_score),
         ("training_cost", one.training_cost, one.printed_training_cost),
@@ -79,7 +79,7 @@ def _result(one: Result) -> Iterator[tuple[str, object]]:
 def _deviation(one: Deviation) -> Cells:
     return {
         **_key(one),
-        "family": one.family,
+        "space": one.space,
         **_spread("training_cost", one.training_cost),
         "training_cost_printed": one.printed_training_cost,
         **_spread("inference_cost", one.inference_cost),
@@ -95,7 +95,7 @@ def _architecture(one: Architecture) -> Cells:
     return cells
 
 
-def _key(one: Result | Deviation | Architecture) -> dict[str, object]:
+def _key(one: ReproducedResult | Deviation | Architecture) -> dict[str, object]:
     return {"setting": one.setting, "alpha": one.alpha, "beta": one.beta, "way": one.way}
 
 

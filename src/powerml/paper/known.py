@@ -1,4 +1,4 @@
-"""Known topologies of the families: scores and costs of thousands of them.
+"""Known topologies of the spaces: scores and costs of thousands of them.
 
 `benchmarks/data` has a table of 3,000 dffr and 800 cnn on ``mnist_small``: scores are the means of
 three native trainings, costs those of the default protocol relative to the fixed reference, some
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from powerml.costs.counts import PhaseName
 
-__all__ = ["ACCURATE_SCORE", "FILE", "KnownFamily", "KnownTopologies", "KnownTopology", "known"]
+__all__ = ["ACCURATE_SCORE", "FILE", "KnownSpace", "KnownTopologies", "KnownTopology", "known"]
 
 FILE = ("data", "known.json")
 # What a winner's score on the validation split has to be where eq. 2.6 has a limit.
@@ -45,8 +45,8 @@ class Preferred(BaseModel):
     best_accurate: KnownTopology
 
 
-class KnownFamily(BaseModel):
-    """The known topologies of one family.
+class KnownSpace(BaseModel):
+    """The known topologies of one space.
 
     `accurate` of its `topologies` score at least 0.98 on the test split; `median` and `least` are
     of their costs.
@@ -66,12 +66,12 @@ class KnownFamily(BaseModel):
 
 
 class KnownTopologies(BaseModel):
-    """All that is known, by family."""
+    """All that is known, by space."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
-    families: dict[str, KnownFamily]
+    spaces: dict[str, KnownSpace]
 
 
 @cache

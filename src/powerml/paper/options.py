@@ -21,9 +21,7 @@ class ReproduceOptions(Options):
         Field(description="One of the paper's six (alpha, beta)."),
         Shown(metavar="N", default="all"),
     ] = ()
-    family: Annotated[
-        Collection[str], Field(description="dffr or cnn."), Shown(default="both")
-    ] = ()
+    space: Annotated[Collection[str], Field(description="dffr or cnn."), Shown(default="both")] = ()
     figure: Annotated[
         Collection[int],
         Field(description="2, 3, 4 or 5 of the paper."),

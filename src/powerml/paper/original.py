@@ -12,7 +12,7 @@ from statistics import stdev
 import numpy as np
 
 from powerml.costs.counts import PhaseName
-from powerml.paper.settings import CONVERGED_SCORE, FAMILIES, SETTINGS, Setting
+from powerml.paper.settings import CONVERGED_SCORE, SETTINGS, SPACES, Setting
 from powerml.studies.objective import Squared
 
 __all__ = [
@@ -58,36 +58,36 @@ def rows(name: str) -> list[dict[str, str]]:
 @cache
 def _results() -> dict[tuple[str, int], PrintedResult]:
     return {
-        (family, int(row["setting"])): PrintedResult(
-            row[f"{family}_model_score"],
-            float(row[f"{family}_training_cost"]),
-            float(row[f"{family}_inference_cost"]),
+        (space, int(row["setting"])): PrintedResult(
+            row[f"{space}_model_score"],
+            float(row[f"{space}_training_cost"]),
+            float(row[f"{space}_inference_cost"]),
         )
         for row in rows("figure-2.csv")
-        for family in FAMILIES
+        for space in SPACES
     }
 
 
-def printed_result(family: str, setting: int) -> PrintedResult:
+def printed_result(space: str, setting: int) -> PrintedResult:
     """Figure 2."""
-    return _results()[family, setting]
+    return _results()[space, setting]
 
 
 @cache
-def printed_deviation(family: str, setting: int, phase: PhaseName) -> float | None:
+def printed_deviation(space: str, setting: int, phase: PhaseName) -> float | None:
     """Standard deviation of normalised costs: Figure 3, which has setting 6 alone."""
     for row in rows("figure-3.csv"):
-        if (row["family"], int(row["setting"])) == (family, setting):
+        if (row["space"], int(row["setting"])) == (space, setting):
             return float(row[f"{phase}_cost"])
     return None
 
 
 @cache
-def printed_architecture(family: str, setting: int) -> Mapping[str, int]:
+def printed_architecture(space: str, setting: int) -> Mapping[str, int]:
     """Parameters of the optimal network by name, the batch size last: Figures 4 and 5."""
     (row,) = (
         row
-        for row in rows(f"figure-{ARCHITECTURE_FIGURES[family]}.csv")
+        for row in rows(f"figure-{ARCHITECTURE_FIGURES[space]}.csv")
         if int(row["setting"]) == setting
     )
     return {
@@ -117,9 +117,9 @@ class RecordedTrial:
 
 @dataclass(frozen=True)
 class RecordedStudy:
-    """The ten iterations of one family and setting. Costs are relative to the first iteration's."""
+    """The ten iterations of one space and setting. Costs are relative to the first iteration's."""
 
-    family: str
+    space: str
     setting: Setting
     trials: tuple[RecordedTrial, ...]
 
@@ -137,7 +137,7 @@ class RecordedStudy:
         """The objective value that the program computed."""
         alpha, beta = self.setting.alpha, self.setting.beta
         score = trial.score
-        if self.family in SINGLE_PRECISION:
+        if self.space in SINGLE_PRECISION:
             score = float(np.float32(score))
         training, inference = self.ratio(trial, "training"), self.ratio(trial, "inference")
         value = alpha * training**2 + beta * inference**2 - (1 - alpha - beta) * score**2
@@ -170,8 +170,8 @@ def recorded_studies() -> Sequence[RecordedStudy]:
             score=float(row["model_score"]),
             objective_as_recorded=float(row["objective_as_recorded"]),
         )
-        found.setdefault((row["family"], int(row["trial"])), []).append(trial)
+        found.setdefault((row["space"], int(row["trial"])), []).append(trial)
     return [
-        RecordedStudy(family, SETTINGS[number - 1], tuple(trials))
-        for (family, number), trials in found.items()
+        RecordedStudy(space, SETTINGS[number - 1], tuple(trials))
+        for (space, number), trials in found.items()
     ]

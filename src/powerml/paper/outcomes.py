@@ -18,6 +18,7 @@ from powerml.costs.counts import PHASES, PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.paper.plan import PlannedStudy
 from powerml.paper.settings import SETTINGS, Setting
+from powerml.studies.earlier import of_schema, renamed
 from powerml.studies.records import StudyRecord, TrialRecord
 
 __all__ = ["EvaluatedTrial", "StudyOutcome", "outcome_of", "read_outcome"]
@@ -46,19 +47,20 @@ class EvaluatedTrial(BaseModel):
 
 
 class StudyOutcome(BaseModel):
-    """A study of the reproduction that has ended. JSON: ``powerml.outcome/1``.
+    """A study of the reproduction that has ended. JSON: ``powerml.outcome/2``.
 
     `options` are what it was made with. `best` is the number of its best trial, None where no
-    trial obeys the limits; `test_score` is the best's.
+    trial meets the limits; `test_score` is the best's. Outcomes of ``powerml.outcome/1`` are read
+    too.
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
     )
 
-    schema_: Literal["powerml.outcome/1"] = Field(default="powerml.outcome/1", alias="schema")
+    schema_: Literal["powerml.outcome/2"] = Field(default="powerml.outcome/2", alias="schema")
     way: str
-    family: str
+    space: str
     setting_number: int
     seed: int
     options: dict[str, Any]
@@ -70,6 +72,12 @@ class StudyOutcome(BaseModel):
     test_score: float | None
     remark: str | None
     seconds: NonNegativeFloat
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        content = of_schema(content, "powerml.outcome", (1,), 2)
+        return renamed(content, {"family": "space"})
 
     @model_validator(mode="after")
     def _best_is_one_of_the_trials(self) -> Self:
@@ -93,7 +101,7 @@ def outcome_of(planned: PlannedStudy, study: StudyRecord) -> StudyOutcome:
     measured = [trial.measurement for trial in study.trials if trial.measurement is not None]
     return StudyOutcome(
         way=planned.way.name,
-        family=planned.family,
+        space=planned.space,
         setting_number=planned.setting.number,
         seed=planned.seed,
         options=planned.options,
@@ -130,6 +138,6 @@ def read_outcome(path: Path, planned: PlannedStudy) -> StudyOutcome | None:
         found = StudyOutcome.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
-    key = (found.way, found.family, found.setting_number, found.seed, found.options)
-    wanted = (planned.way.name, planned.family, planned.setting.number, planned.seed)
+    key = (found.way, found.space, found.setting_number, found.seed, found.options)
+    wanted = (planned.way.name, planned.space, planned.setting.number, planned.seed)
     return found if key == (*wanted, planned.options) else None

@@ -47,18 +47,18 @@ class Recorded:
         return self.study.recorded_winner is not self.study.winner
 
 
-def recorded_rows(families: Sequence[str], settings: Sequence[int]) -> list[Recorded]:
+def recorded_rows(spaces: Sequence[str], settings: Sequence[int]) -> list[Recorded]:
     """The records of these studies."""
-    studies = {(one.family, one.setting.number): one for one in recorded_studies()}
+    studies = {(one.space, one.setting.number): one for one in recorded_studies()}
     found = []
-    for (family, number), study in studies.items():
-        if family in families and number in settings:
-            mine, base = study.recorded_winner, studies[family, BASELINE].recorded_winner
+    for (space, number), study in studies.items():
+        if space in spaces and number in settings:
+            mine, base = study.recorded_winner, studies[space, BASELINE].recorded_winner
             over = (
                 mine.training_cost_cycles / base.training_cost_cycles,
                 mine.inference_cost_cycles / base.inference_cost_cycles,
             )
-            found.append(Recorded(study, printed_result(family, number).score, over))
+            found.append(Recorded(study, printed_result(space, number).score, over))
     return found
 
 
@@ -95,7 +95,7 @@ def page(found: Reproduction, command: str) -> str:
         legend=LEGEND,
         ways={way.name: way.title for way in WAYS},
         settings=[SETTINGS[number - 1] for number in found.settings],
-        recorded=recorded_rows(found.families, found.settings),
+        recorded=recorded_rows(found.spaces, found.settings),
         known=known(),
         converged_score=CONVERGED_SCORE,
         architectures=_architecture_tables(found),
@@ -108,7 +108,7 @@ def headline(found: Reproduction) -> str:
     studies = len(found.convergences)
     converged = sum(one.met for one in found.convergences)
     failing = sum(
-        not printed_result(one.family, one.setting).converged for one in found.convergences
+        not printed_result(one.space, one.setting).converged for one in found.convergences
     )
     said = f"Put right, {converged} of {studies} studies converge"
     if found.seeds > 1:
@@ -191,20 +191,20 @@ class ArchitectureTable:
     """Figure 4 or 5: printed parameters, and what each way found, a text for each."""
 
     figure: int
-    family: str
+    space: str
     parameters: list[str]
     rows: list[tuple[Setting, dict[str, int], dict[str, list[str]]]]
 
 
 def _architecture_tables(found: Reproduction) -> list[ArchitectureTable]:
     tables = []
-    for family, figure in ARCHITECTURE_FIGURES.items():
-        rows = [row for row in found.architectures if row.family == family]
+    for space, figure in ARCHITECTURE_FIGURES.items():
+        rows = [row for row in found.architectures if row.space == space]
         if rows:
             tables.append(
                 ArchitectureTable(
                     figure,
-                    family,
+                    space,
                     list(rows[0].printed),
                     [_architecture_row(rows, number) for number in found.settings],
                 )

@@ -10,7 +10,7 @@ from typing import Any
 from powerml.errors import UnknownNameError, UsageError
 from powerml.paper.known import ACCURATE_SCORE
 from powerml.paper.original import ARCHITECTURE_FIGURES
-from powerml.paper.settings import FAMILIES, FIGURES, SETTINGS, TRIALS, Setting, find_settings
+from powerml.paper.settings import FIGURES, SETTINGS, SPACES, TRIALS, Setting, find_settings
 from powerml.studies.objective import Squared
 from powerml.workloads.workload import DEFAULT_EPOCHS, check_at_least_one
 
@@ -59,7 +59,7 @@ class PlannedStudy:
     """One study of a reproduction."""
 
     way: Way
-    family: str
+    space: str
     setting: Setting
     seed: int
     trials: int
@@ -67,11 +67,11 @@ class PlannedStudy:
     @property
     def name(self) -> str:
         """Name of its folder, as in ``right-dffr-3-seed0``."""
-        return f"{self.way.name}-{self.family}-{self.setting.number}-seed{self.seed}"
+        return f"{self.way.name}-{self.space}-{self.setting.number}-seed{self.seed}"
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of `powerml.optimize` beside the family and `ALIKE`."""
+        """Options of `powerml.optimize` beside the space and `ALIKE`."""
         return {
             **self.way.options,
             "data": DATA,
@@ -87,7 +87,7 @@ class Plan:
     """The studies of a reproduction."""
 
     settings: tuple[Setting, ...]
-    families: tuple[str, ...]
+    spaces: tuple[str, ...]
     figures: tuple[int, ...]
     seeds: int
     trials: int
@@ -96,9 +96,9 @@ class Plan:
     def studies(self) -> list[PlannedStudy]:
         """All studies, one seed after the other: whoever stops early has whole tables."""
         return [
-            PlannedStudy(way, family, setting, seed, self.trials)
+            PlannedStudy(way, space, setting, seed, self.trials)
             for seed in range(self.seeds)
-            for family in self.families
+            for space in self.spaces
             for way in WAYS
             for setting in self.settings
         ]
@@ -106,46 +106,46 @@ class Plan:
 
 def make_plan(
     settings: Collection[int],
-    families: Collection[str],
+    spaces: Collection[str],
     figures: Collection[int],
     seeds: int,
     trials: int = TRIALS,
 ) -> Plan:
     """Say which studies are wanted; an empty collection stands for all.
 
-    Figure 4 is of dffr alone and Figure 5 of cnn: families that no figure needs are left out.
+    Figure 4 is of dffr alone and Figure 5 of cnn: spaces that no figure needs are left out.
 
     Raises
     ------
     UsageError
-        There is no such setting, family or figure, or nothing is left to be done.
+        There is no such setting, space or figure, or nothing is left to be done.
     """
     check_at_least_one(seeds=seeds, trials=trials)
-    for family in families:
-        if family not in FAMILIES:
-            raise UnknownNameError("family of the paper", family, FAMILIES)
+    for space in spaces:
+        if space not in SPACES:
+            raise UnknownNameError("space of the paper", space, SPACES)
     for figure in figures:
         if figure == 1:
             raise UsageError("Figure 1 is not of a search: it is drawn by powerml calibrate")
         if figure not in FIGURES:
             raise UsageError(f"figure {figure} is none of the paper's: give 2, 3, 4 or 5")
-    wanted = [family for family in FAMILIES if not families or family in families]
-    drawn = {figure for figure in figures or FIGURES if _families_of(figure) & set(wanted)}
+    wanted = [space for space in SPACES if not spaces or space in spaces]
+    drawn = {figure for figure in figures or FIGURES if _spaces_of(figure) & set(wanted)}
     if not drawn:
         raise UsageError(
             f"figure {min(figures)} is not of {', '.join(wanted)}: "
             "Figure 4 is of dffr, Figure 5 of cnn"
         )
-    needed = set().union(*map(_families_of, drawn))
+    needed = set().union(*map(_spaces_of, drawn))
     return Plan(
         find_settings(settings or [setting.number for setting in SETTINGS]),
-        tuple(family for family in wanted if family in needed),
+        tuple(space for space in wanted if space in needed),
         tuple(sorted(drawn)),
         seeds,
         trials,
     )
 
 
-def _families_of(figure: int) -> set[str]:
-    alone = {family for family, number in ARCHITECTURE_FIGURES.items() if number == figure}
-    return alone or set(FAMILIES)
+def _spaces_of(figure: int) -> set[str]:
+    alone = {space for space, number in ARCHITECTURE_FIGURES.items() if number == figure}
+    return alone or set(SPACES)

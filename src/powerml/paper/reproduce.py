@@ -85,12 +85,12 @@ def reproduce(
 
     Examples
     --------
-    >>> found = powerml.reproduce(setting=(4,), family=("cnn",), figure=(2,), seeds=5)
+    >>> found = powerml.reproduce(setting=(4,), space=("cnn",), figure=(2,), seeds=5)
     >>> found.results[0].printed_score, found.results[0].score.median
     ('>0.99', 1.0)
     """
     wanted = ReproduceOptions.of_call("reproduce", options, given)
-    plan = make_plan(wanted.setting, wanted.family, wanted.figure, wanted.seeds, trials)
+    plan = make_plan(wanted.setting, wanted.space, wanted.figure, wanted.seeds, trials)
     folder, hearing = Path(wanted.out), listener or ReproductionListener()
     found = {study: read_outcome(_outcome_path(folder, study), study) for study in plan.studies}
     to_do = [study for study, outcome in found.items() if outcome is None]
@@ -125,7 +125,7 @@ def _make(
         listener.outcome_passed_over(kept)
     try:
         record = optimize(
-            study.family,
+            study.space,
             **ALIKE,
             **study.options,
             fidelity=FIDELITY,
@@ -164,5 +164,5 @@ def _require_comparable(out: Path, outcomes: Collection[StudyOutcome]) -> None:
 def _cannot_go_on(out: Path, name: str, reason: str) -> StudyError:
     # What is said of a study speaks of the command that makes one.
     told = reason.replace("another --study", "another --out")
-    anew = "" if "--out" in told else "; for a reproduction anew give another --out"
-    return StudyError(f"{name} in {out}: {told}{anew}")
+    again = "" if "--out" in told else "; to reproduce it again give another --out"
+    return StudyError(f"{name} in {out}: {told}{again}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from powerml.paper.checks import Convergence, Saving, convergences, savings
 from powerml.paper.figures import (
     Architecture,
     Deviation,
     Preference,
-    Result,
+    ReproducedResult,
     architectures,
     deviations,
     preferences,
@@ -21,6 +21,7 @@ from powerml.paper.figures import (
 from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import Plan
+from powerml.studies.earlier import of_schema, renamed
 
 __all__ = ["Reproduction", "summarize"]
 
@@ -28,29 +29,30 @@ COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 
 
 class Reproduction(BaseModel):
-    """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/1``.
+    """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/2``.
 
     `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty
     where its figure was not asked for. `software` are the versions that counts were made with,
-    `seconds` the time that the studies took, all in all, when they were made.
+    `seconds` the time that the studies took, all in all, when they were made. Records of
+    ``powerml.reproduction/1`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.reproduction/1"] = Field(
-        default="powerml.reproduction/1",
+    schema_: Literal["powerml.reproduction/2"] = Field(
+        default="powerml.reproduction/2",
         alias="schema",
         description="name and version of the schema",
     )
     settings: list[int] = Field(description="numbers of the paper's settings")
-    families: list[str] = Field(description="spaces of the topologies")
+    spaces: list[str] = Field(description="spaces of the topologies")
     figures: list[int] = Field(description="numbers of the paper's figures")
     seeds: int = Field(description="studies of each kind")
     trials: int = Field(description="trials of each study")
     machine: str = Field(description="machine that costs are priced for")
     software: dict[str, str] = Field(description="versions of what was measured with")
     seconds: NonNegativeFloat = Field(description="seconds that all studies took together")
-    results: list[Result] = Field(description="Figure 2")
+    results: list[ReproducedResult] = Field(description="Figure 2")
     deviations: list[Deviation] = Field(description="Figure 3")
     architectures: list[Architecture] = Field(description="Figures 4 and 5")
     convergences: list[Convergence] = Field(
@@ -61,6 +63,12 @@ class Reproduction(BaseModel):
         description="objective values where inaccurate networks win"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        content = of_schema(content, "powerml.reproduction", (1,), 2)
+        return renamed(content, {"families": "spaces"})
+
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
@@ -69,11 +77,11 @@ class Reproduction(BaseModel):
 def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
     """Make the figures that were asked for."""
     wanted = plan.figures
-    drawn = {family for family, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
+    drawn = {space for space, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
     software = {name: version for one in outcomes for name, version in _software(one)}
     return Reproduction(
         settings=[setting.number for setting in plan.settings],
-        families=list(plan.families),
+        spaces=list(plan.spaces),
         figures=list(wanted),
         seeds=plan.seeds,
         trials=plan.trials,
@@ -82,7 +90,7 @@ def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
         seconds=round(sum(one.seconds for one in outcomes), 3),
         results=results(outcomes) if COSTS in wanted else [],
         deviations=deviations(outcomes) if DEVIATIONS in wanted else [],
-        architectures=[one for one in architectures(outcomes) if one.family in drawn],
+        architectures=[one for one in architectures(outcomes) if one.space in drawn],
         convergences=convergences(outcomes),
         savings=savings(outcomes),
         preferences=preferences(outcomes),

@@ -1,4 +1,4 @@
-"""The paper's six settings and its two families. Figure 2, sections 2.5 and 3."""
+"""The paper's six settings and its two spaces. Figure 2, sections 2.5 and 3."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from powerml.studies.objective import Weights
 __all__ = [
     "BASELINE",
     "CONVERGED_SCORE",
-    "FAMILIES",
     "FIGURES",
     "SETTINGS",
+    "SPACES",
     "TRIALS",
     "Setting",
     "find_settings",
 ]
 
-FAMILIES = ("dffr", "cnn")
+SPACES = ("dffr", "cnn")
 # Figure 1 is not of a search: it holds costs against the readings of a power meter.
 FIGURES = (2, 3, 4, 5)
 TRIALS = 10  # section 3

@@ -15,7 +15,7 @@ from powerml.report.sentences import (
     comparison_sentences,
     export_sentences,
     headline,
-    hindsight_words,
+    prediction_error_words,
     sought_sentence,
     title_of,
 )
@@ -45,7 +45,7 @@ def report_of(stored: StoredStudy) -> Report:
         max_cost_ratios=dict(findings.limits.max_cost_ratios),
         wanted_trials=wanted_trials(stored.runs, len(stored.trials)),
         best=_number(findings.best),
-        nearest=_number(findings.nearest),
+        least_infeasible=_number(findings.least_infeasible),
         leaders={quantity: one.number for quantity, one in findings.leaders.items()},
         comparisons=_comparisons(findings),
         rows=[_row(one, settings.machine) for one in findings.trials],
@@ -72,7 +72,7 @@ def _notes(findings: Findings) -> list[str]:
     if findings.remark is not None:
         notes.append(_sentence(findings.remark))
     notes += export_sentences(stored.winners)
-    if said := hindsight_words(findings.hindsights):
+    if said := prediction_error_words(findings.prediction_errors):
         notes.append(f"Costs as predicted beforehand: {said}.")
     return notes
 
@@ -110,7 +110,7 @@ def _row(found: TrialFinding, machine: str) -> TrialRow:
 def _remark(found: TrialFinding) -> str:
     state, outcome = found.trial.state, found.trial.outcome
     repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
-    said = found.broken if outcome.name == "complete" else [outcome.reason]
+    said = found.violations if outcome.name == "complete" else [outcome.reason]
     return "; ".join([*repeated, *said])
 
 

@@ -39,7 +39,7 @@ def command_of(
     """
     changes = {"trials": trials, "jobs": jobs, **others}
     options = options_of(settings).model_copy(update=changes)
-    words = [program, "optimize", "--space", settings.family, *words_of(options)]
+    words = [program, "optimize", "--space", settings.space, *words_of(options)]
     backend = settings.backend
     surroundings = "" if backend == DEFAULT_BACKEND else f"KERAS_BACKEND={shlex.quote(backend)} "
     return surroundings + shlex.join(words)

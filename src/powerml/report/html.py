@@ -64,7 +64,7 @@ def page_html(report: Report) -> str:
     environment.tests["on_scale"] = _on_scale
     return environment.get_template("report.html.j2").render(
         report=report,
-        shown=report.row(report.best) or report.row(report.nearest),
+        shown=report.row(report.best) or report.row(report.least_infeasible),
         outcomes=OUTCOMES,
         few_trials=FEW_TRIALS,
         phases=PHASES,
@@ -94,7 +94,7 @@ def plots_data(report: Report) -> dict[str, Any]:
 
 
 def best_so_far(rows: Sequence[TrialRow]) -> list[float | None]:
-    """The least objective among the trials up to each that obey the limits."""
+    """The least objective among the trials up to each that meet the limits."""
     found: list[float | None] = []
     least: float | None = None
     for row in rows:
@@ -117,7 +117,7 @@ def _point(row: TrialRow, report: Report) -> dict[str, Any]:
         "outcome": row.outcome,
         "onFront": row.on_front,
         "remark": row.remark,
-        "nearest": row.number == report.nearest,
+        "least_infeasible": row.number == report.least_infeasible,
     }
 
 

@@ -10,17 +10,17 @@ from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
-from powerml.studies.earlier import by_phase, of_schema
+from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
 __all__ = ["MachineRow", "Price", "Prices", "Repetition", "Report", "TrialRow"]
 
 
-class _Record(BaseModel):
+class _ReportRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Price(_Record):
+class Price(_ReportRecord):
     """Cost of a phase."""
 
     cycles: NonNegativeFloat = Field(description="processor cycles")
@@ -33,13 +33,13 @@ class Price(_Record):
 Prices = dict[PhaseName, Price]
 
 
-class TrialRow(_Record):
+class TrialRow(_ReportRecord):
     """One trial."""
 
     number: int = Field(description="the trial's number")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
-    parameters: dict[str, int] = Field(description="the family's parameters by name")
+    parameters: dict[str, int] = Field(description="the space's parameters by name")
     weights: int | None = Field(description="number of weights and biases")
     score: float | None = Field(description="accuracy on the split that chooses")
     test_score: float | None = Field(
@@ -60,7 +60,7 @@ class TrialRow(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class MachineRow(_Record):
+class MachineRow(_ReportRecord):
     """Costs of the best on one machine, and the trial that is the best there."""
 
     name: str = Field(description="the machine's name")
@@ -76,7 +76,7 @@ class MachineRow(_Record):
         return by_phase(content, "costs", "{}")
 
 
-class Repetition(_Record):
+class Repetition(_ReportRecord):
     """The command that repeats a study, and what has to be the same beside it."""
 
     command: str = Field(description="the command that does the same trials")
@@ -94,7 +94,7 @@ class Repetition(_Record):
     notes: list[str] = Field(description="where the command alone does not repeat it")
 
 
-class Report(_Record):
+class Report(_ReportRecord):
     """Report of a study. JSON: ``powerml.report/2``. ``powerml.report/1`` is read too."""
 
     schema_: Literal["powerml.report/2"] = Field(
@@ -124,8 +124,8 @@ class Report(_Record):
     best: int | None = Field(
         description="number of the best trial; None where there is none and in a study of the front"
     )
-    nearest: int | None = Field(
-        description="where no trial obeys the limits, number of the one that comes nearest"
+    least_infeasible: int | None = Field(
+        description="number of the least infeasible trial, where none is feasible"
     )
     leaders: dict[Quantity, int] = Field(
         description="numbers of the winners that lead in one quantity"
@@ -142,6 +142,7 @@ class Report(_Record):
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
         content = of_schema(content, "powerml.report", (1,), 2)
+        content = renamed(content, {"nearest": "least_infeasible"})
         content = by_phase(content, "unit_costs", "unit_{}")
         return by_phase(content, "max_cost_ratios", "most_{}_ratio")
 

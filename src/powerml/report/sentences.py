@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
-from powerml.explain.predictions import Hindsight
+from powerml.explain.predictions import PhaseErrors
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
@@ -19,12 +19,12 @@ __all__ = [
     "export_sentences",
     "front_sentence",
     "headline",
-    "hindsight_words",
+    "least_infeasible_sentence",
     "limits_words",
     "named",
-    "nearest_sentence",
     "no_best_line",
     "nothing_sentence",
+    "prediction_error_words",
     "sought_sentence",
     "title_of",
 ]
@@ -45,7 +45,7 @@ class Scored:
 
 def title_of(settings: StudySettings) -> str:
     """Name the space and the data of a search."""
-    return f"{settings.family} on {settings.data}"
+    return f"{settings.space} on {settings.data}"
 
 
 def sought_sentence(settings: StudySettings) -> str:
@@ -99,8 +99,8 @@ def headline(findings: Findings) -> str:
         )
     if findings.front:
         return front_sentence([one.trial for one in findings.front], count)
-    if findings.nearest is not None:
-        return nearest_sentence(findings.nearest, count)
+    if findings.least_infeasible is not None:
+        return least_infeasible_sentence(findings.least_infeasible, count)
     return nothing_sentence(count)
 
 
@@ -160,32 +160,32 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
     return f"{said} {_range([one.score for one in front])}, with {_listed(costs)}."
 
 
-def nearest_sentence(nearest: TrialFinding, trials: int) -> str:
+def least_infeasible_sentence(found: TrialFinding, trials: int) -> str:
     """Say that no trial is feasible, and which is the least infeasible."""
-    trained = nearest.trial.score is not None
-    said = [*nearest.broken, *([] if trained else ["it was not trained"])]
-    who = "The one trial does not obey" if trials == 1 else f"None of {trials} trials obeys"
-    return f"{who} the limits. The nearest is {named(nearest.trial)}: {_listed(said)}."
+    trained = found.trial.score is not None
+    said = [*found.violations, *([] if trained else ["it was not trained"])]
+    who = "The one trial does not meet" if trials == 1 else f"None of {trials} trials meets"
+    return f"{who} the limits. The least infeasible is {named(found.trial)}: {_listed(said)}."
 
 
-def no_best_line(nearest: TrialRecord | None, broken: Sequence[str], trials: int) -> str:
+def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: int) -> str:
     """Say in an error why a study has no best, and what to do.
 
     Parameters
     ----------
-    nearest
-        The trial that comes nearest to the limits; None where no trial succeeded.
-    broken
-        The limits that it breaks.
+    trial
+        The trial with the smallest violation; None where no trial succeeded.
+    violations
+        Its violations, in words.
     trials
         How many trials have ended.
     """
-    if nearest is None:
+    if trial is None:
         return "no trial succeeded"
-    said = broken if nearest.score is not None else [*broken, "not trained"]
+    said = violations if trial.score is not None else [*violations, "not trained"]
     return (
-        f"none of {trials} trials obeys the limits: the nearest is trial {nearest.number}, "
-        f"{named(nearest)} ({', '.join(said)}); "
+        f"none of {trials} trials meets the limits: the least infeasible is trial "
+        f"{trial.number}, {named(trial)} ({', '.join(said)}); "
         "loosen the limits, or search on with more --trials and --resume"
     )
 
@@ -200,7 +200,7 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
     ]
 
 
-def hindsight_words(found: Sequence[Hindsight]) -> str:
+def prediction_error_words(found: Sequence[PhaseErrors]) -> str:
     """Say how far off the cost model was; nothing where it predicted nothing."""
     return ", ".join(
         f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
@@ -270,7 +270,7 @@ def _score_words(difference: float) -> str:
 
 def _cost_words(phase: str, factor: float) -> str:
     if abs(factor - 1) < SAME:
-        return f"{phase} as dear"
+        return f"{phase} as expensive"
     if factor >= TWICE:
-        return f"{phase} {factor:.1f} x as dear"
-    return f"{phase} {abs(factor - 1):.1%} {'dearer' if factor > 1 else 'cheaper'}"
+        return f"{phase} {factor:.1f} x as expensive"
+    return f"{phase} {abs(factor - 1):.1%} {'more expensive' if factor > 1 else 'cheaper'}"

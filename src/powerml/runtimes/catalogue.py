@@ -25,12 +25,12 @@ DEFAULT_RUNTIME = "onnxruntime"
 KERAS_SUFFIX = ".keras"  # of what is exported from, and never to
 ROOM = "powerml.runtimes"
 # The room's other modules; each of the rest is a runtime.
-OF_ALL = frozenset(("base", "catalogue", "probe"))
+SHARED_MODULES = frozenset(("base", "catalogue", "probe"))
 
 
 def _built_in() -> list[str]:
     found = [module.name for module in pkgutil.iter_modules(importlib.import_module(ROOM).__path__)]
-    return [name for name in found if name not in OF_ALL]
+    return [name for name in found if name not in SHARED_MODULES]
 
 
 def runtime_names() -> list[str]:

@@ -1,6 +1,6 @@
 """Samplers: what proposes the next topology, found by name."""
 
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.base import Admits, MakeSampler, Requirements, StudyKnowledge
 from powerml.samplers.catalogue import COMPOSITE, make_sampler, sampler_names
 from powerml.samplers.composite import CompositeSampler
@@ -11,8 +11,8 @@ __all__ = [
     "COMPOSITE",
     "QUANTITIES",
     "Admits",
+    "CandidateCosts",
     "CompositeSampler",
-    "CostRatios",
     "CostsOf",
     "MakeSampler",
     "Quantities",

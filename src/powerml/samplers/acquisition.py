@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-__all__ = ["CostRatios", "ScoreBelief", "expected_improvement", "expected_volume"]
+__all__ = ["CandidateCosts", "ScorePosterior", "expected_improvement", "expected_volume"]
 
 Array = NDArray[np.float64]
 Value = Callable[[Mapping[str, Array], Array], Array]
@@ -29,7 +29,7 @@ COST_NODES = ((0.0, 2 / 3), (-(3**0.5), 1 / 6), (3**0.5, 1 / 6))
 
 
 @dataclass(frozen=True)
-class CostRatios:
+class CandidateCosts:
     """Costs of candidates relative to a reference's, by phase.
 
     Parameters
@@ -53,24 +53,24 @@ class CostRatios:
             for phase, ratio in self.ratios.items()
         }
 
-    def only(self, chosen: NDArray[np.bool_]) -> CostRatios:
+    def only(self, chosen: NDArray[np.bool_]) -> CandidateCosts:
         """Return those of some of the candidates."""
-        return CostRatios(_only(self.ratios, chosen), _only(self.errors, chosen))
+        return CandidateCosts(_only(self.ratios, chosen), _only(self.errors, chosen))
 
 
 def _only(columns: Mapping[str, Array], chosen: NDArray[np.bool_]) -> dict[str, Array]:
     return {phase: column[chosen] for phase, column in columns.items()}
 
 
-class ScoreBelief(NamedTuple):
+class ScorePosterior(NamedTuple):
     """Posterior of the candidates' scores: a normal distribution, cut at 0 and 1."""
 
     mean: Array
     deviation: Array
 
-    def only(self, chosen: NDArray[np.bool_]) -> ScoreBelief:
+    def only(self, chosen: NDArray[np.bool_]) -> ScorePosterior:
         """Return the posterior of some of the candidates."""
-        return ScoreBelief(self.mean[chosen], self.deviation[chosen])
+        return ScorePosterior(self.mean[chosen], self.deviation[chosen])
 
     def quantiles(self) -> Array:
         """Scores that are equally likely, of shape (candidates, quantiles)."""
@@ -85,7 +85,11 @@ class ScoreBelief(NamedTuple):
 
 
 def expected_improvement(
-    value: Value, costs: CostRatios, belief: ScoreBelief, best: float, min_score: float = 0.0
+    value: Value,
+    costs: CandidateCosts,
+    posterior: ScorePosterior,
+    best: float,
+    min_score: float = 0.0,
 ) -> Array:
     """Compute the expected improvement of the objective below `best`, of shape (candidates,).
 
@@ -93,18 +97,18 @@ def expected_improvement(
     ----------
     value
         The objective of costs by phase and scores, elementwise.
-    costs, belief
+    costs, posterior
         What is known of the candidates.
     best
         The smallest objective so far.
     min_score
         Scores below it win nothing.
     """
-    found = np.zeros(len(belief.mean))
+    found = np.zeros(len(posterior.mean))
     possible = value(costs.at(COST_NODES[1][0]), np.ones(len(found))) < best
     if not possible.any():
         return found
-    costs, scores = costs.only(possible), belief.only(possible).quantiles()
+    costs, scores = costs.only(possible), posterior.only(possible).quantiles()
     for deviations, weight in COST_NODES:
         columns = {phase: cost[:, None] for phase, cost in costs.at(deviations).items()}
         improvement = best - value(columns, scores)
@@ -114,8 +118,8 @@ def expected_improvement(
 
 
 def expected_volume(
-    costs: CostRatios,
-    belief: ScoreBelief,
+    costs: CandidateCosts,
+    posterior: ScorePosterior,
     front: Sequence[tuple[Mapping[str, float], float]],
     worst: Mapping[str, float],
     min_score: float = 0.0,
@@ -127,7 +131,7 @@ def expected_volume(
 
     Parameters
     ----------
-    costs, belief
+    costs, posterior
         What is known of the candidates.
     front
         Costs by phase, and the score, of what is not dominated.
@@ -139,12 +143,12 @@ def expected_volume(
     corners = [np.minimum(costs.ratios[phase], limit) for phase, limit in worst.items()]
     limits = list(worst.values())
     levels = sorted({min_score, 1.0, *(score for _, score in front if min_score < score < 1)})
-    found = np.zeros(len(belief.mean))
+    found = np.zeros(len(posterior.mean))
     for low, high in pairwise(levels):
         above = [tuple(paid[phase] for phase in worst) for paid, score in front if score >= high]
         volume = np.prod([limit - one for limit, one in zip(limits, corners, strict=True)], axis=0)
         volume -= _dominated_volume(corners, above, limits)
-        found += np.maximum(volume, 0.0) * (belief.beyond(low) - belief.beyond(high))
+        found += np.maximum(volume, 0.0) * (posterior.beyond(low) - posterior.beyond(high))
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.candidates import Candidates
 from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.trials import Quantities
@@ -20,13 +20,13 @@ from powerml.samplers.trials import Quantities
 __all__ = ["Admits", "CostedObjective", "MakeSampler", "Requirements", "StudyKnowledge"]
 
 Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
-Amount = TypeVar("Amount", float, NDArray[np.float64])
+FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
 
 
 class CostedObjective(Protocol):
     """A function of costs and score: a higher cost is never better, a higher score never worse."""
 
-    def value(self, costs: Mapping[str, Amount], score: Amount) -> Amount:
+    def value(self, costs: Mapping[str, FloatOrArray], score: FloatOrArray) -> FloatOrArray:
         """Return the objective of costs by phase and a score, elementwise; smaller is better."""
 
 
@@ -42,7 +42,7 @@ class Requirements:
     min_score: float = 0.0
     admits: Admits | None = None
 
-    def admit(self, candidates: Candidates, costs: CostRatios) -> NDArray[np.bool_]:
+    def admit(self, candidates: Candidates, costs: CandidateCosts) -> NDArray[np.bool_]:
         """Select the candidates that may meet them, as far as their costs tell."""
         admitted = np.ones(len(candidates), dtype=bool)
         for phase, cost in costs.at(-1.0).items():

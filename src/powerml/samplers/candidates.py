@@ -16,10 +16,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-__all__ = ["MOST_ENUMERATED", "Candidates", "draw", "enumerate_all", "of_parameters"]
+__all__ = ["MOST_ENUMERATED", "Candidates", "SearchSpace", "draw", "enumerate_all", "of_parameters"]
 
 Array = NDArray[np.float64]
-Space = Mapping[str, BaseDistribution]
+SearchSpace = Mapping[str, BaseDistribution]
 
 # A space of so many topologies is looked at whole; of a larger one a sample is.
 MOST_ENUMERATED = 100_000
@@ -34,7 +34,7 @@ class Candidates:
     where the distribution is; a categorical parameter takes a dimension for each choice.
     """
 
-    space: Space
+    space: SearchSpace
     columns: Mapping[str, NDArray[Any]]
     points: Array
 
@@ -53,13 +53,13 @@ class Candidates:
         return list(zip(*(self.columns[name].tolist() for name in self.space), strict=True))
 
 
-def of_parameters(space: Space, rows: Sequence[Mapping[str, Any]]) -> Candidates:
+def of_parameters(space: SearchSpace, rows: Sequence[Mapping[str, Any]]) -> Candidates:
     """Candidates with these parameters."""
     columns = {name: _column([row[name] for row in rows], one) for name, one in space.items()}
     return _of_columns(space, columns)
 
 
-def enumerate_all(space: Space) -> Candidates | None:
+def enumerate_all(space: SearchSpace) -> Candidates | None:
     """The whole space, or None where it is not finite or too large."""
     counts = [_count(distribution) for distribution in space.values()]
     finite = [count for count in counts if count is not None]
@@ -71,7 +71,10 @@ def enumerate_all(space: Space) -> Candidates | None:
 
 
 def draw(
-    space: Space, count: int, generator: np.random.Generator, near: Sequence[Mapping[str, Any]]
+    space: SearchSpace,
+    count: int,
+    generator: np.random.Generator,
+    near: Sequence[Mapping[str, Any]],
 ) -> Candidates:
     """Draw candidates: half of them from the whole space, half around those that are given."""
     fractions = generator.random((count, len(space)))
@@ -89,7 +92,7 @@ def draw(
     return _of_columns(space, columns)
 
 
-def _of_columns(space: Space, columns: Mapping[str, NDArray[Any]]) -> Candidates:
+def _of_columns(space: SearchSpace, columns: Mapping[str, NDArray[Any]]) -> Candidates:
     parts = [_scaled(columns[name], distribution) for name, distribution in space.items()]
     return Candidates(space, columns, np.column_stack(parts))
 

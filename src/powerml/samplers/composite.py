@@ -22,13 +22,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from powerml.samplers.acquisition import (
-    CostRatios,
-    ScoreBelief,
+    CandidateCosts,
+    ScorePosterior,
     expected_improvement,
     expected_volume,
 )
 from powerml.samplers.base import CostedObjective, Requirements
-from powerml.samplers.candidates import Candidates, draw, enumerate_all, of_parameters
+from powerml.samplers.candidates import Candidates, SearchSpace, draw, enumerate_all, of_parameters
 from powerml.samplers.learned_costs import CostsOf, learned_costs
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
 from powerml.samplers.trials import (
@@ -43,7 +43,6 @@ from powerml.samplers.value_model import plain_improvement
 __all__ = ["CompositeSampler"]
 
 Array = NDArray[np.float64]
-Space = Mapping[str, BaseDistribution]
 DRAWN = 8192
 STARTUP_TRIALS = 3
 # Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
@@ -83,7 +82,7 @@ class CompositeSampler(BaseSampler):
         self,
         objective: CostedObjective | None = None,
         *,
-        space: Space | None = None,
+        space: SearchSpace | None = None,
         costs: CostsOf | None = None,
         requirements: Requirements | None = None,
         measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = (),
@@ -99,7 +98,7 @@ class CompositeSampler(BaseSampler):
         self._seed = seed
         self._intersection = IntersectionSearchSpace()
         self._independent = RandomSampler(seed=seed)
-        self._enumerated: tuple[Space, Candidates | None] | None = None
+        self._enumerated: tuple[SearchSpace, Candidates | None] | None = None
 
     def reseed_rng(self) -> None:
         """Draw from another sequence, as Optuna asks of samplers in several processes."""
@@ -133,18 +132,18 @@ class CompositeSampler(BaseSampler):
         generator = np.random.default_rng([self._seed, trial.number])
         known = known_trials(study, trial, search_space, self._measured_before)
         candidates = self._candidates(search_space, known, generator)
-        gain = self._gain(study, candidates, known)
-        if gain is None:
-            gain = np.zeros(len(candidates))
+        acquisition = self._acquisition(study, candidates, known)
+        if acquisition is None:
+            acquisition = np.zeros(len(candidates))
         proposed = {tuple(row.values()) for row in known.proposed}
         fresh = np.array([key not in proposed for key in candidates.identities()])
         if fresh.any():
-            gain = np.where(fresh, gain, -np.inf)
-        best = np.flatnonzero(gain >= gain.max())
+            acquisition = np.where(fresh, acquisition, -np.inf)
+        best = np.flatnonzero(acquisition >= acquisition.max())
         return candidates.parameters(int(generator.choice(best)))
 
     def _candidates(
-        self, space: Space, known: KnownTrials, generator: np.random.Generator
+        self, space: SearchSpace, known: KnownTrials, generator: np.random.Generator
     ) -> Candidates:
         if self._enumerated is None or self._enumerated[0] != space:
             self._enumerated = (dict(space), enumerate_all(space))
@@ -168,23 +167,25 @@ class CompositeSampler(BaseSampler):
         near = [parameters for _, parameters in ranked[:NEAR]]
         return near or [parameters for parameters, _ in known.measured]
 
-    def _gain(self, study: Study, candidates: Candidates, known: KnownTrials) -> Array | None:
+    def _acquisition(
+        self, study: Study, candidates: Candidates, known: KnownTrials
+    ) -> Array | None:
         """Compute the acquisition of each candidate, or None where nothing is known yet."""
         is_front = seeks_front(study)
         if self._objective is None and not is_front:
-            return self._gain_in_value(study, candidates, known)
+            return self._acquisition_in_value(study, candidates, known)
         costs = self._cost_ratios(candidates, known)
         if costs is None:
             return None
         lengths = ANY if self._requirements.min_score > 0 else SHORT
-        belief = _belief(candidates, costs, known, lengths)
+        posterior = _posterior(candidates, costs, known, lengths)
         if is_front:
-            gain = self._gain_of_front(costs, belief, known)
+            acquisition = self._acquisition_of_front(costs, posterior, known)
         else:
-            gain = self._gain_in_objective(costs, belief, known)
-        return np.where(self._requirements.admit(candidates, costs), gain, -1e9)
+            acquisition = self._acquisition_in_objective(costs, posterior, known)
+        return np.where(self._requirements.admit(candidates, costs), acquisition, -1e9)
 
-    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CostRatios | None:
+    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CandidateCosts | None:
         computed = None if self._costs is None else self._costs(candidates.columns)
         if computed is not None:
             return computed
@@ -197,8 +198,8 @@ class CompositeSampler(BaseSampler):
             candidates.points,
         )
 
-    def _gain_in_objective(
-        self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials
+    def _acquisition_in_objective(
+        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
     ) -> Array:
         if self._objective is None:
             raise TypeError(self._objective)
@@ -213,24 +214,26 @@ class CompositeSampler(BaseSampler):
         if fit:
             best = min(fit)
         else:  # whatever fulfils the requirements is better than the worst that may
-            lowest = np.full(len(belief.mean), needed.min_score)
+            lowest = np.full(len(posterior.mean), needed.min_score)
             best = float(value(costs.ratios, lowest).max())
-        gain = expected_improvement(value, costs, belief, best, needed.min_score)
-        if gain.max() > 0:
-            return gain
-        expected = np.clip(belief.mean, 0.0, 1.0)
+        acquisition = expected_improvement(value, costs, posterior, best, needed.min_score)
+        if acquisition.max() > 0:
+            return acquisition
+        expected = np.clip(posterior.mean, 0.0, 1.0)
         return -1.0 - np.asarray(value(costs.ratios, expected))
 
-    def _gain_of_front(self, costs: CostRatios, belief: ScoreBelief, known: KnownTrials) -> Array:
+    def _acquisition_of_front(
+        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
+    ) -> Array:
         found = [(one.costs, one.score) for _, one in known.measured if one.score is not None]
         limits = self._requirements.max_costs
         worst = {phase: min(WORST_RATIO, limits.get(phase, inf)) for phase in costs.ratios}
         within = [costs.ratios[phase] < limit for phase, limit in worst.items()]
         if not np.all(within, axis=0).any():
             worst = {phase: float(ratio.max()) for phase, ratio in costs.ratios.items()}
-        return expected_volume(costs, belief, found, worst, self._requirements.min_score)
+        return expected_volume(costs, posterior, found, worst, self._requirements.min_score)
 
-    def _gain_in_value(
+    def _acquisition_in_value(
         self, study: Study, candidates: Candidates, known: KnownTrials
     ) -> Array | None:
         if len(study.directions) != 1 or len(known.valued) < self._startup_trials:
@@ -241,26 +244,26 @@ class CompositeSampler(BaseSampler):
         return plain_improvement(points, [sign * value for value in values], candidates.points)
 
 
-def _belief(
-    candidates: Candidates, costs: CostRatios, known: KnownTrials, lengths: Sequence[float]
-) -> ScoreBelief:
+def _posterior(
+    candidates: Candidates, costs: CandidateCosts, known: KnownTrials, lengths: Sequence[float]
+) -> ScorePosterior:
     """Compute the posterior of scores. Trials under way are taken to score as expected."""
-    dearest = float(costs.ratios[TRAINING].max())
-    expected = expected_scores(costs.ratios[TRAINING], dearest)
+    highest_cost = float(costs.ratios[TRAINING].max())
+    expected = expected_scores(costs.ratios[TRAINING], highest_cost)
     scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]
     rows = [row for row, _, score in scored if score is not None]
     scores = np.array([score for *_, score in scored if score is not None])
     paid = np.array([cost for _, cost, score in scored if score is not None])
     points = of_parameters(candidates.space, rows).points
-    expectations = expected_scores(paid, dearest)
+    expectations = expected_scores(paid, highest_cost)
     model = ScoreModel(points, scores, expectations, lengths)
     if known.running:
         running = of_parameters(candidates.space, known.running).points
         unknown = np.full(len(running), float(expected.mean()))
-        believed = model.predict(running, unknown).mean.clip(0.0, 1.0)
+        imputed = model.predict(running, unknown).mean.clip(0.0, 1.0)
         model = ScoreModel(
             np.vstack([points, running]),
-            np.concatenate([scores, believed]),
+            np.concatenate([scores, imputed]),
             np.concatenate([expectations, unknown]),
             lengths,
         )

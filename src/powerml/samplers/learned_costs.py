@@ -12,22 +12,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 
 __all__ = ["CostsOf", "learned_costs"]
 
 Array = NDArray[np.float64]
 
 # From the values of each parameter, by name, what each candidate costs; None while that is unknown.
-CostsOf = Callable[[Mapping[str, NDArray[Any]]], CostRatios | None]
+CostsOf = Callable[[Mapping[str, NDArray[Any]]], CandidateCosts | None]
 
-# Costs of one family differ by less than e^2 in most cases, and are smooth: bounds of the fit.
+# Costs of one space differ by less than e^2 in most cases, and are smooth: bounds of the fit.
 LOGARITHMIC_SPREAD = (1e-3, 10.0)
 LENGTHS = (0.1, 10.0)
 NOISE = (1e-8, 1e-2)
 
 
-def learned_costs(known: Array, costs: Mapping[str, Sequence[float]], points: Array) -> CostRatios:
+def learned_costs(
+    known: Array, costs: Mapping[str, Sequence[float]], points: Array
+) -> CandidateCosts:
     """Costs learned from trials, without knowing what they consist of.
 
     Parameters
@@ -43,7 +45,7 @@ def learned_costs(known: Array, costs: Mapping[str, Sequence[float]], points: Ar
     for phase, column in costs.items():
         mean, errors[phase] = _predict(known, np.log(column), points)
         ratios[phase] = np.exp(mean)
-    return CostRatios(ratios, errors)
+    return CandidateCosts(ratios, errors)
 
 
 def _predict(known: Array, values: Array, points: Array) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from powerml.samplers.acquisition import ScoreBelief
+from powerml.samplers.acquisition import ScorePosterior
 
 __all__ = ["ANY", "SHORT", "ScoreModel", "expected_scores"]
 
@@ -35,9 +35,9 @@ NOISE = 0.02  # between two trainings of one topology
 LOSS_PER_E_FOLD = 0.03
 
 
-def expected_scores(training_cost: Array, dearest: float) -> Array:
-    """Scores that are expected where nothing is known: 1 for what is dearest to train."""
-    expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(dearest / training_cost)
+def expected_scores(training_cost: Array, highest_cost: float) -> Array:
+    """Scores that are expected where nothing is known: 1 for what is most expensive to train."""
+    expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(highest_cost / training_cost)
     return expected.clip(0.0, 1.0)
 
 
@@ -66,10 +66,10 @@ class ScoreModel:
             ]
             self._process = processes[int(np.argmax(likelihoods))]
 
-    def predict(self, points: Array, expected: Array) -> ScoreBelief:
+    def predict(self, points: Array, expected: Array) -> ScorePosterior:
         """Predict the posterior of scores at other points, given their expected scores."""
         mean, deviation = self._process.predict(points, return_std=True)
-        return ScoreBelief(mean + expected, np.maximum(deviation, 1e-6))
+        return ScorePosterior(mean + expected, np.maximum(deviation, 1e-6))
 
 
 def _process(length: float) -> GaussianProcessRegressor:

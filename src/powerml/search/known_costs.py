@@ -1,4 +1,4 @@
-"""Knowledge of a study about the costs of topologies that it has not tried."""
+"""The cost model of a study: costs of topologies that it has not tried."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from powerml.costs.cost_fit import structure_sums
 from powerml.costs.cost_model import CostModel, Demand
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.samplers.acquisition import CostRatios
+from powerml.samplers.acquisition import CandidateCosts
 from powerml.search.problem import BATCH_SIZE, FIRST
-from powerml.spaces import Family, Layer, layers_of, parameter_count, parse_topology
+from powerml.spaces import Layer, Space, layers_of, parameter_count, parse_topology
 from powerml.studies.records import Prediction, TrialRecord
 from powerml.workloads.workload import TrainedWorkload
 
-__all__ = ["CONFIDENCE", "CostKnowledge"]
+__all__ = ["CONFIDENCE", "StudyCostModel"]
 
 Columns = Mapping[str, NDArray[Any]]
 
 CONFIDENCE = 0.9  # of every error that is stated
 
 
-class CostKnowledge:
+class StudyCostModel:
     """Costs of a study's topologies relative to its reference, by all its trials so far.
 
     The reference's costs are 1 whatever they are, so something is known before anything is
@@ -33,7 +33,7 @@ class CostKnowledge:
 
     Parameters
     ----------
-    family
+    space
         What is searched. It must tell its layers: see `tells`.
     workload
         What any topology of the study has to do.
@@ -41,22 +41,22 @@ class CostKnowledge:
         The topology that costs are relative to, or ``first``.
     """
 
-    def __init__(self, family: Family, workload: TrainedWorkload, reference: str) -> None:
-        self._family = family
+    def __init__(self, space: Space, workload: TrainedWorkload, reference: str) -> None:
+        self._space = space
         self._shape, self._classes = workload.input_shape, workload.classes
-        self._names: Sequence[str] = list(family.bounds)
+        self._names: Sequence[str] = list(space.bounds)
         self._model = CostModel(Demand.of(workload))
         self._known: dict[tuple[int, ...], tuple[Layer, ...]] = {}
         self._sums: dict[tuple[int, ...], NDArray[np.float64]] = {}
         if reference != FIRST:
             parameters = parse_topology(reference).parameters
-            self._learn(parameters, family.reference_batch_size, dict.fromkeys(PHASES, 1.0))
+            self._learn(parameters, space.reference_batch_size, dict.fromkeys(PHASES, 1.0))
 
     @staticmethod
-    def tells(family: Family, workload: TrainedWorkload) -> bool:
-        """True if the costs of a family's topologies can be told from their structure."""
+    def tells(space: Space, workload: TrainedWorkload) -> bool:
+        """True if the costs of a space's topologies can be told from their structure."""
         shape, classes = workload.input_shape, workload.classes
-        return layers_of(family, family.reference, shape, classes) is not None
+        return layers_of(space, space.reference, shape, classes) is not None
 
     def learn(self, trial: TrialRecord) -> None:
         """Learn from a trial that was measured; others teach nothing."""
@@ -65,14 +65,14 @@ class CostKnowledge:
         parameters = parse_topology(trial.topology).parameters
         self._learn(parameters, trial.batch_size, trial.cost_ratios)
 
-    def costs(self, columns: Columns) -> CostRatios | None:
+    def costs(self, columns: Columns) -> CandidateCosts | None:
         """Costs of many topologies, from the values of each parameter by name; None if unknown."""
         if len(self._model) == 0:
             return None
         sums = np.array([self._sums_of(key) for key in self._keys(columns)])
         batch_sizes = np.asarray(columns[BATCH_SIZE], dtype=float)
         found = {phase: self._model.predict(phase, sums, batch_sizes) for phase in PHASES}
-        return CostRatios(
+        return CandidateCosts(
             {phase: one.cycles for phase, one in found.items()},
             {phase: one.error for phase, one in found.items()},
         )
@@ -107,9 +107,9 @@ class CostKnowledge:
     def _layers(self, key: tuple[int, ...]) -> tuple[Layer, ...]:
         if key not in self._known:
             parameters = dict(zip(self._names, key, strict=True))
-            found = layers_of(self._family, parameters, self._shape, self._classes)
+            found = layers_of(self._space, parameters, self._shape, self._classes)
             if found is None:
-                raise TypeError(f"the family {self._family.name} does not tell its layers")
+                raise TypeError(f"the space {self._space.name} does not tell its layers")
             self._known[key] = found
         return self._known[key]
 

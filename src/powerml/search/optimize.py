@@ -19,7 +19,7 @@ from powerml.search.options import SearchOptions
 from powerml.search.problem import Problem
 from powerml.search.run import Run
 from powerml.search.settings import complete, settings_of
-from powerml.spaces import parse_space, topology_of
+from powerml.spaces import parse_subspace, topology_of
 from powerml.studies.folder import open_study, study_folder
 from powerml.studies.records import StudyRecord
 from powerml.workloads.datasets import load_dataset
@@ -36,12 +36,12 @@ def optimize(
     listener: Listener | None = None,
     **given: Any,
 ) -> StudyRecord:
-    """Search a family for the cheapest topology that is accurate, or for another objective.
+    """Search a space for the cheapest topology that is accurate, or for another objective.
 
     Parameters
     ----------
     space
-        The family to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
+        The space to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
         bounds of its parameters.
     listener
         Hears of progress.
@@ -49,8 +49,8 @@ def optimize(
     Returns
     -------
     StudyRecord
-        Its `best`, or with `pareto` its `front`, obeys the limits; where no trial does, there is
-        none, and `nearest` is given.
+        Its `best`, or with `pareto` its `front`, meets the limits; where no trial does, there is
+        none, and `least_infeasible` is given.
 
     Raises
     ------
@@ -74,8 +74,7 @@ def optimize(
             "what is reported as best has been simulated: give optimize --fidelity sampled or "
             "exact; its sampler predicts costs in any case"
         )
-    searched, profiles = parse_space(space), wanted.profiles()
-    family = searched.family
+    subspace, profiles = parse_subspace(space), wanted.profiles()
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = make_deployment(
@@ -90,10 +89,11 @@ def optimize(
     if dataset.remark:
         hearing.stage(dataset.remark)
     settings = settings_of(
-        wanted, searched, dataset, profiles, deployment=deployment, backend=backend
+        wanted, subspace, dataset, profiles, deployment=deployment, backend=backend
     )
-    problem = Problem(family, dataset, profiles, settings)
-    problem.workload(topology_of(family, family.reference), family.reference_batch_size)
+    searched = subspace.space
+    problem = Problem(searched, dataset, profiles, settings)
+    problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
     folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
     meters = open_meters(wanted.meter, groups, backend, working, cache=wanted.cache)
     with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:

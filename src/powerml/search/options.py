@@ -50,8 +50,8 @@ class SearchOptions(CountingOptions, GoalOptions):
         Field(description="Topology that costs are relative to, or first."),
         Shown(
             after="validation",
-            default="the family's own",
-            details="It is measured with its family's reference batch size; ``first`` is the first "
+            default="the space's own",
+            details="It is measured with its space's reference batch size; ``first`` is the first "
             "trial, as in the paper.",
         ),
     ] = None

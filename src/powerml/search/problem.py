@@ -12,11 +12,11 @@ from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.spaces import (
     Bounds,
-    Family,
+    Space,
     Topology,
     layers_of,
     parameter_count,
-    parse_space,
+    parse_subspace,
     parse_topology,
     topology_of,
 )
@@ -62,12 +62,12 @@ def bounds_of(settings: StudySettings, most_samples: int) -> dict[str, Bounds]:
     most_samples
         Samples in the largest batch that there can be.
     """
-    space = parse_space(settings.family)
-    batch_sizes = space.family.batch_size_bounds
+    subspace = parse_subspace(settings.space)
+    batch_sizes = subspace.space.batch_size_bounds
     if settings.protocol != "paper":
         most = max(batch_sizes.low, min(batch_sizes.high, most_samples))
         batch_sizes = Bounds(batch_sizes.low, most)
-    return {**space.bounds, BATCH_SIZE: batch_sizes}
+    return {**subspace.bounds, BATCH_SIZE: batch_sizes}
 
 
 def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution]:
@@ -79,18 +79,18 @@ def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution
 class Problem:
     """The problem of a study, fixed from its first trial to its last."""
 
-    family: Family
+    space: Space
     dataset: Dataset
     machines: tuple[Machine, ...]
     settings: StudySettings
 
     @property
-    def space(self) -> dict[str, BaseDistribution]:
+    def search_space(self) -> dict[str, BaseDistribution]:
         """The space's parameters and the batch size."""
         return distributions_of(bounds_of(self.settings, self._most_samples))
 
     def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
-        """Make the workload of a topology of the family."""
+        """Make the workload of a topology of the space."""
         return make_workload(
             topology,
             self.dataset,
@@ -104,9 +104,9 @@ class Problem:
         )
 
     def parameters(self, topology: Topology) -> int | None:
-        """Number of weights and biases, or None where the family does not tell its layers."""
+        """Number of weights and biases, or None where the space does not tell its layers."""
         layers = layers_of(
-            self.family, topology.parameters, self.dataset.input_shape, self.dataset.classes
+            self.space, topology.parameters, self.dataset.input_shape, self.dataset.classes
         )
         return None if layers is None else parameter_count(layers)
 
@@ -125,26 +125,26 @@ class Problem:
         if self.settings.reference == FIRST:
             return None
         return self.workload(
-            parse_topology(self.settings.reference), self.family.reference_batch_size
+            parse_topology(self.settings.reference), self.space.reference_batch_size
         )
 
 
-def reference_name(family: Family, wanted: str | None) -> str:
-    """Name the reference: ``first``, or a topology of the family, its own by default.
+def reference_name(space: Space, wanted: str | None) -> str:
+    """Name the reference: ``first``, or a topology of the space, its own by default.
 
     Raises
     ------
     UsageError
-        It is a topology of another family.
+        It is a topology of another space.
     """
     if wanted == FIRST:
         return FIRST
     if wanted is None:
-        return str(topology_of(family, family.reference))
+        return str(topology_of(space, space.reference))
     topology = parse_topology(wanted)
-    if topology.family != family.name:
+    if topology.space != space.name:
         raise UsageError(
-            f"the reference {topology} is not of the family {family.name}: costs of two families "
+            f"the reference {topology} is not of the space {space.name}: costs of two spaces "
             "must not be mixed in one study"
         )
     return str(topology)

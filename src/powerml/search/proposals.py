@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
-from powerml.search.known_costs import CostKnowledge
+from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE, Problem
 from powerml.spaces import Topology, parse_topology, topology_of
 from powerml.studies.goal import objective_of
@@ -29,13 +29,11 @@ class Proposals:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        family = problem.family
-        workload = problem.workload(
-            topology_of(family, family.reference), family.reference_batch_size
-        )
+        space = problem.space
+        workload = problem.workload(topology_of(space, space.reference), space.reference_batch_size)
         self._knowledge = (
-            CostKnowledge(family, workload, problem.settings.reference)
-            if CostKnowledge.tells(family, workload)
+            StudyCostModel(space, workload, problem.settings.reference)
+            if StudyCostModel.tells(space, workload)
             else None
         )
 
@@ -58,7 +56,7 @@ class Proposals:
         margin = settings.limits.score_margin
         least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
         known = StudyKnowledge(
-            space=self._problem.space,
+            space=self._problem.search_space,
             objective=None if settings.pareto else objective_of(settings, least),
             costs=None if self._knowledge is None else self._knowledge.costs,
             requirements=self._requirements(limits, aimed),
@@ -85,11 +83,11 @@ class Proposals:
         self, reference: Measurement | None
     ) -> list[tuple[dict[str, int], Quantities]]:
         """Return the reference where the search aims at the best score that was seen."""
-        settings, family = self._problem.settings, self._problem.family
+        settings, space = self._problem.settings, self._problem.space
         if settings.limits.score_margin is None or reference is None:
             return []
         parameters = dict(parse_topology(settings.reference).parameters)
-        parameters[BATCH_SIZE] = family.reference_batch_size
+        parameters[BATCH_SIZE] = space.reference_batch_size
         return [(parameters, Quantities(dict.fromkeys(PHASES, 1.0), reference.score))]
 
     def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:

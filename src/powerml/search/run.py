@@ -137,9 +137,9 @@ class Run:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
-        proposal, parameters = self._study.ask(self._problem.space, sampler)
+        proposal, parameters = self._study.ask(self._problem.search_space, sampler)
         batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._problem.family, parameters)
+        topology = topology_of(self._problem.space, parameters)
         workload = self._problem.workload(topology, batch_size)
         candidate = _Candidate(
             proposal,
@@ -270,12 +270,12 @@ class Run:
         return record.model_copy(update={"state": Pruned(reason=reason)})
 
     def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
-        """Add a trial's score and what it is worth, where it was trained."""
+        """Add a trial's score and its objective value, where it was trained."""
         if record.measurement is None or not scores:
             return record
         found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}
         record = record.model_copy(update=found)
-        return record.model_copy(update={"objective": self._goal(record).worth(record)})
+        return record.model_copy(update={"objective": self._goal(record).objective_value(record)})
 
     def _goal(self, record: TrialRecord) -> Goal:
         """Make the goal of the study, once a trial has ended."""

@@ -11,7 +11,7 @@ from powerml.machines import Machine, machine_names
 from powerml.samplers import sampler_names
 from powerml.search.options import SearchOptions
 from powerml.search.problem import reference_name
-from powerml.spaces import Space, parse_space
+from powerml.spaces import Subspace, parse_subspace
 from powerml.studies.defaults import default_epochs, default_min_score, default_weights, defaults_of
 from powerml.studies.limits import BELOW_BEST, CostLimit, make_limits
 from powerml.studies.objective import make_objective
@@ -63,7 +63,7 @@ def complete(options: SearchOptions) -> SearchOptions:
 
 def settings_of(
     options: SearchOptions,
-    space: Space,
+    subspace: Subspace,
     dataset: Dataset,
     machines: Sequence[Machine],
     *,
@@ -75,7 +75,7 @@ def settings_of(
     if epochs is None:
         epochs = default_epochs(options.protocol, len(dataset.train))
     found = {
-        "family": str(space),
+        "space": str(subspace),
         "data": dataset.name,
         "data_digest": dataset.digest,
         "limits": options.limits(),
@@ -84,7 +84,7 @@ def settings_of(
         "other_machines": tuple(machine.name for machine in machines[1:]),
         "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines)),
         "deployment": deployment,
-        "reference": reference_name(space.family, options.reference),
+        "reference": reference_name(subspace.space, options.reference),
         "meter": meter if isinstance(meter, str) else meter.name,
         "backend": backend,
     }
@@ -103,7 +103,7 @@ def options_of(settings: StudySettings) -> SearchOptions:
         "machine": ",".join(machines),
         "machine_file": [Path(f"{name}.toml") for name in machines if name not in machine_names()],
     }
-    if settings.reference == reference_name(parse_space(settings.family).family, None):
+    if settings.reference == reference_name(parse_subspace(settings.space).space, None):
         found["reference"] = None
     # There is none where the protocol or the meter says how the inference is run.
     deployment = settings.deployment

@@ -69,7 +69,7 @@ def report(problem: Problem, study: Study, seconds: float, listener: Listener) -
         reference_test_score=study.reference_test_score,
         trials=trials,
         best=result.best,
-        nearest=result.nearest,
+        least_infeasible=result.least_infeasible,
         test_score=None if best is None else best.test_score,
         exported=None if best is None else best.exported,
         export_difference=None if best is None else best.export_difference,
@@ -85,7 +85,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     if not study.holds(winner):
         raise StudyError(
             f"{place} does not hold the models of trial {winner.number} any more: the trials are "
-            f"all in {study.folder / JOURNAL}, but search anew in another --study for the models"
+            f"all in {study.folder / JOURNAL}, but search again in another --study for the models"
         )
     title = f"{winner.topology} batch {winner.batch_size}"
     listener.stage(f"scoring {title} on the test split")

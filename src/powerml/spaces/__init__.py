@@ -1,22 +1,22 @@
 """Search spaces: what can be searched, a file for each."""
 
-from powerml.spaces.base import Bounds, Family
-from powerml.spaces.catalogue import family_names, find_family
-from powerml.spaces.layers import Composed, Layer, layers_of, parameter_count
-from powerml.spaces.topology import Space, Topology, parse_space, parse_topology, topology_of
+from powerml.spaces.base import Bounds, Space
+from powerml.spaces.catalogue import find_space, space_names
+from powerml.spaces.layers import Layer, LayeredSpace, layers_of, parameter_count
+from powerml.spaces.topology import Subspace, Topology, parse_subspace, parse_topology, topology_of
 
 __all__ = [
     "Bounds",
-    "Composed",
-    "Family",
     "Layer",
+    "LayeredSpace",
     "Space",
+    "Subspace",
     "Topology",
-    "family_names",
-    "find_family",
+    "find_space",
     "layers_of",
     "parameter_count",
-    "parse_space",
+    "parse_subspace",
     "parse_topology",
+    "space_names",
     "topology_of",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Bounds", "Family"]
+__all__ = ["Bounds", "Space"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Bounds:
         return f"{self.low} to {self.high}"
 
 
-class Family(Protocol):
-    """A kind of topology with its search space: the whole of what a new family supplies.
+class Space(Protocol):
+    """A kind of topology with its bounds: the whole of what a new space supplies.
 
-    A module in ``powerml/spaces/`` with an object ``family``, or an entry point of the group
-    ``powerml.families`` in another package.
+    A module in ``powerml/spaces/`` with an object ``space``, or an entry point of the group
+    ``powerml.spaces`` in another package.
     """
 
     @property
@@ -55,10 +55,10 @@ class Family(Protocol):
 
     @property
     def optimizer(self) -> str:
-        """The Keras name of the optimizer that trains the family."""
+        """The Keras name of the optimizer that trains the space."""
 
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
-        """Say why inputs of this shape do not fit the family; None when they do."""
+        """Say why inputs of this shape do not fit the space; None when they do."""
 
     def build(
         self,

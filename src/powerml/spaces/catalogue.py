@@ -7,40 +7,40 @@ import pkgutil
 from typing import cast
 
 from powerml import plugins
-from powerml.spaces.base import Family
+from powerml.spaces.base import Space
 
-__all__ = ["family_names", "find_family"]
+__all__ = ["find_space", "space_names"]
 
 
 ROOM = "powerml.spaces"
-# The room's other modules; each of the rest is a family.
-OF_ALL = frozenset(("base", "catalogue", "layers", "topology"))
+# The room's other modules; each of the rest is a space.
+SHARED_MODULES = frozenset(("base", "catalogue", "layers", "topology"))
 
 
-def _built_in_families() -> list[str]:
+def _built_in_spaces() -> list[str]:
     found = [module.name for module in pkgutil.iter_modules(importlib.import_module(ROOM).__path__)]
-    return [name for name in found if name not in OF_ALL]
+    return [name for name in found if name not in SHARED_MODULES]
 
 
-def family_names() -> list[str]:
-    """Return the names of all families, sorted: powerML's own and those of plug-ins.
+def space_names() -> list[str]:
+    """Return the names of all spaces, sorted: powerML's own and those of plug-ins.
 
     Examples
     --------
-    >>> powerml.family_names()
+    >>> powerml.space_names()
     ['cnn', 'dffr']
     """
-    return plugins.names("families", _built_in_families)
+    return plugins.names("spaces", _built_in_spaces)
 
 
-def find_family(name: str) -> Family:
-    """Look a family up by name.
+def find_space(name: str) -> Space:
+    """Look a space up by name.
 
     Raises
     ------
     UnknownNameError
         There is none of that name.
     """
-    if name in _built_in_families():
-        return cast(Family, importlib.import_module(f"{ROOM}.{name}").family)
-    return cast(Family, plugins.find("family", "families", name, _built_in_families))
+    if name in _built_in_spaces():
+        return cast(Space, importlib.import_module(f"{ROOM}.{name}").space)
+    return cast(Space, plugins.find("space", "spaces", name, _built_in_spaces))

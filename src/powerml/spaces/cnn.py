@@ -93,4 +93,4 @@ class Cnn:
         )
 
 
-family = Cnn()
+space = Cnn()

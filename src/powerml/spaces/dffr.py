@@ -65,4 +65,4 @@ class Dffr:
         return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), *hidden, output])
 
 
-family = Dffr()
+space = Dffr()

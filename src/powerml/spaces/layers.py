@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from powerml.spaces.base import Family
+    from powerml.spaces.base import Space
 
-__all__ = ["Composed", "Layer", "layers_of", "parameter_count"]
+__all__ = ["Layer", "LayeredSpace", "layers_of", "parameter_count"]
 
 Kind = Literal["dense", "convolution"]
 
@@ -59,10 +59,10 @@ class Layer:
 
 
 @runtime_checkable
-class Composed(Protocol):
-    """A family that can tell its layers without building the network.
+class LayeredSpace(Protocol):
+    """A space that can tell its layers without building the network.
 
-    A family may leave this out; its costs can then not be predicted from its structure.
+    A space may leave this out; its costs can then not be predicted from its structure.
     """
 
     def layers(
@@ -72,12 +72,12 @@ class Composed(Protocol):
 
 
 def layers_of(
-    family: Family, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
+    space: Space, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
 ) -> tuple[Layer, ...] | None:
-    """The layers of one member of a family, or None where the family does not tell."""
-    if not isinstance(family, Composed):
+    """The layers of one member of a space, or None where the space does not tell."""
+    if not isinstance(space, LayeredSpace):
         return None
-    return family.layers(parameters, input_shape, classes)
+    return space.layers(parameters, input_shape, classes)
 
 
 def parameter_count(layers: tuple[Layer, ...]) -> int:

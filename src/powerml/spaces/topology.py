@@ -1,6 +1,6 @@
-"""Topologies: text <-> parameters, and the registry of families.
+"""Topologies: text <-> parameters, and the registry of spaces.
 
-A topology is written ``family:name=value,name=value``, for instance ``dffr:layers=2,width=16``.
+A topology is written ``space:name=value,name=value``, for instance ``dffr:layers=2,width=16``.
 """
 
 from __future__ import annotations
@@ -8,16 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from powerml.errors import TopologyError, UnknownNameError
+from powerml.spaces.base import Bounds, Space
+from powerml.spaces.catalogue import find_space
 
-if TYPE_CHECKING:
-    pass
-from powerml.spaces.base import Bounds, Family
-from powerml.spaces.catalogue import find_family
-
-__all__ = ["Space", "Topology", "parse_space", "parse_topology", "topology_of"]
+__all__ = ["Subspace", "Topology", "parse_subspace", "parse_topology", "topology_of"]
 
 RANGE = re.compile(r"(\w+)\s*=\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?", re.ASCII)
 MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
@@ -25,78 +21,78 @@ MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an inte
 
 @dataclass(frozen=True)
 class Topology:
-    """One member of a family. ``str()`` gives the text it is written as."""
+    """One member of a space. ``str()`` gives the text it is written as."""
 
-    family: str
+    space: str
     parameters: Mapping[str, int]
 
     def __str__(self) -> str:
         values = ",".join(f"{name}={value}" for name, value in self.parameters.items())
-        return f"{self.family}:{values}"
+        return f"{self.space}:{values}"
 
     def __hash__(self) -> int:
-        return hash((self.family, frozenset(self.parameters.items())))
+        return hash((self.space, frozenset(self.parameters.items())))
 
 
-def topology_of(family: Family, parameters: Mapping[str, int]) -> Topology:
-    """Check parameters against a family's bounds and put them in its order.
+def topology_of(space: Space, parameters: Mapping[str, int]) -> Topology:
+    """Check parameters against a space's bounds and put them in its order.
 
     Raises
     ------
     TopologyError
         A parameter is missing or out of bounds.
     UnknownNameError
-        A parameter is not the family's.
+        A parameter is not the space's.
     """
     for name in parameters:
-        if name not in family.bounds:
-            raise UnknownNameError(f"parameter of {family.name}", name, family.bounds)
+        if name not in space.bounds:
+            raise UnknownNameError(f"parameter of {space.name}", name, space.bounds)
     ordered = {}
-    for name, bounds in family.bounds.items():
+    for name, bounds in space.bounds.items():
         if name not in parameters:
             raise TopologyError(
-                f"{family.name} needs {name}: write {family.name}:"
-                + ",".join(f"{other}={value}" for other, value in family.reference.items())
+                f"{space.name} needs {name}: write {space.name}:"
+                + ",".join(f"{other}={value}" for other, value in space.reference.items())
             )
         if parameters[name] not in bounds:
             raise TopologyError(
-                f"{family.name} {name}={parameters[name]} is out of bounds: {name} is {bounds}"
+                f"{space.name} {name}={parameters[name]} is out of bounds: {name} is {bounds}"
             )
         ordered[name] = parameters[name]
-    return Topology(family.name, ordered)
+    return Topology(space.name, ordered)
 
 
 @dataclass(frozen=True)
-class Space:
-    """The topologies that a search chooses among: a family, and the bounds of its parameters.
+class Subspace:
+    """The topologies that a search chooses among: a space, and the bounds of its parameters.
 
     ``str()`` gives the text it is written as, with those parameters alone that are narrowed.
     """
 
-    family: Family
+    space: Space
     bounds: Mapping[str, Bounds]
 
     def __str__(self) -> str:
         narrowed = ",".join(
             f"{name}={limit.low}" if limit.low == limit.high else f"{name}={limit.low}-{limit.high}"
             for name, limit in self.bounds.items()
-            if limit != self.family.bounds[name]
+            if limit != self.space.bounds[name]
         )
-        return f"{self.family.name}:{narrowed}" if narrowed else self.family.name
+        return f"{self.space.name}:{narrowed}" if narrowed else self.space.name
 
 
-def parse_space(text: str) -> Space:
-    """Read a family's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
+def parse_subspace(text: str) -> Subspace:
+    """Read a space's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
 
     Raises
     ------
     TopologyError
-        The text is not of that form, or a bound is outside the family's.
+        The text is not of that form, or a bound is outside the space's.
     UnknownNameError
-        The family or a parameter does not exist.
+        The space or a parameter does not exist.
     """
     name, _, rest = text.strip().partition(":")
-    family = find_family(name.strip())
+    space = find_space(name.strip())
     narrowed: dict[str, Bounds] = {}
     for part in rest.split(",") if rest else []:
         found = RANGE.fullmatch(part.strip())
@@ -106,18 +102,18 @@ def parse_space(text: str) -> Space:
                 "write name=integer or name=low-high, separated by commas"
             )
         parameter, low, high = found[1], int(found[2]), int(found[3] or found[2])
-        if parameter not in family.bounds:
-            raise UnknownNameError(f"parameter of {family.name}", parameter, family.bounds)
+        if parameter not in space.bounds:
+            raise UnknownNameError(f"parameter of {space.name}", parameter, space.bounds)
         if parameter in narrowed:
             raise TopologyError(f"the space {text!r} gives {parameter} twice: give it once")
-        whole = family.bounds[parameter]
+        whole = space.bounds[parameter]
         if low > high or low not in whole or high not in whole:
             raise TopologyError(
                 f"the space {text!r} has {parameter} from {low} to {high}: "
                 f"give a range within {whole}"
             )
         narrowed[parameter] = Bounds(low, high)
-    return Space(family, {**family.bounds, **narrowed})
+    return Subspace(space, {**space.bounds, **narrowed})
 
 
 def parse_topology(text: str) -> Topology:
@@ -126,9 +122,9 @@ def parse_topology(text: str) -> Topology:
     Raises
     ------
     TopologyError
-        The text is not of that form, or a value is out of the family's bounds.
+        The text is not of that form, or a value is out of the space's bounds.
     UnknownNameError
-        The family or a parameter does not exist.
+        The space or a parameter does not exist.
 
     Examples
     --------
@@ -136,7 +132,7 @@ def parse_topology(text: str) -> Topology:
     {'layers': 2, 'width': 16}
     """
     name, _, rest = text.strip().partition(":")
-    family = find_family(name.strip())
+    space = find_space(name.strip())
     parameters: dict[str, int] = {}
     for part in rest.split(",") if rest else []:
         parameter, equals, value = (piece.strip() for piece in part.partition("="))
@@ -149,4 +145,4 @@ def parse_topology(text: str) -> Topology:
         if parameter in parameters:
             raise TopologyError(f"topology {text!r} gives {parameter} twice: give it once")
         parameters[parameter] = int(value)
-    return topology_of(family, parameters)
+    return topology_of(space, parameters)

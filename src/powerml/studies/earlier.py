@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from powerml.costs.counts import PHASES
 
-__all__ = ["by_phase", "of_schema", "quantity_name", "with_state"]
+__all__ = ["by_phase", "of_schema", "quantity_name", "renamed", "with_state"]
 
 
 def by_phase(content: Any, name: str, earlier: str) -> Any:
@@ -48,6 +49,24 @@ def of_schema(content: Any, name: str, earlier: tuple[int, ...], version: int) -
     schemas = {f"{name}/{number}" for number in earlier}
     return {
         key: f"{name}/{version}" if key == "schema" and value in schemas else value
+        for key, value in content.items()
+    }
+
+
+def renamed(content: Any, names: Mapping[str, str]) -> Any:
+    """Give fields the names of today; one that stands there by both names is left, and refused.
+
+    Parameters
+    ----------
+    content
+        The content of a record, as it is validated.
+    names
+        The names of today, by those before.
+    """
+    if not isinstance(content, dict):
+        return content
+    return {
+        key if names.get(key, key) in content else names[key]: value
         for key, value in content.items()
     }
 

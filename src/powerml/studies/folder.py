@@ -297,8 +297,8 @@ def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume
         return out / name
     data = Path(settings.data).stem
     sought = "pareto" if settings.pareto else f"a{settings.alpha:g}-b{settings.beta:g}"
-    family = re.sub(r"\W+", "-", settings.family)
-    stem = f"{family}-{data}-{sought}-s{settings.seed}"
+    space = re.sub(r"\W+", "-", settings.space)
+    stem = f"{space}-{data}-{sought}-s{settings.seed}"
     free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
     return out / f"{stem}-{max(1, free - 1) if resume else free}"
 

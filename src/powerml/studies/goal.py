@@ -26,17 +26,17 @@ __all__ = [
     "SmallestObjective",
     "best_score",
     "cost_ratios",
-    "covers",
     "front",
     "knows_all",
+    "least_infeasible",
     "limits_of",
     "make_goal",
-    "nearest",
     "objective_of",
     "objectives_by_machine",
     "point_of",
     "ranking",
     "unit_of",
+    "weakly_dominates",
 ]
 
 
@@ -50,18 +50,18 @@ class Point(NamedTuple):
     cost_ratios: tuple[float, ...]
 
 
-def covers(one: Point, other: Point) -> bool:
+def weakly_dominates(one: Point, other: Point) -> bool:
     """True if one point is at least as good as another in all quantities."""
     return one.score >= other.score and all(map(le, one.cost_ratios, other.cost_ratios))
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Places of the points that no other covers, in order; of equal points, the first."""
+    """Places of the points that no other dominates, in order; of equal points, the first."""
     return [
         place
         for place, point in enumerate(points)
         if not any(
-            covers(other, point) and (other != point or earlier < place)
+            weakly_dominates(other, point) and (other != point or earlier < place)
             for earlier, other in enumerate(points)
             if earlier != place
         )
@@ -75,14 +75,14 @@ class Goal(Protocol):
     def limits(self) -> RatioLimits:
         """The limits that it has to meet."""
 
-    def worth(self, trial: TrialRecord) -> float | None:
-        """The objective of a trial; None where there is none, or where it was not trained."""
+    def objective_value(self, trial: TrialRecord) -> float | None:
+        """The objective value of a trial; None where there is none, or where it was not trained."""
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
         """Say why a trial of these costs cannot win whatever its score, or None."""
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The trials that are looked for; none where no trial obeys the limits."""
+        """The trials that are looked for; none where no trial meets the limits."""
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The trials that win now, or may once further trials have ended."""
@@ -90,7 +90,7 @@ class Goal(Protocol):
 
 @dataclass(frozen=True)
 class SmallestObjective:
-    """The trial of the smallest objective among those that obey the limits.
+    """The trial of the smallest objective among those that meet the limits.
 
     Where the least score follows the best of the trials, it lies `score_margin` below it.
     """
@@ -99,14 +99,14 @@ class SmallestObjective:
     limits: RatioLimits
     score_margin: float | None = None
 
-    def worth(self, trial: TrialRecord) -> float | None:
-        """The objective of a trial, or None where it was not trained."""
+    def objective_value(self, trial: TrialRecord) -> float | None:
+        """The objective value of a trial, or None where it was not trained."""
         return None if trial.score is None else self._value(trial, trial.score)
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
         """Say why a trial of these costs cannot become the best whatever its score, or None."""
-        if broken := self.limits.broken(trial):
-            return "; ".join(broken)
+        if violations := self.limits.violations(trial):
+            return "; ".join(violations)
         possible = self._value(trial, 1.0)
         for best in self.winners(earlier):
             if possible is None or best.objective is None or self._may_fall(best):
@@ -122,13 +122,13 @@ class SmallestObjective:
         return best.score < 1 - self.score_margin - SCORE_TOLERANCE
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The best, the first of equals; nothing where no trial obeys the limits."""
-        worth = [
+        """The best, the first of equals; nothing where no trial meets the limits."""
+        valued = [
             (trial.objective, trial.number, trial)
             for trial in trials
-            if trial.objective is not None and self.limits.obeyed(trial)
+            if trial.objective is not None and self.limits.feasible(trial)
         ]
-        return [min(worth, key=lambda one: one[:2])[2]] if worth else []
+        return [min(valued, key=lambda one: one[:2])[2]] if valued else []
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best; with a margin also each to which none is superior in score and objective."""
@@ -138,7 +138,7 @@ class SmallestObjective:
         found = [
             (trial.score, self._value(trial, 1.0), trial)
             for trial in trials
-            if trial.score is not None and allowed.obeyed(trial)
+            if trial.score is not None and allowed.feasible(trial)
         ]
         placed = [
             (score, (value, trial.number), trial)
@@ -158,29 +158,29 @@ class SmallestObjective:
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The trials that obey the limits and that no other is as good as in score and all costs."""
+    """The trials that meet the limits and that no other is as good as in score and all costs."""
 
     limits: RatioLimits
 
-    def worth(self, _trial: TrialRecord) -> float | None:
+    def objective_value(self, _trial: TrialRecord) -> float | None:
         """Return None: the front weighs no quantity against another."""
         return None
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
         """Say why a trial of these costs cannot be on the front whatever its score, or None."""
-        if broken := self.limits.broken(trial):
-            return "; ".join(broken)
+        if violations := self.limits.violations(trial):
+            return "; ".join(violations)
         possible = point_of(trial, score=1.0)
         for member in self.winners(earlier):
             point = point_of(member, member.score)
-            if point is not None and possible is not None and covers(point, possible):
+            if point is not None and possible is not None and weakly_dominates(point, possible):
                 return f"cannot beat trial {member.number} in anything"
         return None
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The front, in the order of the trials; of equals, the first."""
-        obeying = [trial for trial in trials if self.limits.obeyed(trial)]
-        found = [(point_of(trial, trial.score), trial) for trial in obeying]
+        feasible = [trial for trial in trials if self.limits.feasible(trial)]
+        found = [(point_of(trial, trial.score), trial) for trial in feasible]
         placed = [(point, trial) for point, trial in found if point is not None]
         return [placed[place][1] for place in front([point for point, _ in placed])]
 
@@ -249,11 +249,11 @@ def make_goal(
     return SmallestObjective(objective, limits, settings.limits.score_margin)
 
 
-def nearest(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:
-    """The trial that is nearest to obeying the limits, the first of equals.
+def least_infeasible(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:
+    """The least infeasible trial, the first of equals.
 
     That is the one by which the limits are exceeded least, as `RatioLimits.excess` adds it up.
-    Trials that failed are not near anything.
+    Trials that failed are left out.
     """
     distances = [
         (limits.excess(trial), trial.number, trial)

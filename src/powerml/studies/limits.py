@@ -1,4 +1,4 @@
-"""Limits: what the best of a study has to obey, whatever its objective. Pure functions."""
+"""Limits: what the best of a study has to meet, whatever its objective. Pure functions."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class RatioLimits:
     min_score: float | None = None
     max_parameters: int | None = None
 
-    def broken(self, known: Known) -> list[str]:
-        """Say which limits are certainly broken; what is not known breaks none."""
+    def violations(self, known: Known) -> list[str]:
+        """Say which limits are certainly missed; what is not known misses none."""
         said = [
             *(
-                _too_dear(phase, known.cost_ratios.get(phase), limit)
+                _too_expensive(phase, known.cost_ratios.get(phase), limit)
                 for phase, limit in self.max_cost_ratios.items()
             ),
             _too_low(known.score, self.min_score),
@@ -102,7 +102,7 @@ class RatioLimits:
             above.append(_excess(known.parameters, self.max_parameters))
         return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
 
-    def obeyed(self, known: Known) -> bool:
+    def feasible(self, known: Known) -> bool:
         """True if all limits are known to be met."""
         return self.excess(known) == 0
 
@@ -187,7 +187,7 @@ def make_limits(
     Raises
     ------
     UsageError
-        A limit cannot be read, or nothing could obey it.
+        A limit cannot be read, or nothing could meet it.
     """
     least, margin = _score_limit(min_score)
     asked: dict[PhaseName, str | float | None] = {
@@ -253,7 +253,7 @@ def too_many_parameters(parameters: int | None, limit: int | None) -> str | None
     return f"{parameters:,} parameters are more than {limit:,}"
 
 
-def _too_dear(phase: str, ratio: float | None, limit: float) -> str | None:
+def _too_expensive(phase: str, ratio: float | None, limit: float) -> str | None:
     if ratio is None or ratio <= limit:
         return None
     return f"{phase} cost {ratio:.4g} x is above {limit:.4g} x"

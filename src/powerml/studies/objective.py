@@ -40,19 +40,19 @@ DEFAULT_OBJECTIVE = "squared"
 DEFAULT_LEAST_SCORE = 0.97
 # Keras computes an accuracy in single precision: 95 right of 100 are 0.949999988.
 SCORE_TOLERANCE = 1e-6
-# Costs are relative, and no member of a shipped family costs a hundred of its references: a
+# Costs are relative, and no member of a shipped space costs a hundred of its references: a
 # thousand of them are behind every network that is fit, and a hundredth of score, which is worth
 # ten, moves further among the unfit than most costs do.
 UNFIT = 1000.0
 
-Amount = TypeVar("Amount", float, "NDArray[np.float64]")
-Amount_co = TypeVar("Amount_co", covariant=True)
+FloatOrArray = TypeVar("FloatOrArray", float, "NDArray[np.float64]")
+Value_co = TypeVar("Value_co", covariant=True)
 
 
-class ByPhase(Protocol[Amount_co]):
+class ByPhase(Protocol[Value_co]):
     """Amounts by phase, as a dictionary holds them."""
 
-    def __getitem__(self, phase: PhaseName, /) -> Amount_co:
+    def __getitem__(self, phase: PhaseName, /) -> Value_co:
         """Return the amount of a phase."""
 
 
@@ -91,7 +91,7 @@ class Weights:
 
 
 class Objective(Protocol):
-    """A function of costs and the score: dearer is never better, a better score never worse.
+    """A function of costs and the score: higher costs are never better, a better score never worse.
 
     Whoever knows the costs of a network therefore knows that it can be no better than `value` of
     them and a score of 1.
@@ -105,7 +105,7 @@ class Objective(Protocol):
     def weights(self) -> Weights:
         """Weights of the costs and the score."""
 
-    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+    def value(self, costs: ByPhase[FloatOrArray], score: FloatOrArray) -> FloatOrArray:
         """Return the objective: smaller is better.
 
         Arrays are evaluated element by element, and broadcast.
@@ -119,7 +119,7 @@ class Objective(Protocol):
         """
 
 
-def _weighed(weights: Weights, costs: ByPhase[Amount], exponent: int = 1) -> Amount:
+def _weighed(weights: Weights, costs: ByPhase[FloatOrArray], exponent: int = 1) -> FloatOrArray:
     """Return the sum of the costs to a power, each times its weight."""
     weighed = [weight * costs[phase] ** exponent for phase, weight in weights.by_phase.items()]
     return reduce(operator.add, weighed)
@@ -132,7 +132,7 @@ class Squared:
     weights: Weights
     name: ClassVar[str] = "squared"
 
-    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+    def value(self, costs: ByPhase[FloatOrArray], score: FloatOrArray) -> FloatOrArray:
         """Return eq. 2.6."""
         return _weighed(self.weights, costs, exponent=2) - self.weights.gamma * score
 
@@ -144,7 +144,7 @@ class Linear:
     weights: Weights
     name: ClassVar[str] = "linear"
 
-    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+    def value(self, costs: ByPhase[FloatOrArray], score: FloatOrArray) -> FloatOrArray:
         """Return the weighted costs less the weighted score."""
         return _weighed(self.weights, costs) - self.weights.gamma * score
 
@@ -175,7 +175,7 @@ class Constrained:
                 "small: give --alpha or --beta"
             )
 
-    def value(self, costs: ByPhase[Amount], score: Amount) -> Amount:
+    def value(self, costs: ByPhase[FloatOrArray], score: FloatOrArray) -> FloatOrArray:
         """Return the mean cost, and a penalty where the score falls short."""
         mean = _weighed(self.weights, costs) / sum(self.weights.by_phase.values())
         falls_short = score < self.least_score - SCORE_TOLERANCE

@@ -177,7 +177,7 @@ def is_of_study(path: Path, folder: Path) -> bool:
 
 
 def _sized(trial: TrialRecord) -> TrialRecord:
-    """Count the parameters of a trial that was recorded without them, where its family tells."""
+    """Count the parameters of a trial that was recorded without them, where its space tells."""
     if trial.parameters is not None or trial.measurement is None:
         return trial
     layers = trial.measurement.workload.layers()

@@ -16,7 +16,7 @@ from pydantic import (
 from powerml.costs.cost import Accesses
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
-from powerml.studies.earlier import by_phase, of_schema, quantity_name, with_state
+from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, ProtocolName
 
@@ -50,14 +50,14 @@ class StudySettings(BaseModel):
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
     function that is made small; it is that of `machine`, and `other_machines` are priced too.
-    `profiles_digest` is the SHA-256 of their profiles. What is reported as the best obeys the
+    `profiles_digest` is the SHA-256 of their profiles. What is reported as the best meets the
     `limits`. With `pareto` the front of score and costs is searched, and the weights only stand
     by for ``powerml best``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: str = Field(description="space that is searched, with narrowed bounds")
+    space: str = Field(description="space that is searched, with narrowed bounds")
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
     validation: float = Field(description="part of the training data held out for validation")
@@ -85,6 +85,11 @@ class StudySettings(BaseModel):
     fidelity: Fidelity = Field(description="exact or sampled")
     error: float = Field(description="largest stated bound of a sample's relative error")
     backend: str = Field(description="Keras's backend")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return renamed(content, {"family": "space"})
 
 
 class Prediction(BaseModel):
@@ -231,7 +236,7 @@ class Winner(BaseModel):
 class StudyRecord(BaseModel):
     """A finished study. JSON: ``powerml.study/4``.
 
-    `best` is None where no trial obeys the limits; `nearest` is then the one that comes nearest.
+    `best` is None where no trial is feasible; `least_infeasible` is then given.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
     of the front has no best: `front` holds its members. `remark` says so where the weights prefer
     an inaccurate network. `reference` is None where the first trial is the reference; its own score
@@ -256,7 +261,7 @@ class StudyRecord(BaseModel):
     best: TrialRecord | None = Field(
         description="the best trial; null where none is feasible, or a front is searched"
     )
-    nearest: TrialRecord | None = Field(
+    least_infeasible: TrialRecord | None = Field(
         default=None, description="the least infeasible trial, where none is feasible"
     )
     test_score: float | None = Field(
@@ -280,7 +285,8 @@ class StudyRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        return of_schema(content, "powerml.study", (2, 3), 4)
+        content = of_schema(content, "powerml.study", (2, 3), 4)
+        return renamed(content, {"nearest": "least_infeasible"})
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

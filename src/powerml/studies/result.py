@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from powerml.studies.goal import Goal, SmallestObjective, nearest
+from powerml.studies.goal import Goal, SmallestObjective, least_infeasible
 from powerml.studies.records import TrialRecord
 from powerml.studies.tradeoff import remark
 
@@ -17,13 +17,13 @@ class Result:
     """Trials that a study was looking for.
 
     `winners` are the trials that are looked for: the best, or the front, which has no best. Where
-    no trial obeys the limits, `nearest` is the one that comes nearest. `remark` says so where the
+    no trial is feasible, `least_infeasible` is given. `remark` says so where the
     weights prefer an inaccurate network.
     """
 
     winners: list[TrialRecord]
     best: TrialRecord | None
-    nearest: TrialRecord | None
+    least_infeasible: TrialRecord | None
     remark: str | None
 
 
@@ -34,6 +34,6 @@ def result_of(trials: Sequence[TrialRecord], goal: Goal) -> Result:
     return Result(
         winners,
         best,
-        None if winners else nearest(trials, goal.limits),
+        None if winners else least_infeasible(trials, goal.limits),
         remark(best, trials, goal),
     )

@@ -67,7 +67,7 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
         return None
     if best is None or best.score is None:
         return None
-    accurate = leader([trial for trial in trials if goal.limits.obeyed(trial)], "score")
+    accurate = leader([trial for trial in trials if goal.limits.feasible(trial)], "score")
     highest = max((trial.score for trial in trials if trial.score is not None), default=0.0)
     weights = goal.objective.weights
     if accurate is not None and (accurate.score or 0) - best.score >= MARKEDLY:
@@ -75,8 +75,8 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
         why = f"is preferred to the {most:.3f} of trial {accurate.number}"
     elif highest - best.score < MARKEDLY and _suffices(best.score, weights):
         most = 1.0
-        worth = weights.gamma * (1 - best.score)
-        why = f"suffices, and a perfect one would be worth {worth:.3f} of the objective more"
+        missing = weights.gamma * (1 - best.score)
+        why = f"suffices, and a perfect one would be worth {missing:.3f} of the objective more"
     else:
         return None
     wanted = (math.ceil(most * TWENTIETHS) - 1) / TWENTIETHS

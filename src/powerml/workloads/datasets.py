@@ -286,7 +286,7 @@ def _opened(path: Path) -> Iterator[Any]:
             raise DatasetError(
                 f"{path} holds pickled objects, which are never loaded: save plain numeric arrays"
             ) from error
-        raise DatasetError.quoting(f"{path} cannot be read", error, "write it anew") from error
+        raise DatasetError.quoting(f"{path} cannot be read", error, "write it again") from error
 
 
 def check_splits(

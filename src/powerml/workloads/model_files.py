@@ -174,7 +174,7 @@ def check_format(path: Path) -> None:
         check(path)
     elif found is None and find_runtime(readable[suffix]).format.magic:
         raise ModelError(
-            f"{path} is not a {format_of(path)} file, or it is truncated: convert it anew"
+            f"{path} is not a {format_of(path)} file, or it is truncated: convert it again"
         )
 
 
@@ -207,10 +207,10 @@ def _check_keras(path: Path) -> None:
     # An encrypted member is a RuntimeError, an unknown method a NotImplementedError, which is one.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
         raise ModelError.quoting(
-            f"{path} is not a .keras file, or it is truncated", error, "save it anew"
+            f"{path} is not a .keras file, or it is truncated", error, "save it again"
         ) from error
     if damaged is not None:
-        raise ModelError(f"{path} is damaged in {damaged}: save it anew")
+        raise ModelError(f"{path} is damaged in {damaged}: save it again")
     if TORCH_PICKLE.intersection(PurePosixPath(name).name for name in names):
         raise ModelError(f"{path} is a PyTorch file by its content: {UNREADABLE['.pt']}")
     if "config.json" not in names:
@@ -232,7 +232,7 @@ def keras_version_of(path: Path) -> str | None:
 
 def _check_onnx(path: Path) -> None:
     if not _onnx_model(path).graph.node:
-        raise ModelError(f"{path} is not an .onnx file, or it is truncated: export it anew")
+        raise ModelError(f"{path} is not an .onnx file, or it is truncated: export it again")
 
 
 def _onnx_model(path: Path) -> Any:
@@ -243,7 +243,7 @@ def _onnx_model(path: Path) -> Any:
         return onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError, OSError) as error:
         raise ModelError.quoting(
-            f"{path} is not an .onnx file, or it is truncated", error, "export it anew"
+            f"{path} is not an .onnx file, or it is truncated", error, "export it again"
         ) from error
 
 
@@ -344,7 +344,7 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
                 f"allow it with --allow-code {LAMBDA} if you trust the file"
             ) from error
         raise ModelError.quoting(
-            f"{path} cannot be loaded by Keras", text, "save it anew with this Keras"
+            f"{path} cannot be loaded by Keras", text, "save it again with this Keras"
         ) from error
 
 
@@ -409,6 +409,6 @@ def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
         raise ModelError.quoting(
             f"{path} cannot be run in {runtime.name}",
             answer["error"].replace(str(path.absolute()), path.name),
-            "export it anew, or for this version",
+            "export it again, or for this version",
         )
     return [Input(**{**one, "shape": tuple(one["shape"])}) for one in answer["inputs"]]

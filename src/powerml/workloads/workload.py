@@ -27,7 +27,7 @@ from pydantic import (
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
-from powerml.spaces import Layer, Topology, find_family, layers_of, parse_topology
+from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,7 +166,7 @@ class Workload(BaseModel, ABC):
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
-class _OnDataset(Workload):
+class _DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
@@ -228,7 +228,7 @@ class _OnDataset(Workload):
         return steps(self.inference_samples, self.batch_size)
 
 
-class TopologyWorkload(_OnDataset):
+class TopologyWorkload(_DatasetWorkload):
     """A topology that is trained on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
@@ -252,12 +252,12 @@ class TopologyWorkload(_OnDataset):
         return self
 
     def layers(self) -> tuple[Layer, ...] | None:
-        """Return the layers with weights, or None where the topology's family does not tell."""
-        family = find_family(self.topology.family)
-        return layers_of(family, self.topology.parameters, self.input_shape, self.classes)
+        """Return the layers with weights, or None where the topology's space does not tell."""
+        space = find_space(self.topology.space)
+        return layers_of(space, self.topology.parameters, self.input_shape, self.classes)
 
 
-class TrainedFileWorkload(_OnDataset):
+class TrainedFileWorkload(_DatasetWorkload):
     """A ``.keras`` file that is trained further on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
@@ -432,14 +432,14 @@ def make_workload(
     Raises
     ------
     TopologyError
-        The family cannot take inputs of the dataset's shape.
+        The space cannot take inputs of the dataset's shape.
     UsageError
         `batch_size`, `epochs` or `seed` is out of range.
     """
     check_at_least_one(batch_size=batch_size, epochs=epochs)
     check_seed(seed)
-    family = find_family(topology.family)
-    if reason := family.check_input(dataset.input_shape):
+    space = find_space(topology.space)
+    if reason := space.check_input(dataset.input_shape):
         raise TopologyError(f"{topology} does not fit {dataset.name}: {reason}")
     return TopologyWorkload(
         topology=topology,

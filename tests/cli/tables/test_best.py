@@ -50,9 +50,9 @@ def test_what_weighs_against_it_is_told() -> None:
         ((-0.29, 0.14, 0.903), "score 0.290 lower, training 86.0% cheaper, inference 9.7% cheaper"),
         (
             (0.02, 1.25, 3.4),
-            "score 0.020 higher, training 25.0% dearer, inference 3.4 x as dear",
+            "score 0.020 higher, training 25.0% more expensive, inference 3.4 x as expensive",
         ),
-        ((0, 1, 1), "the same score, training as dear, inference as dear"),
+        ((0, 1, 1), "the same score, training as expensive, inference as expensive"),
     ],
 )
 def test_what_was_given_up_for_what_is_told_in_words(
@@ -121,14 +121,14 @@ def test_importances_are_shares_or_it_is_said_why_not() -> None:
     ]
 
 
-def test_where_nothing_obeys_the_limits_the_nearest_is_named() -> None:
+def test_where_nothing_meets_the_limits_the_least_infeasible_is_named() -> None:
     record = make_best(
         best=None,
-        nearest=make_pruned_trial("x", number=2),
-        broken=["training cost 0.75 x is above 0.7 x"],
+        least_infeasible=make_pruned_trial("x", number=2),
+        violations=["training cost 0.75 x is above 0.7 x"],
     )
-    assert no_best_line(record.nearest, record.broken, record.trials) == (
-        f"none of 12 trials obeys the limits: the nearest is trial 2, {TOPOLOGY} batch 32 "
+    assert no_best_line(record.least_infeasible, record.violations, record.trials) == (
+        f"none of 12 trials meets the limits: the least infeasible is trial 2, {TOPOLOGY} batch 32 "
         "(training cost 0.75 x is above 0.7 x, not trained); "
         "loosen the limits, or search on with more --trials and --resume"
     )

@@ -150,8 +150,8 @@ def test_scores_of_two_splits_are_never_compared() -> None:
 
 
 def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> None:
-    dear = make_trial(training=1.0, inference=3.21)
-    said = headline(found(dear, reference=None))
+    expensive = make_trial(training=1.0, inference=3.21)
+    said = headline(found(expensive, reference=None))
     assert "against the first trial, trains for as much and runs for 3.2 times as much." in said
 
 
@@ -167,14 +167,15 @@ def test_the_end_says_where_everything_is() -> None:
     ]
 
 
-def test_where_nothing_obeys_the_limits_each_trial_says_what_it_breaks() -> None:
+def test_where_nothing_meets_the_limits_each_trial_says_what_it_breaks() -> None:
     limits = make_limits(max_training_cost="0.7x", min_score=0.99)
     trials = [make_trial(score=0.5), make_trial(number=2, score=0.98)]
     findings = found(*trials, settings={"limits": limits})
     text = shown(trials_table(findings))
     assert row(text, "1")[-1] == "training cost 0.75 x is above 0.7 x; below 0.990"
     assert headline(findings) == (
-        "None of 2 trials obeys the limits. The nearest is dffr:layers=2,width=16 batch 32: "
+        "None of 2 trials meets the limits. The least infeasible is "
+        "dffr:layers=2,width=16 batch 32: "
         "training cost 0.75 x is above 0.7 x and score 0.98 is below 0.99."
     )
     assert "model" not in shown(places_table(findings, "r", "c"))
@@ -212,7 +213,7 @@ def test_a_pruned_trial_shows_what_it_costs_and_why_it_was_not_trained() -> None
     assert trial_line(again).plain.endswith(f"{told} (as trial 2)")
 
 
-def test_only_trials_that_were_trained_and_obey_the_limits_are_ranked() -> None:
+def test_only_trials_that_were_trained_and_meet_the_limits_are_ranked() -> None:
     pruned = make_pruned_trial("cannot beat trial 1", number=2)
     trials = [make_trial(), pruned, make_trial(number=3, score=0.5)]
     limits = make_limits(min_score=0.9)

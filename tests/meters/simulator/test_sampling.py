@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import OutputError
-from powerml.meters.simulator.composition import Composed, Mark, compose
+from powerml.meters.simulator.composition import ComposedPhase, Mark, compose
 from powerml.meters.simulator.sampling import EVERYTHING, DataFlow, Schedule, Shape, plan
 
 LAST_LEVEL = 12 * 1024 * 1024
@@ -73,7 +73,7 @@ def true_cost(shape: Shape) -> int:
     )
 
 
-def composed(shape: Shape, schedule: Schedule, flow: DataFlow = RESIDENT) -> Composed:
+def composed(shape: Shape, schedule: Schedule, flow: DataFlow = RESIDENT) -> ComposedPhase:
     return compose(simulate(shape, schedule), shape, schedule, flow, price)
 
 

@@ -55,7 +55,7 @@ def test_counts_repeat_to_the_last_digit_and_say_how_far_they_are(
     assert _count(exact, LOAD) == big
     assert parts
     assert all(0 <= part <= 1 for part in parts)
-    # An inner loop reads both of its numbers, and each column of B anew.
+    # An inner loop reads both of its numbers, and each column of B again.
     assert first.parts[rows.PRODUCT].Dr > 2 * OTHER.products
     assert big.parts[rows.PRODUCT].D1mr > LOAD.products
     assert (first.fidelity, first.error_bound, first.steps_simulated) == ("exact", 0, 5)

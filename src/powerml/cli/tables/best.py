@@ -78,7 +78,7 @@ def neighbours_table(record: BestRecord) -> Table:
             str(one.batch_size),
             *_quantities(one),
             objective_text(one.objective),
-            "; ".join([_origin(one), *one.broken]),
+            "; ".join([_origin(one), *one.violations]),
         )
     return table
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerml.paper.checks import RequirementCheck
-from powerml.paper.figures import Result, SeedSpread
+from powerml.paper.figures import ReproducedResult, SeedSpread
 from powerml.paper.reproduction import Reproduction
 
 __all__ = ["check_lines", "parts", "results_table"]
@@ -30,18 +30,18 @@ def results_table(found: Reproduction) -> Table:
         caption=Text(f"{costs}{over}"),
         caption_justify="left",
     )
-    for heading in ("way", "family"):
+    for heading in ("way", "space"):
         table.add_column(heading)
     for heading in ("setting", "alpha", "beta", "model score", "training cost", "inference cost"):
         table.add_column(heading, justify="right")
     for row in found.results:
         table.add_row(
-            row.way, row.family, str(row.setting), f"{row.alpha:g}", f"{row.beta:g}", *_cells(row)
+            row.way, row.space, str(row.setting), f"{row.alpha:g}", f"{row.beta:g}", *_cells(row)
         )
     return table
 
 
-def _cells(row: Result) -> list[str]:
+def _cells(row: ReproducedResult) -> list[str]:
     return [
         f"{_number(row.score, 2)} ({row.printed_score})",
         f"{_number(row.training_cost, 3)} ({row.printed_training_cost:.3f})",
@@ -70,6 +70,6 @@ def _line(what: str, checks: Sequence[RequirementCheck]) -> Text | None:
     if not checks:
         return None
     met = sum(one.met for one in checks)
-    missing = [f"{one.family} {one.setting}" for one in checks if not one.met]
+    missing = [f"{one.space} {one.setting}" for one in checks if not one.met]
     but = f"; not {', '.join(missing)}" if missing else ""
     return Text(f"put right, {met} of {len(checks)} {what}{but}")

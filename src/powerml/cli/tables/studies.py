@@ -46,9 +46,9 @@ def trials_table(findings: Findings) -> Table:
         table.add_section()
     for found in findings.trials:
         won = found.outcome in ("best", "front")
-        worth = [] if settings.pareto else [objective_text(found.trial.objective)]
+        value = [] if settings.pareto else [objective_text(found.trial.objective)]
         remark = Text(found.outcome) if won else _remark(found, findings.limits)
-        table.add_row(*_cells(found), *worth, remark, style="bold" if won else "")
+        table.add_row(*_cells(found), *value, remark, style="bold" if won else "")
     return table
 
 
@@ -65,7 +65,7 @@ def _reference_cells(stored: StoredStudy, reference: Measurement) -> list[str]:
 
 
 def _title(settings: StudySettings) -> str:
-    title = f"{settings.family} on {settings.data}"
+    title = f"{settings.space} on {settings.data}"
     if settings.pareto:
         quantities = ", ".join(["score", *(f"{phase} cost" for phase in PHASES[:-1])])
         front = f"the front of {quantities} and {PHASES[-1]} cost"
@@ -99,11 +99,11 @@ def _remark(found: TrialFinding, limits: RatioLimits) -> Text:
     if outcome.name == "pruned":
         return Text(f"pruned: {outcome.reason}", style="dim")
     repeated = [f"as trial {state.trial}"] if state.name == "repeated" else []
-    costs_broken = replace(limits, min_score=None).broken(found.trial)
+    cost_violations = replace(limits, min_score=None).violations(found.trial)
     # The score itself stands in its own column.
-    falls_short = len(found.broken) > len(costs_broken)
+    falls_short = len(found.violations) > len(cost_violations)
     short = [f"below {limits.min_score:.3f}"] if falls_short else []
-    return Text("; ".join([*repeated, *costs_broken, *short]))
+    return Text("; ".join([*repeated, *cost_violations, *short]))
 
 
 def trial_line(trial: TrialRecord) -> Text:
@@ -116,12 +116,12 @@ def trial_line(trial: TrialRecord) -> Text:
     repeated = f" (as trial {state.trial})" if state.name == "repeated" else ""
     if outcome.name == "pruned":
         return Text(f"{head}{costs}, pruned: {outcome.reason}{repeated}")
-    worth = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
-    return Text(f"{head}score {number_text(trial.score)}, {costs}{worth}{repeated}")
+    value = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
+    return Text(f"{head}score {number_text(trial.score)}, {costs}{value}{repeated}")
 
 
 def ranking_table(findings: Findings) -> Table:
-    """Return the objective on each machine of the trials that obey the limits, and their rank."""
+    """Return the objective on each machine of the trials that meet the limits, and their rank."""
     first, *others = findings.machines
     differing = [one.name for one in others if one.ranking != first.ranking]
     if not differing:

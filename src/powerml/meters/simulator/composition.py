@@ -34,7 +34,7 @@ from powerml.meters.simulator.sampling import (
 )
 
 __all__ = [
-    "Composed",
+    "ComposedPhase",
     "CostFunction",
     "Mark",
     "compose",
@@ -56,8 +56,8 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Composed:
-    """The whole phase: the sum of its parts, and how far the cost may be off, relative to it."""
+class ComposedPhase:
+    """A whole phase: the sum of its parts, and how far the cost may be off, relative to it."""
 
     counts: Counts
     parts: dict[str, Counts]
@@ -67,7 +67,7 @@ class Composed:
 
 def compose(
     marks: Sequence[Mark], shape: Shape, schedule: Schedule, flow: DataFlow, price: CostFunction
-) -> Composed:
+) -> ComposedPhase:
     """Put the whole phase together from the marks that a simulation has left.
 
     Raises
@@ -107,7 +107,7 @@ def compose(
     spread = _spread_of(parts, strata, price)
     cold = later * (shape.full - 1) * _cold_data_cost(flow, price) if borrowed else 0.0
     bound = _bound(strata, spread, price(counts), cold, price)
-    return Composed(counts, parts, bound, spread)
+    return ComposedPhase(counts, parts, bound, spread)
 
 
 def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCounts]:

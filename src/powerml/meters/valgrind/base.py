@@ -1,4 +1,4 @@
-"""The parts that the meters under Valgrind share: staging, fingerprint, circumstances."""
+"""The parts that the meters under Valgrind share: staging, fingerprint, determinants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
 from powerml.runtimes import find_runtime
-from powerml.spaces import find_family
+from powerml.spaces import find_space
 from powerml.workloads.workload import AnyWorkload, TrainedWorkload
 
 __all__ = ["KERAS_PHASES", "ValgrindMeter", "shape_of", "whole"]
@@ -106,7 +106,7 @@ class ValgrindMeter:
                 self._staging = Staging(folder)
             return self._staging
 
-    def circumstances(self, workload: AnyWorkload) -> dict[str, Any]:
+    def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON.
 
         It is known before anything is started. What a sample is composed of depends on the prices
@@ -130,7 +130,7 @@ def _plug_ins(workload: AnyWorkload) -> list[object]:
     """List the plug-ins that a workload's counts may depend on."""
     found: list[object] = []
     if workload.kind == "topology":
-        found.append(find_family(workload.topology.family))
+        found.append(find_space(workload.topology.space))
     if workload.deployment is not None:
         found.append(find_runtime(workload.deployment.runtime))
     return found

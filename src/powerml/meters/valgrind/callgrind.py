@@ -23,7 +23,7 @@ from powerml.guest.request import AnyRequest, DeploymentRequest, OwnRequest, Req
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.composition import (
-    Composed,
+    ComposedPhase,
     CostFunction,
     compose,
     compose_deployment,
@@ -237,7 +237,9 @@ class CallgrindMeter(ValgrindMeter):
         names = KERAS_PHASES if workload.deployment is None else ("training",)
         server.ready.result()
         phases = [
-            _Phase(name, workload, self.machines, self.staging.training(workload, material, name))
+            _SimulatedPhase(
+                name, workload, self.machines, self.staging.training(workload, material, name)
+            )
             for name in names
         ]
         schedules = [self._schedule(phase) for phase in phases]
@@ -273,7 +275,7 @@ class CallgrindMeter(ValgrindMeter):
 
         return [_UnderWay(server, process, finish)]
 
-    def _schedule(self, phase: _Phase) -> Schedule:
+    def _schedule(self, phase: _SimulatedPhase) -> Schedule:
         if self._options.fidelity == "exact":
             return EVERYTHING
         return plan(phase.shape, phase.flow, self._options.error)
@@ -291,7 +293,7 @@ class CallgrindMeter(ValgrindMeter):
         return process
 
     def _finish(
-        self, server: Server, phase: _Phase, schedule: Schedule, process: Future[Done]
+        self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
     ) -> list[PhaseCounts]:
         """Compose the phase from what was simulated; simulate more until the error is met."""
         while True:
@@ -393,7 +395,7 @@ def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
     return {"software": software, "cpu_features": guests[0]["cpu_features"]}
 
 
-class _Phase:
+class _SimulatedPhase:
     """One phase of a workload: its steps, its data, and what has to be asked for."""
 
     def __init__(
@@ -424,7 +426,7 @@ class _Phase:
             touch_limit_bytes=touch_limit_bytes(self.flow),
         )
 
-    def compose(self, log: Path, schedule: Schedule) -> Composed:
+    def compose(self, log: Path, schedule: Schedule) -> ComposedPhase:
         """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
         marks, prices = read_marks(log), _prices(self._machines)
         return max(
@@ -432,7 +434,7 @@ class _Phase:
             key=lambda composed: composed.error_bound,
         )
 
-    def counts(self, schedule: Schedule, composed: Composed) -> PhaseCounts:
+    def counts(self, schedule: Schedule, composed: ComposedPhase) -> PhaseCounts:
         """Return what is reported of the phase."""
         return PhaseCounts(
             name=self.name,
@@ -446,7 +448,10 @@ class _Phase:
 
 
 def _announcement(
-    server: Server, workload: TrainedWorkload, phases: list[_Phase], schedules: list[Schedule]
+    server: Server,
+    workload: TrainedWorkload,
+    phases: list[_SimulatedPhase],
+    schedules: list[Schedule],
 ) -> str:
     """Announce a simulation and its duration, by the pace of the warm-up at least."""
     numbers = []

@@ -16,10 +16,10 @@
   const open = (symbol, size, width) => (ink) => ({
     symbol: `${symbol}-open`, size, color: ink.other, line: { width },
   });
-  const NEAREST = {
-    name: "nearest to the limits",
+  const LEAST_INFEASIBLE = {
+    name: "least infeasible",
     mark: '<path d="M9 2l6 6-6 6-6-6z" fill="none" stroke="var(--best)" stroke-width="2"/>',
-    has: (trial) => trial.nearest,
+    has: (trial) => trial.least_infeasible,
     marker: (ink) => ({
       symbol: "diamond-open", size: 12, color: ink.best, line: { width: 2 },
     }),
@@ -27,13 +27,13 @@
   const PRUNED = {
     name: "not trained",
     mark: '<path d="M9 3v10" stroke="var(--other)" stroke-width="2"/>',
-    has: (trial) => trial.outcome === "pruned" && !trial.nearest,
+    has: (trial) => trial.outcome === "pruned" && !trial.least_infeasible,
     marker: open("line-ns", 10, 2),
   };
   const OVER = {
     name: "outside the limits",
     mark: '<rect x="5" y="4" width="8" height="8" fill="none" stroke="var(--other)" stroke-width="1.5"/>',
-    has: (trial) => trial.outcome === "over_limits" && !trial.nearest,
+    has: (trial) => trial.outcome === "over_limits" && !trial.least_infeasible,
     marker: open("square", 9, 1.5),
   };
   const OTHER = {
@@ -59,7 +59,7 @@
     mark: '<path d="M0 12h9V4h9" fill="none" stroke="var(--front)" opacity=".6" stroke-width="1.5"/>',
   };
   // In the order in which they are drawn, one over the other.
-  const KINDS = [PRUNED, OVER, OTHER, FRONT, NEAREST, BEST];
+  const KINDS = [PRUNED, OVER, OTHER, FRONT, LEAST_INFEASIBLE, BEST];
 
   function inks() {
     const style = getComputedStyle(document.documentElement);
@@ -72,7 +72,7 @@
   function hover(trial) {
     const lines = [
       `<b>${plain(trial.name)}</b>`,
-      `trial ${trial.number}${trial.nearest ? ", nearest to the limits" : ""}`,
+      `trial ${trial.number}${trial.least_infeasible ? ", least infeasible" : ""}`,
     ];
     if (trial.outcome === "failed") {
       return [...lines, `failed: ${plain(trial.remark.slice(0, 80))}`].join("<br>");
