@@ -1,7 +1,7 @@
 """The process inside Valgrind.
 
-A worker has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME``, synthetic
-``loads``, or whatever else there is a module NAME_job of in this package.
+A worker has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME`` or synthetic
+``loads``. Each module NAME_job of this package is a job.
 
 ``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
 child for each request. The children inherit the translated code and the warm caches; each starts

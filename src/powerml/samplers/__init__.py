@@ -1,4 +1,4 @@
-"""Samplers: what proposes the next topology, found by name."""
+"""Samplers: proposers of the next topology, found by name."""
 
 from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.base import Admits, MakeSampler, Requirements, StudyKnowledge

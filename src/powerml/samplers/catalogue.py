@@ -1,4 +1,4 @@
-"""Samplers: what proposes the next topology, found by name."""
+"""Samplers: proposers of the next topology, found by name."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def make_sampler(
 ) -> BaseSampler:
     """Make a sampler for one proposal.
 
-    It is seeded by the study's seed and the number of trials before. So a study that was
-    interrupted proposes what it would have proposed anyway.
+    It is seeded by the study's seed and the number of earlier trials. An interrupted study
+    therefore proposes the same topologies when it continues.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """Workloads as plain JSON: a union of kinds that the field `kind` tells apart.
 
-A measurement is a pure function of a workload, wherever it runs. What a workload names by a digest
-goes with it as its material.
+A measurement is a pure function of a workload. The content that a workload names by a digest
+accompanies it as its material.
 
-Whoever needs more of a workload than all kinds have asks for a part of it (`training`,
-`deployment`, `layers()`), which is None where a kind has none, or for its `kind`.
+Parts that only some kinds have are `training`, `deployment` and `layers()`, which are None
+otherwise. `kind` names the kind.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ DEFAULT_INFERENCES = 1
 class Deployment(BaseModel):
     """Deployment of a model: `inferences` runs on `batch_size` samples each.
 
-    The batch size is None where it is not known what of an input is a sample.
+    The batch size is None if the batch dimension is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     runtime: str = Field(description="name of the runtime")
     batch_size: int | None = Field(
-        ge=1, description="samples of one inference; null where it is not known what a sample is"
+        ge=1, description="samples of one inference; null if the batch dimension is not known"
     )
     inferences: int = Field(ge=1, description="inferences that are counted")
 
@@ -102,7 +102,7 @@ class Deployment(BaseModel):
 
 
 def _parsed(value: object) -> Topology:
-    """Parse a topology where a record is read; one that is parsed already stays what it is."""
+    """Parse a topology of a record, unless it is parsed already."""
     if isinstance(value, Topology):
         return value
     if not isinstance(value, str):
@@ -120,7 +120,7 @@ ParsedTopology = Annotated[
 
 
 class Workload(BaseModel, ABC):
-    """All that determines the counts of what is measured; the base of all kinds."""
+    """The determinants of a measurement's counts; the base of all kinds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -139,7 +139,7 @@ class Workload(BaseModel, ABC):
 
     @property
     def training(self) -> TrainedWorkload | None:
-        """The workload itself where it is trained, else None."""
+        """The workload itself if it is trained, else None."""
         return None
 
     @property
@@ -162,7 +162,7 @@ class Workload(BaseModel, ABC):
         return None
 
     def determinants(self) -> dict[str, Any]:
-        """Return what of it its counts depend on, as plain JSON."""
+        """Return the fields that its counts depend on, as plain JSON."""
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
@@ -170,14 +170,14 @@ class _DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
-    ``inference`` is what `deployment` says; without one it is one pass of Keras's ``evaluate``
-    over `inference_samples` in the same batches, as in the paper.
+    ``inference`` is that of `deployment`. Without one it is one pass of Keras's ``evaluate`` over
+    `inference_samples` in the same batches, as in the paper.
     """
 
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset's content")
     validation: float = Field(
-        gt=0, lt=1, description="part of the training data that is held out for validation"
+        gt=0, lt=1, description="share of the training data held out for validation"
     )
     input_shape: tuple[int, ...] = Field(description="shape of one sample")
     classes: int = Field(ge=2, description="number of classes")
@@ -233,7 +233,7 @@ class TopologyWorkload(_DatasetWorkload):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
 
-    kind: Literal["topology"] = Field(default="topology", description="what kind of workload it is")
+    kind: Literal["topology"] = Field(default="topology", description="kind of the workload")
     topology: ParsedTopology = Field(description="the topology, as in dffr:layers=2,width=16")
 
     @property
@@ -263,13 +263,11 @@ class TrainedFileWorkload(_DatasetWorkload):
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
 
     kind: Literal["trained_file"] = Field(
-        default="trained_file", description="what kind of workload it is"
+        default="trained_file", description="kind of the workload"
     )
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
 
     @property
     def name(self) -> str:
@@ -303,12 +301,10 @@ class ModelWorkload(Workload):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model"))
 
-    kind: Literal["file"] = Field(default="file", description="what kind of workload it is")
+    kind: Literal["file"] = Field(default="file", description="kind of the workload")
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
     inputs: tuple[ModelInput, ...] = Field(description="the model's inputs, in its order")
     data: str | None = Field(description="source of the inputs; null for random ones")
     data_digest: str | None = Field(
@@ -342,7 +338,7 @@ class LoadWorkload(Workload):
     them in numpy. Its one phase goes by its title.
     """
 
-    kind: Literal["load"] = Field(default="load", description="what kind of workload it is")
+    kind: Literal["load"] = Field(default="load", description="kind of the workload")
     name: str = Field(description="name of the load")
     rows_a: int = Field(ge=1, description="rows of the first matrix")
     inner: int = Field(ge=1, description="columns of the first matrix, rows of the second")
@@ -389,9 +385,9 @@ AnyWorkload = TopologyWorkload | TrainedFileWorkload | ModelWorkload | LoadWorkl
 class ModelFile:
     """A model's file, with the data that it is trained on or the inputs that it is run on.
 
-    `inputs` are arrays by name, of shape (inferences, *shape of the input). `exported` is what a
-    ``.keras`` file was exported to for its runtime, and `remarks` are what whoever reads the
-    costs must know of the inputs and of the export.
+    `inputs` are arrays by name, of shape (inferences, *shape of the input). `exported` is the file
+    that a ``.keras`` file was exported to for its runtime. `remarks` are notes on the inputs and
+    the export that matter to the costs.
     """
 
     path: Path
@@ -425,7 +421,7 @@ def make_workload(
     seed: int,
     deployment: Deployment | None = None,
 ) -> TopologyWorkload:
-    """Put a topology and a dataset together.
+    """Make the workload of a topology on a dataset.
 
     A batch larger than the data is one batch of all the data.
 
@@ -460,7 +456,7 @@ def make_workload(
 
 
 def check_at_least_one(**values: int) -> None:
-    """Check numbers of which there must be one; raises ``UsageError``."""
+    """Check that numbers are at least 1; raises ``UsageError``."""
     for name, value in values.items():
         if value < 1:
             raise UsageError(f"{name.replace('_', ' ')} is {value}: give at least 1")
@@ -500,14 +496,14 @@ def make_deployment(
     backend
         The backend that Keras exports from.
     evaluates
-        Whether the paper's way is the default.
+        Whether the paper's inference is the default.
 
     Raises
     ------
     SetupError
         The runtime, or the export to it, is not installed.
     UsageError
-        A number is below 1, or an option does not go with the paper's way.
+        A number is below 1, or an option conflicts with the paper's inference.
     """
     batch = DEFAULT_INFERENCE_BATCH if inference_batch is None else inference_batch
     check_at_least_one(inference_batch=batch, inferences=inferences)

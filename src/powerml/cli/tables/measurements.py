@@ -117,7 +117,7 @@ def _millijoules(cost: Cost) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits behind the point, more for what is small."""
+    """Format a number with three decimals, or more if it is small."""
     return f"{value:,.3f}" if value >= 1 else f"{value:.3g}"
 
 

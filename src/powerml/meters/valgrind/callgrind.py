@@ -1,4 +1,4 @@
-"""Regions of a warm process under Callgrind: the meter that powerML is made for."""
+"""Regions of a warm process under Callgrind, powerML's main meter."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ PRICED: tuple[Accesses, ...] = ("data", "all")
 class CallgrindMeter(ValgrindMeter):
     """Regions of warm processes under Callgrind. See `powerml.meters.simulator.server`.
 
-    Training in Keras has a process of its own, and so have each runtime that is asked for and the
-    synthetic loads. `measure` may be called from several threads: as many processes as
-    `options.jobs` simulate at once, and counts do not depend on how many there are.
+    Training in Keras, each runtime in use and the synthetic loads have a process of their own.
+    `measure` may be called from several threads. Up to `options.jobs` processes simulate at once;
+    counts do not depend on their number.
     """
 
     name = "callgrind"
@@ -81,15 +81,15 @@ class CallgrindMeter(ValgrindMeter):
 
     @property
     def server(self) -> Server | None:
-        """The process that trains, where it was started."""
+        """The process that trains, None if it was not started."""
         return self._servers.get(TRAINING_JOB)
 
     def start(self, job: str = TRAINING_JOB) -> None:
-        """Start a warm process, and return at once; `measure` does so where nobody has."""
+        """Start a warm process and return at once; `measure` does so if necessary."""
         self._running_server(job, silent)
 
     def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the counts; known once something was measured."""
+        """Return the fingerprint of the counts; known after the first measurement."""
         if self._guest is None:
             raise MeasurementError("the fingerprint is known once something was measured")
         return self._fingerprint(self._guest)
@@ -103,10 +103,10 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[PhaseCounts]:
         """Count each phase as a region that starts from the same state.
 
-        On torch phases run side by side in children of the warm process; other backends are
-        measured in a process of their own, with their compilation as one more phase, and exactly
-        whatever the fidelity. Of a load `advance` is told how far it is. A server that dies is
-        started again once, and the measurement repeated.
+        On torch, phases run side by side in children of the warm process. Other backends are
+        measured in a process of their own, exactly at any fidelity, with compilation as one more
+        phase. `advance` hears the progress of a load. A server that dies is restarted once, and the
+        measurement repeated.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class CallgrindMeter(ValgrindMeter):
     def _measure(
         self, workload: AnyWorkload, material: Material, notify: Notify, advance: Advance
     ) -> list[PhaseCounts]:
-        """Have all be simulated side by side, and wait for it."""
+        """Simulate all phases side by side, and wait for them."""
         # They take their time to start: meanwhile the model is exported.
         servers = {job: self._running_server(job, notify) for job in workload.guest_jobs}
         begun: list[_UnderWay] = []
@@ -173,7 +173,7 @@ class CallgrindMeter(ValgrindMeter):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """True if a job is done in children of its process."""
+        """Return whether a job runs in children of its process."""
         return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -281,7 +281,7 @@ class CallgrindMeter(ValgrindMeter):
         return plan(phase.shape, phase.flow, self._options.error)
 
     def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
-        """Have a request simulated as soon as there is a free slot."""
+        """Submit a request as soon as a slot is free."""
         server.ready.result()
         self._slots.acquire()
         try:
@@ -295,7 +295,7 @@ class CallgrindMeter(ValgrindMeter):
     def _finish(
         self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
     ) -> list[PhaseCounts]:
-        """Compose the phase from what was simulated; simulate more until the error is met."""
+        """Compose the phase from its simulated steps; simulate more until the error is met."""
         while True:
             log = self.folder / f"valgrind.{process.result().process}.log"
             composed = phase.compose(log, schedule)
@@ -351,7 +351,7 @@ class CallgrindMeter(ValgrindMeter):
 class _UnderWay:
     """Requests to a server under way, and the making of phases from its answers.
 
-    `progress` tells what part of it is done, from 0 to 1, where that is known.
+    `progress` gives the finished share, from 0 to 1, where that is known.
     """
 
     server: Server
@@ -361,7 +361,7 @@ class _UnderWay:
 
 
 def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
-    """Wait until all is done, or something has failed, which fails the measurement at once."""
+    """Wait until all is done; the first failure fails the measurement at once."""
     known = [one.progress for one in begun if one.progress is not None]
     processes = [one.process for one in begun]
     poll_seconds = POLL_SECONDS if known else None
@@ -376,7 +376,7 @@ def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
 
 
 def _part_done(reported: Path, work: Sequence[int]) -> float:
-    """Tell what part of its work a process has done that adds a byte to a file for each piece."""
+    """Return the finished share of a process that adds a byte to a file for each piece of work."""
     parts = 0
     with contextlib.suppress(FileNotFoundError):  # it has not begun
         parts = min(reported.stat().st_size, len(work))
@@ -396,7 +396,7 @@ def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _SimulatedPhase:
-    """One phase of a workload: its steps, its data, and what has to be asked for."""
+    """One phase of a workload: its steps, its data and its request."""
 
     def __init__(
         self, name: str, workload: TrainedWorkload, machines: Sequence[Machine], request: Request
@@ -427,7 +427,7 @@ class _SimulatedPhase:
         )
 
     def compose(self, log: Path, schedule: Schedule) -> ComposedPhase:
-        """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
+        """Compose the phase; the bound holds on each machine, for each choice of accesses."""
         marks, prices = read_marks(log), _prices(self._machines)
         return max(
             (compose(marks, self.shape, schedule, self.flow, price) for price in prices),
@@ -435,7 +435,7 @@ class _SimulatedPhase:
         )
 
     def counts(self, schedule: Schedule, composed: ComposedPhase) -> PhaseCounts:
-        """Return what is reported of the phase."""
+        """Return the counts to report of the phase."""
         return PhaseCounts(
             name=self.name,
             counts=composed.counts,

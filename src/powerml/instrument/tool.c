@@ -1,0 +1,713 @@
+/* The Valgrind tool: delivers what a program does to hierarchy.c, and answers the program's requests.
+ *
+ * At the start of a block of code the places in both streams are loaded, and the streams are run if
+ * they are full. Each piece of straight code stores a pointer to what is known of it, each access
+ * its address. The places are stored before each way out of the block.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "pub_tool_basics.h"
+#include "pub_tool_aspacemgr.h"
+#include "pub_tool_clreq.h"
+#include "pub_tool_debuginfo.h"
+#include "pub_tool_guest.h"
+#include "pub_tool_libcassert.h"
+#include "pub_tool_libcbase.h"
+#include "pub_tool_libcfile.h"
+#include "pub_tool_libcprint.h"
+#include "pub_tool_libcproc.h"
+#include "pub_tool_machine.h"
+#include "pub_tool_mallocfree.h"
+#include "pub_tool_options.h"
+#include "pub_tool_threadstate.h"
+#include "pub_tool_tooliface.h"
+#include "pub_tool_transtab.h"
+#include "pub_tool_vki.h"
+#include "pub_tool_vkiscnums.h"
+
+#include "classes.h"
+#include "fma.h"
+#include "hierarchy.h"
+#include "requests.h"
+
+/* Both streams lie in one room, which fits the processor's second level: the addresses from its
+ * start, the pieces backwards from its end. A block may add so many to each. */
+enum {
+    ROOM = MOST_RUN,
+    MOST_PIECES_OF_A_BLOCK = 512,
+    MOST_ACCESSES_OF_A_BLOCK = 2048,
+    MOST_OF_A_BLOCK = MOST_PIECES_OF_A_BLOCK + MOST_ACCESSES_OF_A_BLOCK,
+    MOST_FETCHES = 512,
+    LONGEST_OPERAND = 32 /* of an instruction that works on lanes, in bytes */
+};
+
+/* What glibc's clocks say where none counts cost, and how far apart two looks are (decision 0022):
+ * 10 December 2018, the date of the paper, and a microsecond. */
+enum { TICK_NANOSECONDS = 1000, NANOSECONDS = 1000000000 };
+static const ULong START_SECONDS = 1544400000;
+
+static struct simulation *simulation;
+static union {
+    struct piece *piece;
+    uint64_t address;
+} room[ROOM];
+static struct piece **next_piece = &room[ROOM - 1].piece;
+static uint64_t *next_address = &room[0].address;
+static Bool is_counting = True;
+static Bool lanes_are_operands = False;
+static Bool has_own_clock = False;
+static const HChar *counters_file = NULL;
+static ULong looks;
+static const ULong *cost_weights = NULL; /* of the clock that counts cost */
+static ULong cost_nanoseconds;
+static uint64_t *counters; /* room to read them */
+
+static void run_streams(void)
+{
+    struct piece **first_piece = &room[ROOM - 1].piece;
+    simulation_run(simulation, first_piece, (UInt)(first_piece - next_piece), &room[0].address);
+    next_piece = first_piece;
+    next_address = &room[0].address;
+}
+
+/* --- code ------------------------------------------------------------------------------------ */
+
+/* A block that is being written. */
+struct block {
+    IRSB *out;
+    IRTemp next_piece, next_address; /* where the block began */
+    UInt piece_count, address_count; /* since then */
+    Bool is_open; /* a piece is */
+    IRConst *piece;
+    struct fetch fetch; /* of the instruction */
+    struct fetch fetches[MOST_FETCHES];
+    struct access accesses[MOST_ACCESSES];
+    UInt fetch_count, access_count, adds[FIXED_COUNTERS];
+    /* The access before, to be merged with what belongs to it. */
+    Bool can_merge, has_lanes;
+    IRExpr *last_address, *last_entry;
+    UInt last_slot, lane_bytes;
+};
+
+static struct block block;
+
+static IRExpr *number(ULong value)
+{
+    return IRExpr_Const(IRConst_U64(value));
+}
+
+static void add(IRStmt *statement)
+{
+    addStmtToIRSB(block.out, statement);
+}
+
+static IRExpr *assigned(IRType type, IRExpr *value)
+{
+    IRTemp temporary = newIRTemp(block.out->tyenv, type);
+    add(IRStmt_WrTmp(temporary, value));
+    return IRExpr_RdTmp(temporary);
+}
+
+static IRExpr *place(IRTemp start, Long number_of_entries)
+{
+    return assigned(Ity_I64, IRExpr_Binop(Iop_Add64, IRExpr_RdTmp(start),
+                                          number((ULong)(8 * number_of_entries))));
+}
+
+static void store_address(UInt entry, IRExpr *value)
+{
+    add(IRStmt_Store(Iend_LE, place(block.next_address, entry), value));
+}
+
+static void store_places(void)
+{
+    add(IRStmt_Store(Iend_LE, number((Addr)&next_piece),
+                     place(block.next_piece, -(Long)block.piece_count)));
+    add(IRStmt_Store(Iend_LE, number((Addr)&next_address),
+                     place(block.next_address, block.address_count)));
+}
+
+static IRTemp loaded(const void *from)
+{
+    IRTemp temporary = newIRTemp(block.out->tyenv, Ity_I64);
+    add(IRStmt_WrTmp(temporary, IRExpr_Load(Iend_LE, Ity_I64, number((Addr)from))));
+    return temporary;
+}
+
+static void begin_block(void)
+{
+    IRExpr *needed = place(loaded(&next_address), MOST_OF_A_BLOCK);
+    IRExpr *free_until = IRExpr_RdTmp(loaded(&next_piece));
+    IRDirty *run = unsafeIRDirty_0_N(0, "run_streams", VG_(fnptr_to_fnentry)(&run_streams),
+                                     mkIRExprVec_0());
+    run->guard = assigned(Ity_I1, IRExpr_Binop(Iop_CmpLT64U, free_until, needed));
+    add(IRStmt_Dirty(run));
+    block.next_piece = loaded(&next_piece);
+    block.next_address = loaded(&next_address);
+    block.piece_count = block.address_count = 0;
+    block.is_open = False;
+}
+
+static void add_fetch(void)
+{
+    block.fetch.before = block.access_count;
+    block.fetches[block.fetch_count++] = block.fetch;
+}
+
+/* Begin a piece with the instruction: fetching it again, where it is in the midst of it, is nothing
+ * to a cache. */
+static void open_piece(void)
+{
+    if (block.is_open)
+        return;
+    block.is_open = True;
+    block.piece = IRConst_U64(0); /* until it is closed */
+    block.fetch_count = block.access_count = 0;
+    block.can_merge = False;
+    VG_(memset)(block.adds, 0, sizeof block.adds);
+    add_fetch();
+    tl_assert(block.piece_count < MOST_PIECES_OF_A_BLOCK);
+    add(IRStmt_Store(Iend_LE, place(block.next_piece, -(Long)block.piece_count++),
+                     IRExpr_Const(block.piece)));
+}
+
+static void close_piece(void)
+{
+    if (!block.is_open)
+        return;
+    struct piece *piece =
+        simulation_piece(simulation, block.fetches, block.fetch_count, block.accesses,
+                         block.access_count, block.adds);
+    if (piece == NULL)
+        VG_(tool_panic)("no memory");
+    block.piece->Ico.U64 = (Addr)piece;
+    block.is_open = False;
+}
+
+/* Begin an instruction. After a jump that the decoder has followed it begins a piece. */
+static void count_instruction(Addr address, UInt bytes, const struct instruction *instruction)
+{
+    if (address != block.fetch.address + block.fetch.last_byte + 1 ||
+        block.fetch_count == MOST_FETCHES ||
+        address + bytes - block.fetches[0].address > LONGEST_PIECE_BYTES)
+        close_piece();
+    block.fetch.address = address;
+    block.fetch.last_byte = bytes - 1;
+    if (block.is_open)
+        add_fetch();
+    else
+        open_piece();
+    block.adds[instruction->class]++;
+    block.adds[FLOAT_OPERATIONS] += instruction->float_operations;
+    block.adds[INTEGER_OPERATIONS] += instruction->integer_operations;
+    block.can_merge = False;
+}
+
+static UInt counter_of(enum direction direction)
+{
+    return direction == READ ? READS : direction == WRITE ? WRITES : MODIFIES;
+}
+
+/* True if an address is so many bytes after another. */
+static Bool follows(IRExpr *address, IRExpr *other, UInt bytes)
+{
+    Long offset = 0, other_offset = 0;
+    IRExpr *base = base_of(block.out, address, &offset);
+    IRExpr *other_base = base_of(block.out, other, &other_offset);
+    if (base == NULL || other_base == NULL)
+        return base == other_base && offset == other_offset + (Long)bytes;
+    return eqIRAtom(base, other_base) && offset == other_offset + (Long)bytes;
+}
+
+/* Count a data access. The decoder takes the operands of fused multiply-adds and of masked moves
+ * apart into lanes: these are one access. */
+static void count_access(enum direction direction, IRExpr *address, UInt bytes,
+                         IRExpr *guard)
+{
+    /* As Cachegrind does with what fxsave and the like write. */
+    UInt longest = simulation_line_bytes(simulation);
+    if (bytes > longest)
+        bytes = longest;
+    open_piece();
+    struct access *last = &block.accesses[block.access_count - 1];
+    if (block.can_merge) {
+        Bool is_alike = (guard != NULL) == last->is_conditional;
+        if (direction == WRITE && last->direction == READ && guard == NULL && is_alike &&
+            last->last_byte == bytes - 1 && eqIRAtom(address, block.last_address)) {
+            last->direction = MODIFY;
+            block.adds[READS]--;
+            block.adds[MODIFIES]++;
+            return;
+        }
+        if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike && last->direction == direction &&
+            bytes == block.lane_bytes && last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
+            follows(address, block.last_address, last->last_byte + 1)) {
+            last->last_byte += bytes;
+            if (guard != NULL) {
+                /* It is done if one of its lanes is, at the address of the first. */
+                block.last_entry =
+                    assigned(Ity_I64, IRExpr_ITE(guard, block.last_address, block.last_entry));
+                store_address(block.last_slot, block.last_entry);
+            }
+            return;
+        }
+    }
+    tl_assert(block.access_count < MOST_ACCESSES);
+    last = &block.accesses[block.access_count++];
+    last->last_byte = (UChar)(bytes - 1);
+    last->direction = direction;
+    last->is_conditional = guard != NULL;
+    block.can_merge = True;
+    block.last_address = address;
+    block.lane_bytes = bytes;
+    tl_assert(block.address_count < MOST_ACCESSES_OF_A_BLOCK);
+    block.last_slot = block.address_count++;
+    block.last_entry = address;
+    if (guard == NULL)
+        block.adds[counter_of(direction)]++;
+    else
+        block.last_entry = assigned(Ity_I64, IRExpr_ITE(guard, address, number(0)));
+    store_address(block.last_slot, block.last_entry);
+}
+
+static UInt bytes_of(IRExpr *expression)
+{
+    return (UInt)sizeofIRType(typeOfIRExpr(block.out->tyenv, expression));
+}
+
+/* Count the accesses of a statement. */
+static void count_accesses(const IRStmt *statement)
+{
+    IRType type, wide;
+    switch (statement->tag) {
+    case Ist_WrTmp: {
+        const IRExpr *data = statement->Ist.WrTmp.data;
+        if (data->tag == Iex_Load)
+            count_access(READ, data->Iex.Load.addr,
+                         (UInt)sizeofIRType(data->Iex.Load.ty), NULL);
+        break;
+    }
+    case Ist_Store:
+        count_access(WRITE, statement->Ist.Store.addr,
+                     bytes_of(statement->Ist.Store.data), NULL);
+        break;
+    case Ist_StoreG:
+        count_access(WRITE, statement->Ist.StoreG.details->addr,
+                     bytes_of(statement->Ist.StoreG.details->data),
+                     statement->Ist.StoreG.details->guard);
+        break;
+    case Ist_LoadG:
+        typeOfIRLoadGOp(statement->Ist.LoadG.details->cvt, &wide, &type);
+        count_access(READ, statement->Ist.LoadG.details->addr,
+                     (UInt)sizeofIRType(type), statement->Ist.LoadG.details->guard);
+        break;
+    case Ist_CAS: {
+        const IRCAS *cas = statement->Ist.CAS.details;
+        UInt bytes = bytes_of(cas->dataLo) * (cas->dataHi == NULL ? 1 : 2);
+        count_access(READ, cas->addr, bytes, NULL);
+        count_access(WRITE, cas->addr, bytes, NULL);
+        break;
+    }
+    case Ist_LLSC:
+        if (statement->Ist.LLSC.storedata == NULL)
+            count_access(READ, statement->Ist.LLSC.addr,
+                         (UInt)sizeofIRType(
+                             typeOfIRTemp(block.out->tyenv, statement->Ist.LLSC.result)),
+                         NULL);
+        else
+            count_access(WRITE, statement->Ist.LLSC.addr,
+                         bytes_of(statement->Ist.LLSC.storedata), NULL);
+        break;
+    case Ist_Dirty: {
+        const IRDirty *dirty = statement->Ist.Dirty.details;
+        if (dirty->mFx == Ifx_Read || dirty->mFx == Ifx_Modify)
+            count_access(READ, dirty->mAddr, (UInt)dirty->mSize, NULL);
+        if (dirty->mFx == Ifx_Write || dirty->mFx == Ifx_Modify)
+            count_access(WRITE, dirty->mAddr, (UInt)dirty->mSize, NULL);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+/* --- the clock ------------------------------------------------------------------------------- */
+
+/* Nanoseconds since the clock's start. */
+static ULong now(void)
+{
+    if (cost_weights == NULL)
+        return ++looks * TICK_NANOSECONDS;
+    ULong cost = 0;
+    run_streams();
+    simulation_read(simulation, counters);
+    for (UInt i = 0; i < simulation_counters(simulation); i++)
+        cost += cost_weights[i] * counters[i];
+    return cost * cost_nanoseconds;
+}
+
+static ULong time_stamp(void)
+{
+    return now();
+}
+
+/* Have the processor's time stamp come from the clock. */
+static void replace_time_stamp(IRStmt *statement)
+{
+    if (!has_own_clock && cost_weights == NULL)
+        return;
+    if (statement->tag == Ist_Dirty &&
+        VG_(strcmp)(statement->Ist.Dirty.details->cee->name, "amd64g_dirtyhelper_RDTSC") == 0)
+        statement->Ist.Dirty.details->cee =
+            mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+}
+
+/* --- instrumentation ------------------------------------------------------------------------- */
+
+static Int end_of_instruction(const IRSB *in, Int from)
+{
+    Int end = from + 1;
+    while (end < in->stmts_used && in->stmts[end]->tag != Ist_IMark)
+        end++;
+    return end;
+}
+
+static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *layout,
+                        const VexGuestExtents *extents, const VexArchInfo *guest, IRType word,
+                        IRType host_word)
+{
+    (void)closure, (void)extents, (void)guest, (void)word, (void)host_word;
+    for (Int i = 0; i < in->stmts_used; i++)
+        replace_time_stamp(in->stmts[i]);
+    if (!is_counting)
+        return in;
+    block.out = deepCopyIRSBExceptStmts(in);
+    Int i = 0;
+    for (; i < in->stmts_used && in->stmts[i]->tag != Ist_IMark; i++)
+        add(in->stmts[i]);
+    begin_block();
+    begin_fmas();
+    while (i < in->stmts_used) {
+        Int end = end_of_instruction(in, i);
+        Addr address = in->stmts[i]->Ist.IMark.addr + in->stmts[i]->Ist.IMark.delta;
+        UInt bytes = in->stmts[i]->Ist.IMark.len;
+        struct instruction instruction = classify(in, i, end, layout);
+        /* A client request is longer than an instruction; one that is none has no length. */
+        count_instruction(address, bytes == 0 ? VG_MIN_INSTR_SZB : bytes, &instruction);
+        struct fma *fma = find_fma(in, i, end);
+        block.has_lanes = has_multiply_add(in, i, end);
+        for (; i < end; i++) {
+            IRStmt *statement = in->stmts[i];
+            if (statement->tag == Ist_Exit) {
+                close_piece();
+                store_places();
+            } else
+                count_accesses(statement);
+            if (fma == NULL)
+                add(statement);
+            else
+                add_fma(fma, block.out, statement);
+        }
+    }
+    close_piece();
+    store_places();
+    return block.out;
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static void discard_translations(void)
+{
+    VG_(discard_translations_safely)((Addr)0x1000, ~(SizeT)0xfff, "powerml");
+}
+
+static void start_counting(Bool start)
+{
+    run_streams();
+    is_counting = start;
+    discard_translations();
+}
+
+static Bool is_writable(Addr start, SizeT bytes)
+{
+    return VG_(am_is_valid_for_client)(start, bytes, VKI_PROT_WRITE);
+}
+
+static void name_address(uint64_t address, char *function, char *library, size_t bytes)
+{
+    const HChar *found;
+    DiEpoch epoch = VG_(current_DiEpoch)();
+    if (VG_(get_fnname)(epoch, address, &found))
+        VG_(strncpy)(function, found, bytes - 1);
+    if (VG_(get_objname)(epoch, address, &found))
+        VG_(strncpy)(library, found, bytes - 1);
+}
+
+static UInt read_counters(uint64_t *to, SizeT room)
+{
+    if (room < simulation_counters(simulation) * sizeof *to || !is_writable((Addr)to, room))
+        return STATUS_NO_SPACE;
+    run_streams();
+    simulation_read(simulation, to);
+    return simulation_status(simulation);
+}
+
+static void set_clock(const ULong *weights, ULong count, ULong nanoseconds)
+{
+    static ULong *kept = NULL;
+    run_streams();
+    if (weights != NULL) {
+        if (kept == NULL)
+            kept = VG_(malloc)("powerml.weights", simulation_counters(simulation) * sizeof *kept);
+        for (UInt i = 0; i < simulation_counters(simulation); i++)
+            kept[i] = i < count ? weights[i] : 0;
+    }
+    Bool had_clock = has_own_clock || cost_weights != NULL;
+    cost_weights = weights == NULL ? NULL : kept;
+    cost_nanoseconds = nanoseconds;
+    if (!had_clock)
+        discard_translations(); /* of time stamps */
+}
+
+static Bool handle_request(ThreadId thread, UWord *request, UWord *answer)
+{
+    (void)thread;
+    if (!VG_IS_TOOL_USERREQ('P', 'M', request[0]))
+        return False;
+    *answer = 0;
+    switch (request[0]) {
+    case POWERML_GET_INTERFACE:
+        *answer = POWERML_INTERFACE;
+        break;
+    case POWERML_START:
+        start_counting(True);
+        break;
+    case POWERML_STOP:
+        start_counting(False);
+        break;
+    case POWERML_ZERO:
+        run_streams();
+        simulation_zero(simulation);
+        break;
+    case POWERML_COUNTERS:
+        *answer = simulation_counters(simulation);
+        break;
+    case POWERML_READ:
+        *answer = read_counters((uint64_t *)request[1], request[2]);
+        break;
+    case POWERML_PUSH:
+        run_streams();
+        simulation_push(simulation, (const char *)request[1]);
+        break;
+    case POWERML_POP:
+        run_streams();
+        simulation_pop(simulation);
+        break;
+    case POWERML_FUNCTIONS:
+        run_streams();
+        simulation_attribute(simulation, name_address);
+        break;
+    case POWERML_TELL:
+        run_streams();
+        *answer = simulation_tell(simulation, (char *)request[1],
+                                  is_writable(request[1], request[2]) ? request[2] : 0);
+        break;
+    case POWERML_CLOCK:
+        set_clock((const ULong *)request[1], request[2], request[3]);
+        break;
+    case POWERML_TICK:
+        set_clock(NULL, 0, 0);
+        break;
+    default:
+        return False;
+    }
+    return True;
+}
+
+static void before_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count)
+{
+    (void)thread, (void)call, (void)arguments, (void)count;
+}
+
+/* Answer a look at the clock with the own one's time. */
+static void after_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count, SysRes result)
+{
+    (void)count;
+    if ((!has_own_clock && cost_weights == NULL) || sr_isError(result))
+        return;
+    if (call == __NR_clock_gettime && is_writable(arguments[1], sizeof(struct vki_timespec))) {
+        struct vki_timespec *told = (struct vki_timespec *)arguments[1];
+        ULong passed = now();
+        UWord clock = arguments[0];
+        /* CLOCK_REALTIME, its coarse one and CLOCK_TAI have a date; others begin at 0. */
+        Bool has_date = clock == 0 || clock == 5 || clock == 11;
+        told->tv_sec = (has_date ? START_SECONDS : 0) + passed / NANOSECONDS;
+        told->tv_nsec = passed % NANOSECONDS;
+    } else if (call == __NR_gettimeofday && is_writable(arguments[0], sizeof(struct vki_timeval))) {
+        struct vki_timeval *told = (struct vki_timeval *)arguments[0];
+        ULong passed = now();
+        told->tv_sec = START_SECONDS + passed / NANOSECONDS;
+        told->tv_usec = passed % NANOSECONDS / 1000;
+    }
+#if defined(VGA_amd64)
+    else if (call == __NR_time) {
+        ULong seconds = START_SECONDS + now() / NANOSECONDS;
+        if (is_writable(arguments[0], sizeof seconds))
+            *(ULong *)arguments[0] = seconds;
+        VG_(set_shadow_regs_area)(thread, 0, offsetof(VexGuestAMD64State, guest_RAX),
+                                  sizeof seconds, (const UChar *)&seconds);
+    }
+#endif
+}
+
+static void before_fork(ThreadId thread)
+{
+    (void)thread;
+    run_streams();
+}
+
+static void in_child(ThreadId thread)
+{
+    (void)thread;
+    if (simulation_depth(simulation) > 0)
+        simulation_fail(simulation, STATUS_FORKED_IN_SCOPE);
+}
+
+static void before_thread(ThreadId thread, ThreadId child)
+{
+    (void)thread;
+    if (child > 1 && simulation_depth(simulation) > 0)
+        simulation_fail(simulation, STATUS_THREAD_IN_SCOPE);
+}
+
+/* --- options, start and end ------------------------------------------------------------------- */
+
+static void *permanent(size_t bytes)
+{
+    /* Aligned to a line, so that a set of eight ways is one line of the processor. */
+    enum { LARGE = 1 << 16, LINE = 64 };
+    return bytes < LARGE ? VG_(perm_malloc)(bytes, LINE) : VG_(am_shadow_alloc)(bytes);
+}
+
+/* Read SIZE,WAYS,LINE; returns what follows, or NULL. */
+static const HChar *read_shape(const HChar *text, struct cache_shape *shape)
+{
+    HChar *end;
+    shape->size_bytes = VG_(strtoull10)(text, &end);
+    if (end == text || *end != ',')
+        return NULL;
+    text = end + 1;
+    shape->ways = (UInt)VG_(strtoull10)(text, &end);
+    if (end == text || *end != ',')
+        return NULL;
+    text = end + 1;
+    shape->line_bytes = (UInt)VG_(strtoull10)(text, &end);
+    return end == text ? NULL : end;
+}
+
+static void add_front(const HChar *option, const HChar *text)
+{
+    struct cache_shape instructions, data;
+    const HChar *rest = read_shape(text, &instructions);
+    if (rest == NULL || *rest != '/' || (rest = read_shape(rest + 1, &data)) == NULL || *rest != '\0')
+        VG_(fmsg_bad_option)(option, "give SIZE,WAYS,LINE/SIZE,WAYS,LINE: instructions, data\n");
+    if (simulation_add_front(simulation, instructions, data) < 0)
+        VG_(fmsg_bad_option)(option, "there is no such cache, or there are too many\n");
+}
+
+static void add_lower(const HChar *option, const HChar *text)
+{
+    struct cache_shape shape;
+    Long above = -1;
+    HChar *end = NULL;
+    const HChar *rest = read_shape(text, &shape);
+    if (rest != NULL && *rest == ',') {
+        above = VG_(strtoll10)(rest + 1, &end);
+        rest = end;
+    }
+    if (rest == NULL || *rest != '\0')
+        VG_(fmsg_bad_option)(option, "give SIZE,WAYS,LINE or SIZE,WAYS,LINE,ABOVE\n");
+    if (simulation_add_lower(simulation, shape, (int)above) < 0)
+        VG_(fmsg_bad_option)(option, "there is no such cache, or there are too many\n");
+}
+
+static Bool process_option(const HChar *option)
+{
+    const HChar *value;
+    if (VG_STR_CLO(option, "--front", value))
+        add_front(option, value);
+    else if (VG_STR_CLO(option, "--lower", value))
+        add_lower(option, value);
+    else if (VG_STR_CLO(option, "--counters-file", counters_file)) {
+    } else if (VG_BOOL_CLO(option, "--count-at-start", is_counting)) {
+    } else if (VG_BOOL_CLO(option, "--lanes-are-operands", lanes_are_operands)) {
+    } else if (VG_BOOL_CLO(option, "--own-clock", has_own_clock)) {
+    } else
+        return False;
+    return True;
+}
+
+static void print_usage(void)
+{
+    VG_(printf)(
+        "    --front=I1/D1              first levels, each SIZE,WAYS,LINE; again for more\n"
+        "    --lower=SIZE,WAYS,LINE[,N] a level below the last front, or below its level N\n"
+        "    --count-at-start=yes|no    count before the program asks for it [yes]\n"
+        "    --lanes-are-operands=yes|no  count each lane of an FMA's operand [no]\n"
+        "    --own-clock=yes|no         clocks count looks, not time [no]\n"
+        "    --counters-file=FILE       write scopes and functions there at the end\n");
+}
+
+static void print_debug_usage(void)
+{
+    VG_(printf)("    (none)\n");
+}
+
+static void begin(void)
+{
+    if (simulation_begin(simulation) != 0)
+        VG_(tool_panic)("no memory");
+    counters = VG_(malloc)("powerml.counters", simulation_counters(simulation) * sizeof *counters);
+    if (counters_file != NULL)
+        simulation_attribute(simulation, name_address);
+}
+
+static void end(Int code)
+{
+    (void)code;
+    run_streams();
+    if (counters_file == NULL)
+        return;
+    HChar *name = VG_(expand_file_name)("--counters-file", counters_file);
+    SizeT bytes = simulation_tell(simulation, NULL, 0);
+    HChar *text = VG_(malloc)("powerml.text", bytes + 1);
+    simulation_tell(simulation, text, bytes);
+    SysRes opened = VG_(open)(name, VKI_O_CREAT | VKI_O_TRUNC | VKI_O_WRONLY, 0600);
+    if (sr_isError(opened)) {
+        VG_(umsg)("cannot write %s\n", name);
+        return;
+    }
+    VG_(write)((Int)sr_Res(opened), text, (Int)bytes);
+    VG_(close)((Int)sr_Res(opened));
+}
+
+static void pre_clo_init(void)
+{
+    VG_(details_name)("powerml");
+    VG_(details_version)(NULL);
+    VG_(details_description)("memory hierarchies and instructions, for powerML");
+    VG_(details_copyright_author)("GPL-2.0-or-later");
+    VG_(details_bug_reports_to)("powerML's issue tracker");
+    VG_(details_avg_translation_sizeB)(500);
+    VG_(basic_tool_funcs)(begin, instrument, end);
+    VG_(needs_command_line_options)(process_option, print_usage, print_debug_usage);
+    VG_(needs_client_requests)(handle_request);
+    VG_(needs_syscall_wrapper)(before_system_call, after_system_call);
+    VG_(atfork)(before_fork, NULL, in_child);
+    VG_(track_pre_thread_ll_create)(before_thread);
+    simulation = simulation_make(permanent);
+    if (simulation == NULL)
+        VG_(tool_panic)("no memory");
+}
+
+VG_DETERMINE_INTERFACE_VERSION(pre_clo_init)
