@@ -63,7 +63,7 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
         ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
         ({"protocol": "papers"}, UnknownNameError, "did you mean 'paper'"),
-        ({"meter": "calgrind"}, UnknownNameError, "did you mean 'callgrind'"),
+        ({"meter": "simulater"}, UnknownNameError, "did you mean 'simulator'"),
         ({"limit_seconds": 0}, UsageError, "the limit is 0 s"),
     ],
 )

@@ -140,7 +140,10 @@ class CountingOptions(SimulationOptions):
     meter: Annotated[
         str | Meter,
         SkipValidation,
-        Field(description="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
+        Field(
+            description="simulator; replay:FILE; or, for comparison, callgrind, or cachegrind, the "
+            "whole process as in 2018."
+        ),
         Shown(details="One that is already running stays open."),
     ] = DEFAULT_METER
     error: Annotated[

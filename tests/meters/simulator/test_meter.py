@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,9 +17,7 @@ from powerml.costs.counts import EVENTS, PhaseCounts
 from powerml.costs.fingerprint import differences
 from powerml.errors import WorkerError
 from powerml.machines import Machine
-from powerml.meters.base import MeterOptions
-from powerml.meters.valgrind.cachegrind import CachegrindMeter
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.spaces import Topology
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import TopologyWorkload
@@ -36,28 +33,28 @@ LONG_EPOCHS = 1000
 
 
 def test_counts_repeat_to_the_last_digit(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    first, second = (callgrind.measure(make(TOPOLOGY), mnist_small) for _ in range(2))
+    first, second = (simulator.measure(make(TOPOLOGY), mnist_small) for _ in range(2))
     assert first == second
     assert [phase.name for phase in first] == ["training", "inference"]
     assert all(getattr(first[0].counts, event) > 0 for event in EVENTS)
 
 
 def test_another_measurement_in_between_changes_nothing(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    before = callgrind.measure(make(TOPOLOGY), mnist_small)
-    callgrind.measure(make("cnn:layers=1,filters=1,kernel=2"), mnist_small)
-    assert callgrind.measure(make(TOPOLOGY), mnist_small) == before
+    before = simulator.measure(make(TOPOLOGY), mnist_small)
+    simulator.measure(make("cnn:layers=1,filters=1,kernel=2"), mnist_small)
+    assert simulator.measure(make(TOPOLOGY), mnist_small) == before
 
 
 def test_more_work_costs_more(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    small = callgrind.measure(make(TOPOLOGY, batch_size=50), mnist_small)
-    deep = callgrind.measure(make("dffr:layers=6,width=3", batch_size=50), mnist_small)
-    fine = callgrind.measure(make(TOPOLOGY, batch_size=25), mnist_small)
+    small = simulator.measure(make(TOPOLOGY, batch_size=50), mnist_small)
+    deep = simulator.measure(make("dffr:layers=6,width=3", batch_size=50), mnist_small)
+    fine = simulator.measure(make(TOPOLOGY, batch_size=25), mnist_small)
     for phase in range(2):
         assert deep[phase].counts.data_accesses > small[phase].counts.data_accesses
         assert fine[phase].counts.data_accesses > small[phase].counts.data_accesses
@@ -65,19 +62,19 @@ def test_more_work_costs_more(
 
 
 def test_a_batch_larger_than_the_data_is_one_batch_of_all_the_data(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     exact, larger = (
-        callgrind.measure(make(TOPOLOGY, batch_size=size), mnist_small) for size in (100, 128)
+        simulator.measure(make(TOPOLOGY, batch_size=size), mnist_small) for size in (100, 128)
     )
     assert exact == larger
     assert [phase.steps_total for phase in larger] == [1, 1]
 
 
 def test_samples_are_cold_when_the_region_starts(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    _, inference = callgrind.measure(make(TOPOLOGY, batch_size=100), mnist_small)
+    _, inference = simulator.measure(make(TOPOLOGY, batch_size=100), mnist_small)
     lines = mnist_small.inputs(mnist_small.test, scaled=True).nbytes // 64
     # Python reads the head of the file through a buffer of 8 KiB, whose lines have been seen.
     seen_lines = 8192 // 64
@@ -85,44 +82,40 @@ def test_samples_are_cold_when_the_region_starts(
 
 
 def test_the_fingerprint_tells_what_was_simulated(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset, machine: Machine
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset, machine: Machine
 ) -> None:
-    callgrind.measure(make(TOPOLOGY), mnist_small)
-    fingerprint = callgrind.fingerprint()
+    simulator.measure(make(TOPOLOGY), mnist_small)
+    fingerprint = simulator.fingerprint()
     assert fingerprint.geometry == machine.geometry
     assert fingerprint.simulated_geometry == machine.simulated_geometry
     assert {"valgrind", "python", "numpy", "keras", "torch", "powerml"} <= set(fingerprint.software)
     assert not any(feature.startswith("AVX512") for feature in fingerprint.cpu_features)
-    assert differences(fingerprint, callgrind.fingerprint()) == []
-    # What it has of its own that fingerprints do not compare: its clock.
-    assert callgrind.server is not None
-    surroundings = Path(f"/proc/{callgrind.server.pid}/environ").read_bytes()
-    assert b"_clock" in surroundings
+    assert differences(fingerprint, simulator.fingerprint()) == []
 
 
 def test_a_network_that_cannot_be_built_fails_with_its_reason_and_the_server_survives(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     beyond = Topology("dffr", {"layers": 99, "width": 3})
     broken = make(TOPOLOGY).model_copy(update={"topology": beyond})
     with pytest.raises(WorkerError, match="layers=99 is out of bounds"):
-        callgrind.measure(broken, mnist_small)
-    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+        simulator.measure(broken, mnist_small)
+    _assert_it_still_measures(simulator, make(TOPOLOGY), mnist_small)
 
 
 def test_one_that_takes_too_long_is_stopped_and_the_server_survives(
-    machine: Machine, callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    machine: Machine, simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
-    options = callgrind._options
-    callgrind._options = replace(options, limit_seconds=1.0)
+    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
+    options = simulator._options
+    simulator._options = replace(options, limit_seconds=1.0)
     try:
         with pytest.raises(WorkerError, match="took longer than 1 s and was stopped"):
-            callgrind.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
+            simulator.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
     finally:
-        callgrind._options = options
+        simulator._options = options
     wait_for(lambda: not children(server))
-    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+    _assert_it_still_measures(simulator, make(TOPOLOGY), mnist_small)
 
 
 @pytest.mark.parametrize(
@@ -130,27 +123,27 @@ def test_one_that_takes_too_long_is_stopped_and_the_server_survives(
     [(signal.SIGSEGV, r"crashed \(SIGSEGV\)"), (signal.SIGKILL, "was killed: out of memory")],
 )
 def test_a_crash_fails_its_measurement_alone(
-    callgrind: CallgrindMeter,
+    simulator: SimulatorMeter,
     make: WorkloadMaker,
     mnist_small: Dataset,
     number: signal.Signals,
     message: str,
 ) -> None:
-    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
+    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
     killer = threading.Thread(target=lambda: os.kill(_measured_child(server), number))
     killer.start()
     with pytest.raises(WorkerError, match=message):
-        callgrind.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
+        simulator.measure(make(TOPOLOGY, epochs=LONG_EPOCHS), mnist_small)
     killer.join()
     wait_for(lambda: not children(server))
-    _assert_it_still_measures(callgrind, make(TOPOLOGY), mnist_small)
+    _assert_it_still_measures(simulator, make(TOPOLOGY), mnist_small)
 
 
 def test_a_server_that_dies_is_started_again_and_the_measurement_repeated(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    before = callgrind.measure(make(TOPOLOGY), mnist_small)
-    server = _server_pid(callgrind, make(TOPOLOGY), mnist_small)
+    before = simulator.measure(make(TOPOLOGY), mnist_small)
+    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
     child: list[int] = []
 
     def kill_the_server() -> None:
@@ -160,7 +153,7 @@ def test_a_server_that_dies_is_started_again_and_the_measurement_repeated(
     killer = threading.Thread(target=kill_the_server)
     killer.start()
     stages: list[str] = []
-    after = callgrind.measure(make(TOPOLOGY), mnist_small, stages.append)
+    after = simulator.measure(make(TOPOLOGY), mnist_small, stages.append)
     killer.join()
     assert any("starting it again" in stage for stage in stages)
     wait_for(lambda: not is_running(child[0]))
@@ -171,7 +164,7 @@ def test_a_server_that_dies_is_started_again_and_the_measurement_repeated(
 def test_temporary_files_are_in_one_folder_and_gone_afterwards(
     machine: Machine, mnist_small: Dataset, make: WorkloadMaker
 ) -> None:
-    with CallgrindMeter(machine, "torch") as meter:
+    with SimulatorMeter(machine, "torch") as meter:
         meter.start()
         folder = meter.folder
         assert (folder.stat().st_mode & 0o777) == 0o700
@@ -182,39 +175,7 @@ def test_temporary_files_are_in_one_folder_and_gone_afterwards(
     assert not is_running(pid)
 
 
-def test_cachegrind_counts_a_whole_process(
-    machine: Machine, mnist_small: Dataset, make: WorkloadMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The whole process takes minutes; that it is stopped in time and leaves nothing takes seconds.
-    with CachegrindMeter(machine, "torch", MeterOptions(limit_seconds=3.0)) as meter:
-        with pytest.raises(WorkerError, match="took longer than 3 s"):
-            meter.measure(make(TOPOLOGY), mnist_small)
-        folder = meter.folder
-    assert not folder.exists()
-
-
-def test_several_whole_processes_have_files_of_their_own(
-    machine: Machine, mnist_small: Dataset, make: WorkloadMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> None:
-        commands.append(command)
-        raise subprocess.TimeoutExpired(command, 3.0)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    with CachegrindMeter(machine, "torch", MeterOptions(limit_seconds=3.0)) as meter:
-        for _ in range(2):
-            with pytest.raises(WorkerError, match="took longer than 3 s"):
-                meter.measure_phase(make(TOPOLOGY), mnist_small, "training")
-    outputs, requests = (
-        {part for command in commands for part in command if of in part}
-        for of in ("--cachegrind-out-file=", "whole-training")
-    )
-    assert len(outputs) == len(requests) == 2
-
-
-def _server_pid(meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset) -> int:
+def _server_pid(meter: SimulatorMeter, workload: TopologyWorkload, dataset: Dataset) -> int:
     meter.measure(workload, dataset)
     assert meter.server is not None
     server = meter.server.pid
@@ -229,12 +190,12 @@ def _measured_child(server: int) -> int:
 
 
 def _assert_it_still_measures(
-    meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset
+    meter: SimulatorMeter, workload: TopologyWorkload, dataset: Dataset
 ) -> None:
     assert meter.measure(workload, dataset)[0].counts.Ir > 0
 
 
-def test_data_of_any_shape_can_be_measured(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+def test_data_of_any_shape_can_be_measured(simulator: SimulatorMeter, tmp_path: Path) -> None:
     from powerml.spaces import parse_topology
     from powerml.workloads.datasets import load_dataset
     from powerml.workloads.workload import make_workload
@@ -261,14 +222,14 @@ def test_data_of_any_shape_can_be_measured(callgrind: CallgrindMeter, tmp_path: 
         validation=0.1,
         seed=0,
     )
-    training, _ = callgrind.measure(workload, dataset)
+    training, _ = simulator.measure(workload, dataset)
     assert training.counts.Ir > 0
 
 
 class Sampling:
     """The session's meter, sampling while it measures."""
 
-    def __init__(self, meter: CallgrindMeter) -> None:
+    def __init__(self, meter: SimulatorMeter) -> None:
         self._meter = meter
 
     def measure(self, workload: TopologyWorkload, dataset: Dataset) -> list[PhaseCounts]:
@@ -281,34 +242,34 @@ class Sampling:
 
 
 @pytest.fixture
-def sampling(callgrind: CallgrindMeter) -> Sampling:
-    return Sampling(callgrind)
+def sampling(simulator: SimulatorMeter) -> Sampling:
+    return Sampling(simulator)
 
 
 @pytest.mark.parametrize("topology", [TOPOLOGY, "cnn:layers=1,filters=1,kernel=2"])
 def test_a_sample_is_within_its_bound(
-    callgrind: CallgrindMeter,
+    simulator: SimulatorMeter,
     sampling: Sampling,
     make: WorkloadMaker,
     mnist_small: Dataset,
     topology: str,
 ) -> None:
     workload = make(topology, batch_size=9, epochs=2)
-    exact, sampled = (meter.measure(workload, mnist_small) for meter in (callgrind, sampling))
+    exact, sampled = (meter.measure(workload, mnist_small) for meter in (simulator, sampling))
     for mine, theirs in zip(sampled, exact, strict=True):
         assert mine.fidelity == "sampled"
         assert mine.steps_simulated < mine.steps_total == theirs.steps_total
         assert 0 < mine.error_bound <= 0.01
-        costs = [price(phase.counts, callgrind.machine, "data").cycles for phase in (mine, theirs)]
+        costs = [price(phase.counts, simulator.machine, "data").cycles for phase in (mine, theirs)]
         assert costs[0] == pytest.approx(costs[1], rel=mine.error_bound)
         assert list(mine.parts) == list(theirs.parts)
 
 
 def test_parts_sum_up_to_the_counts(
-    callgrind: CallgrindMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workload = make(TOPOLOGY, batch_size=9, epochs=2)
-    for meter in (callgrind, sampling):
+    for meter in (simulator, sampling):
         for phase in meter.measure(workload, mnist_small):
             for event in EVENTS:
                 parts = sum(getattr(part, event) for part in phase.parts.values())
@@ -324,39 +285,39 @@ def test_samples_repeat_to_the_last_digit(
 
 
 def test_what_is_too_short_to_sample_is_exact_and_says_so(
-    callgrind: CallgrindMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workload = make(TOPOLOGY, batch_size=100)
-    assert sampling.measure(workload, mnist_small) == callgrind.measure(workload, mnist_small)
+    assert sampling.measure(workload, mnist_small) == simulator.measure(workload, mnist_small)
     assert {phase.fidelity for phase in sampling.measure(workload, mnist_small)} == {"exact"}
 
 
 def test_counts_do_not_depend_on_what_else_is_counted(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workloads = [make(TOPOLOGY), make("dffr:layers=2,width=2"), make(TOPOLOGY, batch_size=20)]
-    alone = [callgrind.measure(workload, mnist_small) for workload in workloads]
+    alone = [simulator.measure(workload, mnist_small) for workload in workloads]
     with ThreadPoolExecutor(len(workloads)) as pool:
-        together = list(pool.map(lambda one: callgrind.measure(one, mnist_small), workloads))
+        together = list(pool.map(lambda one: simulator.measure(one, mnist_small), workloads))
     assert together == alone
 
 
 def test_counts_do_not_depend_on_how_many_requests_there_were(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     # A measurement is two requests. One more in between, and the parent has the last request
     # elsewhere than before, if it still holds it: 35 instructions of 70 million here.
     workload = make("dffr:layers=2,width=2")
-    before = callgrind.measure(workload, mnist_small)
-    assert callgrind.server is not None
-    request = callgrind.staging.training(workload, mnist_small, "inference")
-    callgrind.server.submit(request, limit_seconds=60.0).result()
-    assert callgrind.measure(workload, mnist_small) == before
+    before = simulator.measure(workload, mnist_small)
+    assert simulator.server is not None
+    request = simulator.staging.training(workload, mnist_small, "inference")
+    simulator.server.submit(request, limit_seconds=60.0).result()
+    assert simulator.measure(workload, mnist_small) == before
 
 
 def test_counts_do_not_depend_on_the_seed(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workload = make(TOPOLOGY)
     other = workload.model_copy(update={"seed": 7})
-    assert callgrind.measure(other, mnist_small) == callgrind.measure(workload, mnist_small)
+    assert simulator.measure(other, mnist_small) == simulator.measure(workload, mnist_small)
