@@ -27,7 +27,7 @@ def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
 def test_it_survives_json(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
     assert powerml.Measurement.model_validate_json(record.to_json()) == record
-    assert '"schema": "powerml.measurement/3"' in record.to_json()
+    assert '"schema": "powerml.measurement/4"' in record.to_json()
 
 
 def test_scores_repeat(machine: Machine) -> None:
