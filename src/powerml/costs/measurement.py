@@ -26,9 +26,8 @@ __all__ = [
 ]
 
 SCHEMA = "powerml.measurement/4"
-FIRST_SCHEMA, SECOND_SCHEMA, THIRD_SCHEMA = (
-    f"powerml.measurement/{number}" for number in (1, 2, 3)
-)
+FIRST_SCHEMA, SECOND_SCHEMA = "powerml.measurement/1", "powerml.measurement/2"
+THIRD_SCHEMA = "powerml.measurement/3"
 # Fields of the workload and of a phase by their names in the first schema.
 FIRST_NAMES = {
     "training_images": "training_samples",
