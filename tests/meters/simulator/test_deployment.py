@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import powerml
 from powerml.costs.counts import EVENTS, PhaseCounts
+from powerml.costs.measurement import Measurement
 from powerml.errors import WorkerError
+from powerml.machines import machine_names
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.simulator.meter import SimulatorMeter
@@ -189,3 +193,31 @@ def test_a_longer_sequence_costs_more(simulator: SimulatorMeter, tmp_path: Path)
     assert inference[100] - inference[4] == pytest.approx(96 * a_step, rel=0.1)
     assert a_step > 1000
     assert load[256] < 2 * load[4]
+
+
+def test_all_machines_and_levels_in_one_run_are_counted_as_each_alone(
+    simulator: SimulatorMeter,
+) -> None:
+    path = MODELS / "dense.onnx"
+    together = powerml.measure(path, machine="all", levels=3, cache=False)
+    assert together.machines == machine_names()
+    alone = {
+        simulator.machine.name: _measure_file(simulator, path),
+        "epyc-7601": powerml.measure(path, machine="epyc-7601", cache=False).phases,
+    }
+    for name, phases in alone.items():
+        found = _simulated(together, name)
+        assert [phase.counts for phase in found] == [phase.counts for phase in phases]
+    misses = {name: _simulated(together, name)[0].counts.d1_misses for name in together.machines}
+    assert len(set(misses.values())) > 1
+    # What L2 does not hold is less than the first level does not, and more than the last.
+    for name in together.machines:
+        whole, lower = (_simulated(together, one)[0].counts for one in (name, f"{name} up to L2"))
+        assert whole.ll_misses <= lower.ll_misses <= lower.d1_misses == whole.d1_misses
+
+
+def _simulated(measurement: Measurement, name: str) -> Sequence[PhaseCounts]:
+    for simulation in measurement.simulations:
+        if name in simulation.machines:
+            return simulation.phases
+    return measurement.phases
