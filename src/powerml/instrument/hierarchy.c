@@ -447,15 +447,19 @@ static int is_power_of_two(uint64_t number)
     return number != 0 && (number & (number - 1)) == 0;
 }
 
+static int is_possible(struct cache_shape shape)
+{
+    return shape.ways != 0 && is_power_of_two(shape.line_bytes) &&
+           shape.line_bytes >= SHORTEST_LINE_BYTES &&
+           shape.size_bytes % ((uint64_t)shape.ways * shape.line_bytes) == 0 &&
+           is_power_of_two(shape.size_bytes / shape.line_bytes / shape.ways);
+}
+
 static int make_cache(struct simulation *simulation, struct cache *cache, struct cache_shape shape)
 {
-    if (shape.ways == 0 || !is_power_of_two(shape.line_bytes) ||
-        shape.line_bytes < SHORTEST_LINE_BYTES ||
-        shape.size_bytes % ((uint64_t)shape.ways * shape.line_bytes) != 0)
+    if (!is_possible(shape))
         return -1;
     uint64_t sets = shape.size_bytes / shape.line_bytes / shape.ways;
-    if (!is_power_of_two(sets))
-        return -1;
     cache->tags = cleared(simulation, sets * shape.ways * sizeof *cache->tags);
     if (cache->tags == NULL)
         return -1;
@@ -474,7 +478,7 @@ static int make_cache(struct simulation *simulation, struct cache *cache, struct
 static int make_first_level(struct simulation *simulation, struct first_level *level,
                             struct cache_shape shape)
 {
-    if (shape.size_bytes / shape.line_bytes > MOST_SLOTS ||
+    if (!is_possible(shape) || shape.size_bytes / shape.line_bytes > MOST_SLOTS ||
         make_cache(simulation, &level->cache, shape) != 0)
         return -1;
     uint64_t sets = level->cache.set_mask + 1;
@@ -759,11 +763,16 @@ struct simulation *simulation_make(allocate allocate)
 int simulation_add_front(struct simulation *simulation, struct cache_shape instructions,
                          struct cache_shape data)
 {
+    const uint32_t cache_count = simulation->cache_count, line_shift = simulation->line_shift;
     struct front *front = &simulation->fronts[simulation->front_count];
-    if (simulation->front_count == MOST_FRONTS || simulation->root != NULL ||
-        make_first_level(simulation, &front->instructions, instructions) != 0 ||
-        make_first_level(simulation, &front->data, data) != 0)
+    if (simulation->front_count == MOST_FRONTS || simulation->root != NULL)
         return -1;
+    if (make_first_level(simulation, &front->instructions, instructions) != 0 ||
+        make_first_level(simulation, &front->data, data) != 0) {
+        simulation->cache_count = cache_count;
+        simulation->line_shift = line_shift;
+        return -1;
+    }
     return (int)simulation->front_count++;
 }
 
