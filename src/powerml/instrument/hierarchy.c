@@ -482,6 +482,7 @@ static int make_first_level(struct simulation *simulation, struct first_level *l
         make_cache(simulation, &level->cache, shape) != 0)
         return -1;
     uint64_t sets = level->cache.set_mask + 1;
+    level->now = 1; /* empty ways were used before */
     level->used = cleared(simulation, sets * shape.ways * sizeof *level->used);
     level->found_slot = cleared(simulation, FOUND_SLOTS * sizeof *level->found_slot);
     return level->used == NULL || level->found_slot == NULL ? -1 : 0;
@@ -621,9 +622,11 @@ static __attribute__((noinline)) void fetch_slowly(struct running *running,
     if (!touch_first_level(&front->instructions, piece->first_line + line, time))
         return;
     const struct fetch *fetch = &piece->cold->fetch_of_line[line];
-    /* One that straddles lines misses once for both. */
-    touch_first_level_all(&front->instructions, fetch->address >> line_shift,
-                          (fetch->address + fetch->last_byte) >> line_shift, time);
+    uint64_t first = fetch->address >> line_shift;
+    /* One that straddles lines misses once for both. Each line of a piece has a time of its own. */
+    touch_first_level_all(&front->instructions, first,
+                          (fetch->address + fetch->last_byte) >> line_shift,
+                          time - line + (first - piece->first_line));
     struct missed_fetch *missed = &running->fetches[running->fetch_count++];
     missed->piece = piece;
     missed->fetch = fetch;
