@@ -206,6 +206,8 @@ static struct function *function_of(struct simulation *simulation, struct cold_p
         return piece->function;
     char name[NAME_BYTES] = "", library[NAME_BYTES] = "";
     simulation->name_function(piece->address, name, library, NAME_BYTES);
+    copy_name(name, name); /* as it will be told */
+    copy_name(library, library);
     size_t place = bucket(mixed_name(mixed_name(START, name), library));
     struct function *function = simulation->functions[place];
     while (function != NULL &&
