@@ -42,9 +42,10 @@ schemas: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so
+	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c \
-              src/powerml/guest/_clock.c
+              $(wildcard src/powerml/instrument/*.[ch])
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dev]'

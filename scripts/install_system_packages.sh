@@ -1,12 +1,12 @@
 #!/bin/sh
-# Install what pip cannot, where it is absent: Valgrind with its headers, and Debian's parts of
-# Python that a virtual environment and a C extension need.
+# Install what pip cannot, where it is absent: Valgrind with its headers and libraries, gcc, and
+# Debian's parts of Python that a virtual environment and a C extension need.
 set -eu
 python=$1
 
 missing=""
-command -v valgrind >/dev/null && [ -f /usr/include/valgrind/callgrind.h ] || missing="valgrind"
-command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+command -v valgrind >/dev/null && [ -f /usr/include/valgrind/pub_tool_basics.h ] || missing="valgrind"
+command -v cc >/dev/null && [ -f /usr/include/stdint.h ] || missing="$missing gcc libc6-dev"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 "$python" -c '
 import pathlib, sysconfig

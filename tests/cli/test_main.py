@@ -158,7 +158,7 @@ def test_an_interrupted_measurement_says_what_is_kept(
     assert (code, out) == (130, "")
     assert err == (
         "powerml: stopped; what was counted to its end is in the cache. "
-        f"Go on with: powerml measure {TOPOLOGY} --batch-size 32\n"
+        f"Continue with: powerml measure {TOPOLOGY} --batch-size 32\n"
     )
     assert "nothing is kept" in run("measure", TOPOLOGY, "--no-cache")[2]
 

@@ -20,12 +20,12 @@ from powerml.errors import PowerMLError, shortened, words_of
 
 __all__ = ["InstallationCheck", "doctor", "examine"]
 
-LONGEST_DETAIL = 200
+LONGEST_DETAIL = 300
 
 
 @dataclass(frozen=True)
 class InstallationCheck:
-    """One thing that was looked at. `required` ones must be there for a measurement."""
+    """One check of the installation. A measurement needs the `required` ones."""
 
     name: str
     ok: bool
@@ -34,15 +34,16 @@ class InstallationCheck:
 
 
 def examine() -> list[InstallationCheck]:
-    """Look at everything a measurement needs. Nothing is started but ``valgrind --version``."""
+    """Check everything a measurement needs. Only Valgrind is started, on ``true``."""
     # They take a second, and no other command has to wait for them.
-    from powerml.meters.simulator import launch
+    from powerml.instrument import find_valgrind, valgrind_version
     from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
     from powerml.workloads.datasets import locate_mnist
 
     return [
         _check("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
-        _check("valgrind", lambda: f"{launch.valgrind_version()}, {launch.find_valgrind()}"),
+        _check("valgrind", lambda: f"{valgrind_version()}, {find_valgrind()}"),
+        _check("simulator", _simulator),
         _check("client requests", _client_requests),
         _check("compiler", _compiler, required=False),
         _check("keras", lambda: metadata.version("keras")),
@@ -81,8 +82,18 @@ def _client_requests() -> str:
     return "the C extension is there"
 
 
+def _simulator() -> str:
+    from powerml.instrument import find_tool, try_tool, valgrind_version
+
+    path = find_tool()
+    try_tool()
+    return f"built for Valgrind {valgrind_version()}, runs; {path}"
+
+
 def _compiler() -> str:
-    """Needed only to build the C extension again."""
+    """Describe the compiler, which only a new build of the C parts needs."""
+    from powerml.instrument.build import find_description
+
     missing = [
         name
         for name, there in (
@@ -93,8 +104,9 @@ def _compiler() -> str:
         if not there
     ]
     if missing:
-        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C extension")
-    return "gcc, Python.h and valgrind/callgrind.h are there"
+        raise OSError(f"not found: {', '.join(missing)}; only needed to build the C parts")
+    find_description()
+    return "gcc, Python.h, Valgrind's headers and libraries are there"
 
 
 def _backend() -> str:
@@ -124,7 +136,7 @@ def _temporary_folder() -> str:
 
 
 def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing and what to do. Example: powerml doctor."""
+    """Check the installation and say how to add what is missing. Example: powerml doctor."""
     checks = examine()
     if json:
         import json as json_text

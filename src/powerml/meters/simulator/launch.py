@@ -1,7 +1,7 @@
 """Hermetic launch: the command line and the environment of a process under Valgrind.
 
-Both are fixed, so that nothing of the user's shell reaches the counts: no variable, no working
-directory, no path whose length moves the memory of the measured process.
+Both are fixed, so that counts do not depend on the user's shell. No variable, working directory or
+path length can move the measured process's memory.
 """
 
 from __future__ import annotations
@@ -18,43 +18,46 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from powerml.errors import SetupError
+from powerml.instrument import INSTALL_AGAIN, find_valgrind, place_tool, valgrind_version
 from powerml.machines import Geometry
+from powerml.meters.simulator.caches import SimulatedCaches
 
 __all__ = [
-    "INSTALL_VALGRIND",
     "WORKER_MODULE",
+    "Launch",
+    "Mode",
     "cachegrind_command",
-    "callgrind_command",
-    "clock",
+    "callgrind",
     "code_digest",
     "environment",
-    "find_valgrind",
     "precompile",
     "private_folder",
     "require_client_requests",
     "require_installed",
+    "simulator",
     "surroundings",
     "text_environment",
-    "valgrind_version",
 ]
 
-INSTALL_VALGRIND = "apt-get install valgrind (or your system's package of it)"
 WORKER_MODULE = "powerml.guest.main"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(__file__).parents[2]
+INSTRUMENT = PACKAGE / "instrument"
 WARM_UP = PACKAGE / "guest" / "warm_up"
 # What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
 # its counts. A change of anything else leaves the cache of counts as it is.
 COUNTED = (
     "guest",
+    "instrument",
     "meters/simulator",
     "meters/valgrind",
     "networks",
@@ -62,6 +65,7 @@ COUNTED = (
     "spaces",
     "workloads/inputs.py",
     "workloads/uses.py",
+    "workloads/workload.py",
 )
 # Prints which of the modules that it is given by name there are not.
 FIND_MODULES = """
@@ -101,35 +105,29 @@ SEEN_CPU_FLAGS = frozenset(
 )
 
 
-def find_valgrind() -> str:
-    """Path of Valgrind; raises ``SetupError`` with what to install."""
-    path = shutil.which("valgrind")
-    if path is None:
-        raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")
-    return path
+Mode = Literal["serve", "once"]
 
 
-def valgrind_version() -> str:
-    """Version of Valgrind, as in ``3.19.0``."""
-    answer = subprocess.run(
-        [find_valgrind(), "--version"], capture_output=True, text=True, check=True
-    )
-    return answer.stdout.strip().removeprefix("valgrind-")
+@dataclass(frozen=True)
+class Launch:
+    """The command line and the whole environment of a process."""
+
+    command: list[str]
+    environment: dict[str, str]
 
 
 def require_client_requests() -> None:
-    """Check that the C extension is there; raises ``SetupError`` with what to install."""
-    parts = ("_client_requests", "_clock")
-    if any(importlib.util.find_spec(f"powerml.guest.{part}") is None for part in parts):
+    """Check that the C extension is there; raises ``SetupError``, which says what to install."""
+    if importlib.util.find_spec("powerml.guest._client_requests") is None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
-            "again with pip install --force-reinstall --no-deps powerml"
+            f"again with {INSTALL_AGAIN}"
         )
 
 
 def require_installed(modules: Iterable[str], backend: str | None) -> None:
-    """Check that a measured process finds modules: it has no ``PYTHONPATH`` and no own folder.
+    """Check that a measured process, without ``PYTHONPATH`` and its folder, finds modules.
 
     Nothing of the modules is run.
 
@@ -157,7 +155,7 @@ def require_installed(modules: Iterable[str], backend: str | None) -> None:
 
 
 def interpreter() -> str:
-    """Path of this Python, the same by whatever name or link it was called.
+    """Return the path of this Python, the same for every name or link that it was called by.
 
     The length of the path moves the heap of the measured process, by 1e-3 of the instructions.
     """
@@ -167,7 +165,7 @@ def interpreter() -> str:
 
 
 def environment(backend: str | None) -> dict[str, str]:
-    """The whole environment of a measured process: the same whatever the shell's.
+    """Return the whole environment of a measured process, independent of the shell's.
 
     Without a `backend` Keras is not used in it.
     """
@@ -212,21 +210,10 @@ def _host_flags() -> frozenset[str]:
     return frozenset()
 
 
-def clock() -> dict[str, str]:
-    """Return the variable that gives a measured process its own clock: else counts depend on time.
-
-    Not for processes with several threads, which wait until a time. The path is not part of the
-    environment that fingerprints compare. The loader would cut one with a space or a colon up.
-    """
-    found = importlib.util.find_spec("powerml.guest._clock")
-    path = "" if found is None or found.origin is None else found.origin
-    return {} if not path or set(" :") & set(path) else {"LD_PRELOAD": path}
-
-
 def surroundings(backend: str | None) -> dict[str, Any]:
-    """Collect what counts depend on without starting anything, as plain JSON.
+    """Collect the determinants of counts without starting anything, as plain JSON.
 
-    The paths are among it: their lengths move the heap of the measured process.
+    The paths are included, because their lengths move the heap of the measured process.
     """
     installed = {
         f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
@@ -260,6 +247,8 @@ def code_digest(plug_ins: Iterable[object]) -> str:
 
 
 def _is_counted(path: Path) -> bool:
+    if path.parent == INSTRUMENT:
+        return path.suffix in {".c", ".h"}
     return path.suffix in {".py", ".so"} or path.parent == WARM_UP
 
 
@@ -272,9 +261,40 @@ def _python(arguments: list[str]) -> list[str]:
     return [interpreter(), "-P", "-m", WORKER_MODULE, *arguments]
 
 
-def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> list[str]:
-    """Command line of the worker under Callgrind, not counting until the worker says so."""
-    return [
+def simulator(
+    caches: SimulatedCaches, backend: str | None, folder: Path, mode: Mode, job: str
+) -> Launch:
+    """Return the launch of a guest in the instrument, not counting until the guest says so.
+
+    The guest's clocks count looks, lest counts depend on time. A process with several threads waits
+    until a time, and is given the host's.
+
+    Raises
+    ------
+    SetupError
+        The instrument is missing, or was built for another Valgrind.
+    """
+    own_clock = "yes" if mode == "serve" else "no"
+    command = [
+        find_valgrind(),
+        "--tool=powerml",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--count-at-start=no",
+        f"--own-clock={own_clock}",
+        *caches.options,
+        *_python([mode, job]),
+    ]
+    library = {"VALGRIND_LIB": str(place_tool(folder))}
+    return Launch(command, environment(backend) | library)
+
+
+def callgrind(
+    geometry: Geometry, backend: str | None, folder: Path, mode: Mode, job: str
+) -> Launch:
+    """Return the launch of a guest under Callgrind, not counting until the guest says so."""
+    command = [
         find_valgrind(),
         "--tool=callgrind",
         "--quiet",
@@ -290,6 +310,7 @@ def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> 
         f"--callgrind-out-file={folder / 'counts.%p'}",
         *_python([mode, job]),
     ]
+    return Launch(command, environment(backend))
 
 
 def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: Path) -> list[str]:
@@ -308,17 +329,17 @@ def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: 
 
 
 def precompile() -> None:
-    """Write the package's byte code, lest the first run differ from those after it."""
+    """Write the package's byte code, so that the first run equals later ones."""
     with contextlib.suppress(OSError):
         compileall.compile_dir(PACKAGE, quiet=2)
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A private folder for temporary files, gone afterwards.
+    """Open a private folder for temporary files and remove it afterwards.
 
-    A process that is killed cannot remove its folder; so each start removes those whose owner
-    has ended.
+    A killed process cannot remove its folder. Each start therefore removes the folders of ended
+    processes.
     """
     _remove_abandoned(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))

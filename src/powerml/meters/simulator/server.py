@@ -1,4 +1,4 @@
-"""The host's side of the warm process: start, ask, wait, start again, stop."""
+"""The host's side of the warm process: start, request, wait, restart, stop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from powerml.errors import ServerError, WorkerError
-from powerml.guest.request import NAME_BYTES, REHEARSAL, TRAINING, AnyRequest, announcement, hello
-from powerml.machines import Geometry
+from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
 from powerml.meters.simulator import launch
+from powerml.meters.simulator.launch import Launch, Mode
 
 __all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
 
@@ -45,17 +45,18 @@ class ServerDiedError(ServerError):
 class Done:
     """A request that was done.
 
-    Valgrind names the files of a process by its number. `moments_seconds` are when it was forked,
-    had built the network, and so on, by the system's monotonic clock.
+    Valgrind names the files of a process by its number. `moments_seconds` are the times of its
+    fork, of the built network, and so on, by the system's monotonic clock.
     """
 
+    name: str
     process: int
     moments_seconds: dict[str, float]
 
 
 @dataclass
 class _Pending:
-    """A request that was sent; its future tells of the process that did it."""
+    """A request that was sent; its future holds the process that did it."""
 
     request: AnyRequest
     result: Future[Done]
@@ -64,35 +65,32 @@ class _Pending:
 
 
 class Server:
-    """One warm process under Callgrind, for one cache geometry and one job.
+    """One warm process in a simulator, for one job.
 
-    Starting returns at once. `submit` may be called from any thread, before the process is ready
-    too: its requests are done side by side.
+    Starting returns at once. `submit` may be called from any thread, even before the process is
+    ready. Its requests run side by side.
 
-    The process is the child of a thread that lives as long as it does: the kernel ends a child that
-    wished to end with its parent when the thread that made it ends.
+    The process is the child of a thread that lives as long as it does. The kernel kills a child
+    with a parent-death signal when the thread that made it ends.
 
     Parameters
     ----------
-    geometry
-        The simulated caches.
-    backend
-        The Keras backend, None where the job needs no Keras.
+    launched
+        The command and the environment of the process.
     folder
         A private folder, in which all files of the server lie.
     job
-        ``training``, ``loads``, or the name of a runtime.
+        A job of the guest's: ``training``, ``loads`` or ``deployment:RUNTIME``.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """
 
     def __init__(
         self,
-        geometry: Geometry,
-        backend: str | None,
+        launched: Launch,
         folder: Path,
-        job: str = TRAINING,
-        mode: str = "serve",
+        job: str,
+        mode: Mode = "serve",
     ) -> None:
         self._folder = folder
         self._mode = mode
@@ -107,10 +105,7 @@ class Server:
         launch.precompile()
         self._log_path = folder / f"worker-{job}-{time.monotonic_ns()}.log"
         self._log: IO[bytes] = self._log_path.open("wb")
-        self._command = launch.callgrind_command(geometry, folder, mode, job)
-        self._environment = launch.environment(backend)
-        if mode == "serve":
-            self._environment |= launch.clock()
+        self._launched = launched
         self._process: subprocess.Popen[bytes]
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(started,), daemon=True)
@@ -129,10 +124,10 @@ class Server:
         return self._closed
 
     def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:
-        """Have a request measured; the future tells of it, or holds the error.
+        """Have a request measured; the future holds the process or the error.
 
-        Errors are ``WorkerError`` where a child crashed, failed or took longer than
-        `limit_seconds`, and the server lives on; ``ServerDiedError`` where the server ended.
+        The error is ``WorkerError`` if a child crashed, failed or took longer than `limit_seconds`;
+        the server then lives on. It is ``ServerDiedError`` if the server ended.
         """
         self.ready.result()
         result: Future[Done] = Future()
@@ -147,7 +142,7 @@ class Server:
         return result
 
     def give_up(self, result: Future[Done]) -> None:
-        """Stop a request whose result nobody wants any more."""
+        """Stop a request whose result is no longer needed."""
         with self._lock:
             names = [name for name, one in self._pending.items() if one.result is result]
         for name in names:
@@ -163,14 +158,14 @@ class Server:
         self._thread.join()
 
     def _live(self, started: Future[None]) -> None:
-        """Start the process, pass on what it reports, and end when it ends."""
+        """Start the process, pass on its reports, and end when it ends."""
         try:
             process = subprocess.Popen(
-                self._command,
+                self._launched.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
-                env=self._environment,
+                env=self._launched.environment,
                 cwd=launch.WORKING_DIRECTORY,
                 # Ctrl-C is the host's to handle: the worker must not see it.
                 start_new_session=True,
@@ -227,7 +222,7 @@ class Server:
                 self.ready.set_result(json.loads(rest))
 
     def _pass_on(self, line: bytes | None) -> None:
-        """Tell whoever waits for it that a child has ended."""
+        """Notify the waiting thread that a child has ended."""
         if line is None:
             return
         word, name, number = line.decode().split()
@@ -271,7 +266,7 @@ class Server:
             pending.result.set_result(outcome)
 
     def _fail(self, error: ServerError) -> None:
-        """Tell all who wait that the server has ended."""
+        """Notify all waiting threads that the server has ended."""
         with self._lock:
             self._closed = True
             pending = list(self._pending)
@@ -352,7 +347,9 @@ class Server:
 
     def _done(self, name: str) -> Done:
         """Read the mark of success."""
-        return Done(**json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8")))
+        return Done(
+            name=name, **json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8"))
+        )
 
     def _obituary(self) -> ServerDiedError:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from powerml.costs.counts import Counts, PhaseCounts, PhaseName
 from powerml.costs.fingerprint import Fingerprint, digest_of
+from powerml.instrument import find_valgrind, valgrind_version
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
@@ -34,11 +35,12 @@ class ValgrindMeter:
     Parameters
     ----------
     machines
-        A machine, or several that are simulated alike: what a sample's bound holds for.
+        A machine, or several with the same simulated caches. A sample's bound holds for all of
+        them.
     backend
         The Keras backend, None where no Keras is needed.
     options
-        How it works.
+        The meter's options.
     """
 
     name = ""
@@ -46,7 +48,7 @@ class ValgrindMeter:
     def __init__(
         self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
     ) -> None:
-        launch.find_valgrind()
+        find_valgrind()
         launch.require_client_requests()
         self.machines = (machines,) if isinstance(machines, Machine) else tuple(machines)
         self.machine = self.machines[0]
@@ -80,17 +82,17 @@ class ValgrindMeter:
                 self._private = self._stack.enter_context(launch.private_folder())
             return self._private
 
-    def _fingerprint(self, guest: Mapping[str, Any]) -> Fingerprint:
+    def _fingerprint(self, guest: Mapping[str, Any], machine: Machine) -> Fingerprint:
         software = {
             "powerml": metadata.version("powerml"),
-            "valgrind": launch.valgrind_version(),
+            "valgrind": valgrind_version(),
             **guest["software"],
         }
         environment = launch.text_environment(launch.environment(self._backend))
         return Fingerprint(
             meter=self.name,
-            geometry=self.machine.geometry,
-            simulated_geometry=self.machine.simulated_geometry,
+            geometry=machine.geometry,
+            simulated_geometry=machine.simulated_geometry,
             software=software,
             cpu_features=tuple(guest["cpu_features"]),
             threads=1,
@@ -99,7 +101,7 @@ class ValgrindMeter:
 
     @property
     def staging(self) -> Staging:
-        """The folder of what is measured, for the worker."""
+        """The staged files for the worker."""
         folder = self.folder
         with self._making_folder:
             if self._staging is None:
@@ -107,18 +109,22 @@ class ValgrindMeter:
             return self._staging
 
     def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
-        """Everything beside the workload that determines its counts, as plain JSON.
+        """Everything beside the workload that determines its counts, as plain JSON."""
+        return self.determinants_of(self.machine, workload)
 
-        It is known before anything is started. What a sample is composed of depends on the prices
-        too, for the error's sake.
+    def determinants_of(self, machine: Machine, workload: AnyWorkload) -> dict[str, Any]:
+        """Return the determinants of the counts of a machine's caches.
+
+        It is known before anything is started. It includes the prices, because the choice of a
+        sample's steps depends on them.
         """
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"]
         sampled = self._options.fidelity == "sampled"
         return {
             "meter": self.name,
-            "geometry": self.machine.geometry.model_dump(mode="json"),
-            "simulated_geometry": self.machine.simulated_geometry.model_dump(mode="json"),
+            "geometry": machine.geometry.model_dump(mode="json"),
+            "simulated_geometry": machine.simulated_geometry.model_dump(mode="json"),
             "fidelity": options if sampled else {"fidelity": "exact"},
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),

@@ -1,0 +1,14 @@
+"""The simulator in C, as a tool of Valgrind. In Python: where it is, and whether it can be run."""
+
+from powerml.instrument.tool import INSTALL_AGAIN, find_tool, place_tool, try_tool
+from powerml.instrument.valgrind import find_valgrind, tools_folder, valgrind_version
+
+__all__ = [
+    "INSTALL_AGAIN",
+    "find_tool",
+    "find_valgrind",
+    "place_tool",
+    "tools_folder",
+    "try_tool",
+    "valgrind_version",
+]
