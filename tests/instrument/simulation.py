@@ -137,6 +137,7 @@ def compile_hierarchy(folder: Path) -> ctypes.CDLL:
         "counters": (ctypes.c_uint32, [pointer]),
         "read": (None, [pointer, words]),
         "zero": (None, [pointer]),
+        "empty": (None, [pointer]),
         "push": (None, [pointer, ctypes.c_char_p]),
         "pop": (None, [pointer]),
         "depth": (ctypes.c_uint32, [pointer]),
@@ -254,6 +255,10 @@ class Simulation:
     def zero(self) -> None:
         """Set the counters to zero."""
         self._library.simulation_zero(self._handle)
+
+    def empty(self) -> None:
+        """Empty the caches."""
+        self._library.simulation_empty(self._handle)
 
     def push(self, name: str) -> None:
         """Enter a scope."""

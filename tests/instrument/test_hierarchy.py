@@ -53,6 +53,9 @@ def test_random_streams_count_as_in_the_reference(
         reference.run(batch, addresses)
         if random.random() < 0.2:
             assert simulation.read() == reference.counters
+        if random.random() < 0.1:
+            simulation.empty()
+            reference.empty()
     assert simulation.read() == reference.counters
     assert simulation.status == Status.FINE
 

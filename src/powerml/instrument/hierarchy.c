@@ -457,6 +457,23 @@ static int is_possible(struct cache_shape shape)
            is_power_of_two(shape.size_bytes / shape.line_bytes / shape.ways);
 }
 
+static void empty(const struct cache *cache)
+{
+    for (uint64_t i = 0; i < (cache->set_mask + 1) * cache->ways; i++)
+        cache->tags[i] = UINT64_MAX; /* no line has this number */
+}
+
+void simulation_empty(struct simulation *simulation)
+{
+    for (uint32_t i = 0; i < simulation->front_count; i++) {
+        struct front *front = &simulation->fronts[i];
+        empty(&front->instructions.cache);
+        empty(&front->data.cache);
+        for (uint32_t j = 0; j < front->lower_count; j++)
+            empty(&front->lower[j].cache);
+    }
+}
+
 static int make_cache(struct simulation *simulation, struct cache *cache, struct cache_shape shape)
 {
     if (!is_possible(shape))
@@ -465,10 +482,9 @@ static int make_cache(struct simulation *simulation, struct cache *cache, struct
     cache->tags = cleared(simulation, sets * shape.ways * sizeof *cache->tags);
     if (cache->tags == NULL)
         return -1;
-    for (uint64_t i = 0; i < sets * shape.ways; i++)
-        cache->tags[i] = UINT64_MAX; /* no line has this number */
     cache->set_mask = sets - 1;
     cache->ways = shape.ways;
+    empty(cache);
     cache->line_bytes = shape.line_bytes;
     cache->row = simulation->cache_count++;
     uint32_t line_shift = (uint32_t)__builtin_ctz(shape.line_bytes);

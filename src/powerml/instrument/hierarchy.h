@@ -155,6 +155,9 @@ void simulation_read(struct simulation *, uint64_t *counters);
 /* Set all counters to zero. The caches stay as they are, and open scopes stay open. */
 void simulation_zero(struct simulation *);
 
+/* Empty the caches. The counters stay as they are. */
+void simulation_empty(struct simulation *);
+
 /* Have everything that follows charged to a scope inside the open one. */
 void simulation_push(struct simulation *, const char *name);
 void simulation_pop(struct simulation *);

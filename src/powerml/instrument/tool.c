@@ -352,15 +352,29 @@ static ULong time_stamp(void)
     return now();
 }
 
+#if defined(VGA_amd64)
+/* RDTSCP tells the core too: always the first. */
+static void time_stamp_and_core(VexGuestAMD64State *state)
+{
+    ULong told = now();
+    state->guest_RAX = (UInt)told;
+    state->guest_RDX = told >> 32;
+    state->guest_RCX = 0;
+}
+#endif
+
 /* Have the processor's time stamp come from the clock. */
 static void replace_time_stamp(IRStmt *statement)
 {
-    if (!has_own_clock && cost_weights == NULL)
+    if ((!has_own_clock && cost_weights == NULL) || statement->tag != Ist_Dirty)
         return;
-    if (statement->tag == Ist_Dirty &&
-        VG_(strcmp)(statement->Ist.Dirty.details->cee->name, "amd64g_dirtyhelper_RDTSC") == 0)
-        statement->Ist.Dirty.details->cee =
-            mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+    IRCallee **callee = &statement->Ist.Dirty.details->cee;
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSC") == 0)
+        *callee = mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+#if defined(VGA_amd64)
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSCP") == 0)
+        *callee = mkIRCallee(0, "time_stamp_and_core", VG_(fnptr_to_fnentry)(&time_stamp_and_core));
+#endif
 }
 
 /* --- instrumentation ------------------------------------------------------------------------- */
@@ -425,6 +439,8 @@ static void discard_translations(void)
 static void start_counting(Bool start)
 {
     run_streams();
+    if (start)
+        simulation_empty(simulation);
     is_counting = start;
     discard_translations();
 }
@@ -466,7 +482,7 @@ static void set_clock(const ULong *weights, ULong count, ULong nanoseconds)
     Bool had_clock = has_own_clock || cost_weights != NULL;
     cost_weights = weights == NULL ? NULL : kept;
     cost_nanoseconds = nanoseconds;
-    if (!had_clock)
+    if (had_clock != (has_own_clock || cost_weights != NULL))
         discard_translations(); /* of time stamps */
 }
 
