@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 __all__ = [
+    "CLASSES",
     "FIXED_COUNTERS",
     "MODIFIES",
     "READS",

@@ -38,7 +38,8 @@ enum {
     MOST_ACCESSES_OF_A_BLOCK = 2048,
     MOST_OF_A_BLOCK = MOST_PIECES_OF_A_BLOCK + MOST_ACCESSES_OF_A_BLOCK,
     MOST_FETCHES = 512,
-    LONGEST_OPERAND = 32 /* of an instruction that works on lanes, in bytes */
+    LONGEST_LANE = 8, /* of an instruction that works on lanes, in bytes */
+    LONGEST_OPERAND = 32
 };
 
 /* What glibc's clocks say where none counts cost, and how far apart two looks are (decision 0022):
@@ -241,7 +242,8 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes,
             return;
         }
         if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike && last->direction == direction &&
-            bytes == block.lane_bytes && last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
+            bytes == block.lane_bytes && bytes <= LONGEST_LANE &&
+            last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
             follows(address, block.last_address, last->last_byte + 1)) {
             last->last_byte += bytes;
             if (guard != NULL) {
@@ -402,6 +404,7 @@ static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayo
         add(in->stmts[i]);
     begin_block();
     begin_fmas();
+    forget_assignments();
     while (i < in->stmts_used) {
         Int end = end_of_instruction(in, i);
         Addr address = in->stmts[i]->Ist.IMark.addr + in->stmts[i]->Ist.IMark.delta;
