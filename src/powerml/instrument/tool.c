@@ -426,6 +426,8 @@ static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayo
             else
                 add_fma(fma, block.out, statement);
         }
+        if (fma != NULL)
+            end_fma(fma, block.out);
     }
     close_piece();
     store_places();
