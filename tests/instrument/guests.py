@@ -88,9 +88,12 @@ class Guests:
         return ended.stdout
 
 
-def nine(told: Told) -> dict[str, int]:
-    """Return Cachegrind's nine counts out of what was told."""
-    counters = [sum(row) for row in zip(*(scope.counters for scope in told.scopes), strict=True)]
+def nine(told: Told, library: Path | None = None) -> dict[str, int]:
+    """Return Cachegrind's nine counts of all that was told, or of a library's functions alone."""
+    rows = [scope.counters for scope in told.scopes]
+    if library is not None:
+        rows = [row for (_, _, name), row in told.functions.items() if name == str(library)]
+    counters = [sum(column) for column in zip(*rows, strict=True)]
     return {
         "Ir": sum(counters[:CLASSES]),
         "I1mr": counters[I1 + FETCH],
