@@ -55,18 +55,18 @@ class Guests:
         """Run a program under the tool, which tells at the end."""
         counters = self.folder / "counters.txt"
         arguments = ("--tool=powerml", *caches, f"--counters-file={counters}", *options)
-        output = self._valgrind(program, *arguments)
+        output = self._valgrind([program], *arguments)
         return Run(output, Told.parse(counters.read_text(encoding="utf-8")))
 
-    def ask(self, program: Path, *options: str) -> str:
+    def ask(self, program: Path, argument: str, *options: str) -> str:
         """Return what a program wrote that asks the tool itself."""
-        return self._valgrind(program, "--tool=powerml", *CACHES, *options).decode()
+        return self._valgrind([program, argument], "--tool=powerml", *CACHES, *options).decode()
 
     def cachegrind(self, program: Path) -> dict[str, int]:
         """Return Cachegrind's nine counts of a program."""
         out = self.folder / "cachegrind.out"
         self._valgrind(
-            program,
+            [program],
             "--tool=cachegrind",
             *CACHEGRIND_CACHES,
             f"--LL={LAST_LEVEL}",
@@ -80,17 +80,20 @@ class Guests:
         numbers = (int(number) for number in lines["summary"].split())
         return dict(zip(lines["events"].split(), numbers, strict=True))
 
-    def _valgrind(self, program: Path, *options: str) -> bytes:
-        command = ["setarch", "-R", "valgrind", "--quiet", "--vgdb=no", *options, program]
+    def _valgrind(self, program: Sequence[str | Path], *options: str) -> bytes:
+        command = ["setarch", "-R", "valgrind", "--quiet", "--vgdb=no", *options, *program]
         environment = {"PATH": "/usr/bin:/bin", "VALGRIND_LIB": str(self.valgrind_lib)}
         ended = subprocess.run(command, env=environment, capture_output=True, check=False)
         assert ended.returncode == 0, ended.stderr.decode()
         return ended.stdout
 
 
-def nine(told: Told) -> dict[str, int]:
-    """Return Cachegrind's nine counts out of what was told."""
-    counters = [sum(row) for row in zip(*(scope.counters for scope in told.scopes), strict=True)]
+def nine(told: Told, library: Path | None = None) -> dict[str, int]:
+    """Return Cachegrind's nine counts of all that was told, or of a library's functions alone."""
+    rows = [scope.counters for scope in told.scopes]
+    if library is not None:
+        rows = [row for (_, _, name), row in told.functions.items() if name == str(library)]
+    counters = [sum(column) for column in zip(*rows, strict=True)]
     return {
         "Ir": sum(counters[:CLASSES]),
         "I1mr": counters[I1 + FETCH],

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.instrument.guests import Guests, nine
@@ -42,7 +43,8 @@ class Form:
     @property
     def statement(self) -> str:
         """Return a statement that does it once, on the inputs of a round."""
-        return f'ONE({self.type[1]}, "{self.instruction}")'
+        store = "vmovups %%ymm0" if self.lanes > 1 else f"vmov{self.type} %%xmm0"
+        return f'ONE({self.type[1]}, "{self.instruction}", "{store}")'
 
 
 FORMS = [
@@ -55,7 +57,7 @@ FORMS = [
 ]
 # Results that are operands of the next, in one block: four times two chains, then one of both.
 CHAINS = [
-    f'ONE({type_[1]}, "{body}")'
+    f'ONE({type_[1]}, "{body}", "vmovups %%ymm0")'
     for type_, register in (("ps", "ymm"), ("pd", "ymm"), ("ps", "xmm"), ("pd", "xmm"))
     for body in (
         "\\n".join(
@@ -68,6 +70,7 @@ CHAINS = [
         ),
     )
 ]
+STATEMENTS = [form.statement for form in FORMS] + CHAINS
 PROGRAM = """
 #include <float.h>
 #include <math.h>
@@ -91,12 +94,13 @@ static double draw(int round)
     return ldexp((double)(int64_t)(state << 11), (int)(state >> 59) - 80);
 }
 
-#define ONE(type, instruction)                                                                     \\
-    __asm__ volatile("vmovups %%[a], %%%%ymm0\\n vmovups %%[b], %%%%ymm1\\n vmovups %%[c], %%%%ymm2\\n"       \\
-                     instruction "\\n vmovups %%%%ymm0, %%[out]"                                       \\
-                     : [out] "=m"(out[place++])                                                    \\
-                     : [a] "m"(numbers[0].type), [b] "m"(numbers[1].type),                         \\
-                       [c] "m"(numbers[2].type), [memory] "m"(numbers[2].type)                     \\
+/* Of a scalar the lowest lane alone: Valgrind 3.19 clears the others, which the processor keeps. */
+#define ONE(type, instruction, store)                                                       \\
+    __asm__ volatile("vmovups %%[a], %%%%ymm0\\n vmovups %%[b], %%%%ymm1\\n"                    \\
+                     "vmovups %%[c], %%%%ymm2\\n" instruction "\\n " store ", %%[out]"          \\
+                     : [out] "=m"(out[place++])                                             \\
+                     : [a] "m"(numbers[0].type), [b] "m"(numbers[1].type),                  \\
+                       [c] "m"(numbers[2].type), [memory] "m"(numbers[2].type)              \\
                      : "xmm0", "xmm1", "xmm2");
 
 int main(void)
@@ -127,19 +131,27 @@ int main(void)
 
 @pytest.fixture(scope="module")
 def multiply_adds(guests: Guests) -> Path:
-    statements = [form.statement for form in FORMS] + CHAINS
     singles, doubles = (
-        "\n".join(statement for statement in statements if statement.startswith(f"ONE({letter}"))
+        "\n".join(statement for statement in STATEMENTS if statement.startswith(f"ONE({letter}"))
         for letter in "sd"
     )
-    fields = {"rounds": ROUNDS, "statements": len(statements)}
+    fields = {"rounds": ROUNDS, "statements": len(STATEMENTS)}
     source = PROGRAM % {**fields, "singles": singles, "doubles": doubles}
     return guests.compile(source, "-mavx2", "-mfma")
 
 
+def _both_ways(guests: Guests, program: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the counts of the program's own functions, by lane and by operand."""
+    by_lane, once = (
+        nine(guests.run(program, *options).told, library=program)
+        for options in ((LANES_ARE_OPERANDS,), ())
+    )
+    return by_lane, once
+
+
 @pytest.mark.parametrize("source", ["memory.c", "masked.c"])
 def test_counts_are_cachegrinds(guests: Guests, source: str) -> None:
-    program = guests.compile(Path(source), "-mcx16", "-mavx2", "-Wno-address-of-packed-member")
+    program = guests.compile(Path(source), "-mcx16", "-mavx2")
     assert nine(guests.run(program, LANES_ARE_OPERANDS).told) == guests.cachegrind(program)
 
 
@@ -153,9 +165,7 @@ def test_counts_of_fused_multiply_adds_are_cachegrinds_where_lanes_are_operands(
 def test_an_operand_of_a_fused_multiply_add_is_read_once(
     guests: Guests, multiply_adds: Path
 ) -> None:
-    by_lane, once = (
-        nine(guests.run(multiply_adds, *options).told) for options in ((LANES_ARE_OPERANDS,), ())
-    )
+    by_lane, once = _both_ways(guests, multiply_adds)
     lanes = sum(form.lanes - 1 for form in FORMS if form.has_memory)
     chained = sum(4 * (count - 1) for count in (8, 4, 4, 2))
     assert by_lane.pop("Dr") - once.pop("Dr") == ROUNDS * (lanes + chained)
@@ -166,17 +176,35 @@ def test_fused_multiply_adds_are_the_processors_to_the_last_bit(
     guests: Guests, multiply_adds: Path
 ) -> None:
     native = subprocess.run([multiply_adds], capture_output=True, check=True).stdout
-    assert len(native) == ROUNDS * 32 * (len(FORMS) + len(CHAINS))
-    assert guests.run(multiply_adds).output == native
+    simulated = guests.run(multiply_adds).output
+    singles = sum(statement.startswith("ONE(s") for statement in STATEMENTS)
+    doubles = len(STATEMENTS) - singles
+    assert len(native) == len(simulated) == ROUNDS * 32 * len(STATEMENTS)
+    for type_, part in (
+        (np.float32, slice(0, ROUNDS * 32 * singles)),
+        (np.float64, slice(ROUNDS * 32 * singles, ROUNDS * 32 * (singles + doubles))),
+    ):
+        expected, found = (np.frombuffer(output[part], type_) for output in (native, simulated))
+        # Valgrind's negation has another sign where there is no number.
+        numbers = ~np.isnan(expected)
+        assert numbers.sum() > 0.9 * len(numbers)
+        assert expected[numbers].tobytes() == found[numbers].tobytes()
+        assert np.isnan(found[~numbers]).all()
 
 
 def test_a_masked_move_is_one_access_of_the_lanes_that_are_done(guests: Guests) -> None:
     program = guests.compile(Path("masked.c"), "-mavx2")
-    by_lane, once = (
-        nine(guests.run(program, *options).told) for options in ((LANES_ARE_OPERANDS,), ())
-    )
+    by_lane, once = _both_ways(guests, program)
     # By mask, how many lanes each of the loads does beyond the first.
-    rest = (7 + 3 + 7 + 1) + 0 + (2 + 1 + 2 + 0) + 0
-    assert by_lane["Dr"] - once["Dr"] == 100 * rest
-    assert by_lane["Dw"] - once["Dw"] == 100 * rest
-    assert by_lane["D1mr"] == once["D1mr"]
+    rest = (7 + 3 + 7 + 1) + 0 + (2 + 1 + 2 + 1) + 0
+    for direction in ("Dr", "Dw"):
+        assert by_lane.pop(direction) - once.pop(direction) == 100 * rest
+    assert by_lane == once
+
+
+def test_an_atomic_operation_is_one_access(guests: Guests) -> None:
+    program = guests.compile(Path("memory.c"), "-mcx16")
+    by_lane, once = _both_ways(guests, program)
+    # In each of 50 rounds an addition, an or and an exchange, which are read twice there.
+    assert by_lane.pop("Dr") - once.pop("Dr") == 3 * 50
+    assert by_lane == once

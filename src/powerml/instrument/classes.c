@@ -173,6 +173,10 @@ IRExpr *base_of(const IRSB *block, IRExpr *address, Long *offset)
             return NULL;
         }
         IRExpr *value = assigned_to(block, address->Iex.RdTmp.tmp, 0);
+        if (value != NULL && value->tag == Iex_RdTmp) {
+            address = value;
+            continue;
+        }
         if (value == NULL || value->tag != Iex_Binop || value->Iex.Binop.op != Iop_Add64 ||
             value->Iex.Binop.arg2->tag != Iex_Const || value->Iex.Binop.arg1->tag != Iex_RdTmp)
             return address;

@@ -293,6 +293,17 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes,
     store_address(block.last_slot, block.last_entry);
 }
 
+/* True if the access before reads the place that an instruction compares and swaps: the decoder
+ * computes what an atomic one writes from what it has read before. */
+static Bool is_read_just_now(IRExpr *address, UInt bytes)
+{
+    if (lanes_are_operands || !block.is_open || !block.can_merge)
+        return False;
+    const struct access *last = &block.accesses[block.access_count - 1];
+    return last->direction == READ && !last->is_conditional && last->last_byte == bytes - 1 &&
+           follows(address, block.last_address, 0);
+}
+
 static UInt bytes_of(IRExpr *expression)
 {
     return (UInt)sizeofIRType(typeOfIRExpr(block.out->tyenv, expression));
@@ -327,7 +338,8 @@ static void count_accesses(const IRStmt *statement)
     case Ist_CAS: {
         const IRCAS *cas = statement->Ist.CAS.details;
         UInt bytes = bytes_of(cas->dataLo) * (cas->dataHi == NULL ? 1 : 2);
-        count_access(READ, cas->addr, bytes, NULL);
+        if (!is_read_just_now(cas->addr, bytes))
+            count_access(READ, cas->addr, bytes, NULL);
         count_access(WRITE, cas->addr, bytes, NULL);
         break;
     }

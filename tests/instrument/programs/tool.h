@@ -1,4 +1,4 @@
-/* The tool's requests as functions, and what it tells. */
+/* The tool's requests as functions. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,16 +12,26 @@ static inline unsigned long ask(unsigned long request, unsigned long one, unsign
 
 static inline void push(const char *name)
 {
-    VALGRIND_DO_CLIENT_REQUEST_STMT(POWERML_PUSH, name, 0, 0, 0, 0);
+    ask(POWERML_PUSH, (unsigned long)name, 0, 0);
 }
 
 static inline void pop(void)
 {
-    VALGRIND_DO_CLIENT_REQUEST_STMT(POWERML_POP, 0, 0, 0, 0, 0);
+    ask(POWERML_POP, 0, 0, 0);
 }
 
 static inline unsigned long status(void)
 {
     static unsigned long counters[256];
     return ask(POWERML_READ, (unsigned long)counters, sizeof counters, 0);
+}
+
+/* Write what the tool tells, and an empty line. */
+static inline void print_told(void)
+{
+    unsigned long bytes = ask(POWERML_TELL, 0, 0, 0);
+    char *text = calloc(1, 2 * bytes + 1);
+    ask(POWERML_TELL, (unsigned long)text, 2 * bytes, 0);
+    puts(text);
+    free(text);
 }
