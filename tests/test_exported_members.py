@@ -61,7 +61,12 @@ def test_unknown_attribute() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import powerml", "from powerml.errors import PowerMLError", "from powerml import Counts"],
+    [
+        "import powerml",
+        "from powerml.errors import PowerMLError",
+        "from powerml import Counts",
+        "from powerml import SearchOptions",
+    ],
 )
 def test_importing_powerml_stays_light(statement: str) -> None:
     code = f"{statement}\nimport sys\nprint(*sorted(set({HEAVY!r}) & set(sys.modules)))"

@@ -80,8 +80,8 @@ def select_backend() -> str:
 def import_keras() -> None:
     """Import Keras and its backend, which takes seconds. Ctrl-C and SIGTERM wait for its end.
 
-    Raised in the middle of it, they would end up in the backend's C++ code, which aborts the
-    process, or as another error in a class half made.
+    Raised during the import, they could reach the backend's C++ code, which aborts the process.
+    They could also turn into another error in a half-defined class.
     """
     with interruption_held():
         importlib.import_module("keras")
@@ -89,10 +89,9 @@ def import_keras() -> None:
 
 @contextlib.contextmanager
 def keras_alone() -> Iterator[None]:
-    """Have Keras to oneself: no other thread of this process trains or exports meanwhile.
+    """Lock Keras: no other thread of this process trains or exports meanwhile.
 
-    Keras, its backends and their exporters keep what they do in global state, the random
-    generators among it.
+    Keras, its backends and their exporters share global state, such as the random generators.
     """
     with _alone:
         yield

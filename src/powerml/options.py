@@ -1,7 +1,7 @@
 """Options of functions and commands, each described once, as the field of a pydantic model.
 
-The command line, the signatures and docstrings of the public functions, the command that repeats
-a study and the tables in ``docs/use.md`` are made from the fields.
+The command line and the signatures and docstrings of the public functions are made from the fields.
+So are the command that repeats a study and the tables in ``docs/use.md``.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class Shown:
     Parameters
     ----------
     default
-        Words for a default that depends on something else.
+        Description of a default that depends on something else.
     metavar
-        A name for the value in the help, where its type says too little.
+        A name for the value in the help, if its type says too little.
     flag
-        The flag on the command line, where it is not the field's name.
+        The flag on the command line, if it is not the field's name.
     details
         Sentences that follow the description in docstrings.
     after
         The option that this one comes after, or ``FIRST``. Others follow the field that is
         declared before them, and inherited ones come before all.
     always
-        Whether a command that repeats something names the option even with its default.
+        Whether a repeating command names the option even with its default.
     """
 
     default: str | None = None
@@ -111,7 +111,7 @@ class Options(BaseModel):
 
     @classmethod
     def of_call(cls, function: str, options: Self | None, keywords: Mapping[str, Any]) -> Self:
-        """Return the options of a call: those of an object, but for what the keywords name.
+        """Return the options of a call: keywords take precedence over those of an object.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Options(BaseModel):
 
 
 def shown_of(field: FieldInfo) -> Shown:
-    """Return how a field is shown."""
+    """Return the `Shown` of a field."""
     return next((one for one in reversed(field.metadata) if isinstance(one, Shown)), Shown())
 
 
@@ -201,7 +201,7 @@ def _unexpected(function: str, name: str, known: Iterable[str]) -> TypeError:
 
 
 def _refusal(name: str, field: FieldInfo, error: ErrorDetails) -> str:
-    """Return what is wrong with the value of an option, and what to give."""
+    """Return a message on an invalid value of an option, with a valid one."""
     given, start = error["input"], f"{name.replace('_', ' ')} is"
     if error["type"] == "greater_than_equal":
         return f"{start} {given}: give at least {error['ctx']['ge']}"
@@ -209,5 +209,5 @@ def _refusal(name: str, field: FieldInfo, error: ErrorDetails) -> str:
 
 
 def _type_of(field: FieldInfo) -> str:
-    """Return the type as the docs write it: of a class's path the last name is enough."""
+    """Return the type as the docs write it, without the paths of classes."""
     return re.sub(r"(?:\w+\.)+(?=\w)", "", inspect.formatannotation(field.annotation))

@@ -1,7 +1,8 @@
 """Finding plug-ins by name.
 
-What others install announces itself under an entry point of the group ``powerml.spaces``,
-``powerml.runtimes``, ``powerml.machines``, ``powerml.meters`` or ``powerml.datasets``.
+What others install announces itself under an entry point of the group ``powerml.datasets``,
+``powerml.machines``, ``powerml.meters``, ``powerml.runtimes``, ``powerml.samplers`` or
+``powerml.spaces``.
 """
 
 from __future__ import annotations

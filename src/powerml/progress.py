@@ -1,4 +1,4 @@
-"""Progress: whom long work tells what it is at, and how far."""
+"""Progress: the callbacks of long work."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Advance = Callable[[float], None]
 
 
 def silent(_message: str) -> None:
-    """Tell nobody."""
+    """Ignore a line of progress."""
 
 
 def unwatched(_part: float) -> None:
-    """Tell nobody how far it is."""
+    """Ignore a share of progress."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP wait where they would leave a thing half done, and are not lost."""
+"""Ctrl-C, SIGTERM and SIGHUP, delayed where they would leave work half done, but never lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMPORT_SYSTEM = "<frozen importlib"  # how the files of its frames are called
 
 
 class Terminated(BaseException):
-    """SIGTERM came, or the terminal was closed (SIGHUP): clean up as after Ctrl-C."""
+    """SIGTERM or SIGHUP (a closed terminal), to be handled like Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -41,9 +41,9 @@ def exit_code_of(number: int) -> int:
 def heed_signals() -> None:
     """Have Ctrl-C raise ``KeyboardInterrupt`` and the others ``Terminated``, but not in an import.
 
-    There they wait for its end. The import system may lose an exception from anywhere and keep its
-    lock, for which every other thread then waits for ever; modules that are half made turn it into
-    other errors. What is ignored, as Ctrl-C in a job in the background, stays ignored.
+    They wait for the end of an import. An exception during an import may be lost and leave the
+    import lock held, so that every other thread waits forever. Half-imported modules turn it into
+    other errors. Ignored signals, as Ctrl-C in a background job, stay ignored.
     """
     for number in NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -51,7 +51,7 @@ def heed_signals() -> None:
 
 
 def signals_end_at_once(code: int) -> None:
-    """All is cleaned up and said: have a signal end what is left of the process."""
+    """Let a signal end the process at once, after all cleaning up."""
     for number in NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(code))
@@ -78,10 +78,10 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 @contextlib.contextmanager
 def interruption_held() -> Iterator[None]:
-    """Have signals wait for the end of this; then the first that came takes effect.
+    """Delay signals to the end of the context; then the first one takes effect.
 
-    For what ends soon, and in which an exception from anywhere would do harm: a file half written,
-    a lock that nobody releases, or another error in the exception's place.
+    It is for short work in which an exception would do harm. Examples are a file half written and a
+    lock never released.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # no other thread is interrupted by signals
@@ -103,7 +103,7 @@ def interruption_held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruption_kept() -> Iterator[None]:
-    """Have a signal take effect again at the end of this where its exception was lost meanwhile.
+    """Repeat a signal at the end of the context if its exception was lost meanwhile.
 
     Keras swallows any exception while it first traces a model.
     """

@@ -256,7 +256,7 @@ def test_being_interrupted_says_how_to_go_on(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(calibrate, "CallgrindMeter", lambda *_: meter)
     code, out, err = run("calibrate", "--jobs", "1", "--fidelity", "exact")
     assert (code, out) == (130, "")
-    assert "Go on with: powerml calibrate --jobs 1 --fidelity exact" in err
+    assert "Continue with: powerml calibrate --jobs 1 --fidelity exact" in err
     assert "nothing is kept" in run("calibrate", "--jobs", "1", "--no-cache")[2]
 
 

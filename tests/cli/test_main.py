@@ -73,6 +73,7 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
     code, out, _ = run("doctor")
     assert code == 0
     assert "valgrind" in out
+    assert "built for Valgrind" in out
     monkeypatch.setenv("PATH", "/nowhere")
     code, out, _ = run("doctor")
     assert code == 1
@@ -158,7 +159,7 @@ def test_an_interrupted_measurement_says_what_is_kept(
     assert (code, out) == (130, "")
     assert err == (
         "powerml: stopped; what was counted to its end is in the cache. "
-        f"Go on with: powerml measure {TOPOLOGY} --batch-size 32\n"
+        f"Continue with: powerml measure {TOPOLOGY} --batch-size 32\n"
     )
     assert "nothing is kept" in run("measure", TOPOLOGY, "--no-cache")[2]
 

@@ -64,7 +64,7 @@ def test_a_reproduction_of_which_nothing_is_kept_does_not_say_so(
     monkeypatch.setattr(powerml, "reproduce", reproduce, raising=False)
     code, _, err = run("reproduce", "--setting", "3")
     assert code == 130
-    assert "stopped before the first trial ended. Go on with the same command: powerml" in err
+    assert "stopped before the first trial ended. Continue with the same command: powerml" in err
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_counts_made_otherwise_are_not_mixed_into_a_study(
     search(meter, tmp_path, trials=2)
     other = FormulaMeter(machine)
     other._fingerprint = other._fingerprint.model_copy(update={"software": {"torch": "3.0"}})
-    with pytest.raises(StudyError, match=r"cannot be gone on with: .*torch"):
+    with pytest.raises(StudyError, match=r"cannot be continued: .*torch"):
         search(other, tmp_path, trials=3, resume=True)
 
 

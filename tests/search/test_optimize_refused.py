@@ -24,7 +24,7 @@ from tests.searches import search
         ({"objective": "cubed"}, "unknown objective 'cubed'"),
         ({"objective": "constrained", "alpha": 0, "beta": 0}, "alpha and beta are 0"),
         ({"max_training_cost": "cheap"}, "max training cost is cheap: give processor cycles"),
-        ({"max_training_cost": "0.8"}, "0.8 cycles, which no network keeps to: .* give 0.8x"),
+        ({"max_training_cost": "0.8"}, "0.8 cycles, which no network meets: .* give 0.8x"),
         ({"pareto": True, "objective": "constrained"}, "a front has no weights and no objective"),
         ({"pareto": True, "alpha": 0.2}, "a front has no weights and no objective"),
         ({"min_score": 97}, "min score is 97"),

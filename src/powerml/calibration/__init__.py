@@ -1,1 +1,1 @@
-"""Calibration: what a power meter reads for each cycle of cost, Figure 1 of the paper."""
+"""Calibration: a power meter's reading per cycle of cost, Figure 1 of the paper."""

@@ -1,4 +1,4 @@
-"""Calibrating: counts of the synthetic loads by a meter, and a fit of what was read for them."""
+"""Calibrating: counts of the synthetic loads by a meter, and a fit of their readings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calibrate(
     advance: Advance = unwatched,
     **given: Any,
 ) -> Calibration:
-    """Fit what a power meter read for synthetic loads to what they cost (the paper's Figure 1).
+    """Fit a power meter's readings of synthetic loads to their costs (the paper's Figure 1).
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ def calibrate(
     notify
         Called with one line of text when something begins or ends.
     advance
-        Called with the part of all work that is done, from 0 to 1.
+        Called with the finished share of the work, from 0 to 1.
 
     Raises
     ------
     UsageError
         What was asked for cannot be done; nothing was started.
     CalibrationError
-        The readings cannot be used, or not be fitted.
+        The readings cannot be used or fitted.
     SetupError
         Valgrind or the C extension is not installed.
     MeasurementError
@@ -159,7 +159,7 @@ def _recordings(calibration: Calibration) -> list[Recording]:
 
 
 class _Tally:
-    """Count of the work done on all loads, from several threads."""
+    """Tally of the work done on all loads, from several threads."""
 
     def __init__(self, works: dict[LoadWorkload, int], advance: Advance) -> None:
         self._works = works
@@ -173,7 +173,7 @@ class _Tally:
         return sum(part >= 1 for part in self._parts.values())
 
     def set(self, load: LoadWorkload, part: float) -> None:
-        """Tell what part of a load is done."""
+        """Report the finished share of a load."""
         with self._lock:
             self._parts[load] = part
             done = sum(part * self._works[one] for one, part in self._parts.items())

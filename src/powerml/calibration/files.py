@@ -17,7 +17,7 @@ WRITE_ONE = "write one with powerml calibrate"
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read what ``powerml calibrate`` has written; raises ``CalibrationError``.
+    """Read a file of ``powerml calibrate``; raises ``CalibrationError``.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 def figure_beside(path: Path, readings: Path | None) -> Path:
     """Return the path of the figure beside a calibration's file.
 
-    Checked before anything takes long.
+    The check comes before any long work.
 
     Raises
     ------

@@ -1,13 +1,13 @@
-"""Calibration: what a power meter reads for each processor cycle of cost. Pure functions.
+"""Calibration: a power meter's reading per processor cycle of cost. Pure functions.
 
-The paper's Figure 1 sets the cost of synthetic loads against what a meter read while they ran. A
+The paper's Figure 1 plots the readings of a power meter against the costs of synthetic loads. A
 load of no cycles reads nothing above idle, so the reading is proportional to the cost::
 
     reading = per_cycle x cost
 
 fitted by least squares. The confidence interval is Student's, with one degree of freedom less than
-there are points, and takes the deviations from the line as independent, normal and of one variance.
-A line with an intercept of its own is fitted beside it, to tell whether the readings do begin at 0.
+there are points. It assumes deviations from the line that are independent, normal and of one
+variance. A second fit with a free intercept tests whether the readings begin at 0.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class _CalibrationRecord(BaseModel):
 
 
 class CalibrationFit(_CalibrationRecord):
-    """Readings against costs. All but `r` in the readings' unit, `per_cycle` for each cycle.
+    """Fit of readings to costs. All but `r` are in the readings' unit, `per_cycle` for each cycle.
 
     `low` and `high` bound the interval of confidence `confidence`. `r` is Pearson's correlation of
-    readings and costs; `leave_one_out_r` that of each reading with what a fit to the others
-    foretells for it, None where those do not differ.
+    readings and costs. `leave_one_out_r` is that of each reading with its prediction by a fit to
+    the others, None if the predictions do not differ.
     """
 
     points: int = Field(description="loads that the fit is made from")
@@ -71,7 +71,7 @@ class CalibrationFit(_CalibrationRecord):
     leave_one_out_r: float | None = Field(
         ge=-1,
         le=1,
-        description="correlation of readings with fits to the others; null where those are equal",
+        description="correlation of readings with fits to the others; null if those are equal",
     )
     intercept: float = Field(description="reading at no cost, of a line with an intercept")
     intercept_low: float = Field(description="lower end of its confidence interval")
@@ -84,11 +84,11 @@ class CalibrationFit(_CalibrationRecord):
 
 
 class LoadPoint(_CalibrationRecord):
-    """One load: its counts, its prices in cycles, what the meter read and what the fit gives.
+    """One load: its counts, its prices in cycles, its reading and the fitted reading.
 
-    `inclusive_cycles` is the original program's price, for comparison with
-    `recorded_cost_cycles`, which it printed in 2018; both and their ratio are None on other
-    machines than the paper's. `reading` and what follows is None where the load was not metered.
+    `inclusive_cycles` is the original program's price, for comparison with `recorded_cost_cycles`,
+    which it printed in 2018. Both and their ratio are None on machines other than the paper's.
+    `reading` and the fields after it are None if the load was not metered.
     """
 
     load: str = Field(description="name of the load")
@@ -107,15 +107,15 @@ class LoadPoint(_CalibrationRecord):
         description="inclusive cost relative to the recorded one"
     )
     reading: PositiveFloat | None = Field(
-        description="reading above idle; null where the load was not metered"
+        description="reading above idle; null if the load was not metered"
     )
     fitted: float | None = Field(description="reading that the fit gives")
-    residual: float | None = Field(description="reading less the fitted one")
-    left_out: float | None = Field(description="what a fit to the other loads foretells")
+    residual: float | None = Field(description="reading minus the fitted one")
+    left_out: float | None = Field(description="prediction by a fit to the other loads")
 
 
 class Calibration(_CalibrationRecord):
-    """A fit, what it was made from and what it is for. JSON: ``powerml.calibration/1``.
+    """A fit with its data and its range of use. JSON: ``powerml.calibration/1``.
 
     It holds for costs of that machine, with that profile, those accesses and levels.
     """
@@ -130,10 +130,10 @@ class Calibration(_CalibrationRecord):
     accesses: Accesses = Field(description="accesses that are priced")
     levels: Literal[2] = Field(default=2, description="levels of caches that are priced")
     unit: str = Field(description="unit of the readings")
-    readings: str = Field(description="where the readings come from")
+    readings: str = Field(description="source of the readings")
     fit: CalibrationFit = Field(description="fit of the readings to the costs")
     loads: list[LoadPoint] = Field(description="loads with their counts, costs and readings")
-    fingerprint: Fingerprint = Field(description="what the counts depend on")
+    fingerprint: Fingerprint = Field(description="fingerprint of the counts")
 
     @property
     def metered(self) -> list[LoadPoint]:
@@ -147,7 +147,7 @@ class Calibration(_CalibrationRecord):
         return min(costs), max(costs)
 
     def require_fit_for(self, machines: Sequence[Machine], accesses: str, levels: int) -> None:
-        """Check that costs priced so can be calibrated by it.
+        """Check that the calibration is valid for costs priced in this way.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class Calibration(_CalibrationRecord):
             )
 
     def applied(self, costs_cycles: Mapping[str, float]) -> AppliedCalibration:
-        """Return what is told of it beside costs, by phase, that it is applied to."""
+        """Return the record of its application to costs by phase."""
         lowest, highest = self.range_cycles
         remarks = []
         for where in ("below", "above"):
@@ -205,7 +205,7 @@ class Calibration(_CalibrationRecord):
 
 
 def calibrated(measurement: Measurement, calibration: Calibration) -> Measurement:
-    """Return the measurement with what a power meter would read beside its machine's costs."""
+    """Return the measurement with a power meter's expected readings beside its machine's costs."""
     costs = {phase.name: phase.costs[calibration.machine].cycles for phase in measurement.phases}
     return measurement.model_copy(
         update={
@@ -243,9 +243,9 @@ def make_calibration(
     accesses: Accesses,
     fingerprint: Fingerprint,
 ) -> Calibration:
-    """Price loads, fit the readings to the costs and put all of it together.
+    """Price loads, fit the readings to the costs and assemble the record.
 
-    `readings`, and `recorded_cycles`, the costs that the original's program printed, go by the
+    `readings` and `recorded_cycles`, the costs that the original program printed, are keyed by the
     names of the loads.
 
     Raises
@@ -289,7 +289,7 @@ def _point(
     papers: Machine | None,
     recorded: int | None,
 ) -> LoadPoint:
-    """A load that was counted; on the paper's machine with what was recorded for it."""
+    """Return a counted load, on the paper's machine with its recorded cost."""
     inclusive = None if papers is None else inclusive_cycles(counts.counts, papers)
     return LoadPoint(
         load=load.name,
@@ -309,7 +309,7 @@ def _point(
 
 
 def _metered(point: LoadPoint, reading: float, fit: CalibrationFit, left_out: float) -> LoadPoint:
-    """The same with its reading beside what the fit gives."""
+    """Return the point with its reading and the fitted reading."""
     fitted = fit.per_cycle * point.cost_cycles
     found = {
         "reading": reading,
@@ -365,7 +365,7 @@ def fit_readings(costs_cycles: Sequence[float], readings: Sequence[float]) -> Ca
 
 
 def require_spread(values: Sequence[float] | Vector, what: str = "readings") -> None:
-    """Refuse what cannot be fitted; raises ``CalibrationError``."""
+    """Refuse points that cannot be fitted; raises ``CalibrationError``."""
     if len(values) < LEAST_POINTS:
         raise CalibrationError(
             f"there are {len(values)} {what}: give the readings of at least {LEAST_POINTS} loads"
@@ -378,9 +378,9 @@ def require_spread(values: Sequence[float] | Vector, what: str = "readings") -> 
 
 
 def inclusive_cycles(counts: Counts, machine: Machine) -> float:
-    """Return the price of the original's program: every access at L1's latency, misses on top.
+    """Return the original program's price: every access at L1's latency, misses on top.
 
-    Eq. 2.1 prices hits instead; this is for comparison with what was recorded in 2018.
+    Eq. 2.1 prices hits instead. This price is for comparison with the records of 2018.
     """
     latency = machine.latency_cycles
     return (

@@ -43,7 +43,7 @@ def synthetic_loads() -> tuple[LoadWorkload, ...]:
 
 @cache
 def recorded_costs_cycles() -> Mapping[str, int]:
-    """Return what the original's program recorded for each load in 2018, by the load's name."""
+    """Return each load's cost as the original program recorded it in 2018, by name."""
     return MappingProxyType(
         {row["load"]: int(row["recorded_cost_cycles"]) for row in _rows_of_2018()}
     )
@@ -62,7 +62,7 @@ def load_names() -> list[str]:
 def table_rows(text: str) -> list[tuple[int, dict[str, str]]]:
     """Rows of a CSV with the numbers of the lines they begin on, by the names of the columns.
 
-    Lines that are empty or begin with # are left out. What is missing at the end of a row is empty.
+    Lines that are empty or begin with # are skipped. Missing cells at the end of a row are empty.
 
     Raises
     ------

@@ -26,17 +26,16 @@ class CalibrateOptions(SimulationOptions):
     fidelity: Annotated[
         FidelityName,
         Field(
-            description="sampled: some rows of each product, minutes in all; exact: all of them, "
-            "hours."
+            description="sampled: some rows of each product, in minutes; exact: all rows, in hours."
         ),
     ] = "sampled"
     meter: Annotated[
         str | AdvancingMeter,
         SkipValidation,
-        Field(description="callgrind, or replay:FILE with a calibration made before."),
+        Field(description="callgrind, or replay:FILE with an earlier calibration."),
         Shown(after="fidelity", details="One that is already running stays open."),
     ] = DEFAULT_METER
     # An exact load takes up to half an hour, on a busy machine hours.
-    limit_seconds: Annotated[
-        float, Field(description="After how many seconds a load is given up.")
-    ] = 6 * DEFAULT_LIMIT_SECONDS
+    limit_seconds: Annotated[float, Field(description="Time limit of a load, in seconds.")] = (
+        6 * DEFAULT_LIMIT_SECONDS
+    )

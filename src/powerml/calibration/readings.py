@@ -50,9 +50,9 @@ def load_readings(path: Path | None = None) -> Readings:
     Raises
     ------
     CalibrationError
-        The file cannot be read, or what is in it cannot be used.
+        The file cannot be read, or its content cannot be used.
     UnknownNameError
-        It names a load that there is not.
+        It names an unknown load.
     """
     if path is None:
         shipped = resources.files("powerml.calibration") / READINGS_2018
@@ -64,13 +64,13 @@ def load_readings(path: Path | None = None) -> Readings:
 
 
 def parse_readings(text: str, source: str) -> Readings:
-    """Read the text of a CSV; other columns than its own are passed over.
+    """Read the text of a CSV; unknown columns are ignored.
 
     Raises
     ------
     CalibrationError
-        A column is missing, a reading is no number above 0, a load is there twice or with another
-        shape, or the unit is missing or not the same in all rows.
+        A column or unit is missing, a reading is no number above 0, a load occurs twice or with
+        another shape, or units differ.
     UnknownNameError
         A load is not known.
     """

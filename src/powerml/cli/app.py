@@ -21,8 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    help="What a neural network's training and inference cost a processor, measured by simulation; "
-    "and the topology with the best trade.",
+    help="Measure by simulation what a neural network's training and inference cost a processor, "
+    "and search for the cheapest accurate network.",
 )
 for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce):
     add_command(app, command)

@@ -21,7 +21,7 @@ def best(
     options: powerml.BestOptions,
     json: Json = False,
 ) -> None:
-    """Name the best of a study by weights chosen afterwards, and say why it is the best.
+    """Choose a study's best trial by new weights, objective or limits, and explain the choice.
 
     Example: powerml best powerml-studies/dffr-mnist_small-pareto-s0-1 --alpha 0.2 --beta 0.3
     """

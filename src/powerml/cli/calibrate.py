@@ -24,19 +24,20 @@ def calibrate(
     ] = None,
     template: Annotated[
         bool,
-        typer.Option("--template", help="Print a file of readings to fill in, and do no more."),
+        typer.Option("--template", help="Print a file of readings to fill in, and exit."),
     ] = False,
     *,
     options: powerml.CalibrateOptions,
     out: Annotated[
-        Path, typer.Option(help="Where the calibration goes; the figure goes beside it, as .svg.")
+        Path,
+        typer.Option(help="File of the calibration; the figure is written beside it, as .svg."),
     ] = Path("powerml-calibration.json"),
     json: Json = False,
 ) -> None:
     """Fit a power meter's readings of synthetic loads to their costs (the paper's Figure 1).
 
-    Without --readings those of 2018, whose unit is not known. What is written serves
-    powerml measure --calibration.
+    Without --readings it uses those of 2018, whose unit is not known. powerml measure
+    --calibration applies the file that it writes.
 
     Example: powerml calibrate
 

@@ -1,4 +1,4 @@
-"""Results on standard output, progress on standard error, and what is said when one is stopped."""
+"""Results on standard output, progress on standard error, and messages after an interruption."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def print_result(*renderables: object) -> None:
 
 @contextmanager
 def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
-    """Show one stage after the other; when they are interrupted, say how to go on.
+    """Show one stage after the other; when interrupted, say how to continue.
 
     `kept` says whether counts are kept in the cache.
     """
@@ -58,7 +58,7 @@ def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def study_progress() -> Iterator[StudyProgress]:
-    """Show the progress of a study; when it is interrupted, say how to go on."""
+    """Show the progress of a study; when interrupted, say how to continue."""
     from rich.console import Console
 
     from powerml.cli.progress import StudyProgress
@@ -79,7 +79,7 @@ def study_progress() -> Iterator[StudyProgress]:
 def loads_progress(
     *, kept: bool
 ) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
-    """Show how far the synthetic loads are; when that is interrupted, say how to go on.
+    """Show the progress of the synthetic loads; when interrupted, say how to continue.
 
     `kept` says whether counts are kept in the cache.
     """
@@ -100,7 +100,7 @@ def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated):
         command = shlex.join([program(), *sys.argv[1:]])
-        said = f"{what}. Go on with: {command}" if kept else "nothing is kept with --no-cache"
+        said = f"{what}. Continue with: {command}" if kept else "nothing is kept with --no-cache"
         typer.echo(f"powerml: stopped; {said}", err=True)
         raise
 
@@ -111,13 +111,13 @@ def _tell_how_to_resume(progress: StudyProgress) -> None:
     else:
         message = (
             f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
-            f"{progress.folder}. Go on with: {command_to_resume(progress)}"
+            f"{progress.folder}. Continue with: {command_to_resume(progress)}"
         )
     typer.echo(f"powerml: {message}", err=True)
 
 
 def command_to_resume(progress: StudyProgress) -> str:
-    """The command that goes on with a study that was stopped."""
+    """Return the command that continues a stopped study."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     named = any(argument.split("=")[0] == "--study" for argument in arguments)
     folder = progress.folder
@@ -126,7 +126,7 @@ def command_to_resume(progress: StudyProgress) -> str:
 
 
 def program() -> str:
-    """Return what starts powerML: its name where the shell finds it, else the path that was given.
+    """Return the program that starts powerML: its name if the shell finds it, else the given path.
 
     In a clone it lies in .venv/bin, which no shell searches.
     """

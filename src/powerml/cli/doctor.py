@@ -25,7 +25,7 @@ LONGEST_DETAIL = 300
 
 @dataclass(frozen=True)
 class InstallationCheck:
-    """One thing that was looked at. `required` ones must be there for a measurement."""
+    """One check of the installation. A measurement needs the `required` ones."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ class InstallationCheck:
 
 
 def examine() -> list[InstallationCheck]:
-    """Look at everything a measurement needs. Nothing is started but Valgrind, on ``true``."""
+    """Check everything a measurement needs. It starts nothing but Valgrind, on ``true``."""
     # They take a second, and no other command has to wait for them.
     from powerml.instrument import find_valgrind, valgrind_version
     from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
@@ -91,7 +91,7 @@ def _simulator() -> str:
 
 
 def _compiler() -> str:
-    """Needed only to build the C parts again."""
+    """Describe the compiler, which only a new build of the C parts needs."""
     from powerml.instrument.build import find_description
 
     missing = [
@@ -136,7 +136,7 @@ def _temporary_folder() -> str:
 
 
 def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing and what to do. Example: powerml doctor."""
+    """Check the installation and say how to add what is missing. Example: powerml doctor."""
     checks = examine()
     if json:
         import json as json_text

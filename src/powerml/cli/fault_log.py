@@ -1,4 +1,4 @@
-"""Fault logs: the whole of what an error's one line leaves out, a file for each failed command.
+"""Fault logs: the details that an error's one line leaves out, a file for each failed command.
 
 They lie in the user's log folder, or in the temporary folder where there is none. A log that cannot
 be written is no error: the command has one already.
@@ -29,9 +29,9 @@ ESCAPED = "backslashreplace"
 
 
 def keep_log(error: BaseException) -> Path | None:
-    """Write down all that is known of an error; returns the file, None where none can be written.
+    """Write all details of an error to a log; returns the file, None if none can be written.
 
-    Of many logs the oldest are removed.
+    When there are many logs, the oldest are removed.
     """
     text = _told(error)
     for write in (_write_among_the_users, _write_among_the_temporary):

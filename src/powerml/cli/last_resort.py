@@ -1,4 +1,4 @@
-"""The last resort: one line for an exception, whatever it is and wherever it came from."""
+"""The last resort: one line for any exception from anywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNFORESEEN = "powerML did not foresee this: report it with the log"
 
 
 def complain(message: str, error: BaseException, *, has_more: bool = False) -> None:
-    """Print a message as one line on standard error; all that it leaves out goes to a log.
+    """Print a message as one line on standard error; the details go to a log.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def complain(message: str, error: BaseException, *, has_more: bool = False) -> N
     error
         What is written to the log.
     has_more
-        Whether there is more to the error than the message, however short that is.
+        Whether the error has details beyond the message, however short that is.
     """
     line = f"{START}{' '.join(message.split())}"
     log = keep_log(error) if has_more or len(line) > LONGEST_MESSAGE else None
@@ -51,9 +51,9 @@ def _from_home(path: Path) -> str:
 
 
 def explain(error: BaseException) -> tuple[str, int, bool]:
-    """Return what an exception means in our words, the exit code, and whether there is more to it.
+    """Return an exception's message in our words, the exit code, and whether it has details.
 
-    There is more where the message quotes a part of something, or where nobody foresaw it.
+    It has details if the message quotes a part of something, or if the error is unforeseen.
     """
     if shadow := _shadow_behind(error):
         return shadow, 1, True
@@ -97,7 +97,7 @@ def _no_space(filename: object) -> str:
 
 
 def _full_folder() -> Path | None:
-    """Return the folder without space among those that are written to, None where all have some."""
+    """Return the full folder among those that are written to, None if all have space."""
     for folder in (tempfile.gettempdir(), "."):
         with contextlib.suppress(OSError):
             if shutil.disk_usage(folder).free < FULL_BYTES:
@@ -106,9 +106,9 @@ def _full_folder() -> Path | None:
 
 
 def _shadow_behind(error: BaseException) -> str | None:
-    """Return words about a module of the user's that stands in the place of an installed one.
+    """Return a message about a module of the user's that shadows an installed one.
 
-    Only where the error came out of that module, or misses something in it.
+    The message is empty unless the error came from that module or misses something in it.
     """
     files = {os.path.realpath(name) for name in _files(error)}
     said = [str(one) for one in _chain(error) if isinstance(one, (ImportError, AttributeError))]
@@ -141,7 +141,7 @@ def _files(error: BaseException) -> Iterator[str]:
 
 
 def _shadows() -> Iterator[tuple[str, str]]:
-    """Yield modules, with their files, that folders of the user's have in place of others."""
+    """Yield modules of the user's, with their files, that shadow others."""
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     # Of `python -m` the first is the working directory.
     users = {os.path.realpath(folder) for folder in [*given, os.getcwd()] if folder}

@@ -1,8 +1,8 @@
-"""The command line's way in and out: signals, exit codes, and one line for every error.
+"""Entry point of the command line: signals, exit codes, and one line for every error.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
-while running, 2 wrong use, 3 a limit was exceeded, 130 interrupted (Ctrl-C), 143 told to end
-(SIGTERM), 129 the terminal was closed. Of an error that is more than its line a log is kept.
+while running, 2 wrong use, 3 no trial meets the limits. After a signal they are 130 (Ctrl-C), 143
+(SIGTERM) and 129 (the terminal was closed). An error with details beyond its line leaves a log.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _run() -> int:
 
 
 def _print_any_text() -> None:
-    """Have names that are no UTF-8, and signs that a terminal lacks, be printed escaped."""
+    """Print names that are no UTF-8, and characters that a terminal lacks, in escaped form."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
@@ -88,7 +88,7 @@ def _command() -> int:
 
 
 def _fail(error: BaseException) -> int:
-    """Say what went wrong, whatever it is; returns the exit code."""
+    """Print an error of any kind; returns the exit code."""
     try:
         from powerml.cli.last_resort import complain, explain
 
@@ -106,7 +106,7 @@ def _fail(error: BaseException) -> int:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Keep Python from trying again at its end, which it would complain of in its own words."""
+    """Keep Python from flushing again at exit, which would print an error of its own."""
     import os
 
     try:

@@ -21,13 +21,16 @@ __all__ = ["optimize"]
 
 def optimize(
     space: Annotated[
-        str, typer.Option(help="The space to search: dffr or cnn; within dffr:layers=1-3,width=8.")
+        str,
+        typer.Option(
+            help="The space to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8."
+        ),
     ] = "cnn",
     *,
     options: powerml.SearchOptions,
     json: Json = False,
 ) -> None:
-    """Search a space for the cheapest network that is accurate, or for another objective.
+    """Search a space for the cheapest accurate network, or by another objective.
 
     Example: powerml optimize --space cnn --trials 10
 
@@ -41,7 +44,7 @@ def optimize(
 
 
 def _show_study(record: StudyRecord, *, json: bool) -> None:
-    """Print what a study has found; raises ``LimitError`` where that is nothing."""
+    """Print a study's results; raises ``LimitError`` if there are none."""
     from rich.text import Text
 
     from powerml.cli.tables import studies

@@ -26,8 +26,8 @@ READ_AS: tuple[type, ...] = (Path, str, float, int, bool)
 def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
     """Add a command to the command line.
 
-    Its options are made when it is run or explained: what describes them takes a while to be
-    imported, and no other command has to wait for it.
+    Its options are made when it runs or prints its help. Their descriptions take a while to import,
+    and no other command has to wait.
     """
 
     class LateCommand(TyperCommand):
@@ -43,7 +43,7 @@ def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
             return super().get_params(ctx)
 
     def named() -> None:
-        """Stand for the command."""
+        """Stand in for the command."""
 
     named.__name__, named.__doc__ = command.__name__, command.__doc__
     app.command(cls=LateCommand)(named)
@@ -113,7 +113,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _reading_of(annotation: Any) -> tuple[type, bool]:
-    """Return what a value on the command line is read as, and whether there may be several."""
+    """Return the type that a value on the command line is read as, and whether it may repeat."""
     read: set[type] = set()
     several = False
     for one in get_args(annotation) if _is_union(annotation) else [annotation]:

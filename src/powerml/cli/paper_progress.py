@@ -1,4 +1,4 @@
-"""Progress of a reproduction: which study, how far all of them are, how long is left."""
+"""Progress of a reproduction: the current study, the overall progress and the time left."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ StudyKind = tuple[str, str]
 
 
 class Pace:
-    """Seconds that trials of each kind, a way and a space, have taken."""
+    """Durations of trials in seconds, for each way and space."""
 
     def __init__(self) -> None:
         self.trials: Counter[StudyKind] = Counter()
         self.seconds: defaultdict[StudyKind, float] = defaultdict(float)
 
     def add(self, kind: StudyKind, seconds: float) -> None:
-        """A trial has ended."""
+        """Add a trial that has ended."""
         self.trials[kind] += 1
         self.seconds[kind] += seconds
 
@@ -43,7 +43,7 @@ class Pace:
 def seconds_left(pace: Pace, remaining: Mapping[StudyKind, int]) -> float | None:
     """Estimate the seconds that the remaining trials take; None before the first has ended.
 
-    A kind of which none has ended is taken to be as fast as all others are on average.
+    A kind without an ended trial is assumed to be as fast as the average of the others.
     """
     if not pace.trials:
         return None
@@ -102,7 +102,7 @@ class ReproductionProgress(ReproductionListener):
         self._line(f"reproduction in {out}: {self.finished} of {self.studies} studies are there")
 
     def study_begun(self, study: PlannedStudy) -> None:
-        """Say which."""
+        """Name the study."""
         self._study, self._last = study, time.monotonic()
         self._line(f"study {self.finished + 1} of {self.studies}: {study.name}")
 

@@ -1,4 +1,4 @@
-"""Progress on standard error: what is running, how far it is, how long is left."""
+"""Progress on standard error: running stages, the overall progress and the time left."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST_RUN_SECONDS = 7 * 24 * 3600.0
 
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str], None]]:
-    """Show one stage after the other with the time that has passed."""
+    """Show one stage after the other with the elapsed time."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     # Where nobody watches, lines are printed instead of a bar.
     hidden = not console.is_terminal
@@ -51,7 +51,7 @@ def stages(console: Console) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
-    """Show a bar over all work, a line for what begins or ends, and how long is left."""
+    """Show a bar over all work, a line for each beginning or end, and the time left."""
     hidden = not console.is_terminal
     columns = (
         SpinnerColumn(),
@@ -82,8 +82,8 @@ def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callabl
 class StudyProgress(Listener):
     """A line for each trial under way, and a bar over all with the time that is left.
 
-    Where nobody watches, a line is printed for each trial that has ended, and the stages until
-    then of the first, which waits for the simulator to start.
+    Without a terminal, each trial that has ended prints a line. The first trial also prints its
+    stages, because it waits for the simulator to start.
     """
 
     def __init__(self, console: Console) -> None:
@@ -149,7 +149,7 @@ class StudyProgress(Listener):
             self._print(message)
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Move the bar on; where nobody watches, print a line."""
+        """Advance the bar; without a terminal, print a line."""
         self.finished_trials = record.number
         if self._task is not None:
             self._bar.update(self._task, completed=record.number)

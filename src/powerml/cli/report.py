@@ -27,11 +27,11 @@ def report(
         typer.Option(
             metavar="FILE",
             help="The file to write.",
-            show_default="report.html in the study's folder; standard output but for html",
+            show_default="report.html in the study's folder; standard output for other formats",
         ),
     ] = None,
 ) -> None:
-    """Tell what a study has found, as one page that opens offline, or as text.
+    """Write a study's results as one page that opens offline, or as text.
 
     Example: powerml report powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
     """
@@ -45,7 +45,7 @@ def report(
 
 def dashboard(
     study: StudyArgument,
-    port: Annotated[int, typer.Option(help="Where to listen, on this computer alone.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen on, on this computer alone.")] = 8080,
 ) -> None:
     """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.
 
@@ -71,7 +71,7 @@ def report_line(folder: Path) -> str:
 def _written_report(folder: Path) -> tuple[Path | None, str]:
     """Write a study's report and return where it is, or None and why it is not there.
 
-    Whatever goes wrong with a report, the study has been kept, and must not fail for it.
+    The study has been kept, so no error of the report may fail the command.
     """
     try:
         import powerml
@@ -82,7 +82,7 @@ def _written_report(folder: Path) -> tuple[Path | None, str]:
 
 
 def repeating_command(stored: StoredStudy, program: str) -> str:
-    """Return the command that does the trials of a study again; `program` starts powerML."""
+    """Return the command that repeats the trials of a study; `program` starts powerML."""
     from powerml.report.command import command_of, jobs_of, wanted_trials
 
     wanted = wanted_trials(stored.runs, len(stored.trials))

@@ -27,9 +27,10 @@ def reproduce(
     options: powerml.ReproduceOptions,
     json: Json = False,
 ) -> None:
-    """Make the paper's Figures 2 to 5 again: as the paper has them, put right, and by eq. 2.6 bare.
+    """Make the paper's Figures 2 to 5 again: as in the paper, corrected, and by eq. 2.6 alone.
 
-    Interrupted, it goes on with the same command. --setting, --space and --figure may be repeated.
+    The same command continues after an interruption. --setting, --space and --figure may be
+    repeated.
 
     Example: powerml reproduce --seeds 5
 
@@ -70,7 +71,7 @@ def _progress() -> Iterator[ReproductionProgress]:
             )
             typer.echo(
                 f"powerml: stopped{kept}. "
-                f"Go on with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
+                f"Continue with the same command: {shlex.join(['powerml', *sys.argv[1:]])}",
                 err=True,
             )
         raise

@@ -1,1 +1,1 @@
-"""Costs: counts, and what they come to on a machine."""
+"""Costs: counts, and their prices on a machine."""

@@ -1,8 +1,8 @@
-"""The cache of counts: what was simulated once is not simulated again.
+"""The cache of counts, so that nothing is simulated twice.
 
 An entry is one file, named by the SHA-256 of everything that determines the counts. It is written
-beside its place and then moved there, which no reader and no other writer can see half done; it
-holds its own checksum, and one that is damaged is measured again. Nothing in it is executed.
+beside its place and then moved there, so that no other process sees it half written. It holds its
+own checksum; a damaged entry is measured again. Nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
 
 
 class Entry(BaseModel):
-    """One entry: what determined the counts, and the counts. JSON: ``powerml.counts/2``."""
+    """One entry: the determinants of the counts, and the counts. JSON: ``powerml.counts/2``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ def default_cache_folder() -> Path:
     Raises
     ------
     UsageError
-        What was chosen is a file; or nothing was, and the user has no home folder.
+        The chosen folder is a file, or none was chosen and the user has no home folder.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if not chosen:
@@ -71,14 +71,14 @@ class CountsCache:
     Parameters
     ----------
     folder
-        Where it lies; made when something is first kept.
+        The folder, made when the first entry is kept.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or default_cache_folder()) / FOLDER
 
     def get(self, determined_by: Mapping[str, Any]) -> Entry | None:
-        """Return what was kept, or None where there is nothing, or nothing that can be trusted."""
+        """Return the kept counts, or None if there are none or the entry is damaged."""
         entry = self._read(self._path(determined_by))
         if entry is None or entry.determined_by != _plain(determined_by):
             return None
@@ -87,7 +87,7 @@ class CountsCache:
     def put(
         self, determined_by: Mapping[str, Any], phases: list[PhaseCounts], fingerprint: Fingerprint
     ) -> None:
-        """Keep counts, whole or not at all; raises ``OSError`` where that is impossible."""
+        """Keep counts, whole or not at all; raises ``OSError`` if they cannot be written."""
         entry = Entry(determined_by=_plain(determined_by), phases=phases, fingerprint=fingerprint)
         text = entry.model_dump_json()
         path = self._path(determined_by)
@@ -101,7 +101,7 @@ class CountsCache:
         fingerprint: Fingerprint,
         notify: Callable[[str], None],
     ) -> None:
-        """Keep counts where that is possible; else say so, for they are there all the same."""
+        """Keep counts if possible; else say so, because the measurement goes on without."""
         try:
             self.put(determined_by, phases, fingerprint)
         except OSError as error:
@@ -111,7 +111,7 @@ class CountsCache:
             )
 
     def entries(self) -> Iterator[Entry]:
-        """All that is kept and can be trusted, in the order of the names."""
+        """Return all undamaged entries, in the order of the names."""
         for path in sorted(self.folder.glob(ENTRY_PATTERN)):
             entry = self._read(path)
             if entry is not None:
@@ -126,7 +126,7 @@ class CountsCache:
         return len(sizes), sum(sizes)
 
     def clear(self) -> None:
-        """Remove all entries, and what killed writers have left; raises ``SetupError``."""
+        """Remove all entries, and the remains of killed writers; raises ``SetupError``."""
         for pattern in (ENTRY_PATTERN, UNFINISHED_PATTERN):
             for path in self.folder.glob(pattern):
                 try:
@@ -157,6 +157,6 @@ def _sha256(text: str) -> str:
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a value as JSON gives it back: tuples as lists."""
+    """Return a value as it comes back from JSON, with lists for tuples."""
     plain: dict[str, Any] = json.loads(json.dumps(value))
     return plain

@@ -43,9 +43,9 @@ class Hits(NamedTuple):
 class Cost(BaseModel):
     """Cost of a region on one machine.
 
-    `cycles` are processor cycles. `joules` is None where the machine's profile has no energies,
-    never 0; `joules_estimated` says whether any energy behind it is an estimate, and is None
-    with it. `calibrated_value` is what a power meter would read for it, in `unit`; both are None
+    `cycles` are processor cycles. `joules` is None, never 0, if the machine's profile has no
+    energies. `joules_estimated` says whether any of these energies is an estimate; it is None if
+    `joules` is. `calibrated_value` is a power meter's expected reading, in `unit`. Both are None
     without a calibration for the machine.
     """
 
@@ -54,14 +54,14 @@ class Cost(BaseModel):
     cycles: NonNegativeFloat = Field(description="processor cycles of all accesses priced")
     joules: NonNegativeFloat | None = Field(
         default=None,
-        description="energy of the same accesses; null where the machine has no energies",
+        description="energy of the same accesses; null if the machine has no energies",
     )
     joules_estimated: bool | None = Field(
         default=None, description="true if an energy is an estimate"
     )
     calibrated_value: NonNegativeFloat | None = Field(
         default=None,
-        description="reading that a power meter would give; null without a calibration",
+        description="expected reading of a power meter; null without a calibration",
     )
     unit: str | None = Field(default=None, description="unit of the calibrated value")
 
@@ -83,9 +83,9 @@ def price(
 ) -> Cost:
     """Price counts by eq. 2.1 in processor cycles, and by the same sum over energies in joules.
 
-    `counts_up_to_l2` are those of a simulation whose last level is the machine's L2. With them
-    what L2 answers is priced at L2's latency; the profiles have no energy for it, so the joules
-    are those of two levels.
+    `counts_up_to_l2` are those of a simulation whose last level is the machine's L2. With them,
+    L2's hits are priced at L2's latency. The profiles have no energy for L2, so the joules are
+    those of two levels.
 
     Examples
     --------
@@ -123,12 +123,12 @@ def price(
 
 
 def cycles_of(machine: Machine, accesses: Accesses, counts: Counts) -> float:
-    """Processor cycles alone; the counts come last, so that the rest can be fixed beforehand."""
+    """Return processor cycles alone; the counts come last, so that the rest can be bound first."""
     return price(counts, machine, accesses).cycles
 
 
 def per_sample(cost: Cost, samples: int) -> Cost:
-    """Return the cost of one of so many samples, or of one of so many inferences."""
+    """Return the cost of one sample or inference, given their number."""
 
     def one(value: float | None) -> float | None:
         return None if value is None else value / samples
@@ -143,7 +143,7 @@ def per_sample(cost: Cost, samples: int) -> Cost:
 
 
 def check_accesses(accesses: str) -> Accesses:
-    """Check which accesses are to be priced; raises ``UnknownNameError``."""
+    """Check the name of the accesses to price; raises ``UnknownNameError``."""
     if accesses == "data":
         return "data"
     if accesses == "all":

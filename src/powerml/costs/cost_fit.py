@@ -1,9 +1,9 @@
-"""The cost model: costs of topologies not yet measured, from those that were. Pure functions.
+"""The cost model: predicts costs of topologies from measured ones. Pure functions.
 
-What a region costs is a sum over what it does: a set-up, so much for each step, for each layer in
-a step, each weight, each multiply-accumulate. How often a topology does each of these follows from
-its layers and is known. What each costs is not: it is fitted to what was measured, and is never
-below zero. A few measurements tell the costs of thousands of topologies.
+A region's cost is a sum over its terms: a set-up, each step, each layer in a step, each weight,
+each multiply-accumulate. The number of each term is known from the topology's layers. The cost of
+each term is fitted to the measurements, and is never below zero. A few measurements predict the
+costs of thousands of topologies.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ PRIOR_ERROR, PRIOR_RESIDUALS = 0.01, 2.0
 
 @dataclass(frozen=True)
 class Terms:
-    """Numbers of times that each topology does each thing, of shape (topologies, things)."""
+    """Number of each term in each topology, of shape (topologies, terms)."""
 
     names: tuple[str, ...]
     values: Array
 
 
 def structure_sums(layers: Sequence[Layer]) -> Array:
-    """Sums over the layers of each kind, of shape (kinds, sums); no network is built for it."""
+    """Return sums over each kind of layers, of shape (kinds, sums), without building it."""
     sums = np.zeros((len(KINDS), SUMS))
     for layer in layers:
         inputs = layer.fan_in * layer.positions
@@ -87,7 +87,7 @@ def structure_sums(layers: Sequence[Layer]) -> Array:
 
 
 def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) -> Terms:
-    """Count the things that a training consists of.
+    """Count the terms of a training.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) ->
 
 
 def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
-    """Count the things of an inference in a runtime; arguments as for `training_terms`."""
+    """Count the terms of an inference in a runtime; arguments as for `training_terms`."""
     samples = batch_size * inferences
     terms = {"inference": np.full(len(sums), float(inferences))}
     for kind, part in _parts(sums):
@@ -145,10 +145,10 @@ def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
 
 @dataclass(frozen=True)
 class CostFit:
-    """Costs of each thing, fitted to measurements of one phase.
+    """Cost of each term, fitted to measurements of one phase.
 
-    `error` is the relative standard error of one prediction beyond that of the fitted costs, from
-    leaving out one measurement at a time; `degrees` is how many measurements stand behind it.
+    `error` is the relative standard error of one prediction beyond that of the fitted costs. It
+    comes from leaving out one measurement at a time; `degrees` is the number of these measurements.
     """
 
     names: tuple[str, ...]
@@ -159,7 +159,7 @@ class CostFit:
     left_out: Array
 
     def predict(self, terms: Terms) -> tuple[Array, Array]:
-        """Costs, and the relative standard error of each; both of shape (topologies,)."""
+        """Return costs and their relative standard errors, both of shape (topologies,)."""
         columns = [terms.names.index(name) for name in self.names]
         shares = terms.values[:, columns]
         predicted = shares @ self.costs
@@ -168,24 +168,24 @@ class CostFit:
         return predicted, np.sqrt(np.maximum(spread, 0.0) + self.error**2)
 
     def bound(self, error: Array, confidence: float = 0.9) -> Array:
-        """Bound the relative prediction error with this confidence: few measurements widen it."""
+        """Bound the relative prediction error with this confidence."""
         from scipy.stats import t as student
 
         return error * float(student.ppf((1 + confidence) / 2, self.degrees))
 
 
 def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> CostFit:
-    """Fit what each thing costs.
+    """Fit the cost of each term.
 
     Parameters
     ----------
     terms
-        What was measured consists of.
+        Terms of the measured topologies.
     measured
         The costs, of shape (topologies,), at least one.
     prior
-        What each thing costs elsewhere; only the ratios count. Things it lacks cost as much as
-        all the others together in an average topology, times 1 / the number of things.
+        Cost of each term elsewhere; only the ratios count. A term without a prior costs as much as
+        all the others together in an average topology, times 1 / the number of terms.
     """
     present = [number for number in range(len(terms.names)) if terms.values[:, number].any()]
     names = tuple(terms.names[number] for number in present)
@@ -201,7 +201,7 @@ def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> Cost
 
 
 def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float]) -> Array:
-    """Prior costs, at the level of what was measured."""
+    """Return prior costs, scaled to the measurements."""
     even: Array = 1 / (shares.mean(axis=0) * len(names))
     known = np.array([prior.get(name, np.nan) for name in names])
     there = np.isfinite(known)
@@ -213,7 +213,7 @@ def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float])
 
 
 def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
-    """Least squares of relative errors, with each cost held near its prior; none is negative."""
+    """Fit by non-negative least squares of relative errors, with each cost held near its prior."""
     from scipy.optimize import nnls  # takes a second, and --help does without
 
     scaled = shares * expected
@@ -226,10 +226,11 @@ def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
 
 
 def _left_out(shares: Array, expected: Array, guessed: NDArray[np.bool_], one: int) -> float:
-    """Relative error of the prediction for one measurement from all the others.
+    """Return the relative error of one measurement's prediction from all the others.
 
-    NaN where it has a thing that no other has and whose cost is a mere guess: how far off the guess
-    is says nothing of topologies that lack the thing, or of any once this one is known.
+    It is NaN if the measurement has a term that no other has, because that term's cost is a mere
+    guess. The guess's error is irrelevant to topologies without the term, and to any once this
+    measurement is known.
     """
     others = np.delete(shares, one, axis=0)
     alone = ~others.any(axis=0) & (shares[one] > 0)

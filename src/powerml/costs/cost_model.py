@@ -1,4 +1,4 @@
-"""The cost model of a study: it learns from each measurement, and tells the costs of the rest."""
+"""The cost model of a study: it learns from each measurement and predicts the other costs."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Demand:
-    """Work that a study asks of each of its topologies, beside the size of a batch.
+    """Workload that all topologies of a study share, except the batch size.
 
-    `inference` is the batch size and the number of the inferences in a runtime; None for one pass
+    `inference` is the batch size and the number of inferences in a runtime. It is None for one pass
     of Keras over `inference_samples` in batches of the training's size.
     """
 
@@ -109,7 +109,7 @@ class Demand:
         )
 
     def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:
-        """Count the things that a phase of topologies consists of."""
+        """Count the terms of a phase, for several topologies."""
         if phase == "training":
             return training_terms(sums, batch_size, self.training_samples, self.epochs)
         if self.inference is None:
@@ -117,7 +117,7 @@ class Demand:
         return inference_terms(sums, *self.inference)
 
     def prior(self, phase: str) -> Mapping[str, float]:
-        """Return the costs of a phase's things elsewhere. Keras runs both phases alike."""
+        """Return prior costs of a phase's terms. Keras runs both phases alike."""
         return PRIOR.get("training" if self.inference is None else phase, {})
 
 
@@ -135,7 +135,7 @@ class CostModel:
     Parameters
     ----------
     demand
-        What all of them are asked for.
+        The workload that they share.
     """
 
     def __init__(self, demand: Demand) -> None:
@@ -151,7 +151,7 @@ class CostModel:
     def learn(
         self, layers: Sequence[Layer], batch_size: int, cycles: Mapping[PhaseName, float]
     ) -> None:
-        """Add what was measured: the cost of each phase, in cycles."""
+        """Add a measurement: the cost of each phase, in cycles."""
         self._sums.append(structure_sums(layers))
         self._batch_sizes.append(batch_size)
         for phase in PHASES:
@@ -173,13 +173,13 @@ class CostModel:
         Raises
         ------
         ValueError
-            Nothing was learned yet.
+            It has learned nothing yet.
         """
         fitted = self.fit(phase)
         return Predicted(*fitted.predict(self._demand.terms(phase, sums, batch_size)))
 
     def fit(self, phase: PhaseName) -> CostFit:
-        """Fit the costs of a phase's things to all that was learned."""
+        """Fit the costs of a phase's terms to all measurements."""
         if not self._sums:
             raise ValueError("nothing was measured that costs could be predicted from")
         if phase not in self._fits:

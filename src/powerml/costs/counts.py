@@ -1,4 +1,4 @@
-"""Counts: the nine integers of the simulator, and the phases that costs are told of."""
+"""Counts: the nine integers of the simulator, and the phases that have costs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Fidelity = Literal["exact", "sampled", "predicted"]
 class Counts(BaseModel):
     """The nine integers of one region in the simulated caches.
 
-    The names are Valgrind's: ``Ir Dr Dw`` are instructions fetched, data reads and data writes;
-    ``I1mr D1mr D1mw`` the same that missed the first level; ``ILmr DLmr DLmw`` those that missed
-    the last level too. Instructions that read and write one place are a read in Cachegrind and a
-    write in Callgrind: only ``Dr + Dw`` can be compared between the two.
+    The names are Valgrind's. ``Ir Dr Dw`` are instructions fetched, data reads and data writes.
+    ``I1mr D1mr D1mw`` are those that missed the first level, ``ILmr DLmr DLmw`` those that also
+    missed the last level. An instruction that reads and writes one address is a read in Cachegrind
+    and a write in Callgrind. Only ``Dr + Dw`` can be compared between the two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +55,7 @@ class Counts(BaseModel):
         return Counts(**{event: getattr(self, event) + getattr(other, event) for event in EVENTS})
 
     def __sub__(self, other: Counts) -> Counts:
-        """Difference of two counts; raises ``ValueError`` where it would be negative."""
+        """Return the difference of two counts; raises ``ValueError`` if it is negative."""
         return Counts(**{event: getattr(self, event) - getattr(other, event) for event in EVENTS})
 
     @property
@@ -81,7 +81,7 @@ class PhaseCounts(BaseModel):
     """Counts of one phase, as a meter returns them.
 
     ``exact``: every step was simulated. ``sampled``: `steps_simulated` of `steps_total` were, and
-    the rest extrapolated. ``predicted``: none was, and the counts are what the cost model makes of
+    the rest extrapolated. ``predicted``: none was, and the cost model predicts the counts from
     other topologies'. `parts` sum up to `counts`.
     """
 
@@ -98,7 +98,7 @@ class PhaseCounts(BaseModel):
     steps_simulated: NonNegativeInt = Field(description="steps that were simulated")
     steps_total: NonNegativeInt = Field(description="steps of the phase")
     parts: dict[str, Counts] = Field(
-        default_factory=dict, description="counts of its parts by name, where it was composed"
+        default_factory=dict, description="counts of its parts by name, if it was composed"
     )
 
 

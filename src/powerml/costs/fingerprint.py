@@ -1,4 +1,4 @@
-"""Fingerprint: what a count depends on beside the workload."""
+"""Fingerprint: the environment that counts depend on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class Fingerprint(BaseModel):
     """Everything beside the workload that counts depend on.
 
     A meter that simulates no caches has neither `geometry` nor `simulated_geometry`. The path of
-    the Python installation moves the measured process's memory a little and is left out: counts of
-    two installations differ by about 0.1 % in a training, by up to 1 % in a small inference.
+    the Python installation is left out, although it moves the measured process's memory a little.
+    Counts of two installations differ by about 0.1 % in a training, by up to 1 % in a small
+    inference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,18 +47,18 @@ def digest_of(text: str) -> str:
 
 
 def differences(one: Fingerprint, other: Fingerprint) -> list[str]:
-    """Name what differs between two fingerprints, each as ``field: one, other``."""
+    """List the differences of two fingerprints, each as ``field: one, other``."""
     return _compare(one.model_dump(mode="json"), other.model_dump(mode="json"), "")
 
 
 def require_comparable(one: Fingerprint, other: Fingerprint) -> None:
-    """Refuse to compare what was not measured alike.
+    """Refuse to compare measurements with different fingerprints.
 
     Raises
     ------
     ComparisonError
         One meter simulates caches and the other does not, or the fingerprints differ; the message
-        says in what.
+        lists the differences.
 
     Examples
     --------

@@ -39,9 +39,9 @@ FIRST_NAMES = {
 class Phase(PhaseCounts):
     """Counts of one phase, priced for each machine by name.
 
-    An inference was run `inferences` times over `samples` samples in all; `costs_per_inference` and
-    `costs_per_sample` are what one of them costs. The samples are None where it is not known what
-    of an input is one; all four are None for other phases.
+    An inference was run `inferences` times over `samples` samples in all. `costs_per_inference` and
+    `costs_per_sample` are the costs of one of each. The fields of samples are None if the batch
+    dimension is not known. All four are None for other phases.
     """
 
     costs: dict[str, Cost] = Field(description="costs of the phase by machine")
@@ -60,20 +60,20 @@ class Phase(PhaseCounts):
 
 
 class Simulation(BaseModel):
-    """Counts of the same phases on other caches than those that the measurement's phases show.
+    """Counts of the same phases on other caches than those of the measurement's phases.
 
-    `machines` are those that it is priced for, by name, as in ``xeon-x5650 up to L2``.
+    `machines` are the machines it is priced for, by name, as in ``xeon-x5650 up to L2``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machines: list[str] = Field(description="machines that it is priced for")
-    fingerprint: Fingerprint = Field(description="what its counts depend on")
+    fingerprint: Fingerprint = Field(description="fingerprint of its counts")
     phases: list[PhaseCounts] = Field(description="phases with their counts")
 
 
 class AppliedCalibration(BaseModel):
-    """The calibration of a measurement's costs; `remarks` say where it is doubtful."""
+    """The calibration of a measurement's costs; `remarks` name its uncertainties."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,10 +92,10 @@ class Measurement(BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/3``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
-    over `scores`, or None where nothing was trained. The counts and the fingerprint are those of
-    the first machine's caches; `simulations` holds those of the others. `calibration` is what the
-    costs of its machine were calibrated with. `remarks` say what else bears on the
-    costs. Records of ``powerml.measurement/1`` and ``/2`` are read too.
+    over `scores`, or None if nothing was trained. The counts and the fingerprint are those of the
+    first machine's caches; `simulations` holds those of the others. `calibration` is the
+    calibration of its machine's costs. `remarks` name other influences on the costs. Records of
+    ``powerml.measurement/1`` and ``/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -105,7 +105,7 @@ class Measurement(BaseModel):
         alias="schema",
         description="name and version of the record's schema",
     )
-    workload: AnyWorkload = Field(discriminator="kind", description="all that was measured")
+    workload: AnyWorkload = Field(discriminator="kind", description="workload that was measured")
     accesses: Accesses = Field(
         description="accesses that are priced: data, or all with instruction fetches"
     )
@@ -114,7 +114,7 @@ class Measurement(BaseModel):
     score: float | None = Field(
         ge=0,
         le=1,
-        description="accuracy from 0 to 1, averaged over `scores`; null where nothing was trained",
+        description="accuracy from 0 to 1, averaged over `scores`; null if nothing was trained",
     )
     score_split: Literal["validation", "test"] | None = Field(
         description="split that the score is of"
@@ -123,16 +123,16 @@ class Measurement(BaseModel):
         default_factory=list, description="accuracy of each native training"
     )
     fingerprint: Fingerprint = Field(
-        description="what the counts depend on, for the first machine's caches"
+        description="fingerprint of the counts, for the first machine's caches"
     )
     simulations: list[Simulation] = Field(
-        default_factory=list, description="counts on other caches, where several were simulated"
+        default_factory=list, description="counts on other caches, if several were simulated"
     )
     calibration: AppliedCalibration | None = Field(
         default=None, description="calibration of a machine's costs; null without one"
     )
     remarks: list[str] = Field(
-        default_factory=list, description="what else bears on the costs, one sentence each"
+        default_factory=list, description="other influences on the costs, one sentence each"
     )
     seconds: NonNegativeFloat = Field(description="seconds that the measurement took")
 
@@ -156,7 +156,7 @@ class Measurement(BaseModel):
         return list(self.phases[0].costs)
 
     def phase(self, name: str) -> Phase:
-        """Return the phase of that name; raises ``KeyError`` where it was not measured."""
+        """Return the phase of that name; raises ``KeyError`` if it was not measured."""
         for phase in self.phases:
             if phase.name == name:
                 return phase
@@ -180,7 +180,7 @@ def _renamed(content: Any) -> Any:
 
 
 def _of_a_kind(workload: dict[str, Any]) -> dict[str, Any]:
-    """Tell the kind of a workload of the schema before, in which fields alone told it.
+    """Return the kind of a workload of the earlier schema, which its fields imply.
 
     A ``.keras`` file that was trained had its name in the field `topology`.
     """
@@ -195,7 +195,7 @@ def _of_a_kind(workload: dict[str, Any]) -> dict[str, Any]:
 
 
 def costs_of_one(costs: Mapping[str, Cost], number: int | None) -> dict[str, Cost] | None:
-    """Costs of one of so many, None where the number is not known."""
+    """Return the costs of one of `number`, None if the number is not known."""
     return (
         None if number is None else {name: per_sample(one, number) for name, one in costs.items()}
     )
@@ -210,24 +210,23 @@ def price_phases(
     *,
     inferences: int | None = None,
 ) -> list[Phase]:
-    """Price what meters have counted for each of several machines. Pure.
+    """Price counts for each of several machines. Pure.
 
     Parameters
     ----------
     simulated
         The phases of one workload, counted on each of the caches that `geometries` names.
     machines
-        Those to price for; the counts shown are those of the first one's caches.
+        The machines to price for; the phases show the counts of the first one's caches.
     accesses, levels
-        What is priced.
+        The priced accesses, and the number of cache levels.
     samples, inferences
-        How many samples the inference ran over, and how often it was run; None where that is not
-        known.
+        The samples that the inference ran over, and its runs; None if not known.
 
     Raises
     ------
     MeasurementError
-        The inference came to no data access: nothing was run.
+        The inference has no data accesses, so nothing was run.
     """
     shown = simulated[machines[0].simulated_geometry]
     phases = []

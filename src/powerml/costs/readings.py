@@ -1,4 +1,4 @@
-"""Readings: what a meter returns for each phase of a workload, counts or the energy it took."""
+"""Readings: a meter's results for each phase of a workload, counts or energy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reading = PhaseCounts | PhaseEnergy
 
 
 def require_counts(meter: str, readings: Iterable[Reading]) -> list[PhaseCounts]:
-    """Return the readings of a meter, all of which must be counts, for those alone can be priced.
+    """Return a meter's readings if all are counts, because only counts can be priced.
 
     Raises
     ------

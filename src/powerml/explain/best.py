@@ -1,4 +1,4 @@
-"""The best of a study by weights and limits chosen afterwards, and why it is the best."""
+"""The best of a study by weights and limits chosen afterwards, with an explanation."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def best(
     predictor: Predictor | None = None,
     **given: Any,
 ) -> BestRecord:
-    """Find the best of what a study has measured, without a new trial, and say why it is.
+    """Find the best of a study's trials, without a new trial, and explain it.
 
-    The study's folder is neither changed nor locked; the study may be running. Options that are
-    not given are those that the study was searched with; a least score that the objective
-    ``constrained`` required is no limit of another objective.
+    The study's folder is neither changed nor locked; the study may be running. Options that are not
+    given are the study's own. The least score that the objective ``constrained`` required is no
+    limit of another objective.
 
     Parameters
     ----------
     study
         The study's folder.
     predictor
-        Tells what the neighbours of the best that were not tried would cost and score; None for
-        the cost model and the scores of the study's own trials.
+        Predicts costs and scores of the best's untried neighbours. None for the cost model and the
+        scores of the study's own trials.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def best(
     StudyError
         There is no study in the folder, or no trial of it has succeeded.
     UsageError
-        The weights or the limits cannot be.
+        The weights or the limits are invalid.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def best(
 
 
 def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
-    """The study's own settings, but for what is asked for."""
+    """Return the study's own settings with the given options in their place."""
     weighed = wanted.model_dump(include={"alpha", "beta", "objective"}, exclude_none=True)
     named, limits, own = wanted.objective or settings.objective, wanted.limits(), settings.limits
     scored = limits
@@ -126,7 +126,7 @@ def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
 
 
 def _models(stored: StoredStudy, winner: TrialRecord) -> str | None:
-    """Return where the models of a winner are in the study's folder, if they were kept."""
+    """Return the place of a winner's models in the study's folder, if they were kept."""
     place = place_of(stored.folder, winner, pareto=stored.settings.pareto)
     return str(place.relative_to(stored.folder)) if holds(place, winner) else None
 

@@ -1,6 +1,6 @@
-"""Findings: what a study has found, finished or not, by the settings that it is weighed by. Pure.
+"""Findings: the results of a study, finished or not, under given settings. Pure.
 
-Whoever tells of a study renders them: the end of a search, `powerml.best` and the report.
+The end of a search, `powerml.best` and the report render them.
 """
 
 from __future__ import annotations
@@ -75,30 +75,30 @@ class MachineFinding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Facts that a study has found, before anything is said of them.
+    """Results of a study, before they are put into words.
 
     Parameters
     ----------
     stored
         The study, with its own settings.
     settings
-        What it is weighed by.
+        The settings it is judged by.
     limits
         What the best has to meet, now that these trials have ended.
     trials
         In the order in which they ended.
     best, front
-        What was sought: the best, or the members of the front. A study of the front has no best.
+        The goal: the best, or the members of the front. A study of the front has no best.
     least_infeasible
         The least infeasible trial, where none is feasible.
     remark
-        Says so where the weights prefer an inaccurate network.
+        A warning if the weights prefer an inaccurate network.
     comparisons
         The best against the trials that lead in one quantity.
     leaders
         Of the best or the front, the trial that leads in each quantity.
     undecided
-        Numbers of the trials that were not trained and might be better, were they.
+        Numbers of the untrained trials that might be better.
     prediction_errors
         How far off the cost model was, for each phase that it predicted.
     machines
@@ -121,19 +121,19 @@ class Findings:
 
 
 def findings_of(stored: StoredStudy, settings: StudySettings | None = None) -> Findings:
-    """Put together what a study has found, finished or not.
+    """Collect the results of a study, finished or not.
 
     Parameters
     ----------
     stored
         The study.
     settings
-        What it is weighed by; None for its own settings.
+        The settings it is judged by; None for its own.
 
     Raises
     ------
     UsageError
-        The weights of the settings cannot be.
+        The weights of the settings are invalid.
     """
     settings = settings or stored.settings
     goal = make_goal(settings, stored.reference, stored.trials)

@@ -1,4 +1,4 @@
-"""Importance: how much each parameter mattered to the score and to either cost."""
+"""Importance: each parameter's share in the variance of the score and of either cost."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def importances(
     parameters
         Each trial's parameters, the batch size among them, by its number.
     space
-        What they were chosen from.
+        The space they were chosen from.
     """
     different = [trial for trial in trials if trial.state.name != "repeated"]
     return [_importance(quantity, different, parameters, space) for quantity in ALL_QUANTITIES]
 
 
 def importances_of(stored: StoredStudy) -> list[Importance]:
-    """Return how much each parameter mattered to each quantity of a study."""
+    """Return the importance of each parameter for each quantity of a study."""
     parameters = {trial.number: parameters_of(trial) for trial in stored.trials}
     return importances(stored.trials, parameters, distributions_of(searched_bounds(stored)))
 

@@ -47,22 +47,22 @@ def neighbours(
     limits: RatioLimits,
     predictor: Predictor | None = None,
 ) -> list[Neighbour]:
-    """Tell what the neighbours of a topology cost and score, or would.
+    """List the neighbours of a topology with measured or predicted costs and scores.
 
     Parameters
     ----------
     space
         Its name.
     parameters, bounds
-        The topology's parameters and the batch size, and what they may be.
+        The topology's parameters and the batch size, and their bounds.
     tried
         The trial of a topology and a batch size, where there is one.
     objective
-        What they are weighed by.
+        The objective that compares them.
     limits
         What the best has to meet.
     predictor
-        Tells of those that were not tried.
+        Predicts the untried ones.
     """
     found = []
     for name, step, there in steps_from(parameters, bounds):

@@ -1,4 +1,4 @@
-"""Options of what is asked of a study afterwards."""
+"""Options of the choice of a study's best afterwards."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ class Expectation:
     Parameters
     ----------
     costs
-        What is known of costs; it must have learned from the trials.
+        The cost knowledge, which must have learned from the trials.
     trials
         The trials.
     bounds
-        What each parameter may be, the batch size among them.
+        Bounds of each parameter and the batch size.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Expectation:
 
 
 def expectation(stored: StoredStudy) -> Expectation | None:
-    """Make the predictions of a stored study, or None where its space does not tell its layers."""
+    """Make the predictions of a stored study, or None if its space does not give its layers."""
     unit, settings = stored.unit, stored.settings
     workload = None if unit is None else unit.workload.training
     if workload is None:

@@ -1,4 +1,4 @@
-"""Records of what a study tells once it has run."""
+"""Records of the analysis of a study."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Neighbour(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameter: str = Field(description="the parameter that differs")
-    step: Literal[-1, 1] = Field(description="by how much it differs")
+    step: Literal[-1, 1] = Field(description="difference of the parameter")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
     trial: int | None = Field(
-        default=None, description="number of the trial that tried it; None where none did"
+        default=None, description="number of its trial; null if it was not tried"
     )
     cost_ratios: CostRatios = Field(
         default_factory=dict,
@@ -34,10 +34,10 @@ class Neighbour(BaseModel):
     )
     score: float | None = Field(default=None, description="score of that trial")
     prediction: Prediction | None = Field(
-        default=None, description="what is expected of a topology that was not tried"
+        default=None, description="prediction for an untried topology"
     )
     objective: float | None = Field(
-        default=None, description="what follows from its costs and its score, known or expected"
+        default=None, description="objective value by its costs and its score, known or expected"
     )
     violations: list[str] = Field(
         default_factory=list, description="its violations, known or expected, in words"
@@ -53,9 +53,9 @@ class Neighbour(BaseModel):
 class Importance(BaseModel):
     """Importance of each parameter for one quantity, in shares that sum to 1.
 
-    The shares are those of each parameter alone in the quantity's variance, by fANOVA over
-    `trials` different topologies; that of a parameter that was the same in all of them is None,
-    for nothing is known of it. There are no shares where `missing` says why.
+    The shares are those of each parameter alone in the quantity's variance, by fANOVA over `trials`
+    different topologies. The share is None for a parameter with the same value in all of them.
+    Without shares `missing` gives the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +64,7 @@ class Importance(BaseModel):
     trials: int = Field(description="different topologies that it was computed from")
     shares: dict[str, float | None] | None = Field(
         default=None,
-        description="shares by parameter, null where one never changed",
+        description="shares by parameter, null for one that never changed",
     )
     missing: str | None = Field(default=None, description="reason why there are no shares")
 

@@ -1,4 +1,4 @@
-"""The search space of a study that has run, and where its trials lie in it. Pure functions."""
+"""The search space of a study that has run, and its trials' places in it. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["largest_batch", "parameters_of", "searched_bounds"]
 
 
 def searched_bounds(stored: StoredStudy) -> dict[str, Bounds]:
-    """Return what each parameter and the batch size could be in a study."""
+    """Return the bounds of each parameter and the batch size in a study."""
     return bounds_of(stored.settings, largest_batch(stored))
 
 

@@ -12,7 +12,7 @@ UNFINISHED = ".unfinished-"  # how names begin of what a killed writer has left
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside the place and move there. The folder has to be there.
+    """Write a file beside its place and move it there. The folder must exist.
 
     Raises
     ------

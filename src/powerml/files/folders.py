@@ -1,4 +1,4 @@
-"""Folders of the user's: where caches and logs go, or that there is no place for them."""
+"""The user's folders for caches and logs, if there are any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ APPLICATION = "powerml"
 
 
 def user_cache_folder() -> Path | None:
-    """Return the folder of what can be made again, None for a user without a home."""
+    """Return the folder of caches, None for a user without a home."""
     return _at_home("user_cache_path")
 
 

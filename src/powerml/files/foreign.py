@@ -1,4 +1,4 @@
-"""Foreign files: what a path holds that is not the file which was asked for, and what to do.
+"""Foreign files: the recognition of a path's content that is not the expected file, with advice.
 
 A download that went wrong leaves a pointer, a page or an archive under the name of a model or of a
 dataset. Only the first bytes are read.
@@ -79,11 +79,11 @@ MODELS = (".keras", ".onnx", ".tflite", ".lite")
 
 
 def fault_of_path(path: Path, advice: str = GIVE_A_FILE) -> str | None:
-    """Return why a path holds no file of anyone's format, and what to do; None where it may.
+    """Return the reason why a path holds no usable file, with advice; None if it may hold one.
 
-    It is missing, a link to nothing, a folder or a device, empty, or it may not be read; or its
-    first bytes are those of a pointer, a page, an archive, a message. `advice` is what to do where
-    it is missing, and its folder has nothing of a name that is near.
+    The path may be missing, a dangling link, a folder, a device, empty or unreadable. Its first
+    bytes may be those of a pointer, a page, an archive or a message. `advice` is for a missing path
+    without a similar name in its folder.
     """
     try:
         return _of_place(path, advice) or _of_content(path)
@@ -103,7 +103,7 @@ def _of_place(path: Path, advice: str) -> str | None:
 
 
 def missing(path: Path, advice: str = GIVE_A_FILE) -> str:
-    """Return that a path does not exist, with the nearest name in its folder."""
+    """Return a message that a path does not exist, with the most similar name in its folder."""
     folder = path.parent
     if not folder.is_dir():
         return f"does not exist, nor does its folder {folder}: {advice}"
@@ -163,7 +163,7 @@ def _of_text(head: bytes, path: Path) -> str | None:
 
 
 def _message(path: Path) -> str | None:
-    """Return what a server says in a short JSON text about a file that it did not send."""
+    """Return a server's short JSON message in place of a file."""
     if path.stat().st_size > HEAD_BYTES:
         return None
     try:

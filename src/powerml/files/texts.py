@@ -31,18 +31,18 @@ def printable(text: str) -> str:
 def read_user_text(path: Path, what: str, advice: str, kind: type[PowerMLError]) -> str:
     """Read a text in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
-    Lines end in a newline alone, whatever they end in in the file.
+    All line ends become a newline.
 
     Parameters
     ----------
     path
         The file.
     what
-        What the file is, as in ``the machine file``, for the message.
+        The file's role in the message, as in ``the machine file``.
     advice
-        What to do where it cannot be read.
+        The advice if it cannot be read.
     kind
-        The error that is raised then.
+        The error to raise then.
     """
     # A pipe, as the shell's <(...) gives, can be read but once.
     fault = None if path.is_fifo() else fault_of_path(path, advice)

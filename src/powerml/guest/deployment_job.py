@@ -84,6 +84,9 @@ class DeploymentJob:
         self.run(content, moments)
 
 
+job = DeploymentJob
+
+
 def _cold_array(path: str) -> NDArray[Any]:
     """Read an array that the simulated caches have not seen: the kernel writes it to fresh pages.
 

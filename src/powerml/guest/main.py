@@ -1,6 +1,7 @@
 """The process inside Valgrind.
 
-A worker has one job: training in Keras, the inference of one runtime, or synthetic loads.
+A worker has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME`` or synthetic
+``loads``. Each module NAME_job of this package is a job.
 
 ``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
 child for each request. The children inherit the translated code and the warm caches; each starts
@@ -16,6 +17,7 @@ length, never parses them, and keeps nothing; all that differs happens in the ch
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -27,7 +29,7 @@ from typing import Any, NoReturn
 
 from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Job, Moments, settle
-from powerml.guest.request import HELLO_BYTES, LOADS, NAME_BYTES, REHEARSAL, REQUEST_BYTES, TRAINING
+from powerml.guest.request import HELLO_BYTES, NAME_BYTES, REHEARSAL, REQUEST_BYTES
 
 REQUESTS = 0  # file descriptor on which the host sends requests
 # What Keras imports where it happens to be installed, and training does not need. Counts must not
@@ -69,19 +71,16 @@ def main() -> None:
     _serve(job)
 
 
-def _make_job(name: str) -> Job:
-    """Make the job of that name; what a job does not need is not imported."""
-    if name == TRAINING:
-        from powerml.guest.training_job import TrainingJob
+def _make_job(what: str) -> Job:
+    """Make the job of that name, for what follows its colon.
 
-        return TrainingJob()
-    if name == LOADS:
-        from powerml.guest.load_job import LoadJob
-
-        return LoadJob()
-    from powerml.guest.deployment_job import DeploymentJob
-
-    return DeploymentJob(name)
+    Its module is imported and no other: what a job does not need would move its memory.
+    """
+    name, *of = what.split(":", 1)
+    if not name.isidentifier():  # a dot would lead out of this package
+        raise ValueError(f"no job is called {name!r}")
+    job: Job = importlib.import_module(f"powerml.guest.{name}_job").job(*of)
+    return job
 
 
 def _report(line: bytes) -> None:

@@ -1,4 +1,7 @@
-"""Requests of the host to the worker: JSON files, announced by messages of fixed length."""
+"""Requests of the host to the worker: JSON files, announced by messages of fixed length.
+
+The host reads this module where the C extension is missing, which the jobs' modules need.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from powerml.errors import SetupError
 
 __all__ = [
     "HELLO_BYTES",
-    "LOADS",
     "NAME_BYTES",
     "REHEARSAL",
     "REQUEST_BYTES",
-    "TRAINING",
     "AnyRequest",
     "DeploymentRequest",
     "LoadRequest",
+    "OwnRequest",
     "Request",
     "announcement",
     "hello",
@@ -28,9 +30,6 @@ NAME_BYTES = 16
 FOLDER_BYTES = 496
 REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
-# The job of a worker is one of these, or the name of a runtime.
-TRAINING = "training"
-LOADS = "loads"
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,22 @@ class LoadRequest:
         return content
 
 
-AnyRequest = Request | DeploymentRequest | LoadRequest
+@dataclass(frozen=True)
+class OwnRequest:
+    """A request to a job that one kind of workload has for itself; the kind writes its content.
+
+    The job marks each of its phases, ``from NAME`` and ``to NAME``, and ``over`` at the end.
+    """
+
+    parameters: dict[str, Any]
+    title: str
+
+    def content(self) -> dict[str, Any]:
+        """Return the request without the title, whose length would move the worker's memory."""
+        return self.parameters
+
+
+AnyRequest = Request | DeploymentRequest | LoadRequest | OwnRequest
 
 
 def hello(pid: int) -> bytes:

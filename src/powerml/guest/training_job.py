@@ -48,6 +48,9 @@ class TrainingJob:
         _run_once(Request(**content))
 
 
+job = TrainingJob
+
+
 def _warm_up(number: int, batch_size: int, shape: tuple[int, ...]) -> None:
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""Machines: what counts are priced for, one TOML file for each.
+"""Machines: processors that counts are priced for, one TOML file for each.
 
-A machine lands here only when eq. 2.1 can be computed from it, and every number carries its
-source. Others come through entry points of the group ``powerml.machines`` (a path to a TOML).
+A machine is here only if eq. 2.1 can be computed from it. Every number carries its source. Others
+come through entry points of the group ``powerml.machines`` (a path to a TOML).
 """
 
 from powerml.machines.catalogue import (

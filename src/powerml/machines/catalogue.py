@@ -70,7 +70,7 @@ def load_machine(name: str) -> Machine:
 
 
 def load_machine_file(path: Path) -> Machine:
-    """Read a profile of the user's own; it is called by the file's name, without ``.toml``.
+    """Read a profile of the user's own; its name is the file's, without ``.toml``.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Mach
 
 
 def machine_from_toml(text: str, name: str) -> Machine:
-    """Read a profile; `name` is what it is called by.
+    """Read a profile under this name.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def machine_from_toml(text: str, name: str) -> Machine:
         return Machine.model_validate({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
         raise MachineError.quoting(
-            f"the profile of machine {name} is not TOML", error, "mend it"
+            f"the profile of machine {name} is not TOML", error, "correct it"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -132,7 +132,7 @@ class Machine(_ProfileRecord):
 
     @property
     def simulated_geometry(self) -> Geometry:
-        """The caches as the simulator takes them: the nearest to `geometry`."""
+        """The nearest caches to `geometry` that the simulator accepts."""
         real = self.geometry
         return Geometry(
             i1=simulated_cache(real.i1), d1=simulated_cache(real.d1), ll=simulated_cache(real.ll)
@@ -140,11 +140,11 @@ class Machine(_ProfileRecord):
 
 
 def simulated_cache(cache: Cache) -> Cache:
-    """Return the nearest cache that Valgrind takes: its number of sets is a power of two.
+    """Return the nearest cache that Valgrind accepts: its number of sets is a power of two.
 
-    The size is kept where more ways can keep it (12 MiB with 16 ways becomes 12 MiB with 24), as
-    Valgrind itself does with the caches it finds; where no number of ways does, the ways are
-    rounded, which changes the size by less than half a way.
+    More ways keep the size if possible: 12 MiB with 16 ways becomes 12 MiB with 24. Valgrind itself
+    treats the caches that it finds in the same way. Otherwise the ways are rounded, which changes
+    the size by less than half a way.
     """
     lines = cache.size_bytes / cache.line_bytes
     sets = 2 ** math.floor(math.log2(max(lines / cache.ways, 1)))
@@ -153,9 +153,9 @@ def simulated_cache(cache: Cache) -> Cache:
 
 
 def up_to_l2(machine: Machine) -> Machine:
-    """Return the machine as a simulation sees it whose last level is L2.
+    """Return the machine for a simulation whose last level is L2.
 
-    What lies behind L2 then costs what the last level does.
+    Every level behind L2 then costs as much as the last level.
 
     Raises
     ------
@@ -179,14 +179,14 @@ def up_to_l2(machine: Machine) -> Machine:
 
 
 def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple[Machine, ...]]:
-    """List the caches to simulate to price for these machines, each with who needs it.
+    """List the caches to simulate for these machines, each with the machines that need it.
 
     With three `levels` each machine is simulated up to L2 as well.
 
     Raises
     ------
     MachineError
-        A profile has no L2 where three levels are to be priced.
+        A profile has no L2, and three levels are to be priced.
     UsageError
         `levels` is neither 2 nor 3.
     """

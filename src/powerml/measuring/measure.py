@@ -32,7 +32,7 @@ def measure(
     notify: Notify = silent,
     **given: Any,
 ) -> Measurement:
-    """Measure what a model's training and inference cost, and how well it scores.
+    """Measure the cost of a model's training and inference, and its score.
 
     Parameters
     ----------

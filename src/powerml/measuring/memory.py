@@ -1,4 +1,4 @@
-"""Room: whether what is asked for fits into memory and the temporary folder, before it is made."""
+"""Space in memory and the temporary folder, checked before anything is created."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEP = 1024
 
 
 def memory_bytes() -> int | None:
-    """Return how much memory this process can have, None where the system does not tell."""
+    """Return the memory that this process can have, None if the system does not tell."""
     found = []
     with contextlib.suppress(OSError, ValueError):
         for line in MEMORY.read_text(encoding="ascii").splitlines():

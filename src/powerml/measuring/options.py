@@ -37,7 +37,7 @@ class MeasureOptions(CountingOptions):
 
     data: Annotated[
         str | None,
-        Field(description=f"{DATASETS} For a file also an .npz with an array for each input."),
+        Field(description=f"{DATASETS} A file also takes an .npz with an array for each input."),
         Shown(
             after=FIRST,
             details="See `powerml.load_dataset`.",
@@ -51,7 +51,7 @@ class MeasureOptions(CountingOptions):
     dimensions: Annotated[
         Mapping[str, int],
         BeforeValidator(_sizes_by_name),
-        Field(description="Size of a dimension that a file leaves open, as in batch=1."),
+        Field(description="Size of an open dimension of a file, as in batch=1."),
         Shown(after="inferences", flag="--dim", details="In Python a mapping of names to sizes."),
     ] = {}
     allow_code: Annotated[
@@ -61,13 +61,13 @@ class MeasureOptions(CountingOptions):
     fidelity: Annotated[
         FidelityName,
         Field(
-            description="exact: every step is simulated; sampled: a few, and the rest "
-            "extrapolated; predicted: none, at once, from what is in the cache of counts."
+            description="exact: simulate every step; sampled: simulate a few and extrapolate; "
+            "predicted: simulate none and predict from the cache of counts."
         ),
         Shown(details="The inference in a runtime is never sampled. A prediction has no score."),
     ] = "exact"
     calibration: Annotated[
         str | Path | Calibration | None,
-        Field(description="What powerml calibrate wrote: adds what a power meter would read."),
-        Shown(after="limit_seconds", details="In Python also what `powerml.calibrate` returned."),
+        Field(description="File of powerml calibrate; adds the expected reading of a power meter."),
+        Shown(after="limit_seconds", details="In Python also the result of `powerml.calibrate`."),
     ] = None

@@ -1,6 +1,6 @@
-"""Preparation: what was asked for, checked and written down as a workload with its material.
+"""Preparation: a request, checked and described as a workload with its material.
 
-Everything that can be refused is refused here, before anything is started.
+Everything invalid is refused here, before anything is started.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ FLOAT_BYTES = 4
 def prepare(
     model: str | Topology | Path, wanted: MeasureOptions, notify: Notify
 ) -> tuple[AnyWorkload, Material]:
-    """Prepare whatever kind of workload is given; see `powerml.measure`.
+    """Prepare a workload of any kind; see `powerml.measure`.
 
     Raises
     ------
@@ -292,11 +292,9 @@ def _exported(
     inputs: Sequence[NDArray[Any]],
     notify: Notify,
 ) -> tuple[Runtime, bytes | None, tuple[str, ...]]:
-    """Export a Keras model for a runtime; where none was asked for and that fails, run it in Keras.
+    """Export a Keras model for a runtime; run it in Keras if none was named and the export fails.
 
-    Returns
-    -------
-    What runs it, what it was exported to, and what is to be said of it.
+    Returns ------- The runtime, the exported file, and remarks.
     """
     notify(f"exporting {path.name} for {runtime.name}")
     model = load_model(path, wanted.allow_code)

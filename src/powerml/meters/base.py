@@ -1,4 +1,4 @@
-"""The contract of a meter, and how one works.
+"""The interface of a meter, and its options.
 
 A meter returns a reading for each phase: counts, or the energy that it took. It never returns
 zeros for "no data": it raises.
@@ -49,12 +49,12 @@ class MeterOptions:
         ``exact``; ``sampled``: a few steps are simulated and the rest extrapolated; ``predicted``:
         nothing is simulated.
     error
-        How large the bound of the relative error may be: more is simulated until it is met, and a
-        prediction that does not meet it is refused.
+        Largest bound of the relative error. More is simulated until it is met; a prediction that
+        does not meet it is refused.
     jobs
-        How many processes simulate at once.
+        Processes that simulate at once.
     limit_seconds
-        After how long a simulated phase is given up.
+        Time limit of a simulated phase.
     """
 
     fidelity: Fidelity = "exact"
@@ -87,7 +87,7 @@ class Meter(Protocol):
         """Read each phase of a workload; raises ``MeasurementError``."""
 
     def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the readings; known once something was measured."""
+        """Return the fingerprint of the readings; known after the first measurement."""
 
     def __enter__(self) -> Self:
         """Return the meter itself."""
@@ -102,7 +102,7 @@ class Meter(Protocol):
 
 
 class AdvancingMeter(Meter, Protocol):
-    """A meter that may be asked to tell, while it measures, how far it is."""
+    """A meter that can report its progress while it measures."""
 
     def measure(
         self,
@@ -115,7 +115,7 @@ class AdvancingMeter(Meter, Protocol):
 
 
 class DeterminedMeter(AdvancingMeter, Protocol):
-    """A meter that counts, and can tell beforehand what its counts depend on."""
+    """A meter that counts, and gives beforehand the determinants of its counts."""
 
     def measure(
         self,

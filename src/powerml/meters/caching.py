@@ -1,4 +1,4 @@
-"""The meter in front of another that asks the cache of counts first."""
+"""A meter in front of another, which consults the cache of counts first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CachingMeter"]
 
 
 class CachingMeter:
-    """A meter in front of another: it measures what the cache does not hold, and keeps it."""
+    """A meter in front of another, which measures and keeps what the cache lacks."""
 
     def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
         self._meter = meter
@@ -31,7 +31,7 @@ class CachingMeter:
         notify: Notify = silent,
         advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
-        """Look the workload up; measure and keep it where it is not there."""
+        """Look the workload up; measure and keep it if it is missing."""
         determined_by = {
             "workload": workload.determinants(),
             "meter": self._meter.determinants(workload),
@@ -47,7 +47,7 @@ class CachingMeter:
         return phases
 
     def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the counts; known once something was looked up."""
+        """Return the fingerprint of the counts; known after the first look-up."""
         return self._fingerprint or self._meter.fingerprint()
 
     def __enter__(self) -> Self:

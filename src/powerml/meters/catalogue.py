@@ -52,9 +52,9 @@ def make_meter(
 ) -> Meter:
     """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
 
-    It serves one machine, or several that are simulated alike. Those that simulate look their
-    counts up in the cache where one is given; with the fidelity ``predicted`` nothing is simulated,
-    and counts are predicted from those in the cache.
+    It serves one machine, or several with the same simulated caches. A meter that simulates first
+    looks counts up in the cache, if one is given. With the fidelity ``predicted`` it simulates
+    nothing, and predicts counts from those in the cache.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def open_meters(
     *,
     cache: bool,
 ) -> Iterator[dict[Geometry, Meter]]:
-    """Make a meter for each geometry of caches; one that is already running serves one of them.
+    """Make a meter for each cache geometry; one that is already running serves one of them.
 
     Raises
     ------
@@ -125,9 +125,9 @@ def open_meters(
 def meter_options(
     fidelity: str, error: float | None, jobs: int | None, limit_seconds: float
 ) -> MeterOptions:
-    """Check how a meter is to work; without `jobs`, as many as this process may use cores.
+    """Check the options of a meter; without `jobs`, as many as this process may use cores.
 
-    Without `error` it is 0.01, or 0.05 where counts are predicted.
+    The default of `error` is 0.01, or 0.05 for predictions.
 
     Raises
     ------

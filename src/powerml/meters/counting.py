@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Counting:
-    """A workload that is being counted, on each geometry of caches on a thread of its own."""
+    """A workload that is being counted, with a thread for each cache geometry."""
 
     workload: AnyWorkload
     phases: Mapping[Geometry, Future[tuple[list[PhaseCounts], Fingerprint]]]
@@ -92,7 +92,7 @@ def start_counting(
     *,
     once: bool = False,
 ) -> Counting:
-    """Begin to count a workload, and return at once; `once` ends each meter when it has counted."""
+    """Begin to count a workload and return at once; `once` ends each meter after its counts."""
     count = _count_once if once else _count
     phases = {
         geometry: threads.submit(
@@ -104,7 +104,7 @@ def start_counting(
 
 
 def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
-    """Say for which caches it is, where there are several."""
+    """Name the caches in a message if there are several."""
     if several == 1:
         return notify
     label = f"last level of {geometry.ll.size_bytes / 2**20:g} MiB"
@@ -127,19 +127,19 @@ def _count_once(
 
 
 class _CountingThreads(ThreadPoolExecutor):
-    """Threads in whose making an interruption does not come out as another error."""
+    """Thread pool in which an interruption of a thread's start is no other error."""
 
     @interruption_held()
     def submit(
         self, fn: Callable[Given, Found], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Future[Found]:
-        """Have something done on one of the threads."""
+        """Run a function on one of the threads."""
         return super().submit(fn, *args, **kwargs)
 
 
 @contextlib.contextmanager
 def counting_threads(jobs: int) -> Iterator[Executor]:
-    """Threads to count on. When something fails they are not waited for: the meter ends them."""
+    """Open threads to count on. After a failure they are not awaited: the meter ends them."""
     threads = _CountingThreads(jobs, thread_name_prefix="counting")
     try:
         yield threads

@@ -1,4 +1,4 @@
-"""Options of whatever counts: which machines are simulated, by which meter, and how it works."""
+"""Options of counting: the simulated machines, the meter and its settings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from powerml.costs.counts import Fidelity, check_fidelity
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_machines
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
-from powerml.workloads.datasets import DEFAULT_VALIDATION
-from powerml.workloads.workload import DEFAULT_INFERENCES, ProtocolName, check_protocol
+from powerml.workloads.workload import (
+    DEFAULT_INFERENCES,
+    DEFAULT_VALIDATION,
+    ProtocolName,
+    check_protocol,
+)
 
 __all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
 
@@ -23,7 +27,7 @@ FidelityName = Annotated[Fidelity, BeforeValidator(check_fidelity)]
 
 
 class SimulationOptions(Options):
-    """Options of whatever is simulated, a workload or a synthetic load."""
+    """Options of a simulation, of a workload or a synthetic load."""
 
     machine: Annotated[
         str | Machine | Sequence[str | Machine],
@@ -35,41 +39,39 @@ class SimulationOptions(Options):
     ] = DEFAULT_MACHINE
     machine_file: Annotated[
         str | Path | Sequence[str | Path],
-        Field(description="A machine of your own, as TOML; alone, or beside those of --machine."),
+        Field(description="TOML profile of your own machine, used alone or beside --machine."),
     ] = ()
     accesses: Annotated[
         Accesses,
         BeforeValidator(check_accesses),
-        Field(description="data, or all to price instruction fetches too."),
+        Field(description="Accesses to price: data; or all, with instruction fetches."),
     ] = "data"
     fidelity: Annotated[
         FidelityName,
-        Field(
-            description="exact: every step is simulated; sampled: a few, and the rest extrapolated."
-        ),
+        Field(description="exact: simulate every step; sampled: simulate a few and extrapolate."),
         Shown(details="The inference in a runtime is always exact."),
     ] = "sampled"
     jobs: Annotated[
         int | None,
-        Field(description="How many processes simulate at once."),
-        Shown(default="the cores"),
+        Field(description="Processes that simulate at once."),
+        Shown(default="the number of cores"),
     ] = None
     cache: Annotated[
         bool,
-        Field(description="Look counts up that were simulated before."),
+        Field(description="Use the cached counts of earlier simulations."),
         Shown(
-            details="New ones are kept. A meter that is already running decides on this by itself, "
-            "as it does on `fidelity`, `error`, `jobs` and `limit_seconds`."
+            details="New counts are added. A meter that is already running keeps its own choice of "
+            "this, of `fidelity`, `error`, `jobs` and `limit_seconds`."
         ),
     ] = True
     limit_seconds: Annotated[
-        float, Field(description="After how many seconds a simulated phase is given up.")
+        float, Field(description="Time limit of a simulated phase, in seconds.")
     ] = DEFAULT_LIMIT_SECONDS
 
     def profiles(self) -> tuple[Machine, ...]:
-        """Return the machines: those of files beside the others, or in the default's place.
+        """Return the machines: those of files beside the others, or instead of the default.
 
-        A file's machine may be named among the others, to say in which order.
+        A file's machine may be named among the others, to set the order.
 
         Raises
         ------
@@ -91,17 +93,19 @@ class SimulationOptions(Options):
 
 
 class CountingOptions(SimulationOptions):
-    """Options of whatever counts a workload: a measurement, or the trials of a search."""
+    """Options of counting a workload, in a measurement or in the trials of a search."""
 
     levels: Annotated[
         int,
-        Field(description="3 gives L2 its own price, by a second simulation."),
+        Field(description="Cache levels to price: 2; or 3, with L2, by a second simulation."),
         Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
     ] = 2
     protocol: Annotated[
         ProtocolName,
         BeforeValidator(check_protocol),
-        Field(description="default, or paper: its pixels, kernels and score on the test split."),
+        Field(
+            description="default; or paper: its raw pixels, kernels and score on the test split."
+        ),
         Shown(
             after="accesses",
             details="The paper's inference is Keras's ``evaluate`` over the test samples, in "
@@ -110,11 +114,8 @@ class CountingOptions(SimulationOptions):
     ] = "default"
     runtime: Annotated[
         str | None,
-        Field(description="What runs the inference: onnxruntime, litert or keras."),
-        Shown(
-            default="onnxruntime, or what a file is made for; Keras's evaluate with "
-            "--protocol paper"
-        ),
+        Field(description="Runtime of the inference: onnxruntime, litert or keras."),
+        Shown(default="onnxruntime, or a file's own; Keras's evaluate under --protocol paper"),
     ] = None
     inference_batch: Annotated[
         int | None,
@@ -123,15 +124,17 @@ class CountingOptions(SimulationOptions):
     ] = None
     inferences: Annotated[
         int,
-        Field(description="Batches of the inference that are counted, after two that are not."),
+        Field(description="Counted batches of the inference, after two uncounted ones."),
     ] = DEFAULT_INFERENCES
     validation: Annotated[
         float,
-        Field(description="Part of the training data held out where there is no validation split."),
+        Field(description="Share of the training data held out if there is no validation split."),
     ] = DEFAULT_VALIDATION
     seed: Annotated[
         int,
-        Field(description="Seed of the native training, of random inputs and of the search."),
+        Field(
+            description="Seed of the training for the score, of random inputs and of the search."
+        ),
         Shown(always=True),
     ] = 0
     meter: Annotated[
@@ -142,7 +145,7 @@ class CountingOptions(SimulationOptions):
     ] = DEFAULT_METER
     error: Annotated[
         float | None,
-        Field(description="How large the stated bound of the relative error may be."),
+        Field(description="Largest stated bound of a cost's relative error."),
         Shown(after="fidelity", default="0.01; 0.05 for a prediction"),
     ] = None
 

@@ -1,4 +1,4 @@
-"""Counts that are predicted from the cache of counts: nothing is started, nothing simulated."""
+"""Counts predicted from the cache of counts, without any simulation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CONFIDENCE = 0.9
 
 
 class SupportsDeterminants(Protocol):
-    """A meter that can tell, without measuring, what its counts depend on."""
+    """A meter that gives the determinants of its counts without measuring."""
 
     @property
     def name(self) -> str:
@@ -57,16 +57,16 @@ class _Example:
 
 
 class PredictingMeter:
-    """Answers from what the cost model makes of topologies that were simulated before.
+    """A meter that answers with the cost model, from topologies simulated before.
 
     Parameters
     ----------
     meter
         The meter that simulated them.
     cache
-        Where their counts are.
+        The cache of their counts.
     machines
-        Those for which the error of the cost must not be above `error`.
+        The machines on which the error of the cost must not exceed `error`.
     error
         The largest relative error that may be stated.
     """
@@ -96,7 +96,7 @@ class PredictingMeter:
         Raises
         ------
         PredictionError
-            It cannot be predicted, or not well enough.
+            The counts cannot be predicted well enough.
         """
         layers = workload.layers()
         if layers is None or workload.kind != "topology":
@@ -133,7 +133,7 @@ class PredictingMeter:
         """Nothing has to be ended."""
 
     def _examples(self, workload: TopologyWorkload) -> Iterator[_Example]:
-        """Find measurements alike in all but the topology and its batches."""
+        """Find measurements that differ only in the topology and its batches."""
         wanted = _comparable(workload, self._meter.determinants(workload))
         phases: set[str] = set()
         for entry in self._cache.entries():
@@ -176,7 +176,7 @@ class PredictingMeter:
 
 @dataclass(frozen=True)
 class _Fits:
-    """One phase of topologies that were simulated, and of one that is asked for."""
+    """One phase of the simulated topologies and of the requested one."""
 
     prior: Mapping[str, float]
     known: Terms
@@ -184,7 +184,7 @@ class _Fits:
     counted: Sequence[Counts]
 
     def counts(self) -> Counts:
-        """Each event is fitted as costs are; one that is missing somewhere is averaged."""
+        """Return predicted counts, each event fitted like costs, or averaged if incomplete."""
         found = {}
         for event in EVENTS:
             measured = np.array([getattr(one, event) for one in self.counted], dtype=float)
@@ -205,7 +205,7 @@ class _Fits:
 
 
 def _comparable(workload: TopologyWorkload, determinants: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what two workloads must share for one to be predicted from the other."""
+    """Return the content that two workloads must share for a prediction of one by the other."""
     # A sample and an exact count of one workload differ by less than predictions do.
     alike = {key: determinants[key] for key in determinants if key not in ("fidelity", "prices")}
     return {

@@ -28,7 +28,7 @@ MEASURE_FIRST = "measure it with Valgrind first, without --meter"
 
 @dataclass(frozen=True)
 class Recording:
-    """Counts of a workload, and what they were made with."""
+    """Counts of a workload, with their geometry and fingerprint."""
 
     workload: AnyWorkload
     phases: list[PhaseCounts]
@@ -36,16 +36,16 @@ class Recording:
 
 
 class ReplayMeter:
-    """Answers from measurements made before: for tests, and for prices without Valgrind.
+    """A meter that answers from earlier measurements, for tests and for prices without Valgrind.
 
-    A workload is found again by everything but its seed, on which counts do not depend.
+    It finds a workload by everything except the seed, because counts do not depend on it.
 
     Parameters
     ----------
     recorded
         Measurements, or counts alone.
     geometry
-        The caches whose counts are wanted; None for those that the first record shows.
+        The caches whose counts are wanted; None for those of the first record.
     """
 
     name = "replay"
@@ -128,7 +128,7 @@ class ReplayMeter:
 
 
 def _recordings(record: Measurement | Recording) -> list[Recording]:
-    """Return all that a record holds: the counts it shows and those on other caches."""
+    """Return all counts of a record: those of its phases and those on other caches."""
     if isinstance(record, Recording):
         return [record]
     shown = [

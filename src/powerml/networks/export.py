@@ -1,6 +1,6 @@
-"""Export: a Keras model as the file that a runtime reads, and the proof that it computes the same.
+"""Export: a Keras model as a runtime's file, and the check of its outputs.
 
-Keras does the exporting; it is imported here when it is needed.
+Keras does the export; it is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ Unrolled = Callable[[str, int], None]
 
 
 def _nothing(_layer: str, _steps: int) -> None:
-    """Take no notice of a layer that is exported step by step."""
+    """Ignore a layer that is exported step by step."""
 
 
 def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
-    """Build a workload's topology, untrained, and export it once its outputs proved the same.
+    """Build a workload's topology, untrained, and export it with a check of its outputs.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDA
     Raises
     ------
     ExportError
-        Keras cannot export it, or the export computes something else.
+        Keras cannot export it, or the export's outputs differ.
     """
     import_keras()
     from powerml.networks.model import seed_everything
@@ -89,9 +89,9 @@ def export_proved(
     inputs: Sequence[NDArray[Any]],
     unrolled: Unrolled = _nothing,
 ) -> float:
-    """Export a Keras model for the very shapes of its inputs, and prove that it computes the same.
+    """Export a Keras model for the exact shapes of its inputs, and check its outputs.
 
-    The batch is left open where that computes the same, and is fixed where it does not.
+    The batch is left open if the outputs then agree, and fixed otherwise.
 
     Parameters
     ----------
@@ -106,9 +106,7 @@ def export_proved(
     unrolled
         Called with the name of a recurrent layer that is exported step by step, and its steps.
 
-    Returns
-    -------
-    The largest difference of an output, as `largest_difference` has it.
+    Returns ------- The largest difference of an output; see `largest_difference`.
 
     Raises
     ------
@@ -155,8 +153,8 @@ def export_model(
     model, path
         The model, and where to.
     shapes
-        Those of its inputs with the batch. A format that can leave the batch open does so unless
-        it is to be `fixed`, or the model fixes it; others fix it.
+        Shapes of its inputs with the batch. A format that can leave the batch open does so, unless
+        `fixed` or the model fixes it.
     fixed
         Fix the batch in any format.
     unrolled
@@ -211,7 +209,7 @@ def _exporter_to(suffix: str) -> Exporter:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Exporters warn of what their own tracing does, and print; none of it is the user's."""
+    """Silence the exporters' warnings and prints, which do not concern the user."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -225,11 +223,11 @@ def _quietly() -> Iterator[None]:
 def largest_difference(
     model: Any, exported: Path, runtime_name: str, inputs: Sequence[NDArray[Any]]
 ) -> float:
-    """Run a Keras model and its export on the same inputs; the largest difference of an output.
+    """Run a Keras model and its export on the same inputs; return the largest difference.
 
-    It is absolute where the output stays within -1 and 1, as probabilities do, and relative to the
-    largest absolute value of the Keras model's output elsewhere. NaN where only one of the two is
-    not a number.
+    The difference is absolute for outputs within -1 and 1, such as probabilities. Otherwise it is
+    relative to the largest absolute value of the Keras model's output. It is NaN if only one of the
+    two is not a number.
 
     Parameters
     ----------
@@ -246,7 +244,7 @@ def largest_difference(
     Raises
     ------
     ExportError
-        The runtime does not run it, or its inputs or outputs are others than the model's.
+        The runtime does not run it, or its inputs or outputs do not match the model's.
     """
     import keras
 
@@ -296,17 +294,17 @@ def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 def export_checked(
     saved: Path, runtime_name: str, samples: NDArray[np.float32], batch_size: int
 ) -> tuple[Path, float]:
-    """Export a saved Keras model of one input beside itself, once its outputs proved the same.
+    """Export a saved Keras model of one input beside itself, with a check of its outputs.
 
     Parameters
     ----------
     saved
         The ``.keras`` file, one of powerML's own.
     runtime_name, batch_size
-        What it is to run in, and how many samples at once.
+        The runtime that it will run in, and the samples at once.
     samples
-        Network inputs of shape (samples, ...), to compare the outputs on; the first come round
-        again to fill the last batch.
+        Network inputs of shape (samples, ...), to compare the outputs on; the first are repeated to
+        fill the last batch.
 
     Returns
     -------

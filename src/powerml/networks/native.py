@@ -1,6 +1,6 @@
 """Native training: models and scores.
 
-Keras is imported when something is trained, after its backend was selected: it takes seconds.
+Keras, whose import takes seconds, is imported for a training, after its backend was selected.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def build_topology(workload: TopologyWorkload) -> keras.Model:
 
 @interruption_kept()
 def count_parameters(workload: TopologyWorkload) -> int:
-    """Weights and biases of a topology's network, which is built for it.
+    """Count weights and biases of a topology's network by building it.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def count_parameters(workload: TopologyWorkload) -> int:
 def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
     """Train a workload's model natively and score it.
 
-    The score is the accuracy on the validation split; on the test split under the paper's
-    protocol, as the paper has it.
+    The score is the accuracy on the validation split, or on the test split under the paper's
+    protocol.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _untrained(workload: TrainedWorkload, material: Material) -> keras.Model:
 
 
 def _check_weights(model: keras.Model, workload: TrainedWorkload) -> None:
-    """Refuse a model that computes no numbers; one step with an infinite loss is enough for that.
+    """Refuse a model with weights that are no numbers, as after a step with an infinite loss.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def _score(model: keras.Model, dataset: Dataset, split: Split, workload: Trained
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Use one thread: sums in another order round differently, and move the score."""
+    """Use one thread: another order of summation rounds differently, and changes the score."""
     import keras
 
     if keras.backend.backend() != "torch":
@@ -190,8 +190,7 @@ def train_natively(
 ) -> list[Trained]:
     """Train a workload's model once for each seed; raises ``TrainingError``.
 
-    Where the models' costs are being counted meanwhile, in processes of their own, the counts do
-    not notice.
+    Other processes may count the models' costs meanwhile; this does not affect the counts.
     """
     notify(f"training {workload.title} natively")
     return [train(workload, material, seed) for seed in seeds]

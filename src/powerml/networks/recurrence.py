@@ -1,6 +1,6 @@
 """Recurrence in exported models: Keras's recurrent layers as ONNX's own operators.
 
-Keras on torch exports a recurrence as so many copies of its step as the traced input is long.
+Keras on torch exports a recurrence as copies of its step, one for each step of the traced input.
 ONNX has ``RNN``, ``GRU`` and ``LSTM``, which run over any length.
 """
 
@@ -52,11 +52,11 @@ class _Operator:
 
 @contextlib.contextmanager
 def as_operators(unrolled: Callable[[str, int], None]) -> Iterator[None]:
-    """Have Keras's recurrent layers traced as single operators while the context lasts.
+    """Trace Keras's recurrent layers as single operators while the context lasts.
 
-    Layers that no operator computes are traced step by step: cells of one's own, masked and
-    stateful layers, other activations. Nothing changes on other backends than torch. Not for
-    several threads at once.
+    Layers without an equivalent operator are traced step by step: custom cells, masked and stateful
+    layers, other activations. Backends other than torch are unaffected. Only one thread may use it
+    at a time.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def as_operators(unrolled: Callable[[str, int], None]) -> Iterator[None]:
 
 
 def _operator_of(layer: Any) -> _Operator | None:
-    """Describe a layer as an operator, None where there is none that computes the same."""
+    """Describe a layer as an operator, None if no operator is equivalent."""
     import keras
 
     cell = layer.cell

@@ -1,1 +1,1 @@
-"""The paper: what it printed, what its program recorded, and its Figures 2 to 5 made again."""
+"""The paper: its printed results, its program's records, and its Figures 2 to 5 reproduced."""

@@ -1,6 +1,6 @@
-"""Figures 2 to 5 as SVG: what the paper printed and what was found, side by side.
+"""Figures 2 to 5 as SVG: printed and reproduced results side by side.
 
-The same figures give the same file to the last byte. Colours are those of one palette; in a page
+The same figures give the same file to the last byte. Colours are those of one palette. In a page
 they become variables of its style, so that it is legible in light and in dark (`for_page`).
 """
 
@@ -97,13 +97,13 @@ class Panel:
 
     @property
     def logarithmic(self) -> bool:
-        """True if values lie so far apart that a line would hide the smaller ones."""
+        """True if values are so far apart that a linear scale would hide the smaller ones."""
         values = [bound for some in self.points.values() for one in some for bound in one.bounds]
         return not self.counts and min(values) > 0 and max(values) > FAR_APART * min(values)
 
 
 def charts(found: Reproduction) -> dict[str, str]:
-    """The figures that were asked for, as SVG by the name of their file."""
+    """Return the requested figures, as SVG by the name of their file."""
     drawn: dict[str, list[list[Panel]]] = {}
     if found.results:
         drawn["figure-2.svg"] = [_results(found, space) for space in found.spaces]
@@ -117,7 +117,7 @@ def charts(found: Reproduction) -> dict[str, str]:
 
 
 def for_page(svg: str, name: str) -> str:
-    """An SVG to be put into a page: colours are the page's, names do not clash with others'."""
+    """Return an SVG for a page, with the page's colours and unique names."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
@@ -132,7 +132,7 @@ def for_page(svg: str, name: str) -> str:
 
 
 def _fitted(size: re.Match[str]) -> str:
-    """Fit a figure to the page's width, within what is legible."""
+    """Fit a figure to the page's width, within legible limits."""
     points = float(size["points"])
     return f'<svg style="min-width:{0.9 * points:.0f}pt;max-width:{1.25 * points:.0f}pt" '
 
@@ -259,7 +259,7 @@ def _draw(rows: Sequence[Sequence[Panel]], settings: Sequence[int]) -> str:
 
 
 def _draw_panel(axes: Any, panel: Panel, settings: Sequence[int]) -> dict[str, Any]:
-    """Draw one plot; returns what stands for each source in the legend."""
+    """Draw one plot; returns the legend's handle of each source."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     axes.set_title(panel.title)

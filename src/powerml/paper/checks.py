@@ -1,7 +1,7 @@
-"""Requirements on the search put right: accurate networks, and their savings. Pure.
+"""Requirements on the corrected search: accurate networks, and their savings. Pure.
 
-Costs are held against the median of the topologies of the same space that are known to score at
-least 0.98 on the test split (`powerml.paper.known`).
+Costs are compared with the median of the same space's topologies that are known to be accurate
+(`powerml.paper.known`). Accurate ones score at least 0.98 on the test split.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST_ALPHA, LEAST_BETA = 0.5, 0.05
 
 
 class RequirementCheck(BaseModel):
-    """Something that was to be reached at one setting of one space."""
+    """A requirement at one setting of one space, with the result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,20 +53,20 @@ class Convergence(RequirementCheck):
 class Saving(RequirementCheck):
     """Part of the median by which winners cost less in one phase.
 
-    `cheapest_known` is what the cheapest of the known accurate topologies saves, in the mean of
-    three trainings: a winner, trained once, may save a little more.
-    `over_setting_1` is the paper's own comparison, and `printed` what it printed of that.
+    `cheapest_known` is the saving of the cheapest known accurate topology, in the mean of three
+    trainings. A winner, trained once, may save a little more. `over_setting_1` is the paper's own
+    comparison, and `printed` its printed value.
     """
 
     phase: PhaseName = Field(description="phase whose cost is compared")
-    saving: SeedSpread = Field(description="part of the median that the winners save")
+    saving: SeedSpread = Field(description="share of the median cost that the winners save")
     cheapest_known: float = Field(description="saving of the cheapest accurate topology known")
     over_setting_1: SeedSpread = Field(description="saving over setting 1")
     printed: float = Field(description="saving that the paper printed")
 
 
 def convergences(outcomes: Sequence[StudyOutcome]) -> list[Convergence]:
-    """Check the convergence of the studies that were put right."""
+    """Check the convergence of the corrected studies."""
     found = []
     for group in _put_right(outcomes):
         score = spread([one.test_score for one in group.outcomes], "high")
@@ -85,7 +85,7 @@ def convergences(outcomes: Sequence[StudyOutcome]) -> list[Convergence]:
 
 
 def savings(outcomes: Sequence[StudyOutcome]) -> list[Saving]:
-    """Compute their savings, wherever alpha or beta asks for them."""
+    """Compute their savings at the settings whose alpha or beta requires them."""
     found = []
     for group in _put_right(outcomes):
         if group.setting.alpha >= LEAST_ALPHA:
@@ -96,7 +96,7 @@ def savings(outcomes: Sequence[StudyOutcome]) -> list[Saving]:
 
 
 def checks(outcomes: Sequence[StudyOutcome]) -> list[RequirementCheck]:
-    """All that was to be reached."""
+    """Return the checks of all requirements."""
     return [*convergences(outcomes), *savings(outcomes)]
 
 

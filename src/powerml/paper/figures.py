@@ -1,4 +1,4 @@
-"""Figures 2 to 5 from the outcomes of studies, with what the paper printed beside it. Pure."""
+"""Figures 2 to 5 from the outcomes of studies, beside the paper's printed values. Pure."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ __all__ = [
 class SeedSpread(BaseModel):
     """A quantity of the winners of several studies that differ in their seed alone.
 
-    `found` of `seeds` studies have it. Those that have not count as the worst in the median,
-    which is None where it would be one of them; `low` and `high` are of those that have it.
+    `found` of `seeds` studies have it. Studies without it count as the worst in the median, which
+    is None if it would be one of them. `low` and `high` are of the studies with it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ class SeedSpread(BaseModel):
 
 
 def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> SeedSpread:
-    """Median and range; `better` says which end the missing ones are not at."""
+    """Return median and range; missing values are at the end opposite to `better`."""
     known = [value for value in values if value is not None]
     worst = -math.inf if better == "high" else math.inf
     middle = median(worst if value is None else value for value in values) if values else worst
@@ -90,7 +90,7 @@ class ReproducedResult(FigureRow):
     """A cell of Figure 2: score on the test split and costs of the winners.
 
     Costs are relative to those of setting 1's winner of the same way, space and seed, as in the
-    paper, and to those of the study's own reference. `printed_score` is as printed.
+    paper. They are also given relative to the study's own reference. `printed_score` is as printed.
     """
 
     score: SeedSpread = Field(description="scores of the winners")
@@ -133,7 +133,7 @@ class Architecture(FigureRow):
 
 @dataclass(frozen=True)
 class Group:
-    """Studies that differ in their seed alone, and those of setting 1 that go with them."""
+    """Studies that differ only in their seed, and the corresponding ones of setting 1."""
 
     way: str
     space: str
@@ -147,7 +147,7 @@ class Group:
         return self.outcomes[0].setting
 
     def over_baseline(self, phase: PhaseName) -> list[float | None]:
-        """Cost of each winner, of that of setting 1's winner."""
+        """Cost of each winner, relative to that of setting 1's winner."""
         return [
             _over(outcome.winner, None if baseline is None else baseline.winner, phase)
             for outcome, baseline in zip(self.outcomes, self.baselines, strict=True)
@@ -159,7 +159,7 @@ class Group:
         return [None if winner is None else get(winner) for winner in winners]
 
     def ratios(self, phase: PhaseName) -> list[float | None]:
-        """Cost of each winner, of that of its study's reference."""
+        """Cost of each winner, relative to that of its study's reference."""
         return self.of_winners(
             lambda winner: None if winner.cost_ratio is None else winner.cost_ratio[phase]
         )
@@ -187,7 +187,7 @@ def _over(
 
 
 def groups(outcomes: Sequence[StudyOutcome]) -> Iterator[Group]:
-    """Put together what differs in its seed alone; in the order of spaces, ways and settings."""
+    """Group outcomes that differ only in their seed, by space, way and setting."""
     ways = [way.name for way in WAYS]
     found: dict[tuple[int, int, int], list[StudyOutcome]] = {}
     for one in sorted(outcomes, key=lambda one: one.seed):
@@ -204,7 +204,7 @@ def groups(outcomes: Sequence[StudyOutcome]) -> Iterator[Group]:
 
 
 def baseline_of(outcome: StudyOutcome, outcomes: Sequence[StudyOutcome]) -> StudyOutcome | None:
-    """The study of setting 1 of the same way, space and seed, where there is one."""
+    """Return the study of setting 1 of the same way, space and seed, if there is one."""
     key = (outcome.way, outcome.space, outcome.seed)
     return next(
         (

@@ -31,7 +31,7 @@ class Written:
 
 
 def write_files(found: Reproduction, out: Path, command: str) -> Written:
-    """Write all that a reproduction gives into its folder, each file whole or not at all."""
+    """Write all results of a reproduction into its folder, each file whole or not at all."""
     texts = {**_tables(found), **charts(found), RECORD: found.to_json() + "\n"}
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -1,8 +1,9 @@
 """Known topologies of the spaces: scores and costs of thousands of them.
 
-`benchmarks/data` has a table of 3,000 dffr and 800 cnn on ``mnist_small``: scores are the means of
-three native trainings, costs those of the default protocol relative to the fixed reference, some
-simulated and the others predicted. `scripts/write_known_topologies.py` keeps of it what is here.
+`benchmarks/data` has a table of 3,000 dffr and 800 cnn on ``mnist_small``. Scores are the means of
+three native trainings. Costs are those of the default protocol relative to the fixed reference,
+partly simulated and partly predicted. `scripts/write_known_topologies.py` extracts the data here
+from it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class KnownSpace(BaseModel):
 
 
 class KnownTopologies(BaseModel):
-    """All that is known, by space."""
+    """All known topologies, by space."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +77,6 @@ class KnownTopologies(BaseModel):
 
 @cache
 def known() -> KnownTopologies:
-    """Read what ships with the package."""
+    """Read the known topologies that ship with the package."""
     text = resources.files("powerml.paper").joinpath(*FILE).read_text(encoding="utf-8")
     return KnownTopologies.model_validate_json(text)

@@ -18,19 +18,21 @@ class ReproduceOptions(Options):
 
     setting: Annotated[
         Collection[int],
-        Field(description="One of the paper's six (alpha, beta)."),
+        Field(description="One of the paper's six settings of alpha and beta, by number."),
         Shown(metavar="N", default="all"),
     ] = ()
     space: Annotated[Collection[str], Field(description="dffr or cnn."), Shown(default="both")] = ()
     figure: Annotated[
         Collection[int],
-        Field(description="2, 3, 4 or 5 of the paper."),
+        Field(description="One of the paper's Figures 2 to 5, by number."),
         Shown(metavar="N", default="all"),
     ] = ()
-    seeds: Annotated[int, Field(description="Studies of each kind: median and spread.")] = 1
+    seeds: Annotated[
+        int, Field(description="Studies of each kind, for the median and the spread.")
+    ] = 1
     out: Annotated[str | Path, Field(description="Folder of the reproduction.")] = "powerml-paper"
     jobs: Annotated[
         int | None,
-        Field(description="How many processes simulate at once; results do not depend on it."),
-        Shown(default="the cores", details="Two trials are under way in any case."),
+        Field(description="Processes that simulate at once; results do not depend on it."),
+        Shown(default="the number of cores", details="Two trials are always under way."),
     ] = None

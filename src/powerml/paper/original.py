@@ -1,4 +1,4 @@
-"""The original: what the paper printed in its Figures 2 to 5, and what its program recorded."""
+"""The original: the paper's printed Figures 2 to 5, and its program's records."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class RecordedStudy:
     trials: tuple[RecordedTrial, ...]
 
     def ratio(self, trial: RecordedTrial, phase: PhaseName) -> float:
-        """Cost of a phase, of the first iteration's."""
+        """Cost of a phase, relative to the first iteration's."""
         return trial.cost_cycles(phase) / self.trials[0].cost_cycles(phase)
 
     def objective(self, trial: RecordedTrial) -> float:

@@ -1,4 +1,4 @@
-"""Outcomes of the studies: the little of each that tables and figures are made from."""
+"""Outcomes of the studies: the part of each that tables and figures need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["EvaluatedTrial", "StudyOutcome", "outcome_of", "read_outcome"]
 class EvaluatedTrial(BaseModel):
     """One trial. Costs are in processor cycles, ratios of the study's reference.
 
-    What a trial lacks is None: a score where it was pruned, costs where it failed.
+    A value that a trial lacks is None: the score if it was pruned, costs if it failed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -49,8 +49,8 @@ class EvaluatedTrial(BaseModel):
 class StudyOutcome(BaseModel):
     """A study of the reproduction that has ended. JSON: ``powerml.outcome/2``.
 
-    `options` are what it was made with. `best` is the number of its best trial, None where no
-    trial meets the limits; `test_score` is the best's. Outcomes of ``powerml.outcome/1`` are read
+    `options` are those of its search. `best` is the number of its best trial, None where no trial
+    meets the limits; `test_score` is the best's. Outcomes of ``powerml.outcome/1`` are read
     too.
     """
 
@@ -97,7 +97,7 @@ class StudyOutcome(BaseModel):
 
 
 def outcome_of(planned: PlannedStudy, study: StudyRecord) -> StudyOutcome:
-    """Keep of a study what is needed."""
+    """Return the outcome of a study."""
     measured = [trial.measurement for trial in study.trials if trial.measurement is not None]
     return StudyOutcome(
         way=planned.way.name,
@@ -133,7 +133,7 @@ def _evaluated(trial: TrialRecord, machine: str) -> EvaluatedTrial:
 
 
 def read_outcome(path: Path, planned: PlannedStudy) -> StudyOutcome | None:
-    """Read what became of a study; None where that is not known, or it was another study."""
+    """Read the outcome of a study; None if it cannot be read or is of another study."""
     try:
         found = StudyOutcome.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):

@@ -33,8 +33,8 @@ TEMPLATE = "page.html"
 class Recorded:
     """A row of what the program recorded; costs relative to the first iteration's.
 
-    `over_baseline` are the costs of the winner as recorded, of those of setting 1's winner as
-    recorded: what Figure 2 prints, had it printed the network that was found.
+    `over_baseline` are the recorded winner's costs relative to setting 1's recorded winner. Figure
+    2 would show them if it had printed the network that was found.
     """
 
     study: RecordedStudy
@@ -63,7 +63,7 @@ def recorded_rows(spaces: Sequence[str], settings: Sequence[int]) -> list[Record
 
 
 def page(found: Reproduction, command: str) -> str:
-    """Return the page as HTML; whatever is untrusted in it is escaped."""
+    """Return the page as HTML; untrusted content is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -104,7 +104,7 @@ def page(found: Reproduction, command: str) -> str:
 
 
 def headline(found: Reproduction) -> str:
-    """Say the result in a sentence or two."""
+    """Summarise the result in one or two sentences."""
     studies = len(found.convergences)
     converged = sum(one.met for one in found.convergences)
     failing = sum(
@@ -139,7 +139,7 @@ def named(setting: Setting | Preference) -> str:
 
 
 def percent(value: float) -> str:
-    """A part as a percentage."""
+    """Format a fraction as a percentage."""
     return f"{100 * value:z.1f} %"
 
 
@@ -164,7 +164,7 @@ def share_text(value: SeedSpread) -> str:
 
 
 def verdict(one: Preference) -> Markup:
-    """Say what kept accurate networks from being found: the objective or the search."""
+    """Name the reason why accurate networks were not found: the objective or the search."""
     from markupsafe import Markup
 
     seeds = f"{one.inaccurate} of {one.seeds} seeds end inaccurate"
@@ -188,7 +188,7 @@ def verdict(one: Preference) -> Markup:
 
 @dataclass(frozen=True)
 class ArchitectureTable:
-    """Figure 4 or 5: printed parameters, and what each way found, a text for each."""
+    """Figure 4 or 5: printed parameters and each way's result, as texts."""
 
     figure: int
     space: str

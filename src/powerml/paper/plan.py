@@ -1,4 +1,4 @@
-"""The three ways in which each study is made, and which studies a reproduction consists of."""
+"""The three ways of making each study, and the studies of a reproduction."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def studies(self) -> list[PlannedStudy]:
-        """All studies, one seed after the other: whoever stops early has whole tables."""
+        """All studies, one seed after the other, so that an early stop leaves whole tables."""
         return [
             PlannedStudy(way, space, setting, seed, self.trials)
             for seed in range(self.seeds)
@@ -111,14 +111,14 @@ def make_plan(
     seeds: int,
     trials: int = TRIALS,
 ) -> Plan:
-    """Say which studies are wanted; an empty collection stands for all.
+    """Select the studies; an empty collection stands for all.
 
-    Figure 4 is of dffr alone and Figure 5 of cnn: spaces that no figure needs are left out.
+    Figure 4 is of dffr alone and Figure 5 of cnn. Spaces that no figure needs are left out.
 
     Raises
     ------
     UsageError
-        There is no such setting, space or figure, or nothing is left to be done.
+        There is no such setting, space or figure, or no study is left.
     """
     check_at_least_one(seeds=seeds, trials=trials)
     for space in spaces:

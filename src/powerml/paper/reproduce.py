@@ -39,16 +39,16 @@ class ReproductionListener(Listener):
     def reproduction_opened(
         self, out: Path, finished: Collection[PlannedStudy], to_do: Collection[PlannedStudy]
     ) -> None:
-        """These studies are finished already, and these are not."""
+        """Hear which studies are finished and which are not."""
 
     def study_begun(self, study: PlannedStudy) -> None:
-        """A study begins, or is gone on with."""
+        """Hear that a study begins or continues."""
 
     def outcome_passed_over(self, path: Path) -> None:
         """Hear that the kept outcome of a study cannot be read, or is of another study."""
 
     def study_ended(self, study: PlannedStudy) -> None:
-        """A study has ended and is kept."""
+        """Hear that a study has ended and is kept."""
 
 
 @described(ReproduceOptions)
@@ -60,15 +60,15 @@ def reproduce(
     listener: ReproductionListener | None = None,
     **given: Any,
 ) -> Reproduction:
-    """Make the studies behind the paper's Figures 2 to 5: as the paper has them, and put right.
+    """Make the studies behind the paper's Figures 2 to 5: as in the paper, and corrected.
 
-    Each is a study's folder in ``studies`` in `out`. One that is finished is not made again, one
-    that was interrupted is gone on with.
+    Each is a study's folder in ``studies`` in `out`. A finished study is not made again; an
+    interrupted one continues.
 
     Parameters
     ----------
     trials
-        How many topologies each study evaluates.
+        Topologies that each study evaluates.
     meter
         Name of the meter, or one that is already running and stays open.
     listener
@@ -77,7 +77,7 @@ def reproduce(
     Raises
     ------
     UsageError
-        What was asked for is not in the paper, or a study in `out` cannot be gone on with.
+        The paper has no such study, or a study in `out` cannot be continued.
     SetupError
         Valgrind, the C extension or a Keras backend is not installed.
     MeasurementError
@@ -105,7 +105,7 @@ def reproduce(
 
 @contextlib.contextmanager
 def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
-    """One meter for all studies: starting the simulator takes most of a minute."""
+    """Open one meter for all studies, because the simulator takes most of a minute to start."""
     if not isinstance(meter, str):
         yield meter
         return
@@ -118,7 +118,7 @@ def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
 def _make(
     study: PlannedStudy, out: Path, meter: str | Meter, listener: ReproductionListener
 ) -> StudyOutcome:
-    """Make a study, or go on with it, and keep what became of it."""
+    """Make or continue a study, and keep its outcome."""
     listener.study_begun(study)
     folder, kept = out / STUDIES / study.name, _outcome_path(out, study)
     if kept.exists():
@@ -150,7 +150,7 @@ def _outcome_path(out: Path, study: PlannedStudy) -> Path:
 
 
 def _require_comparable(out: Path, outcomes: Collection[StudyOutcome]) -> None:
-    """Refuse to put studies side by side whose counts were not made alike."""
+    """Refuse to compare studies whose counts have different fingerprints."""
     first: dict[str, Fingerprint] = {}
     for outcome in outcomes:
         # In the paper's way no other runtime than Keras is there.

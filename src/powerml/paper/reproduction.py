@@ -1,4 +1,4 @@
-"""A reproduction as a whole: all its figures, and what was to be reached."""
+"""A reproduction as a whole: all its figures, and the checks of the requirements."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 class Reproduction(BaseModel):
     """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/2``.
 
-    `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty
-    where its figure was not asked for. `software` are the versions that counts were made with,
-    `seconds` the time that the studies took, all in all, when they were made. Records of
+    `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty if
+    its figure was not requested. `software` are the versions behind the counts. `seconds` is the
+    total time that the studies took when they were made. Records of
     ``powerml.reproduction/1`` are read too.
     """
 
@@ -50,15 +50,13 @@ class Reproduction(BaseModel):
     seeds: int = Field(description="studies of each kind")
     trials: int = Field(description="trials of each study")
     machine: str = Field(description="machine that costs are priced for")
-    software: dict[str, str] = Field(description="versions of what was measured with")
+    software: dict[str, str] = Field(description="versions of the software")
     seconds: NonNegativeFloat = Field(description="seconds that all studies took together")
     results: list[ReproducedResult] = Field(description="Figure 2")
     deviations: list[Deviation] = Field(description="Figure 3")
     architectures: list[Architecture] = Field(description="Figures 4 and 5")
-    convergences: list[Convergence] = Field(
-        description="accuracy that the search put right has to reach"
-    )
-    savings: list[Saving] = Field(description="savings that it has to reach")
+    convergences: list[Convergence] = Field(description="checks of the corrected search's accuracy")
+    savings: list[Saving] = Field(description="checks of its savings")
     preferences: list[Preference] = Field(
         description="objective values where inaccurate networks win"
     )
@@ -75,7 +73,7 @@ class Reproduction(BaseModel):
 
 
 def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:
-    """Make the figures that were asked for."""
+    """Make the requested figures."""
     wanted = plan.figures
     drawn = {space for space, figure in ARCHITECTURE_FIGURES.items() if figure in wanted}
     software = {name: version for one in outcomes for name, version in _software(one)}

@@ -53,7 +53,7 @@ SETTINGS = (
 
 
 def find_settings(numbers: Iterable[int]) -> tuple[Setting, ...]:
-    """Look settings up by number; each comes once, in the paper's order.
+    """Look settings up by number; the result has each once, in the paper's order.
 
     Raises
     ------

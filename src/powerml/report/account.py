@@ -1,4 +1,4 @@
-"""Account: what the report of a study says, from what was found. Pure."""
+"""Account: the content of a study's report, from its findings. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["report_of"]
 
 
 def report_of(stored: StoredStudy) -> Report:
-    """Tell what a study has found, finished or not."""
+    """Make the report of a study, finished or not."""
     findings, settings, unit = findings_of(stored), stored.settings, stored.unit
     reference = stored.reference
     return Report(
@@ -169,7 +169,7 @@ def _is_own(machine: str) -> bool:
 def _prices(
     measurement: Measurement | None, machine: str, ratios: Mapping[PhaseName, float]
 ) -> Prices:
-    """Return what each phase costs, the inference of one sample where it is known."""
+    """Return the cost of each phase, and of one sample's inference if it is known."""
     if measurement is None:
         return {}
     found: Prices = {}
@@ -181,6 +181,6 @@ def _prices(
 
 
 def _inference_of(unit: Measurement | None) -> str:
-    """Name what the cost of the inference is of."""
+    """Name the unit of the inference's cost: one sample, or all test samples."""
     counted = None if unit is None else unit.phase("inference")
     return "one sample" if counted is not None and counted.costs_per_sample else "all test samples"

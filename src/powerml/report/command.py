@@ -22,20 +22,20 @@ def command_of(
     program: str = "powerml",
     **others: object,
 ) -> str:
-    """Return the command that does the same trials, as a shell reads it.
+    """Return the command that repeats the trials, as a shell reads it.
 
     Parameters
     ----------
     settings
-        Those of the study.
+        The study's settings.
     trials
-        How many topologies it was to evaluate.
+        Topologies that it was to evaluate.
     jobs
-        How many of them were under way at once, or None where that is not known.
+        Trials under way at once, or None if not known.
     program
-        What starts powerML.
+        The program that starts powerML.
     others
-        Options that the settings do not hold, as in `study`.
+        Options outside the settings, such as `study`.
     """
     changes = {"trials": trials, "jobs": jobs, **others}
     options = options_of(settings).model_copy(update=changes)
@@ -46,7 +46,7 @@ def command_of(
 
 
 def words_of(options: SearchOptions) -> list[str]:
-    """Return options as words of the command line; most are left out where they are the default."""
+    """Return options as words of the command line; most defaults are left out."""
     words = []
     for name, field in options.fields().items():
         value, flag = getattr(options, name), flag_of(name, field)
@@ -62,11 +62,11 @@ def words_of(options: SearchOptions) -> list[str]:
 
 
 def wanted_trials(runs: Sequence[RunRecord], there: int) -> int:
-    """Return the number of wanted trials; as many as there are where it was not noted."""
+    """Return the number of wanted trials, or of existing ones if it was not recorded."""
     return max((run.trials for run in runs), default=there)
 
 
 def jobs_of(runs: Sequence[RunRecord]) -> int | None:
-    """Return the number of trials under way at once; None where it is not known, or changed."""
+    """Return the number of trials under way at once; None if it is not known, or changed."""
     different = {run.jobs for run in runs}
     return different.pop() if len(different) == 1 else None

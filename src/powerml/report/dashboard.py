@@ -1,4 +1,4 @@
-"""Optuna's dashboard on a study, which it shows and cannot change."""
+"""Optuna's dashboard on a study, which it cannot change."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ MOST_PORT = 65535
 
 
 class _ReadOnlyJournal(BaseJournalBackend):
-    """A journal as it is written by whoever runs the study; nothing is added to it here."""
+    """A read-only view of a study's journal."""
 
     def __init__(self, journal: Path) -> None:
         self._backend = JournalFileBackend(str(journal))
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Read what was written since."""
+        """Read the new entries."""
         return self._backend.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002 - Optuna's
-        """Refuse: the dashboard can delete studies, and a journal is all there is of one."""
+        """Refuse: the dashboard can delete studies, and the journal is their only record."""
         raise StudyError("the dashboard shows a study and does not change it")
 
 
 class _Quiet(WSGIRequestHandler):
-    """Answers without a line for each request."""
+    """Request handler that logs nothing."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -71,9 +71,9 @@ def serve_dashboard(
     study
         The study's folder.
     port
-        Where to listen, on this computer alone; 0 for any that is free.
+        The port to listen on, on this computer alone; 0 for any free one.
     notify
-        Is told the address.
+        Called with the address.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Reports as one HTML page that holds all it needs. Pure but for reading what it is made of."""
+"""Reports as one self-contained HTML page. Pure except for reading its templates."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ LEADERS: Mapping[Quantity, str] = {
 def page_html(report: Report) -> str:
     """Return a page that opens offline and fetches nothing.
 
-    Its Content-Security-Policy names the scripts by their digests, so that nothing else in the
-    page could run, whatever the study holds.
+    Its Content-Security-Policy names the scripts by their digests, so that no content of the study
+    can run.
     """
     from plotly.offline import get_plotlyjs
 

@@ -1,4 +1,4 @@
-"""Quantities as they are written in a report, each with its unit. Pure functions."""
+"""Quantities as texts of a report, each with its unit. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"
 
 
 def number_text(value: float | None) -> str:
-    """A score, or what else has no unit."""
+    """Format a score, or another number without a unit."""
     return NOTHING if value is None else f"{value:.3f}"
 
 
 def objective_text(value: float | None) -> str:
-    """An objective; that of a network that falls short of a least score says nothing."""
+    """Format an objective value; that of a network below the least score is left out."""
     return NOTHING if value is None or value >= UNFIT else number_text(value)
 
 

@@ -1,4 +1,4 @@
-"""The record of a report: all that it says of a study, whatever it is rendered as."""
+"""The record of a report: its whole content, independent of the format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Price(_ReportRecord):
     cycles: NonNegativeFloat = Field(description="processor cycles")
     ratio: NonNegativeFloat | None = Field(description="cost relative to the reference's")
     joules: NonNegativeFloat | None = Field(
-        description="estimated joules; None where the machine's profile has no energies"
+        description="estimated joules; null if the machine's profile has no energies"
     )
 
 
@@ -45,11 +45,11 @@ class TrialRow(_ReportRecord):
     test_score: float | None = Field(
         description="accuracy on the test split; of winners alone, once the study has ended"
     )
-    costs: Prices = Field(description="cost of each phase; empty where it was not counted")
-    objective: float | None = Field(description="the objective that the study makes small")
-    outcome: Outcome = Field(description="what became of it")
-    on_front: bool = Field(description="whether no other trial is as good in score and all costs")
-    remark: str = Field(description="more on what became of it")
+    costs: Prices = Field(description="cost of each phase; empty if it was not counted")
+    objective: float | None = Field(description="objective value")
+    outcome: Outcome = Field(description="outcome of the trial")
+    on_front: bool = Field(description="true if no other trial is as good in score and all costs")
+    remark: str = Field(description="details of the outcome")
     exported: str | None = Field(
         default=None, description="the deployed model of a winner in the study's folder"
     )
@@ -61,14 +61,14 @@ class TrialRow(_ReportRecord):
 
 
 class MachineRow(_ReportRecord):
-    """Costs of the best on one machine, and the trial that is the best there."""
+    """Costs of the study's best on one machine, and the best trial there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
     best: int | None = Field(
-        description="number of the trial that is the best there; None where none has an objective"
+        description="number of the best trial there; null if no trial has an objective value"
     )
-    objective: float | None = Field(description="objective of that trial there")
+    objective: float | None = Field(description="objective value of that trial there")
 
     @model_validator(mode="before")
     @classmethod
@@ -77,21 +77,23 @@ class MachineRow(_ReportRecord):
 
 
 class Repetition(_ReportRecord):
-    """The command that repeats a study, and what has to be the same beside it."""
+    """The command that repeats a study, and the environment that it requires."""
 
-    command: str = Field(description="the command that does the same trials")
+    command: str = Field(description="command that repeats the trials")
     resume: str | None = Field(
-        description="the command that goes on where it stopped; None where it is finished"
+        description="command that continues the study; null if it is finished"
     )
     seed: int = Field(description="seed of the search and of the first training")
-    jobs: list[int] = Field(description="how many trials each run had under way at once")
+    jobs: list[int] = Field(description="trials under way at once, for each run")
     data_digest: str = Field(description="SHA-256 of the data")
     profiles_digest: str = Field(description="SHA-256 of the machines' profiles")
-    backend: str = Field(description="the backend of Keras")
+    backend: str = Field(description="Keras's backend")
     fingerprint: Fingerprint | None = Field(
-        description="what the counts depend on; None where nothing was measured"
+        description="fingerprint of the counts; null if nothing was measured"
     )
-    notes: list[str] = Field(description="where the command alone does not repeat it")
+    notes: list[str] = Field(
+        description="limits of the repetition by the command, one sentence each"
+    )
 
 
 class Report(_ReportRecord):
@@ -101,13 +103,13 @@ class Report(_ReportRecord):
         default="powerml.report/2", alias="schema", description="name and version of the schema"
     )
     study: str = Field(description="name of the study's folder")
-    title: str = Field(description="what was searched, on which data")
+    title: str = Field(description="space and data of the search")
     headline: str = Field(description="the result in one sentence")
-    sought: str = Field(description="what the study was looking for, in one sentence")
-    notes: list[str] = Field(description="what whoever reads it must know")
-    settings: StudySettings = Field(description="what the study is")
+    sought: str = Field(description="goal of the study in one sentence")
+    notes: list[str] = Field(description="notes for the reader")
+    settings: StudySettings = Field(description="settings of the study")
     unit: str | None = Field(
-        description="what costs are relative to; None where that is the first trial"
+        description="topology that costs are relative to; null for the first trial"
     )
     unit_score: float | None = Field(
         default=None, description="score of the unit on the split that chooses"
@@ -116,13 +118,13 @@ class Report(_ReportRecord):
         default=None, description="score of the unit on the test split"
     )
     unit_costs: Prices = Field(description="cost of each phase of the unit")
-    inference_of: str = Field(description="what the cost of the inference is that of")
+    inference_of: str = Field(description="unit of the inference's cost, as in one sample")
     max_cost_ratios: CostRatios = Field(
-        description="limits of the costs, relative to the unit's; a phase that is missing has none"
+        description="limits of the costs, relative to the unit's; a missing phase has none"
     )
-    wanted_trials: int = Field(description="how many trials the study was to have")
+    wanted_trials: int = Field(description="trials that the study was to have")
     best: int | None = Field(
-        description="number of the best trial; None where there is none and in a study of the front"
+        description="number of the best trial; null if there is none, or a front is searched"
     )
     least_infeasible: int | None = Field(
         description="number of the least infeasible trial, where none is feasible"
@@ -134,9 +136,11 @@ class Report(_ReportRecord):
         description="the best against the trials that lead in one quantity, in sentences"
     )
     rows: list[TrialRow] = Field(description="all trials, in the order in which they ended")
-    importances: list[Importance] = Field(description="how much each parameter mattered")
-    machines: list[MachineRow] = Field(description="what is found on each machine")
-    reproduction: Repetition = Field(description="what repeats the study")
+    importances: list[Importance] = Field(
+        description="importance of each parameter for each quantity"
+    )
+    machines: list[MachineRow] = Field(description="results on each machine")
+    reproduction: Repetition = Field(description="repetition of the study")
 
     @model_validator(mode="before")
     @classmethod

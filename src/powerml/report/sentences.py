@@ -36,7 +36,7 @@ TWICE = 2
 class Scored:
     """The scores of a network: on the split that chooses the best, and on the test split.
 
-    `test_score` is None where it is not known, as before a study has ended.
+    `test_score` is None if it is not known, as before a study has ended.
     """
 
     score: float | None
@@ -49,7 +49,7 @@ def title_of(settings: StudySettings) -> str:
 
 
 def sought_sentence(settings: StudySettings) -> str:
-    """Say what the study was looking for."""
+    """State the goal of the study."""
     if settings.pareto:
         said = "Sought: the topologies that no other matches in score, training and inference cost"
     elif settings.objective == Constrained.name:
@@ -68,7 +68,7 @@ def sought_sentence(settings: StudySettings) -> str:
 
 
 def limits_words(settings: StudySettings) -> str:
-    """Name the limits of the best, as in ``, with a score of at least 0.97``; nothing without."""
+    """Name the limits of the best, as in ``, with a score of at least 0.97``, or nothing."""
     limits = settings.limits
     asked = [
         f"{_article(phase)} {phase} cost of at most {limit}"
@@ -88,7 +88,7 @@ def _article(word: str) -> str:
 
 
 def headline(findings: Findings) -> str:
-    """Return what a study has found in one sentence."""
+    """Return the result of a study in one sentence."""
     stored, best, count = findings.stored, findings.best, len(findings.trials)
     if best is not None:
         reference = stored.reference
@@ -105,7 +105,7 @@ def headline(findings: Findings) -> str:
 
 
 def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored | None) -> str:
-    """Say what the best scores and saves against what costs are relative to.
+    """Describe the best's score and its savings against the reference.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def best_sentence(best: TrialRecord, test_score: float | None, reference: Scored
 
 
 def _saving(ratio: float) -> str:
-    """Say a cost against the reference's, as in ``61 % less``."""
+    """Compare a cost with the reference's, as in ``61 % less``."""
     if ratio >= TWICE:
         return f"{ratio:,.1f} times as much"
     percent = round(100 * abs(ratio - 1))
@@ -146,7 +146,7 @@ def _saving(ratio: float) -> str:
 
 
 def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
-    """Say how many topologies the front has, and what they score and cost."""
+    """Describe the front: its size, scores and costs."""
     if len(front) == 1:
         [only] = front
         said = f"{named(only)} is as good as each of {trials} trials in everything: it scores"
@@ -169,7 +169,7 @@ def least_infeasible_sentence(found: TrialFinding, trials: int) -> str:
 
 
 def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: int) -> str:
-    """Say in an error why a study has no best, and what to do.
+    """Return an error message on a study without a best, with advice.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: i
     violations
         Its violations, in words.
     trials
-        How many trials have ended.
+        Trials that have ended.
     """
     if trial is None:
         return "no trial succeeded"
@@ -191,7 +191,7 @@ def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: i
 
 
 def export_sentences(winners: Sequence[Winner]) -> list[str]:
-    """Say of each deployed model how far its outputs are from the Keras model's."""
+    """State the difference of each deployed model's outputs from the Keras model's."""
     return [
         f"{one.exported} gives the outputs of the Keras model to within "
         f"{one.export_difference:.1g}, on test samples."
@@ -201,7 +201,7 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
 
 
 def prediction_error_words(found: Sequence[PhaseErrors]) -> str:
-    """Say how far off the cost model was; nothing where it predicted nothing."""
+    """State the errors of the cost model; nothing if it predicted nothing."""
     return ", ".join(
         f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
         "within the stated error)"
@@ -210,14 +210,14 @@ def prediction_error_words(found: Sequence[PhaseErrors]) -> str:
 
 
 def nothing_sentence(trials: int) -> str:
-    """Say that there is nothing to tell of."""
+    """Say that there are no results."""
     if trials == 0:
         return "No trial has ended yet."
     return f"No trial has succeeded: {'it' if trials == 1 else f'all {trials}'} failed."
 
 
 def named(trial: TrialRecord) -> str:
-    """A trial by what it tried."""
+    """Name a trial by its topology and batch size."""
     return f"{trial.topology} batch {trial.batch_size}"
 
 

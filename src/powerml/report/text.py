@@ -42,7 +42,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(report: Report) -> str:
-    """One line for each trial, after one that names the columns."""
+    """Return a CSV with a line for each trial, after the names of the columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -70,12 +70,12 @@ def _priced(price: Price | None) -> list[float | None]:
 
 
 def _harmless(text: str) -> str:
-    """A text that no spreadsheet computes."""
+    """Return a text that no spreadsheet evaluates."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def markdown_text(report: Report) -> str:
-    """The headline, the notes, all trials and how to repeat them."""
+    """Return the headline, the notes, all trials and the repeating command."""
     reproduction = report.reproduction
     lines = [
         f"# {_plain(report.title)}",
@@ -157,7 +157,7 @@ def _cells(texts: list[str] | tuple[str, ...]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text of which Markdown and HTML read nothing as their own."""
+    """Return a text without Markdown or HTML syntax."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 

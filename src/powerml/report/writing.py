@@ -1,4 +1,4 @@
-"""Reports of studies: read a folder, render what it holds, write it."""
+"""Reports of studies: read a folder, render its study, write the report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
 
 
 def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # noqa: A002
-    """Tell what a study has found, finished or not.
+    """Render the results of a study, finished or not.
 
     The study's folder is neither changed nor locked; the study may be running.
 
@@ -45,8 +45,8 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
     study
         The study's folder.
     format
-        ``html``, one page that holds all it needs; ``markdown``; ``csv``, a line for each trial;
-        or ``json``.
+        ``html``, one self-contained page; ``markdown``; ``csv``, a line for each trial; or
+        ``json``.
 
     Raises
     ------

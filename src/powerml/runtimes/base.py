@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "Exporter",
@@ -21,7 +22,7 @@ __all__ = [
     "keras_export",
 ]
 
-Feed = Mapping[str, NDArray[Any]]
+Feed: TypeAlias = "Mapping[str, NDArray[Any]]"
 Shapes = Sequence[tuple[int, ...]]
 
 

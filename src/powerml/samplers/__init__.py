@@ -1,7 +1,7 @@
-"""Samplers: what proposes the next topology, found by name."""
+"""Samplers: proposers of the next topology, found by name."""
 
 from powerml.samplers.acquisition import CandidateCosts
-from powerml.samplers.base import Admits, Requirements, StudyKnowledge
+from powerml.samplers.base import Admits, MakeSampler, Requirements, StudyKnowledge
 from powerml.samplers.catalogue import COMPOSITE, make_sampler, sampler_names
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.learned_costs import CostsOf
@@ -14,6 +14,7 @@ __all__ = [
     "CandidateCosts",
     "CompositeSampler",
     "CostsOf",
+    "MakeSampler",
     "Quantities",
     "Requirements",
     "StudyKnowledge",

@@ -1,7 +1,7 @@
-"""Acquisition: what a trial can be expected to win, where only its score is uncertain.
+"""Acquisition: the expected improvement by a trial whose score alone is uncertain.
 
-The costs of a candidate are known, or nearly so, and no score is above 1: what cannot win even
-with a perfect score is worth nothing. Pure functions.
+The costs of a candidate are known, or nearly so, and no score is above 1. A candidate that cannot
+win even with a perfect score has acquisition 0. Pure functions.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class CandidateCosts:
     errors: Mapping[str, Array]
 
     def at(self, deviations: float) -> dict[str, Array]:
-        """Return all costs so many standard errors from what is expected.
+        """Return all costs at this number of standard errors from their expectation.
 
-        Errors count up to `MOST_ERROR`.
+        Errors are capped at `MOST_ERROR`.
         """
         return {
             phase: ratio * np.exp(deviations * np.minimum(self.errors[phase], MOST_ERROR))
@@ -73,12 +73,12 @@ class ScorePosterior(NamedTuple):
         return ScorePosterior(self.mean[chosen], self.deviation[chosen])
 
     def quantiles(self) -> Array:
-        """Scores that are equally likely, of shape (candidates, quantiles)."""
+        """Equally likely scores, of shape (candidates, quantiles)."""
         scores: Array = self.mean[:, None] + self.deviation[:, None] * QUANTILES
         return scores.clip(0.0, 1.0)
 
     def beyond(self, score: float) -> Array:
-        """The mean of how far scores lie beyond one, 0 for those that do not."""
+        """Return the expected excess of scores over a given one, 0 for lower scores."""
         distance = (score - self.mean) / self.deviation
         part: Array = norm.pdf(distance) - distance * norm.sf(distance)
         return self.deviation * part
@@ -102,7 +102,7 @@ def expected_improvement(
     best
         The smallest objective so far.
     min_score
-        Scores below it win nothing.
+        Scores below it are no improvement.
     """
     found = np.zeros(len(posterior.mean))
     possible = value(costs.at(COST_NODES[1][0]), np.ones(len(found))) < best
@@ -126,19 +126,19 @@ def expected_volume(
 ) -> Array:
     """Compute the expected growth of the volume that a front dominates.
 
-    With its costs known, a candidate adds a volume of costs at each score that it exceeds; so the
-    expectation is a sum over the scores of the front, in closed form.
+    With known costs, a candidate adds a volume of costs at each score that it exceeds. The
+    expectation is therefore a sum over the scores of the front, in closed form.
 
     Parameters
     ----------
     costs, posterior
         What is known of the candidates.
     front
-        Costs by phase, and the score, of what is not dominated.
+        Costs by phase, and the score, of the non-dominated trials.
     worst
-        Cost of each phase from which on a topology is worth nothing.
+        Cost of each phase above which a topology adds no volume.
     min_score
-        Scores below it are worth nothing.
+        Scores below it add no volume.
     """
     corners = [np.minimum(costs.ratios[phase], limit) for phase, limit in worst.items()]
     limits = list(worst.values())
@@ -157,8 +157,8 @@ def _dominated_volume(
 ) -> Array:
     """Return the volume beyond each corner that the points dominate, up to the worst.
 
-    In the order of their first coordinate each point adds what it dominates in the other
-    coordinates and none before it does.
+    In the order of the first coordinate, each point adds the volume that it dominates in the other
+    coordinates and no earlier point does.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Candidates: what a search space holds, as columns of values and as points between 0 and 1."""
+"""Candidates: members of a search space, as columns of values and as points from 0 to 1."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ LOCAL_STEP = 0.1  # of a parameter's range, one standard deviation
 class Candidates:
     """Members of a search space. `columns` holds the values of each parameter, by name.
 
-    `points` has the shape (candidates, dimensions): numbers from 0 to 1, on a logarithmic scale
-    where the distribution is; a categorical parameter takes a dimension for each choice.
+    `points` has the shape (candidates, dimensions). It holds numbers from 0 to 1, on the
+    distribution's own scale, linear or logarithmic. A categorical parameter takes a dimension for
+    each choice.
     """
 
     space: SearchSpace
@@ -49,7 +50,7 @@ class Candidates:
         }
 
     def identities(self) -> list[tuple[Any, ...]]:
-        """Return keys that tell candidates apart."""
+        """Return keys that identify candidates."""
         return list(zip(*(self.columns[name].tolist() for name in self.space), strict=True))
 
 
@@ -60,7 +61,7 @@ def of_parameters(space: SearchSpace, rows: Sequence[Mapping[str, Any]]) -> Cand
 
 
 def enumerate_all(space: SearchSpace) -> Candidates | None:
-    """The whole space, or None where it is not finite or too large."""
+    """Return the whole space, or None if it is not finite or too large."""
     counts = [_count(distribution) for distribution in space.values()]
     finite = [count for count in counts if count is not None]
     if len(finite) < len(counts) or math.prod(finite) > MOST_ENUMERATED:
@@ -122,7 +123,7 @@ def _nth(places: NDArray[np.int64], distribution: BaseDistribution) -> NDArray[A
 
 
 def _at(fractions: Array, distribution: BaseDistribution) -> NDArray[Any]:
-    """Values that lie at these fractions of the way from the lowest to the highest."""
+    """Return the values at these fractions of the range."""
     count = _count(distribution)
     if count is not None and not getattr(distribution, "log", False):
         return _nth(np.minimum((fractions * count).astype(np.int64), count - 1), distribution)
@@ -140,7 +141,7 @@ def _at(fractions: Array, distribution: BaseDistribution) -> NDArray[Any]:
 
 
 def _fractions(values: Sequence[Any], distribution: BaseDistribution) -> Array:
-    """Fractions that `_at` maps to these values."""
+    """Return the fractions that `_at` maps to these values."""
     if isinstance(distribution, CategoricalDistribution):
         places = [distribution.choices.index(value) for value in values]
         return (np.array(places) + 0.5) / len(distribution.choices)

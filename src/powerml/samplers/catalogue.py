@@ -1,17 +1,18 @@
-"""Samplers: what proposes the next topology, found by name."""
+"""Samplers: proposers of the next topology, found by name."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from powerml.errors import UnknownNameError
-from powerml.samplers.base import StudyKnowledge
+from powerml import plugins
+from powerml.samplers.base import MakeSampler, StudyKnowledge
 from powerml.samplers.composite import CompositeSampler
 
 __all__ = ["COMPOSITE", "make_sampler", "sampler_names"]
@@ -28,24 +29,29 @@ def make_sampler(
 ) -> BaseSampler:
     """Make a sampler for one proposal.
 
-    It is seeded by the study's seed and the number of trials before. So a study that was
-    interrupted proposes what it would have proposed anyway.
+    It is seeded by the study's seed and the number of earlier trials. An interrupted study
+    therefore proposes the same topologies when it continues.
 
     Raises
     ------
     UnknownNameError
-        There is no sampler of that name.
+        There is no sampler of that name, of powerML's own or of another package.
     """
-    if name not in _SAMPLERS:
-        raise UnknownNameError("sampler", name, sampler_names())
+    make = _BUILT_IN.get(name)
+    if make is None:
+        make = cast(MakeSampler, plugins.find("sampler", "samplers", name, _built_in))
     text = f"{seed} {earlier_trials}".encode()
     number = int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
-    return _SAMPLERS[name](startup_trials, number, known or StudyKnowledge())
+    return make(startup_trials, number, known or StudyKnowledge())
 
 
-def sampler_names() -> tuple[str, ...]:
-    """Names of all samplers."""
-    return tuple(_SAMPLERS)
+def sampler_names() -> list[str]:
+    """Return the names of all samplers, sorted."""
+    return plugins.names("samplers", _built_in)
+
+
+def _built_in() -> list[str]:
+    return list(_BUILT_IN)
 
 
 def _composite(startup_trials: int, seed: int, known: StudyKnowledge) -> BaseSampler:
@@ -80,6 +86,6 @@ def _nsga2(_startup_trials: int, seed: int, _known: StudyKnowledge) -> BaseSampl
     return NSGAIISampler(seed=seed)
 
 
-_SAMPLERS: Mapping[str, Callable[[int, int, StudyKnowledge], BaseSampler]] = MappingProxyType(
+_BUILT_IN: Mapping[str, MakeSampler] = MappingProxyType(
     {COMPOSITE: _composite, "tpe": _tpe, "gp": _gp, "random": _random, "nsga2": _nsga2}
 )

@@ -1,9 +1,9 @@
-"""The composite sampler: it models the cost of each phase and the score apart.
+"""The composite sampler: it models each phase's cost and the score separately.
 
 The objective is a known function of costs and score. The costs can be computed before anything is
-trained, or are learned from a few trials, because they are smooth; only the score is uncertain.
-So the sampler asks what each candidate would be worth with each score that it may have (Astudillo
-and Frazier, *Bayesian optimization of composite functions*, ICML 2019).
+trained, or are learned from a few trials, because they are smooth; only the score is uncertain. The
+sampler therefore averages a candidate's objective over its possible scores. The method is from
+Astudillo and Frazier, *Bayesian optimization of composite functions*, ICML 2019.
 """
 
 from __future__ import annotations
@@ -53,29 +53,29 @@ NEAR = 3
 class CompositeSampler(BaseSampler):
     """An Optuna sampler for objectives of the costs of phases and the score.
 
-    It reads the quantities of a trial from its user attribute `QUANTITIES` (set it before the
-    trial ends, as `quantities` gives it), or, in a study that maximises the score and minimises
-    the training cost and the inference cost, in this order, from its values. Trials that have
-    neither are taken for a function of which nothing is known; a study with several values of
-    another kind is sampled at random.
+    It reads the quantities of a trial from its user attribute `QUANTITIES`. Set it to the result of
+    `quantities` before the trial ends. A study may instead have three values: the score to
+    maximise, and the training cost and the inference cost to minimise, in this order. Trials with
+    neither are modelled as an unknown function. A study with several values of another kind is
+    sampled at random.
 
     Parameters
     ----------
     objective
-        What is minimised; None in a study of score and costs, whose front is sought.
+        The function to minimise; None in a study of score and costs, whose front is sought.
     space
-        The parameters, so that the first trial can be chosen too; None to learn them from it.
+        The parameters, which the first trial needs to be chosen; None to learn them from it.
     costs
         Computes the costs of candidates; None to learn them from the trials.
     requirements
-        What a topology must fulfil.
+        The requirements on a topology.
     measured_before
         Parameters and quantities that are known without a trial, such as the reference's. None of
         them is proposed.
     startup_trials
-        Trials at random before anything is learned; none where `costs` knows from the start.
+        Random trials before anything is learned; none if `costs` predicts from the start.
     seed
-        With one trial after the other, proposals depend on it and on the trials before alone.
+        Without parallel trials, proposals depend only on the seed and on earlier trials.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class CompositeSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, _trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The space that was given, or what all trials so far have in common."""
+        """Return the given space, or the parameters common to all trials so far."""
         if self._space is not None:
             return dict(self._space)
         return self._intersection.calculate(study)
@@ -120,13 +120,13 @@ class CompositeSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Draw a parameter that is not of the common space at random."""
+        """Draw a parameter outside the common space at random."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Propose what can be expected to win most; never twice the same while there is other."""
+        """Propose the candidate of the largest acquisition, never one twice while others remain."""
         if not search_space:
             return {}
         generator = np.random.default_rng([self._seed, trial.number])
@@ -153,7 +153,7 @@ class CompositeSampler(BaseSampler):
         return draw(space, DRAWN, generator, self._most_promising(known))
 
     def _most_promising(self, known: KnownTrials) -> list[dict[str, Any]]:
-        """Parameters of the best trials so far, to look around them."""
+        """Return the parameters of the best trials so far, to draw candidates near them."""
         if self._objective is not None and known.measured:
             value = self._objective.value
             ranked = [
@@ -247,7 +247,7 @@ class CompositeSampler(BaseSampler):
 def _posterior(
     candidates: Candidates, costs: CandidateCosts, known: KnownTrials, lengths: Sequence[float]
 ) -> ScorePosterior:
-    """Compute the posterior of scores. Trials under way are taken to score as expected."""
+    """Compute the posterior of scores. Trials under way are assumed to score as expected."""
     highest_cost = float(costs.ratios[TRAINING].max())
     expected = expected_scores(costs.ratios[TRAINING], highest_cost)
     scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]

@@ -1,12 +1,11 @@
-"""The model of scores: the one of the three quantities that is uncertain before it is paid for.
+"""The model of scores, the only one of the three quantities that is uncertain beforehand.
 
-Scores of small networks jump: one that was initialised badly answers with the majority class,
-whatever its neighbours do. So the process is rough, varies within a sixth of a parameter's range,
-and expects all to be well where nothing is known; unless the scores say clearly that they vary
-more slowly, by their marginal likelihood. Where a least score is required no length is preferred:
-the first scores fall short of it, and what they tell of networks further off shows where to look.
-More is not fitted, for ten scores are too few; `benchmarks/regret.py` and `objectives.py` show
-what this is worth.
+Scores of small networks are discontinuous: a badly initialised one answers with the majority class,
+whatever its neighbours do. The process is therefore rough, with a length of a sixth of a
+parameter's range. Far from all trials it expects good scores. A longer length is used only if the
+scores' marginal likelihood clearly favours it. With a least score no length is preferred: the first
+scores are below it, and they must inform the search about distant networks. Nothing else is fitted,
+because ten scores are too few. `benchmarks/regret.py` and `objectives.py` measure the effect.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LOSS_PER_E_FOLD = 0.03
 
 
 def expected_scores(training_cost: Array, highest_cost: float) -> Array:
-    """Scores that are expected where nothing is known: 1 for what is most expensive to train."""
+    """Return prior mean scores: 1 for the topology that is most expensive to train."""
     expected: Array = 1.0 - LOSS_PER_E_FOLD * np.log(highest_cost / training_cost)
     return expected.clip(0.0, 1.0)
 
@@ -49,9 +48,9 @@ class ScoreModel:
     points
         Of shape (trials, dimensions).
     scores, expected
-        Of shape (trials,): the scores, and what was expected of them.
+        Of shape (trials,): the scores, and their prior means.
     lengths
-        How likely each of `LENGTHS` is before there are scores.
+        Prior probability of each of `LENGTHS`.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class ScoreModel:
             self._process = processes[int(np.argmax(likelihoods))]
 
     def predict(self, points: Array, expected: Array) -> ScorePosterior:
-        """Predict the posterior of scores at other points, given their expected scores."""
+        """Predict the posterior of scores at other points, given their prior means."""
         mean, deviation = self._process.predict(points, return_std=True)
         return ScorePosterior(mean + expected, np.maximum(deviation, 1e-6))
 

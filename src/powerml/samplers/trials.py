@@ -1,4 +1,4 @@
-"""Trials of a study as a sampler knows them."""
+"""Trials of a study, as a sampler sees them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VALUED = (TRAINING, "inference")
 class Quantities:
     """The costs of a trial by phase, relative to a reference's, and its score.
 
-    `score` is None where the trial was pruned before it was trained.
+    `score` is None if the trial was pruned before its training.
     """
 
     costs: Mapping[str, float]
@@ -49,12 +49,12 @@ class Quantities:
 
 
 def quantities(*, score: float | None, **costs: float) -> dict[str, float | None]:
-    """Return what to set as a trial's user attribute `QUANTITIES`, for the composite sampler.
+    """Return the value of a trial's user attribute `QUANTITIES`, for the composite sampler.
 
     Parameters
     ----------
     score
-        From 0 to 1, or None where it is not known.
+        From 0 to 1, or None if it is not known.
     **costs
         Cost of each phase relative to any fixed reference, above 0, as ``training_cost`` and
         ``inference_cost``.
@@ -62,7 +62,7 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
     Raises
     ------
     UsageError
-        One of them lies outside, or is no cost.
+        A value is out of range, or a name is no cost.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def seeks_front(study: Study) -> bool:
 
 @dataclass
 class KnownTrials:
-    """Trials of a study by what is known of them: their parameters, with quantities or values."""
+    """Trials of a study: their parameters, with quantities or values."""
 
     measured: list[tuple[dict[str, Any], Quantities]] = field(default_factory=list)
     valued: list[tuple[dict[str, Any], float]] = field(default_factory=list)
@@ -101,9 +101,9 @@ def known_trials(
     space: Mapping[str, BaseDistribution],
     before: Sequence[tuple[dict[str, Any], Quantities]] = (),
 ) -> KnownTrials:
-    """Sort the trials of a study that lie in the search space, all but the current one.
+    """Sort the trials of a study within the search space, except the current one.
 
-    What was measured `before` the study counts as measured and as proposed.
+    Points measured `before` the study count as measured and as proposed.
     """
     inside = [(row, found) for row, found in before if _lies_in(space, row)]
     known = KnownTrials(measured=list(inside), proposed=[row for row, _ in inside])

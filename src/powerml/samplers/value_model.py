@@ -1,6 +1,6 @@
-"""The model of objective values alone, for studies whose trials tell nothing else.
+"""The model of objective values alone, for studies without other quantities.
 
-It is the same process as that of scores, on values that were standardised.
+It is the same process as that of scores, on standardised values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ LENGTH, NOISE = 0.3, 1e-3
 
 
 def plain_improvement(known: Array, losses: Sequence[float], points: Array) -> Array:
-    """Expected improvement upon the smallest loss, in standard deviations, of shape (points,).
+    """Return the expected improvement upon the smallest loss, of shape (points,).
+
+    The unit is the standard deviation of the losses.
 
     Parameters
     ----------
     known
         Points of the trials, of shape (trials, dimensions), at least one.
     losses
-        What is minimised, of shape (trials,); infinite ones count as the worst of the others.
+        Values to minimise, of shape (trials,); infinite ones count as the worst of the others.
     points
         Where to predict.
     """

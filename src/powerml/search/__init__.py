@@ -1,1 +1,1 @@
-"""Search: a study at work."""
+"""Search: a running study."""

@@ -27,16 +27,16 @@ CONFIDENCE = 0.9  # of every error that is stated
 class StudyCostModel:
     """Costs of a study's topologies relative to its reference, by all its trials so far.
 
-    The reference's costs are 1 whatever they are, so something is known before anything is
-    measured: what the cost model expects from the structure alone. Where the first trial is the
-    reference, nothing is known before it has ended.
+    The reference's relative costs are 1 by definition. The cost model therefore predicts from the
+    structure alone before anything is measured. If the first trial is the reference, nothing is
+    known before it has ended.
 
     Parameters
     ----------
     space
-        What is searched. It must tell its layers: see `tells`.
+        The space that is searched. It must give its layers: see `tells`.
     workload
-        What any topology of the study has to do.
+        The workload that the study's topologies share.
     reference
         The topology that costs are relative to, or ``first``.
     """
@@ -54,19 +54,19 @@ class StudyCostModel:
 
     @staticmethod
     def tells(space: Space, workload: TrainedWorkload) -> bool:
-        """True if the costs of a space's topologies can be told from their structure."""
+        """Return whether costs of a space can be predicted from its layers."""
         shape, classes = workload.input_shape, workload.classes
         return layers_of(space, space.reference, shape, classes) is not None
 
     def learn(self, trial: TrialRecord) -> None:
-        """Learn from a trial that was measured; others teach nothing."""
+        """Learn from a trial if it was measured."""
         if not trial.cost_ratios or trial.state.name == "repeated":
             return
         parameters = parse_topology(trial.topology).parameters
         self._learn(parameters, trial.batch_size, trial.cost_ratios)
 
     def costs(self, columns: Columns) -> CandidateCosts | None:
-        """Costs of many topologies, from the values of each parameter by name; None if unknown."""
+        """Return costs of many topologies, from parameter values by name; None if unknown."""
         if len(self._model) == 0:
             return None
         sums = np.array([self._sums_of(key) for key in self._keys(columns)])

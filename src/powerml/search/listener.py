@@ -1,4 +1,4 @@
-"""Listener: what a study tells of itself while it runs."""
+"""Listener: the receiver of a running study's events."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Listener:
     """A listener to a running study. All methods do nothing here."""
 
     def study_opened(self, folder: Path, finished_trials: int, trials: int) -> None:
-        """The study is open; `finished_trials` of `trials` are there already."""
+        """Hear that the study is open, with `finished_trials` of `trials` done already."""
 
     def stage(self, message: str, trial: int | None = None) -> None:
-        """Something begins that takes a while, of the trial of that number or of no single one."""
+        """Hear that a long stage begins, of the trial of that number or of no single one."""
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """A trial has ended, well or not."""
+        """Hear that a trial has ended, in any state."""

@@ -1,4 +1,4 @@
-"""The search: propose a topology, train and simulate it, tell what it is worth.
+"""The search: propose a topology, simulate and train it, record its objective value.
 
 This is the method of the paper (section 2) as a program: read `optimize` first, then `run.py`.
 """
@@ -36,13 +36,13 @@ def optimize(
     listener: Listener | None = None,
     **given: Any,
 ) -> StudyRecord:
-    """Search a space for the cheapest topology that is accurate, or for another objective.
+    """Search a space for the cheapest accurate topology, or by another objective.
 
     Parameters
     ----------
     space
-        The space to search, as in ``dffr``; as in ``dffr:layers=1-3,width=8`` within narrower
-        bounds of its parameters.
+        The space to search, as in ``dffr``, or a part of it with narrower bounds, as in
+        ``dffr:layers=1-3,width=8``.
     listener
         Hears of progress.
 
@@ -71,8 +71,8 @@ def optimize(
     working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)
     if working.fidelity == PREDICTED:
         raise UsageError(
-            "what is reported as best has been simulated: give optimize --fidelity sampled or "
-            "exact; its sampler predicts costs in any case"
+            "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
+            "predicts costs in any case"
         )
     subspace, profiles = parse_subspace(space), wanted.profiles()
     groups = geometries(profiles, wanted.levels)

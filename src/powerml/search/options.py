@@ -30,8 +30,8 @@ class SearchOptions(CountingOptions, GoalOptions):
     pareto: Annotated[
         bool,
         Field(
-            description="Search the front of score and both costs; weights come after, in "
-            "powerml best."
+            description="Search the Pareto front of score and both costs; powerml best then takes "
+            "weights."
         ),
         Shown(after="max_parameters"),
     ] = False
@@ -43,29 +43,29 @@ class SearchOptions(CountingOptions, GoalOptions):
     epochs: Annotated[
         int | None,
         Field(description="Passes over the training data."),
-        Shown(default="3 to 60, to see 60,000 samples; 2 under the paper's protocol"),
+        Shown(default="3 to 60, enough for 60,000 samples; 2 under the paper's protocol"),
     ] = None
     reference: Annotated[
         str | None,
-        Field(description="Topology that costs are relative to, or first."),
+        Field(description="Topology that costs are relative to; or first, the first trial."),
         Shown(
             after="validation",
             default="the space's own",
-            details="It is measured with its space's reference batch size; ``first`` is the first "
-            "trial, as in the paper.",
+            details="It is measured with its space's reference batch size. The paper's is "
+            "``first``.",
         ),
     ] = None
     sampler: Annotated[
         str | None,
-        Field(description="What proposes topologies: composite, tpe, gp, random or nsga2."),
+        Field(description="Sampler of topologies: composite, tpe, gp, random or nsga2."),
         Shown(
             default="composite; tpe under the paper's protocol",
-            details="``composite`` knows what topologies cost.",
+            details="``composite`` predicts what topologies cost.",
         ),
     ] = None
     # Optuna's default of 10 would make ten trials a random search, as hyperopt's 20 did in 2018.
     startup_trials: Annotated[
-        int, Field(ge=1, description="Trials drawn at random first; composite needs none.")
+        int, Field(ge=1, description="Trials drawn at random at the start; composite needs none.")
     ] = 3
     score_seeds: Annotated[
         int,
@@ -74,17 +74,15 @@ class SearchOptions(CountingOptions, GoalOptions):
     ] = 1
     error: Annotated[
         float,
-        Field(description="How large the stated bound of a sample's relative error may be."),
+        Field(description="Largest stated bound of a sampled cost's relative error."),
     ] = DEFAULT_ERROR
     jobs: Annotated[
         int | None,
-        Field(
-            description="How many processes simulate at once, and how many trials are under way."
-        ),
+        Field(description="Processes that simulate at once, and trials under way at once."),
         Shown(
-            default="the cores",
-            details="Counts do not depend on it. What is proposed does: each trial is proposed "
-            "before the `jobs` - 1 trials before it have ended.",
+            default="the number of cores",
+            details="Counts do not depend on it. Proposals do: each trial is proposed before the "
+            "preceding `jobs` - 1 trials have ended.",
         ),
     ] = None
     study: Annotated[
@@ -92,5 +90,5 @@ class SearchOptions(CountingOptions, GoalOptions):
         Field(description="Name of the study's folder."),
         Shown(after="limit_seconds", default="the next free one"),
     ] = None
-    out: Annotated[str | Path, Field(description="Where study folders lie.")] = DEFAULT_OUT
-    resume: Annotated[bool, Field(description="Go on where a study stopped.")] = False
+    out: Annotated[str | Path, Field(description="Folder of the studies' folders.")] = DEFAULT_OUT
+    resume: Annotated[bool, Field(description="Continue a stopped study.")] = False

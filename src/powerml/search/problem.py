@@ -1,4 +1,4 @@
-"""The problem of a study: what is searched, on which data, against which reference."""
+"""The problem of a study: its space, its data and its reference."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BATCH_SIZE = "batch_size"
 
 
 class Proposed(Protocol):
-    """A topology and the size of its batches: a trial, whatever has become of it."""
+    """A topology and its batch size: a trial in any state."""
 
     @property
     def topology(self) -> str:
@@ -50,15 +50,15 @@ class Proposed(Protocol):
 
 
 def bounds_of(settings: StudySettings, most_samples: int) -> dict[str, Bounds]:
-    """Return what each parameter and the batch size may be in a study.
+    """Return the bounds of each parameter and the batch size in a study.
 
-    Batches larger than the data are left out, except where the paper has them: they are all the
-    same.
+    Batches larger than the data are all the same; they are left out, except under the paper's
+    protocol.
 
     Parameters
     ----------
     settings
-        Those of the study.
+        The study's settings.
     most_samples
         Samples in the largest batch that there can be.
     """
@@ -71,7 +71,7 @@ def bounds_of(settings: StudySettings, most_samples: int) -> dict[str, Bounds]:
 
 
 def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution]:
-    """Return bounds as Optuna has them, uniform over integers (section 2.5)."""
+    """Return bounds as Optuna's distributions, uniform over integers (section 2.5)."""
     return {name: IntDistribution(one.low, one.high) for name, one in bounds.items()}
 
 
@@ -104,14 +104,14 @@ class Problem:
         )
 
     def parameters(self, topology: Topology) -> int | None:
-        """Number of weights and biases, or None where the space does not tell its layers."""
+        """Return the number of weights and biases, or None without known layers."""
         layers = layers_of(
             self.space, topology.parameters, self.dataset.input_shape, self.dataset.classes
         )
         return None if layers is None else parameter_count(layers)
 
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
-        """True if two trials do the same: batches larger than the data are all the data."""
+        """Return whether two trials are the same: batches larger than the data are all the data."""
         sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
         return one.topology == other.topology and len(sizes) == 1
 
@@ -121,7 +121,7 @@ class Problem:
         return max(len(split) for split in (self.dataset.train, self.dataset.test))
 
     def reference_workload(self) -> TopologyWorkload | None:
-        """Make the reference's workload, or None where the first trial is the reference."""
+        """Make the reference's workload, or None if the first trial is the reference."""
         if self.settings.reference == FIRST:
             return None
         return self.workload(

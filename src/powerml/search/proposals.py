@@ -1,4 +1,4 @@
-"""Proposals: what a study tries next, by its sampler and by all that it knows of its topologies."""
+"""Proposals: the next topologies of a study, by its sampler and its knowledge."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Proposals"]
 
 
 class Proposals:
-    """The proposer of a study's topologies, which learns from each that was measured.
+    """The proposer of a study's topologies, which learns from each measurement.
 
     Parameters
     ----------
     problem
-        What is searched.
+        The problem that is searched.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -51,7 +51,7 @@ class Proposals:
     def sampler(
         self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
     ) -> BaseSampler:
-        """Make what proposes the next topology; the limits are those known by now."""
+        """Make the sampler of the next topology, with the current limits."""
         settings, aimed = self._problem.settings, self._aimed_score(limits, reference)
         margin = settings.limits.score_margin
         least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
@@ -67,10 +67,10 @@ class Proposals:
         )
 
     def _aimed_score(self, limits: RatioLimits, reference: Measurement | None) -> float | None:
-        """Return the score to aim at: where the least one follows the best, the best itself.
+        """Return the score to aim at: the best itself if the least score follows it.
 
-        Whoever aims at what just suffices never sees a better score, and the least one stays low.
-        The reference's score shows what can be had.
+        A search that aims at a just sufficient score sees no better one, and its least score stays
+        low. The reference's score shows an attainable one.
         """
         margin = self._problem.settings.limits.score_margin
         if margin is None:
@@ -98,7 +98,7 @@ class Proposals:
         )
 
     def _small_enough(self, most: int | None) -> Admits | None:
-        """Tell which topologies have few enough parameters, where that is asked for and known."""
+        """Select the topologies with few enough parameters, if there is a limit."""
         knowledge = self._knowledge
         if knowledge is None or most is None:
             return None

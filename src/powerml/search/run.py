@@ -53,9 +53,9 @@ __all__ = ["Run"]
 class _Candidate:
     """A trial under way: proposed, and being counted.
 
-    `number` is the one that it gets unless another is kept before it when the run is stopped.
-    `counting` is None where the topology was met before, or where `pruned` says why it is not
-    even counted.
+    `number` is its number, unless another trial is kept before it when the run is stopped.
+    `counting` is None if the topology was met before, or if `pruned` gives the reason for not
+    counting it.
     """
 
     proposal: Trial
@@ -100,11 +100,11 @@ class Run:
         self._reference_counting: Counting | None = None
 
     def search(self, trials: int, jobs: int) -> StudyRecord:
-        """Evaluate topologies until there are enough, then report the best as it was evaluated.
+        """Evaluate topologies until there are enough, then report the best.
 
-        Up to `jobs` trials are under way at once, and end in the order in which they were proposed:
-        the next is proposed when the oldest has ended. So a study depends on `jobs`, but not on how
-        fast they are.
+        Up to `jobs` trials are under way at once. They end in the order of their proposals, and the
+        next is proposed when the oldest has ended. A study therefore depends on `jobs`, but not on
+        their speed.
         """
         started = time.monotonic()
         if len(self._ended) < trials:
@@ -155,7 +155,7 @@ class Run:
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
-        """Wait for the oldest trial's costs, train it unless they rule it out, tell the study."""
+        """Wait for the oldest trial's costs, train it unless they rule it out, and record it."""
         candidate = self._under_way[0]
         record = TrialRecord(
             number=len(self._ended) + 1,
@@ -187,9 +187,9 @@ class Run:
         self._listener.trial_ended(record)
 
     def end_trials_that_are_done(self) -> None:
-        """Keep what was measured when the run is interrupted: train what is counted already.
+        """Keep measured trials when the run is interrupted, and train the counted ones.
 
-        Without a reference of its own a study's first trial has to end first.
+        If the first trial is the reference, it has to end first.
         """
         if self._reference_counting is not None and not self._reference_counting.has_succeeded:
             return
@@ -214,7 +214,7 @@ class Run:
         return train_natively(workload, self._problem.dataset, seeds, notify)
 
     def _parameters(self, topology: Topology, workload: TopologyWorkload) -> int | None:
-        """Number of weights and biases, or None where the network cannot be built."""
+        """Return the number of weights and biases, or None if the network cannot be built."""
         told = self._problem.parameters(topology)
         if told is not None:
             return told
@@ -245,14 +245,14 @@ class Run:
         return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
 
     def _was_met(self, candidate: _Candidate) -> bool:
-        """True if another trial does the same: it was measured, or is under way."""
+        """Return whether the same trial was measured or is under way."""
         same = self._problem.are_the_same
         return any(same(one, candidate) for one in self._under_way) or any(
             same(one, candidate) for one in self._ended if one.state.name != "failed"
         )
 
     def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
-        """Add what one trial costs. One that was met before keeps all that is known of it."""
+        """Add a trial's costs. A topology that was met before keeps its earlier results."""
         if candidate.pruned is not None:
             return record.model_copy(update={"state": Pruned(reason=candidate.pruned)})
         if candidate.counting is None:
@@ -270,7 +270,7 @@ class Run:
         return record.model_copy(update={"state": Pruned(reason=reason)})
 
     def _score(self, record: TrialRecord, scores: Sequence[float]) -> TrialRecord:
-        """Add a trial's score and its objective value, where it was trained."""
+        """Add a trial's score and objective value if it was trained."""
         if record.measurement is None or not scores:
             return record
         found = {"measurement": scored(record.measurement, scores), "score": fmean(scores)}

@@ -27,12 +27,12 @@ DEFAULT_DEPLOYMENT = Deployment(runtime="onnxruntime", batch_size=1, inferences=
 
 
 def complete(options: SearchOptions) -> SearchOptions:
-    """Return the options with what follows from the protocol, the objective and the data.
+    """Return the options completed by the protocol, the objective and the data.
 
     Raises
     ------
     UsageError
-        There is no such sampler or objective, or the weights or the limits cannot be.
+        There is no such sampler or objective, or the weights or the limits are invalid.
     """
     usual = defaults_of(options.protocol)
     sampler, data = options.sampler or usual.sampler, options.data or usual.data
@@ -93,9 +93,9 @@ def settings_of(
 
 
 def options_of(settings: StudySettings) -> SearchOptions:
-    """Return options with which another search has the same settings, and nothing more.
+    """Return the options that give another search the same settings, and no others.
 
-    The machines of the user's own are in files that are called by their names.
+    The user's own machines are in files of their names.
     """
     machines = [settings.machine, *settings.other_machines]
     found = {
@@ -116,7 +116,7 @@ def options_of(settings: StudySettings) -> SearchOptions:
 
 
 def _goal(settings: StudySettings) -> dict[str, object]:
-    """Return weights, objective and limits; None is what they are by default."""
+    """Return weights, objective and limits; None stands for the default."""
     usual = default_weights(settings.objective)
     has_usual_weights = (settings.alpha, settings.beta) == (usual.alpha, usual.beta)
     found: dict[str, object] = {}

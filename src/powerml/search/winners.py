@@ -1,4 +1,4 @@
-"""Outcome of a study: the winners' models, their scores on the test split, what is deployed."""
+"""Outcome of a study: the winners' models, their test scores and the deployed models."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def save_models(trained: Sequence[Trained], folder: Path) -> None:
 
 
 def _model_names(count: int) -> list[str]:
-    """The first seed's model is the one to use; the others stand behind the averaged score."""
+    """Return the models' names: the first seed's is the one to use."""
     return [MODEL, *(f"model-{number}.keras" for number in range(2, count + 1))]
 
 
 def report(problem: Problem, study: Study, seconds: float, listener: Listener) -> StudyRecord:
-    """Score the winners on the test split, once, with the very models that were evaluated.
+    """Score the winners on the test split, once, with the evaluated models themselves.
 
     Raises
     ------
     ExportError
-        The model that is deployed does not compute what the Keras model does.
+        The deployed model's outputs differ from the Keras model's.
     MeasurementError
         No trial succeeded.
     StudyError
-        The folder does not hold a winner any more.
+        The folder no longer holds a winner.
     """
     trials, reference = study.trials, study.reference
     reasons = [trial.state.reason for trial in trials if trial.state.name == "failed"]
@@ -108,7 +108,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
 
 @interruption_kept()
 def _export(saved: Path, workload: TrainedWorkload, dataset: Dataset) -> tuple[Path, float]:
-    """Put the model that is deployed beside the Keras model, once it proved to do the same."""
+    """Write the deployed model beside the Keras model, after a check of its outputs."""
     deployment = workload.deployment
     if deployment is None:
         raise TypeError(deployment)

@@ -1,1 +1,1 @@
-"""Studies: what a study is, as records, rules and a folder."""
+"""Studies: their records, rules and folders."""

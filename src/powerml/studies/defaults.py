@@ -1,4 +1,4 @@
-"""Defaults of a search, where they follow from its protocol, objective or data. Pure functions."""
+"""Defaults of a search that depend on its protocol, objective or data. Pure functions."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def defaults_of(protocol: str) -> SearchDefaults:
 
 
 def default_epochs(protocol: str, training_samples: int) -> int:
-    """Return how many passes make a score mean something: 60,000 samples, in 3 to 60 epochs.
+    """Return the epochs for a meaningful score: those of 60,000 samples, from 3 to 60.
 
-    Under the paper's protocol there are 2, as in the paper.
+    Under the paper's protocol it is 2.
     """
     if protocol == "paper":
         return DEFAULT_EPOCHS
@@ -65,10 +65,10 @@ def default_epochs(protocol: str, training_samples: int) -> int:
 def default_weights(
     objective: str, alpha: float | None = None, beta: float | None = None
 ) -> Weights:
-    """Return the weights: those given, else both costs alike or the paper's.
+    """Return the weights: those given, else equal ones or the paper's.
 
-    Both costs weigh alike where a least score is required. A weight that was not given is smaller
-    where the other leaves less. Raises ``UsageError``.
+    Both costs weigh the same if a least score is required. A missing weight is smaller if the given
+    one leaves less. Raises ``UsageError``.
     """
     usual = EVEN_WEIGHTS if objective == Constrained.name else PAPER_WEIGHTS
     if alpha is None:
@@ -81,7 +81,7 @@ def default_weights(
 def default_min_score(objective: str, data: str) -> str | float | None:
     """Return the least score of an objective on a dataset, as `powerml.optimize` takes it.
 
-    None where the objective weighs the score itself.
+    It is None if the objective weighs the score itself.
     """
     if objective != Constrained.name:
         return None

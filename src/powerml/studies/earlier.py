@@ -1,4 +1,4 @@
-"""Records as earlier versions wrote them, put into the form that is read today. Pure functions."""
+"""Records of earlier versions, converted to today's form. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["by_phase", "of_schema", "quantity_name", "renamed", "with_state"]
 
 
 def by_phase(content: Any, name: str, earlier: str) -> Any:
-    """Put what had a field for each phase into one field by phase.
+    """Merge a field for each phase into one field by phase.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def by_phase(content: Any, name: str, earlier: str) -> Any:
     name
         The field that holds all phases.
     earlier
-        The names of the fields before, as in ``{}_cost_ratio``. What was None is left out.
+        The earlier names of the fields, as in ``{}_cost_ratio``. A value of None is left out.
     """
     fields = {phase: earlier.format(phase) for phase in PHASES}
     if not isinstance(content, dict) or name in content or not {*fields.values()} & {*content}:
@@ -31,7 +31,7 @@ def by_phase(content: Any, name: str, earlier: str) -> Any:
 
 
 def of_schema(content: Any, name: str, earlier: tuple[int, ...], version: int) -> Any:
-    """Give the record of an earlier version of a schema the version of today.
+    """Change the version of a record of an earlier schema to today's.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def of_schema(content: Any, name: str, earlier: tuple[int, ...], version: int) -
     name
         The schema's name, as in ``powerml.study``.
     earlier
-        The versions that are read too.
+        The earlier versions that can be read.
     version
-        The version of today.
+        Today's version.
     """
     if not isinstance(content, dict):
         return content
@@ -72,12 +72,12 @@ def renamed(content: Any, names: Mapping[str, str]) -> Any:
 
 
 def quantity_name(name: Any) -> Any:
-    """Name the cost of a phase by the phase alone: it was ``training_cost`` before."""
+    """Name the cost of a phase by the phase alone; earlier it was ``training_cost``."""
     return name.removesuffix("_cost") if isinstance(name, str) else name
 
 
 def with_state(content: Any) -> Any:
-    """Give a trial its state: it had `pruned`, `repeats` and `failure`, each None or not."""
+    """Derive a trial's state from `pruned`, `repeats` and `failure`, each None or not."""
     fields = ("pruned", "repeats", "failure")
     if not isinstance(content, dict) or "state" in content or not {*fields} & {*content}:
         return content

@@ -1,7 +1,7 @@
-"""The study folder: its lock, its journal (the one truth) and the best topology.
+"""The study folder: its lock, its journal (the only source of its data) and the best topology.
 
-A trial's whole record is set as its attribute before the trial is told, so that whatever was
-measured survives whenever the process ends.
+A trial's whole record is set as its attribute before Optuna is told its value. A measured trial
+therefore survives the end of the process at any time.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Study:
             )
 
     def _recover(self) -> None:
-        """Tell what was measured but not told when the process ended; ask again for the rest."""
+        """Tell Optuna recorded trials that it misses; enqueue unfinished ones again."""
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             stored = trial.user_attrs.get(TRIAL)
             if stored is None:
@@ -133,7 +133,7 @@ class Study:
 
     @property
     def reference_test_score(self) -> float | None:
-        """Accuracy of the reference on the test split, where it is known."""
+        """Accuracy of the reference on the test split, if it is known."""
         return reference_test_score_of(self._optuna)
 
     @reference_test_score.setter
@@ -148,13 +148,13 @@ class Study:
 
     @interruption_held()
     def begin_run(self, run: RunRecord) -> None:
-        """Note how a run goes about it: the study's settings do not say."""
+        """Record a run's options that are not among the study's settings."""
         runs = [*runs_of(self._optuna), run]
         self._optuna.set_user_attr(RUNS, [one.model_dump() for one in runs])
 
     @interruption_held()
     def keep_winner(self, winner: Winner) -> None:
-        """Keep what a winner's models proved to be worth: telling it again takes Keras."""
+        """Keep a winner's test score, because computing it again takes Keras."""
         kept = {one.trial.number: one for one in winners_of(self._optuna)}
         kept[winner.trial.number] = winner
         self._optuna.set_user_attr(
@@ -163,12 +163,12 @@ class Study:
         )
 
     def require_comparable(self, measurement: Measurement) -> None:
-        """Refuse counts that were not made like those of the study.
+        """Refuse counts with another fingerprint than the study's.
 
         Raises
         ------
         StudyError
-            The fingerprints differ; the message says in what.
+            The fingerprints differ; the message lists the differences.
         """
         for earlier in [self.reference, *(trial.measurement for trial in self.trials)]:
             if earlier is not None:
@@ -177,7 +177,7 @@ class Study:
                 except ComparisonError as error:
                     # What differs are our own words, and stays whole.
                     raise StudyError(
-                        f"{self.folder} cannot be gone on with: {error}; give another --study"
+                        f"{self.folder} cannot be continued: {error}; give another --study"
                     ) from error
                 return
 
@@ -192,7 +192,7 @@ class Study:
 
     @interruption_held()
     def tell(self, trial: Trial, record: TrialRecord) -> None:
-        """Record a trial: first what samplers read and the whole record, then its value."""
+        """Record a trial: first the samplers' quantities and the whole record, then its value."""
         if record.cost_ratios:
             costs = {f"{phase}_cost": ratio for phase, ratio in record.cost_ratios.items()}
             trial.set_user_attr(QUANTITIES, quantities(score=record.score, **costs))
@@ -218,11 +218,11 @@ class Study:
         fresh: TrialRecord,
         save_models: Callable[[Path], None],
     ) -> None:
-        """Bring ``best/`` to the winners, whole or not at all.
+        """Update ``best/`` to the winners, whole or not at all.
 
-        Members of a front have a folder each, ``best/trial-4``; the one best has ``best/`` itself.
-        The contenders, of which `fresh` is new, are those that win or may still win: the models of
-        those that do not win now lie in ``contenders/trial-4``.
+        Members of a front have a folder each, ``best/trial-4``; a single best has ``best/`` itself.
+        Contenders are trials that win or may still win; `fresh` is the new one. Models of
+        contenders that do not win now are in ``contenders/trial-4``.
         """
         with tempfile.TemporaryDirectory(prefix=".best-", dir=self.folder) as temporary:
             renewed = Path(temporary)
@@ -250,7 +250,7 @@ class Study:
         return self.folder / CONTENDERS / f"trial-{trial.number}"
 
     def _kept_place(self, trial: TrialRecord) -> Path | None:
-        """Return where the models of a trial lie, if anywhere."""
+        """Return the folder of a trial's models, if there is one."""
         places = (self.place_of(trial), self._waiting_place(trial))
         return next((place for place in places if holds(place, trial)), None)
 
@@ -264,7 +264,7 @@ class Study:
 
 
 def _flat(settings: StudySettings) -> dict[str, Any]:
-    """Settings by name, the limits among them, each as it is written."""
+    """Return settings and limits by name, each as it is written."""
     limits = {name: "none" if one is None else str(one) for name, one in settings.limits.named()}
     return {**settings.model_dump(exclude={"limits"}), **limits}
 
@@ -284,7 +284,7 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str
 
 
 def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume: bool) -> Path:
-    """Folder of the named study, or the next free one; the latest, to be resumed.
+    """Return the folder of the named study, or the next free one; the latest, to resume.
 
     Raises
     ------
@@ -305,13 +305,13 @@ def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume
 
 @contextlib.contextmanager
 def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterator[Study]:
-    """Open a study folder, alone. A new folder in which nothing was measured is removed again.
+    """Open a study folder exclusively. A new folder without a measurement is removed again.
 
     Raises
     ------
     StudyError
-        The folder is in use, cannot be written to, holds a study that was not to be resumed or
-        has other settings, or holds none that could be resumed.
+        The folder is in use or cannot be written to. It holds a study without `resume`, one with
+        other settings, or none to resume.
     """
     if resume and not (folder / JOURNAL).exists():
         raise StudyError(f"there is no study in {folder} to resume: leave out --resume")
@@ -335,7 +335,7 @@ def open_study(folder: Path, settings: StudySettings, *, resume: bool) -> Iterat
 
 
 def _occupy(folder: Path, lock: FileLock) -> None:
-    """Make sure that the folder is there, can be written to, and is ours alone."""
+    """Ensure that the folder exists, can be written to, and is locked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:

@@ -1,4 +1,4 @@
-"""Goal: what a study looks for, and which of its trials that is. Pure functions."""
+"""Goal: the winners that a study looks for, among its trials. Pure functions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Goal(Protocol):
         """The trials that are looked for; none where no trial meets the limits."""
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The trials that win now, or may once further trials have ended."""
+        """The trials that win now, or may win after further trials."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class SmallestObjective:
         return None
 
     def _may_fall(self, best: TrialRecord) -> bool:
-        """Tell whether a better score would raise the least score above that of the best."""
+        """Return whether a better score would raise the least score above the best's."""
         if self.score_margin is None or best.score is None:
             return False
         return best.score < 1 - self.score_margin - SCORE_TOLERANCE
@@ -131,7 +131,7 @@ class SmallestObjective:
         return [min(valued, key=lambda one: one[:2])[2]] if valued else []
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The best; with a margin also each to which none is superior in score and objective."""
+        """The best; with a margin also each trial that none dominates in score and objective."""
         if self.score_margin is None:
             return self.winners(trials)
         allowed = replace(self.limits, min_score=None)
@@ -163,7 +163,7 @@ class ParetoFront:
     limits: RatioLimits
 
     def objective_value(self, _trial: TrialRecord) -> float | None:
-        """Return None: the front weighs no quantity against another."""
+        """Return None, because a front has no objective value."""
         return None
 
     def ruled_out(self, trial: TrialRecord, earlier: Sequence[TrialRecord]) -> str | None:
@@ -185,12 +185,12 @@ class ParetoFront:
         return [placed[place][1] for place in front([point for point, _ in placed])]
 
     def contenders(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The front: what has left it does not come back."""
+        """The front: a trial that has left it never returns."""
         return self.winners(trials)
 
 
 def point_of(trial: TrialRecord, score: float | None) -> Point | None:
-    """Return what a trial costs, with a score; None where either is not known."""
+    """Return a trial's costs and score; None if either is not known."""
     costs = trial.cost_ratios
     if score is None or not knows_all(costs):
         return None
@@ -203,7 +203,7 @@ def knows_all(costs: Container[PhaseName]) -> bool:
 
 
 def objective_of(settings: StudySettings, least: float | None) -> Objective:
-    """Return what a study makes small, where a score of `least` is asked for by now."""
+    """Return the objective of a study, with the current least score `least`."""
     return make_objective(
         settings.objective,
         Weights(settings.alpha, settings.beta),
@@ -212,7 +212,7 @@ def objective_of(settings: StudySettings, least: float | None) -> Objective:
 
 
 def unit_of(reference: Measurement | None, trials: Sequence[TrialRecord]) -> Measurement | None:
-    """Return the measurement that costs are relative to: the reference's, or the first trial's."""
+    """Return the measurement that costs are relative to: the reference's or the first trial's."""
     if reference is not None:
         return reference
     return next((trial.measurement for trial in trials if trial.measurement is not None), None)
@@ -226,9 +226,9 @@ def best_score(trials: Iterable[TrialRecord]) -> float | None:
 def limits_of(
     settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
 ) -> RatioLimits:
-    """Return a study's limits as they are once these trials have ended.
+    """Return a study's limits after these trials.
 
-    Costs are relative to the study's unit; without a unit nothing has a cost.
+    Costs are relative to the study's unit. Without a unit no trial has a cost.
     """
     limits, unit = settings.limits, unit_of(reference, trials)
     seen = best_score(trials)
@@ -241,7 +241,7 @@ def limits_of(
 def make_goal(
     settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
 ) -> Goal:
-    """Return what a study with these settings looks for once these trials have ended."""
+    """Return the goal of a study with these settings, after these trials."""
     limits = limits_of(settings, reference, trials)
     if settings.pareto:
         return ParetoFront(limits)

@@ -36,7 +36,7 @@ class CostLimit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: PositiveFloat = Field(description="how many of the unit")
+    amount: PositiveFloat = Field(description="number of the unit")
     unit: Literal["cycles", "references"] = Field(
         description="processor cycles, or costs of the reference"
     )
@@ -67,7 +67,7 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class RatioLimits:
-    """Limits with costs as a study has them, relative to its reference. None is no limit.
+    """Limits with costs relative to a study's reference. None is no limit.
 
     `max_cost_ratios` are limits by phase; a phase that is missing has none.
     """
@@ -91,8 +91,8 @@ class RatioLimits:
     def excess(self, known: Known) -> float:
         """Compute the sum of all violations, each relative to its limit; 0 where all are met.
 
-        A cost of 1.5 where 1 is allowed counts 0.5, and so does a score of 0.4 where 0.8 is asked
-        for. What is not known may be anything, and counts 1.
+        A cost of 1.5 with a limit of 1 counts 0.5, and so does a score of 0.4 with a limit of 0.8.
+        An unknown quantity counts 1.
         """
         above = [
             _excess(known.cost_ratios.get(phase), limit)
@@ -108,7 +108,7 @@ class RatioLimits:
 
 
 class Limits(BaseModel):
-    """Limits as they were asked for. None, or a phase that is missing, is no limit.
+    """Limits as requested. None, or a missing phase, is no limit.
 
     The least score is `min_score`, or lies `score_margin` below the best of all trials. Limits of
     studies before ``powerml.study/4`` are read too.
@@ -117,17 +117,17 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_costs: dict[PhaseName, CostLimit] = Field(
-        default_factory=dict, description="the most that each phase may cost"
+        default_factory=dict, description="largest cost of each phase"
     )
     min_score: float | None = Field(default=None, ge=0, le=1, description="the least score")
     score_margin: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="how far the least score lies below the best of all trials",
+        description="distance of the least score below the best of all trials",
     )
     max_parameters: int | None = Field(
-        default=None, ge=1, description="the most weights and biases"
+        default=None, ge=1, description="largest number of weights and biases"
     )
 
     @model_validator(mode="before")
@@ -136,7 +136,7 @@ class Limits(BaseModel):
         return by_phase(content, "max_costs", "max_{}_cost")
 
     def named(self) -> Iterator[tuple[str, CostLimit | float | None]]:
-        """Go through all limits by the names of their options; None is no limit."""
+        """Yield all limits by the names of their options; None is no limit."""
         for phase in PHASES:
             yield f"max_{phase}_cost", self.max_costs.get(phase)
         for name, limit in self:
@@ -144,9 +144,9 @@ class Limits(BaseModel):
                 yield name, limit
 
     def least_score(self, best_score: float | None) -> float | None:
-        """Return the least score, where `best_score` is the best of the trials so far.
+        """Return the least score, given the best score of the trials so far.
 
-        None where none is asked for, or where no trial has a score yet.
+        It is None without such a limit, or if no trial has a score yet.
         """
         if self.score_margin is None or best_score is None:
             return self.min_score
@@ -155,7 +155,7 @@ class Limits(BaseModel):
     def in_ratios(
         self, reference_cycles: Mapping[PhaseName, float], best_score: float | None
     ) -> RatioLimits:
-        """Return the same relative to a reference of these costs and to the best score."""
+        """Return the limits relative to a reference of these costs and to the best score."""
         return RatioLimits(
             {
                 phase: limit.ratio(reference_cycles[phase])
@@ -172,17 +172,17 @@ def make_limits(
     min_score: str | float | None = None,
     max_parameters: int | None = None,
 ) -> Limits:
-    """Check limits as a user gives them.
+    """Read the limits that a user gives.
 
     Parameters
     ----------
     max_training_cost, max_inference_cost
         Processor cycles, as in ``1.5e9``, or a multiple of the reference's cost, as in ``0.8x``.
     min_score
-        The least score, from 0 to 1; or, as in ``best-0.01``, how far it lies below the best
-        score of all trials.
+        The least score: from 0 to 1, or, as in ``best-0.01``, relative to the best score of all
+        trials.
     max_parameters
-        The most weights and biases.
+        Largest number of weights and biases.
 
     Raises
     ------
@@ -240,14 +240,14 @@ def _cost_limit(name: str, given: str | float) -> CostLimit:
         )
     if digits == text and amount < FEWEST_CYCLES:
         raise UsageError(
-            f"{name} is {given} cycles, which no network keeps to: for a multiple of the "
+            f"{name} is {given} cycles, which no network meets: for a multiple of the "
             f"reference's cost give {text}x"
         )
     return CostLimit(amount=amount, unit="cycles" if digits == text else "references")
 
 
 def too_many_parameters(parameters: int | None, limit: int | None) -> str | None:
-    """Say so where there are certainly more weights and biases than allowed."""
+    """Return a message if there are certainly more weights and biases than allowed."""
     if parameters is None or limit is None or parameters <= limit:
         return None
     return f"{parameters:,} parameters are more than {limit:,}"

@@ -1,4 +1,4 @@
-"""Objectives: what a search makes small. Pure functions of costs, score and weights.
+"""Objectives: functions that a search minimises. Pure functions of costs, score and weights.
 
 The first is eq. 2.6 of the paper,
 ``objective = alpha x (training cost)^2 + beta x (inference cost)^2 - gamma x score``, with costs
@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from types import MappingProxyType
-from typing import ClassVar, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from powerml.costs.counts import PhaseName
 from powerml.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "DEFAULT_LEAST_SCORE",
@@ -44,7 +45,7 @@ SCORE_TOLERANCE = 1e-6
 # ten, moves further among the unfit than most costs do.
 UNFIT = 1000.0
 
-FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
+FloatOrArray = TypeVar("FloatOrArray", float, "NDArray[np.float64]")
 Value_co = TypeVar("Value_co", covariant=True)
 
 
@@ -92,8 +93,7 @@ class Weights:
 class Objective(Protocol):
     """A function of costs and the score: higher costs are never better, a better score never worse.
 
-    Whoever knows the costs of a network therefore knows that it can be no better than `value` of
-    them and a score of 1.
+    A network's objective value is therefore never below `value` of its costs and a score of 1.
     """
 
     @property
@@ -119,14 +119,14 @@ class Objective(Protocol):
 
 
 def _weighed(weights: Weights, costs: ByPhase[FloatOrArray], exponent: int = 1) -> FloatOrArray:
-    """Return the sum of the costs to a power, each times its weight."""
+    """Return the weighted sum of the costs to a power."""
     weighed = [weight * costs[phase] ** exponent for phase, weight in weights.by_phase.items()]
     return reduce(operator.add, weighed)
 
 
 @dataclass(frozen=True)
 class Squared:
-    """Eq. 2.6. Costs above the reference's weigh more than their share, those below it less."""
+    """Eq. 2.6. The squares emphasise costs above the reference's, and reduce those below it."""
 
     weights: Weights
     name: ClassVar[str] = "squared"
@@ -138,7 +138,7 @@ class Squared:
 
 @dataclass(frozen=True)
 class Linear:
-    """Eq. 2.6 without the squares: half the cost is worth the same wherever it is saved."""
+    """Eq. 2.6 without the squares: equal savings of cost have equal value everywhere."""
 
     weights: Weights
     name: ClassVar[str] = "linear"
@@ -152,13 +152,14 @@ class Linear:
 class Constrained:
     """The cheapest of those that score at least `least_score`: the score is no part of the trade.
 
-    The value of a fit network is its mean cost, weighed by alpha and beta. An unfit one's is the
-    same and a penalty, larger than any such mean, that grows with how far the score falls short.
+    The value of a network with a sufficient score is its mean cost, weighted by alpha and beta.
+    Otherwise a penalty is added. It is larger than any such mean, and grows with the score's
+    shortfall.
 
     Raises
     ------
     UsageError
-        There is no cost to make small, or the least score is none.
+        Both weights are zero, or the least score is invalid.
     """
 
     weights: Weights
@@ -170,12 +171,12 @@ class Constrained:
             raise UsageError(f"the least score is {self.least_score}: give one from 0 to 1")
         if not any(self.weights.by_phase.values()):
             raise UsageError(
-                "alpha and beta are 0, and the objective constrained makes nothing but costs "
-                "small: give --alpha or --beta"
+                "alpha and beta are 0, and the objective constrained minimises costs "
+                "alone: give --alpha or --beta"
             )
 
     def value(self, costs: ByPhase[FloatOrArray], score: FloatOrArray) -> FloatOrArray:
-        """Return the mean cost, and a penalty where the score falls short."""
+        """Return the mean cost, plus a penalty if the score falls short."""
         mean = _weighed(self.weights, costs) / sum(self.weights.by_phase.values())
         falls_short = score < self.least_score - SCORE_TOLERANCE
         return mean + falls_short * (UNFIT * (1 + self.least_score - score))
@@ -198,7 +199,7 @@ def objective_names() -> tuple[str, ...]:
 def make_objective(
     name: str, weights: Weights, least_score: float = DEFAULT_LEAST_SCORE
 ) -> Objective:
-    """Find an objective by name; `least_score` matters to ``constrained`` alone.
+    """Find an objective by name; only ``constrained`` uses `least_score`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Options of what a study looks for: those of the search, and of what is asked of it afterwards."""
+"""Options of a study's goal, in a search and afterwards."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Beta = Annotated[float | None, Field(description="Weight of the inference cost."
 ObjectiveName = Annotated[
     str | None,
     Field(
-        description="constrained: the least cost of those that score at least --min-score; "
-        "squared: eq. 2.6; linear: the same without the squares."
+        description="constrained: least cost at a score of at least --min-score; squared: eq. 2.6 "
+        "of the paper; linear: eq. 2.6 without the squares."
     ),
 ]
 # `make_limits` reads numbers and texts alike.
@@ -27,7 +27,7 @@ CostLimitText = Annotated[str | float | None, SkipValidation, Shown(metavar="COS
 
 
 class GoalOptions(Options):
-    """Options of what a study looks for: weights, an objective and limits."""
+    """Options of a study's goal: weights, an objective and limits."""
 
     alpha: Annotated[Alpha, Shown(default="0.5", details="The score weighs 1 - alpha - beta.")] = (
         None
@@ -35,7 +35,7 @@ class GoalOptions(Options):
     beta: Annotated[
         Beta,
         Shown(
-            default="0.5; 0.05 but for constrained",
+            default="0.5 with constrained, else 0.05",
             details="It is less where `alpha` is given and leaves less.",
         ),
     ] = None
@@ -43,21 +43,27 @@ class GoalOptions(Options):
         ObjectiveName, Shown(default="constrained; squared under the paper's protocol")
     ] = None
     max_training_cost: Annotated[
-        CostLimitText, Field(description="Cycles, as in 1.5e9, or 0.8x for 0.8 references.")
+        CostLimitText,
+        Field(description="Limit in cycles, as in 1.5e9, or in references, as in 0.8x."),
     ] = None
     max_inference_cost: Annotated[
-        CostLimitText, Field(description="The same for the inference.")
+        CostLimitText, Field(description="The same limit for the inference.")
     ] = None
     min_score: Annotated[
         str | float | None,
         SkipValidation,
         Field(
-            description="The least score of the best, from 0 to 1; or, as in best-0.01, how far it "
-            "lies below the best of all trials."
+            description="Least score of the best: from 0 to 1, or, as in best-0.01, relative to "
+            "the best score of all trials."
         ),
-        Shown(metavar="SCORE", default="with constrained 0.97 on mnist_small, else best-0.005"),
+        Shown(
+            metavar="SCORE",
+            default="with constrained: 0.97 on mnist_small, best-0.005 on other data",
+        ),
     ] = None
-    max_parameters: Annotated[int | None, Field(description="The most weights and biases.")] = None
+    max_parameters: Annotated[
+        int | None, Field(description="Largest number of weights and biases.")
+    ] = None
 
     def limits(self) -> Limits:
         """Return the limits as they are recorded; raises ``UsageError``."""

@@ -1,4 +1,4 @@
-"""A study's folder, read without changing or locking it: the study may be running."""
+"""A study's folder, read without a change or a lock, so that the study may be running."""
 
 from __future__ import annotations
 
@@ -50,31 +50,31 @@ RUNS, WINNERS = "runs", "winners"
 
 
 def trials_of(study: optuna.Study) -> list[TrialRecord]:
-    """Trials whose record is there, told or not, in the order in which they ended."""
+    """Return the recorded trials in the order in which they ended."""
     stored = (trial.user_attrs.get(TRIAL) for trial in study.get_trials(deepcopy=False))
     records = [TrialRecord.model_validate(record) for record in stored if record is not None]
     return sorted(records, key=lambda record: record.number)
 
 
 def reference_of(study: optuna.Study) -> Measurement | None:
-    """Measurement of the reference topology, where it is there."""
+    """Return the measurement of the reference topology, if there is one."""
     stored = study.user_attrs.get(REFERENCE)
     return None if stored is None else Measurement.model_validate(stored)
 
 
 def reference_test_score_of(study: optuna.Study) -> float | None:
-    """Return the accuracy of the reference on the test split, where it is known."""
+    """Return the accuracy of the reference on the test split, if it is known."""
     stored = study.user_attrs.get(REFERENCE_TEST_SCORE)
     return None if stored is None else float(stored)
 
 
 def runs_of(study: optuna.Study) -> list[RunRecord]:
-    """The runs of a study, in order; none where they were not noted yet."""
+    """Return the runs of a study in order; none if it does not record them."""
     return [RunRecord.model_validate(one) for one in study.user_attrs.get(RUNS, [])]
 
 
 def winners_of(study: optuna.Study) -> list[Winner]:
-    """The trials that were winners when a run ended, with what their models proved to be worth."""
+    """Return the trials that were winners when a run ended, with their test scores."""
     trials = {trial.number: trial for trial in trials_of(study)}
     stored = study.user_attrs.get(WINNERS, {})
     return [
@@ -90,7 +90,7 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 
 
 def holds(place: Path, winner: TrialRecord) -> bool:
-    """True if a folder holds the models of a trial."""
+    """Return whether a folder holds the models of a trial."""
     try:
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
@@ -132,7 +132,7 @@ def read_study(folder: Path) -> StoredStudy:
     Raises
     ------
     StudyError
-        There is no study in it, or none that this version can read.
+        It holds no study, or none that this version can read.
     """
     journal = folder / JOURNAL
     if not journal.is_file():
@@ -169,7 +169,7 @@ def read_study(folder: Path) -> StoredStudy:
 
 
 def is_of_study(path: Path, folder: Path) -> bool:
-    """True if a path is part of the study, and not a report on it."""
+    """Return whether a path is part of the study, and not a report on it."""
     place, home = path.resolve(), folder.resolve()
     if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True
@@ -177,7 +177,7 @@ def is_of_study(path: Path, folder: Path) -> bool:
 
 
 def _sized(trial: TrialRecord) -> TrialRecord:
-    """Count the parameters of a trial that was recorded without them, where its space tells."""
+    """Add the number of parameters to a trial recorded without it, if its space gives layers."""
     if trial.parameters is not None or trial.measurement is None:
         return trial
     layers = trial.measurement.workload.layers()

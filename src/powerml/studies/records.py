@@ -49,10 +49,10 @@ class StudySettings(BaseModel):
 
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
-    function that is made small; it is that of `machine`, and `other_machines` are priced too.
+    function that is minimised, with the costs of `machine`; `other_machines` are priced too.
     `profiles_digest` is the SHA-256 of their profiles. What is reported as the best meets the
-    `limits`. With `pareto` the front of score and costs is searched, and the weights only stand
-    by for ``powerml best``.
+    `limits`. With `pareto` the front of score and costs is searched, and only ``powerml best`` uses
+    the weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ class StudySettings(BaseModel):
     space: str = Field(description="space that is searched, with narrowed bounds")
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
-    validation: float = Field(description="part of the training data held out for validation")
+    validation: float = Field(description="share of the training data held out for validation")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
     objective: str = Field(default="squared", description="name of the objective")
@@ -95,7 +95,7 @@ class StudySettings(BaseModel):
 class Prediction(BaseModel):
     """Costs and score expected of a topology before it is tried.
 
-    Nine in ten predictions are no further off than their errors say. Predictions of studies before
+    Nine in ten predictions are within their errors. Predictions of studies before
     ``powerml.study/4`` are read too.
     """
 
@@ -104,7 +104,7 @@ class Prediction(BaseModel):
     cost_ratios: CostRatios = Field(description="cost of each phase, relative to the reference's")
     cost_errors: CostRatios = Field(description="error of each cost, relative to the cost")
     score: float | None = Field(
-        default=None, ge=0, le=1, description="accuracy; None where it is not known"
+        default=None, ge=0, le=1, description="accuracy; null if it is not known"
     )
     score_error: NonNegativeFloat | None = Field(
         default=None, description="error of the score, absolute"
@@ -132,21 +132,21 @@ class Complete(_StateRecord):
 
 
 class Pruned(_StateRecord):
-    """A trial that was not trained, and not even counted where its size ruled it out."""
+    """A trial that was not trained, nor counted if its size already ruled it out."""
 
     name: Literal["pruned"] = Field(default="pruned", description="the state's name")
-    reason: str = Field(description="what ruled it out")
+    reason: str = Field(description="reason why it was not trained")
 
 
 class Failed(_StateRecord):
     """A trial whose counting or training failed."""
 
     name: Literal["failed"] = Field(default="failed", description="the state's name")
-    reason: str = Field(description="what went wrong")
+    reason: str = Field(description="error")
 
 
 class Repeated(_StateRecord):
-    """A trial of a topology that an earlier one had met: all that is known of it is of that one."""
+    """A trial of the same topology as an earlier one, whose results it has."""
 
     name: Literal["repeated"] = Field(default="repeated", description="the state's name")
     trial: int = Field(ge=1, description="number of the trial that met the topology first")
@@ -159,7 +159,7 @@ State = Annotated[Complete | Repeated | Pruned | Failed, Field(discriminator="na
 
 
 class TrialRecord(BaseModel):
-    """One proposed topology, and what became of it.
+    """One proposed topology, with its outcome.
 
     Trials of studies before ``powerml.study/4`` are read too.
     """
@@ -169,21 +169,19 @@ class TrialRecord(BaseModel):
     number: int = Field(ge=1, description="place among the trials of the study")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
-    state: State = Field(description="what became of it")
+    state: State = Field(description="state, with its details")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
-    objective: float | None = Field(
-        default=None, description="the objective that the study makes small"
-    )
+    objective: float | None = Field(default=None, description="objective value")
     score: float | None = Field(default=None, description="accuracy, from 0 to 1")
     cost_ratios: CostRatios = Field(
         default_factory=dict,
-        description="cost of each phase, relative to the reference's; empty where none is known",
+        description="cost of each phase, relative to the reference's; empty if none is known",
     )
     measurement: Measurement | None = Field(
-        default=None, description="its counts and costs; None where it was not counted"
+        default=None, description="counts and costs; null if it was not counted"
     )
     predicted: Prediction | None = Field(
-        default=None, description="what the cost model expected; None where it knew nothing"
+        default=None, description="prediction of the cost model; null without one"
     )
 
     @model_validator(mode="before")
@@ -193,14 +191,14 @@ class TrialRecord(BaseModel):
 
     @property
     def outcome(self) -> Complete | Pruned | Failed:
-        """State of the trial, or of the one that it repeats."""
+        """State of the trial, or of the trial that it repeats."""
         return self.state.outcome if self.state.name == "repeated" else self.state
 
 
 class RunRecord(BaseModel):
-    """One run of a study: it was to bring it to `trials` trials, `jobs` of them under way at once.
+    """One run of a study, up to `trials` trials, with `jobs` of them under way at once.
 
-    What is proposed depends on `jobs`, so a study is only repeated with the same.
+    Proposals depend on `jobs`, so a repetition needs the same number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -210,12 +208,12 @@ class RunRecord(BaseModel):
 
 
 class Winner(BaseModel):
-    """A trial that a study was looking for, with what became of its models.
+    """A trial that meets a study's goal, with its models' test score and export.
 
     `test_score` is the accuracy on the test split, from 0 to 1, averaged over the `score_seeds`
-    trainings. `exported` is the deployed model in the study's folder, and `export_difference` the
-    largest absolute difference of its outputs from the Keras model's on test samples; both are
-    None where Keras is what runs the inference.
+    trainings. `exported` is the deployed model in the study's folder. `export_difference` is the
+    largest absolute difference of its outputs from the Keras model's on test samples. Both are None
+    if Keras runs the inference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -239,9 +237,9 @@ class StudyRecord(BaseModel):
     `best` is None where no trial is feasible; `least_infeasible` is then given.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
     of the front has no best: `front` holds its members. `remark` says so where the weights prefer
-    an inaccurate network. `reference` is None where the first trial is the reference; its own score
-    on the split that chooses the best is the `score` of its measurement, that on the test split
-    `reference_test_score`. Records of ``powerml.study/2`` and ``powerml.study/3`` are read too.
+    an inaccurate network. `reference` is None if the first trial is the reference. Its measurement
+    has its `score` on the split that chooses the best; `reference_test_score` is that on the test
+    split. Records of ``powerml.study/2`` and ``powerml.study/3`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -294,19 +292,21 @@ class StudyRecord(BaseModel):
 
 
 class Comparison(BaseModel):
-    """The best against the trial that is best in one quantity alone.
+    """The best compared with the trial that leads in one quantity.
 
     Comparisons of ``powerml.best/2`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    quantity: Quantity = Field(description="what the other trial is the best in")
+    quantity: Quantity = Field(description="quantity in which the other trial leads")
     trial: int = Field(description="the other trial's number")
     topology: str = Field(description="the other trial's topology")
     batch_size: int = Field(description="the other trial's batch size")
-    score_difference: float = Field(description="score of the best, less the other's")
-    cost_factors: CostRatios = Field(description="cost of each phase of the best, by the other's")
+    score_difference: float = Field(description="score of the best minus the other's")
+    cost_factors: CostRatios = Field(
+        description="cost of each phase of the best, divided by the other's"
+    )
 
     @model_validator(mode="before")
     @classmethod

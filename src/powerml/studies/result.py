@@ -1,4 +1,4 @@
-"""Result: which trials a study was looking for, by its goal. Pure functions."""
+"""Result: the trials that meet a study's goal. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Result", "result_of"]
 
 @dataclass(frozen=True)
 class Result:
-    """Trials that a study was looking for.
+    """Trials that meet a study's goal.
 
     `winners` are the trials that are looked for: the best, or the front, which has no best. Where
     no trial is feasible, `least_infeasible` is given. `remark` says so where the
@@ -28,7 +28,7 @@ class Result:
 
 
 def result_of(trials: Sequence[TrialRecord], goal: Goal) -> Result:
-    """Return what trials come to by a goal; each has the objective that the goal gives it."""
+    """Return the result of trials under a goal, each with its objective value."""
     winners = goal.winners(trials)
     best = winners[0] if winners and isinstance(goal, SmallestObjective) else None
     return Result(

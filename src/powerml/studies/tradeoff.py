@@ -1,4 +1,4 @@
-"""Trade-off: what was given up for what, and what the weights did to it. Pure functions."""
+"""Trade-off: comparisons of the best with other trials, and the effect of the weights. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TWENTIETHS = 20
 
 
 def leader(trials: Sequence[TrialRecord], quantity: Quantity) -> TrialRecord | None:
-    """The trained trial that is best in one quantity; of equals the cheaper, then the earlier."""
+    """Return the best trained trial in one quantity; of equals the cheaper, then the earlier."""
     trained = [
         ((_order(quantity, trial), trial.number), trial)
         for trial in trials
@@ -35,7 +35,7 @@ def _order(quantity: Quantity, trial: TrialRecord) -> tuple[float, ...]:
 
 
 def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[Comparison]:
-    """Hold the best against the most accurate, and against the cheapest in each phase."""
+    """Compare the best with the most accurate trial and with the cheapest in each phase."""
     found = []
     for quantity in ALL_QUANTITIES:
         other = leader(trials, quantity)
@@ -58,10 +58,10 @@ def _comparison(quantity: Quantity, best: TrialRecord, other: TrialRecord) -> Co
 
 
 def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) -> str | None:
-    """Say so where the weights prefer an inaccurate network, and what to use instead.
+    """Return a warning if the weights prefer an inaccurate network, with advice.
 
-    Either a more accurate one was tried, or none was, because even a perfect score would not make
-    up for what it may cost. Whoever asked for a least score has got it.
+    A more accurate one was tried, or none was, because even a perfect score would not outweigh its
+    cost. There is no warning with a least score.
     """
     if not isinstance(goal, SmallestObjective) or goal.limits.min_score is not None:
         return None

@@ -1,1 +1,1 @@
-"""Workloads: what is to be measured, and the data and files that it is made from."""
+"""Workloads: the things to measure, and their data and files."""

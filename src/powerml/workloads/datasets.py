@@ -25,6 +25,7 @@ from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
 from powerml.files.foreign import fault_of_path
 from powerml.files.texts import printable
+from powerml.workloads.workload import DEFAULT_VALIDATION
 
 __all__ = [
     "DEFAULT_VALIDATION",
@@ -38,7 +39,6 @@ __all__ = [
     "read_arrays",
 ]
 
-DEFAULT_VALIDATION = 0.1
 BUILT_IN = ("digits", "mnist", "mnist_small")
 REQUIRED_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALIDATION_ARRAYS = ("x_val", "y_val")
@@ -130,17 +130,15 @@ def load_dataset(
     Parameters
     ----------
     data
-        ``digits`` (1,797 images of 8 x 8 pixels, ten classes), ``mnist_small`` (300 of 28 x 28,
-        two classes), ``mnist``, the name of a plug-in (a function that returns the arrays), or
-        the path of an ``.npz`` with ``x_train y_train x_test y_test`` and optionally
-        ``x_val y_val``.
+        ``digits`` (1,797 images of 8 x 8 pixels, ten classes), ``mnist_small`` (300 of 28 x 28, two
+        classes) or ``mnist``. Or the name of a plug-in, a function that returns the arrays. Or the
+        path of an ``.npz`` with ``x_train y_train x_test y_test`` and optionally ``x_val y_val``.
     validation
-        The part of the training data, stratified by class, that serves as validation split
-        where the data has none.
+        Share of the training data, stratified by class, that is held out if there is no validation
+        split.
     renumber
-        Whether labels that have gaps, as 5 and 95, number the classes that occur, as 0 and 1.
-        Otherwise the label is the number of the class, as it is for a model that is trained
-        already.
+        Whether labels with gaps, as 5 and 95, are renumbered by class, as 0 and 1. Otherwise the
+        label is the number of the class, as for a trained model.
 
     Raises
     ------

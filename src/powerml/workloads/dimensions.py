@@ -1,4 +1,4 @@
-"""Open dimensions: which of them is the batch, and sizes that follow from one another. Pure.
+"""Open dimensions: the recognition of the batch, and derived sizes. Pure.
 
 Exporters name a dimension that is computed by an expression, as in ``past + seq``.
 """
@@ -36,10 +36,10 @@ LONGEST_EXPRESSION = 200
 
 
 def is_batch(one: Input) -> bool:
-    """True if the first dimension of an input counts samples, as far as its description tells.
+    """Return whether the first dimension of an input counts samples, by its description.
 
-    An open one does unless its name says otherwise; a fixed one that of an image, of rank 4, and
-    one of size 1, which is a batch of one sample.
+    An open one does unless its name says otherwise. A fixed one does if the input is an image, of
+    rank 4. One of size 1 is a batch of one sample.
     """
     if not one.shape:
         return False
@@ -61,19 +61,19 @@ def names_in(names: Collection[str]) -> set[str]:
 
 
 def solve(names: Collection[str], given: Mapping[str, int]) -> dict[str, int]:
-    """Compute the sizes that follow from those that are given.
+    """Compute the sizes that follow from the given ones.
 
     Parameters
     ----------
     names
         All open dimensions; some are expressions of others, with ``+ - * //`` and integers.
     given
-        Sizes by name; a name may be one that occurs in an expression alone.
+        Sizes by name; a name may occur only in an expression.
 
     Raises
     ------
     UsageError
-        Sizes contradict each other, or one comes to less than 1.
+        Sizes contradict each other, or one is below 1.
     """
     trees = {name: tree for name in sorted(names) if (tree := _parsed(name)) is not None}
     sizes = dict(given)
@@ -105,7 +105,7 @@ def _size(name: str, value: int | None) -> int:
 
 
 def _parsed(name: str) -> ast.expr | None:
-    """The expression that a name is, None where it is a plain name or anything else."""
+    """Return a name parsed as an expression, None if it is a plain name or anything else."""
     if len(name) > LONGEST_EXPRESSION:
         return None
     try:
@@ -141,7 +141,7 @@ def _value(tree: ast.expr, sizes: Mapping[str, int]) -> int | None:
 
 
 def _solution(tree: ast.expr, unknown: str, sizes: Mapping[str, int], wanted: int) -> int | None:
-    """Solve a linear expression of a known size for one name, None where there is no one value."""
+    """Solve a linear expression of a known size for one name, None without a single solution."""
     at_zero, at_one = (_value(tree, {**sizes, unknown: value}) for value in (0, 1))
     if at_zero is None or at_one is None or at_zero == at_one:
         return None

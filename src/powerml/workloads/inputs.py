@@ -58,31 +58,31 @@ def resolve_inputs(
 ) -> tuple[tuple[ModelInput, ...], int | None]:
     """Give every open dimension its size; returns the inputs and the batch size. Pure.
 
-    The batch size is None where it is not known what of an input is a sample. ``batch`` is another
-    name for the dimension that is the batch.
+    The batch size is None if the batch dimension is not known. ``batch`` is another name for the
+    dimension that is the batch.
 
     Parameters
     ----------
     inputs
-        As the model has them.
+        The model's inputs.
     batch_size
-        Samples in a batch; None for 1, or for what the model has fixed.
+        Samples in a batch; None for 1, or for the model's fixed size.
     dimensions
         Sizes of open dimensions by name.
     uses
-        What the graph does with the inputs, by name: the weights may tell a dimension's size.
+        The graph's uses of the inputs, by name; weights may give a dimension's size.
     batch_first
         Whether the first dimension of every input is the batch, as Keras has it.
 
     Raises
     ------
     ModelError
-        A type of input cannot be given.
+        A type of input is not supported.
     UnknownNameError
         The model has no open dimension of a name in `dimensions`.
     UsageError
-        An open dimension has no size, sizes contradict each other, one is below 1, the model has
-        fixed another batch, or a batch is asked for where none is known.
+        An open dimension has no size, a size is below 1, or sizes contradict each other or the
+        model's batch. Or a batch size is given, and the batch dimension is not known.
     """
     batches = [one for one in inputs if one.shape and (batch_first or is_batch(one))]
     first = {str(one.shape[0]) for one in batches if isinstance(one.shape[0], str)}
@@ -195,15 +195,15 @@ def random_inputs(
     seed: int,
     uses: Mapping[str, Use] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Draw inputs: floats from 0 to 1, integers from what the graph allows.
+    """Draw inputs: floats from 0 to 1, integers from the range that the graph allows.
 
-    Where the graph says nothing of integers, bytes take any value and others 0 or 1. Masks are
+    If the graph gives no range for integers, bytes take any value and others 0 or 1. Masks are
     ones. Shapes are (inferences, *shape of the input).
 
     Raises
     ------
     UsageError
-        An input cannot be drawn: it holds texts, or it decides what is computed.
+        An input cannot be drawn: it holds texts, or it decides a branch or a trip count.
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, NDArray[Any]] = {}
@@ -252,7 +252,7 @@ def _wide(dtype: np.dtype[Any]) -> Any:
 
 
 def remarks_on(inputs: Sequence[ModelInput], uses: Mapping[str, Use]) -> tuple[str, ...]:
-    """Say which drawn inputs the cost depends on."""
+    """Name the drawn inputs that the cost depends on."""
     names = [one.name for one in inputs if uses.get(one.name, Use()).matters]
     if not names:
         return ()
@@ -274,7 +274,7 @@ def digest_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
 def open_dimensions_of(
     inputs: Sequence[Input], arrays: Mapping[str, NDArray[Any]], *, batch_first: bool = False
 ) -> dict[str, int]:
-    """Sizes of open dimensions, but the batch, as the given arrays have them."""
+    """Return sizes of open dimensions, except the batch, from the given arrays."""
     sizes: dict[str, int] = {}
     for one in inputs:
         given = arrays[one.name].shape if one.name in arrays else ()
@@ -299,9 +299,9 @@ def inputs_from_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Cut given arrays into inferences.
 
-    Where the batch is known and an input begins with it, the first dimension of its array counts
-    the samples. Else the array is of the input's shape, or several such are stacked along a new
-    first dimension, which counts the inferences.
+    If an input begins with a known batch, the first dimension of its array counts the samples.
+    Otherwise the array has the input's shape, or several are stacked along a new first dimension,
+    which counts the inferences.
 
     Raises
     ------
@@ -335,7 +335,7 @@ def _stacked(one: ModelInput, inferences: int, array: NDArray[Any], source: str)
 
 
 def _as_type(one: ModelInput, array: NDArray[Any], source: str) -> NDArray[Any]:
-    """The array in the type of the input; raises ``ModelError`` where it holds something else."""
+    """Return the array in the type of the input; raises ``ModelError``."""
     if (array.dtype.kind == "U") != (one.dtype == STRING) or array.dtype.kind not in "biufU":
         raise ModelError(
             f"{source} has {array.dtype} of shape {array.shape} for the input {one.name!r}: "
@@ -349,7 +349,7 @@ def inputs_from_dataset(
 ) -> dict[str, NDArray[Any]]:
     """Take the test samples for a model of one input, as its type asks: floats scaled, bytes raw.
 
-    Where the batch is not known, one sample is one inference's.
+    If the batch is not known, each inference runs on one sample.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Model files: what a file is, what its model takes, and whether it runs.
+"""Model files: their format, their model's inputs, and a test run.
 
-Code of a file's own is never run unless it was allowed by name.
+Code in a file is never run unless it was allowed by name.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ MAGIC_OF_OTHERS = (
 def is_model_file(text: str) -> bool:
     """Tell a file from a topology in a command's argument.
 
-    What exists is a file; so is, without parameters after a colon, what has a folder or a suffix.
+    An existing path is a file. So is a text with a folder or a suffix, without parameters after a
+    colon.
     """
     if os.path.lexists(text):
         return True
@@ -140,17 +141,17 @@ def format_of(path: Path) -> str:
 
 
 def runtime_of(path: Path) -> str:
-    """Return the name of the runtime that a file is made for; `check_format` was passed."""
+    """Return the name of the runtime that a file is made for; call `check_format` before."""
     return runtimes_by_suffix()[path.suffix.lower()]
 
 
 def check_format(path: Path) -> None:
-    """Check that a file is there, whole, and of the format that its name says.
+    """Check that a file is there, whole, and of its name's format.
 
     Raises
     ------
     ModelError
-        It is not; the message says what it is.
+        It is not; the message names what it is.
     """
     head = _head_of(path)
     suffix = path.suffix.lower()
@@ -190,7 +191,7 @@ def _head_of(path: Path) -> bytes:
 
 
 def _format_of(head: bytes) -> str | None:
-    """Return what the first bytes of a file say that it is, None where they say nothing."""
+    """Return the format by the first bytes of a file, None if they are unknown."""
     formats = [find_runtime(name).format for name in runtimes_by_suffix().values()]
     known = [(place, magic, one.suffix) for one in formats for place, magic in one.magic]
     signatures = [*known, *MAGIC_OF_OTHERS]
@@ -221,7 +222,7 @@ def _check_keras(path: Path) -> None:
 
 
 def keras_version_of(path: Path) -> str | None:
-    """Return the version of Keras that wrote a ``.keras`` file, None where it does not say."""
+    """Return the version of Keras that wrote a ``.keras`` file, None if it is not recorded."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
             version = json.loads(file.read(LARGEST_METADATA)).get("keras_version")
@@ -302,7 +303,7 @@ def file_digest(path: Path) -> str:
 
 
 def read_inputs(path: Path, allowed: Sequence[str] = ()) -> list[Input]:
-    """Read what inputs a model takes, natively.
+    """Read a model's inputs, natively.
 
     Raises
     ------
@@ -357,12 +358,12 @@ def load_model(path: Path, allowed: Sequence[str] = ()) -> Any:
 
 
 def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
-    """Run a model once, natively, on its first inputs; they are in the order of the model's.
+    """Run a model once, natively, on its first inputs, in the model's order.
 
     Raises
     ------
     ModelError
-        It does not run; the message is what the runtime says.
+        It does not run; the message is the runtime's.
     """
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "inputs.npz"

@@ -1,4 +1,4 @@
-"""Uses of a model's inputs: what its graph does with their values, so that they can be drawn."""
+"""Uses of a model's inputs in its graph, so that their values can be drawn."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Use", "is_mask", "signature_remarks", "uses_of_file", "uses_of_input
 class Use:
     """The uses of one input.
 
-    `low` and `high` are the least and the largest value that the graph allows, None where it does
-    not say. With `indexes` its values pick rows of a table, with `sizes` the shape of something
-    follows from them. `decides` says what is decided by them, as in ``which branch runs``.
-    `features` is the size of its last dimension where the weights tell.
+    `low` and `high` are the least and the largest value that the graph allows, None if it gives
+    none. With `indexes` its values pick rows of a table, with `sizes` they determine a shape.
+    `decides` names what they decide, as in ``which branch runs``. `features` is the size of its
+    last dimension if the weights give it.
     """
 
     low: int | None = None
@@ -107,7 +107,7 @@ class _Scope:
 
 
 def uses_of_inputs(model: Any) -> dict[str, Use]:
-    """Find out what a model does with the values of each input.
+    """Analyse the uses of each input's values in a model.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class _Walk:
                     known[output] = known.get(output, NOBODY) | of.get(found.name, NOBODY) | decided
 
     def _loop(self, node: Any, body: Any, scope: _Scope) -> None:
-        """Go through the body twice: what it hands on depends on what it was handed."""
+        """Go through the body twice, because each pass depends on the pass before."""
         is_loop = node.op_type == "Loop"
         decided = _union(scope.values, node.input[:2]) if is_loop else NOBODY
         handed = [NOBODY, _union(scope.values, node.input[1:2])] if is_loop else []
@@ -222,7 +222,7 @@ class _Walk:
             scope.shapes[output] = inner.shapes.get(found.name, NOBODY) | decided
 
     def _indices(self, node: Any, attributes: Mapping[str, Any], scope: _Scope) -> None:
-        """Note what picks rows of a table, and how many rows the table has."""
+        """Note the inputs that pick rows of a table, and the number of its rows."""
         pairs = EMBEDDINGS.get(node.op_type, ())
         if node.op_type in ("Gather", "GatherElements", "GatherND"):
             pairs = ((1, 0),)
@@ -241,7 +241,7 @@ class _Walk:
                 self._bound(scope.tracked[node.input[0]], 0, depth - 1)
 
     def _bounds(self, node: Any, attributes: Mapping[str, Any], scope: _Scope) -> None:
-        """Note what the graph itself confines an input to."""
+        """Note the bounds that the graph itself sets on an input."""
         found = scope.tracked.get(node.input[0]) if node.input else None
         if found is None:
             return
@@ -379,9 +379,9 @@ TFLITE_REARRANGING = {
 
 
 def uses_of_file(path: Path) -> dict[str, Use]:
-    """Find out what an ``.onnx`` or ``.tflite`` file does with its inputs, by their names.
+    """Analyse the uses of inputs in an ``.onnx`` or ``.tflite`` file, by their names.
 
-    Nothing is known of a file whose graph cannot be followed, as of any other format.
+    A file of another format, or with an unsupported graph, has no known uses.
     """
     try:
         if format_of(path) == ".onnx":
@@ -394,7 +394,7 @@ def uses_of_file(path: Path) -> dict[str, Use]:
 
 
 def signature_remarks(path: Path) -> tuple[str, ...]:
-    """Say which signature of a ``.tflite`` file is run, where it has several."""
+    """Name the signature of a ``.tflite`` file that is run, if it has several."""
     if format_of(path) != ".tflite":
         return ()
     from ai_edge_litert import schema_py_generated as schema

@@ -1,22 +1,21 @@
 """Workloads as plain JSON: a union of kinds that the field `kind` tells apart.
 
-A measurement is a pure function of a workload, wherever it runs. What a workload names by a digest
-goes with it as its material.
+A measurement is a pure function of a workload. The content that a workload names by a digest
+accompanies it as its material.
 
-Whoever needs more of a workload than all kinds have asks for a part of it (`training`,
-`deployment`, `layers()`), which is None where a kind has none, or for its `kind`.
+Parts that only some kinds have are `training`, `deployment` and `layers()`, which are None
+otherwise. `kind` names the kind.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,16 +28,20 @@ from pydantic import (
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
 from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
-from powerml.workloads.datasets import (
-    Dataset,
-)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from powerml.workloads.datasets import Dataset
 
 __all__ = [
     "DEFAULT_BATCH_SIZE",
     "DEFAULT_EPOCHS",
     "DEFAULT_INFERENCES",
     "DEFAULT_INFERENCE_BATCH",
+    "DEFAULT_VALIDATION",
     "PROTOCOLS",
+    "TRAINING_JOB",
     "AnyWorkload",
     "Deployment",
     "LoadWorkload",
@@ -48,6 +51,7 @@ __all__ = [
     "ModelWorkload",
     "ParsedTopology",
     "ProtocolName",
+    "Stage",
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainedWorkload",
@@ -62,9 +66,11 @@ __all__ = [
 
 ProtocolName = Literal["default", "paper"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
+TRAINING_JOB = "training"
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
+DEFAULT_VALIDATION = 0.1
 # From the third run on, an inference costs what those after it do (decision 0015); the first two
 # are not counted as inference.
 DEFAULT_INFERENCES = 1
@@ -73,14 +79,14 @@ DEFAULT_INFERENCES = 1
 class Deployment(BaseModel):
     """Deployment of a model: `inferences` runs on `batch_size` samples each.
 
-    The batch size is None where it is not known what of an input is a sample.
+    The batch size is None if the batch dimension is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     runtime: str = Field(description="name of the runtime")
     batch_size: int | None = Field(
-        ge=1, description="samples of one inference; null where it is not known what a sample is"
+        ge=1, description="samples of one inference; null if the batch dimension is not known"
     )
     inferences: int = Field(ge=1, description="inferences that are counted")
 
@@ -89,9 +95,14 @@ class Deployment(BaseModel):
         """Samples that all inferences run over, None where the batch is not known."""
         return None if self.batch_size is None else self.batch_size * self.inferences
 
+    @property
+    def job(self) -> str:
+        """The guest's job that runs it."""
+        return f"deployment:{self.runtime}"
+
 
 def _parsed(value: object) -> Topology:
-    """Parse a topology where a record is read; one that is parsed already stays what it is."""
+    """Parse a topology of a record, unless it is parsed already."""
     if isinstance(value, Topology):
         return value
     if not isinstance(value, str):
@@ -109,7 +120,7 @@ ParsedTopology = Annotated[
 
 
 class Workload(BaseModel, ABC):
-    """All that determines the counts of what is measured; the base of all kinds."""
+    """The determinants of a measurement's counts; the base of all kinds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -128,7 +139,22 @@ class Workload(BaseModel, ABC):
 
     @property
     def training(self) -> TrainedWorkload | None:
-        """The workload itself where it is trained, else None."""
+        """The workload itself if it is trained, else None."""
+        return None
+
+    @property
+    @abstractmethod
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Names of the guest's jobs that it takes, each with a process of its own.
+
+        ``NAME`` or ``NAME:OF`` is what `job(OF)` of `powerml.guest.NAME_job` makes.
+        """
+
+    def request(self, material: Material, stage: Stage) -> dict[str, Any] | None:  # noqa: ARG002
+        """Return what it asks of a job of its own, as plain JSON, or None where it has none.
+
+        The job marks its phases (see `powerml.guest.request.OwnRequest`).
+        """
         return None
 
     def layers(self) -> tuple[Layer, ...] | None:
@@ -136,7 +162,7 @@ class Workload(BaseModel, ABC):
         return None
 
     def determinants(self) -> dict[str, Any]:
-        """Return what of it its counts depend on, as plain JSON."""
+        """Return the fields that its counts depend on, as plain JSON."""
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
@@ -144,14 +170,14 @@ class _DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
-    ``inference`` is what `deployment` says; without one it is one pass of Keras's ``evaluate``
-    over `inference_samples` in the same batches, as in the paper.
+    ``inference`` is that of `deployment`. Without one it is one pass of Keras's ``evaluate`` over
+    `inference_samples` in the same batches, as in the paper.
     """
 
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset's content")
     validation: float = Field(
-        gt=0, lt=1, description="part of the training data that is held out for validation"
+        gt=0, lt=1, description="share of the training data held out for validation"
     )
     input_shape: tuple[int, ...] = Field(description="shape of one sample")
     classes: int = Field(ge=2, description="number of classes")
@@ -182,6 +208,11 @@ class _DatasetWorkload(Workload):
         return f"{self.title}, {self.epochs} epochs of {self.data}"
 
     @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Training in Keras, and the inference where it is deployed."""
+        return (TRAINING_JOB,) if self.deployment is None else (TRAINING_JOB, self.deployment.job)
+
+    @property
     def scaled(self) -> bool:
         """True if inputs are scaled: the paper's protocol takes pixels as they are."""
         return self.protocol != "paper"
@@ -202,7 +233,7 @@ class TopologyWorkload(_DatasetWorkload):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
 
-    kind: Literal["topology"] = Field(default="topology", description="what kind of workload it is")
+    kind: Literal["topology"] = Field(default="topology", description="kind of the workload")
     topology: ParsedTopology = Field(description="the topology, as in dffr:layers=2,width=16")
 
     @property
@@ -232,13 +263,11 @@ class TrainedFileWorkload(_DatasetWorkload):
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
 
     kind: Literal["trained_file"] = Field(
-        default="trained_file", description="what kind of workload it is"
+        default="trained_file", description="kind of the workload"
     )
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
 
     @property
     def name(self) -> str:
@@ -272,12 +301,10 @@ class ModelWorkload(Workload):
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model"))
 
-    kind: Literal["file"] = Field(default="file", description="what kind of workload it is")
+    kind: Literal["file"] = Field(default="file", description="kind of the workload")
     model: str = Field(description="name of the file")
     model_digest: str = Field(description="SHA-256 of the file's content")
-    allowed: tuple[str, ...] = Field(
-        default=(), description="code of the file's own that may be run"
-    )
+    allowed: tuple[str, ...] = Field(default=(), description="code in the file that may be run")
     inputs: tuple[ModelInput, ...] = Field(description="the model's inputs, in its order")
     data: str | None = Field(description="source of the inputs; null for random ones")
     data_digest: str | None = Field(
@@ -298,6 +325,11 @@ class ModelWorkload(Workload):
         """The title, and what tells it from others of the same title."""
         return f"{self.title}, in {self.deployment.runtime}"
 
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """The inference alone."""
+        return (self.deployment.job,)
+
 
 class LoadWorkload(Workload):
     """A synthetic load: ``rows_a x inner`` times ``inner x cols_b``, in 64-bit integers.
@@ -306,7 +338,7 @@ class LoadWorkload(Workload):
     them in numpy. Its one phase goes by its title.
     """
 
-    kind: Literal["load"] = Field(default="load", description="what kind of workload it is")
+    kind: Literal["load"] = Field(default="load", description="kind of the workload")
     name: str = Field(description="name of the load")
     rows_a: int = Field(ge=1, description="rows of the first matrix")
     inner: int = Field(ge=1, description="columns of the first matrix, rows of the second")
@@ -316,6 +348,11 @@ class LoadWorkload(Workload):
     def title(self) -> str:
         """The name in messages."""
         return f"load {self.name} ({self.shape})"
+
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        """Synthetic loads."""
+        return ("loads",)
 
     @property
     def shape(self) -> str:
@@ -348,9 +385,9 @@ AnyWorkload = TopologyWorkload | TrainedFileWorkload | ModelWorkload | LoadWorkl
 class ModelFile:
     """A model's file, with the data that it is trained on or the inputs that it is run on.
 
-    `inputs` are arrays by name, of shape (inferences, *shape of the input). `exported` is what a
-    ``.keras`` file was exported to for its runtime, and `remarks` are what whoever reads the
-    costs must know of the inputs and of the export.
+    `inputs` are arrays by name, of shape (inferences, *shape of the input). `exported` is the file
+    that a ``.keras`` file was exported to for its runtime. `remarks` are notes on the inputs and
+    the export that matter to the costs.
     """
 
     path: Path
@@ -362,7 +399,9 @@ class ModelFile:
 
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
 # A load names nothing.
-Material = Dataset | ModelFile | None
+Material: TypeAlias = "Dataset | ModelFile | None"
+# Copies a file to where the measured process finds it, and returns its name there.
+Stage = Callable[[Path], str]
 
 
 def steps(samples: int, batch_size: int, epochs: int = 1) -> int:
@@ -382,7 +421,7 @@ def make_workload(
     seed: int,
     deployment: Deployment | None = None,
 ) -> TopologyWorkload:
-    """Put a topology and a dataset together.
+    """Make the workload of a topology on a dataset.
 
     A batch larger than the data is one batch of all the data.
 
@@ -417,7 +456,7 @@ def make_workload(
 
 
 def check_at_least_one(**values: int) -> None:
-    """Check numbers of which there must be one; raises ``UsageError``."""
+    """Check that numbers are at least 1; raises ``UsageError``."""
     for name, value in values.items():
         if value < 1:
             raise UsageError(f"{name.replace('_', ' ')} is {value}: give at least 1")
@@ -457,14 +496,14 @@ def make_deployment(
     backend
         The backend that Keras exports from.
     evaluates
-        Whether the paper's way is the default.
+        Whether the paper's inference is the default.
 
     Raises
     ------
     SetupError
         The runtime, or the export to it, is not installed.
     UsageError
-        A number is below 1, or an option does not go with the paper's way.
+        A number is below 1, or an option conflicts with the paper's inference.
     """
     batch = DEFAULT_INFERENCE_BATCH if inference_batch is None else inference_batch
     check_at_least_one(inference_batch=batch, inferences=inferences)

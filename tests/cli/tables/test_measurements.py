@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from powerml.calibration.loads import synthetic_loads
 from powerml.cli.tables.measurements import (
     machine_table,
     machines_costs_table,
@@ -46,6 +47,13 @@ def test_a_measurement_shows_costs_with_their_units() -> None:
     assert row(text, "simulated steps") == ["all 8", "all 8"]
     assert row(text, "fidelity") == ["exact", "exact"]
     assert text.index("training") < text.index("inference")
+
+
+def test_a_workload_without_an_inference_is_shown_without_one() -> None:
+    load = synthetic_loads()[0]
+    measurement = make_measurement(workload=load, phases=[make_phase("loop")])
+    assert "inference" not in shown(measurement_table(measurement))
+    assert row(shown(machines_costs_table(measurement)), "xeon-x5650") == ["2.500", "-", "-"]
 
 
 def test_unknown_energy_is_a_dash_never_zero() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from powerml.errors import OutputError
-from powerml.meters.simulator.composition import Mark, compose_deployment
+from powerml.meters.simulator.composition import Mark, compose_deployment, compose_stretches
 from tests.builders import make_counts
 
 
@@ -42,3 +42,16 @@ def test_no_count_is_negative_where_the_loop_alone_missed_more() -> None:
 def test_a_run_that_left_other_marks_is_refused(kept: slice) -> None:
     with pytest.raises(OutputError, match="left the marks"):
         compose_deployment(_marks()[kept], 1)
+
+
+def test_what_a_job_marks_from_and_to_is_a_phase() -> None:
+    marked = [("from reading", 2), ("to reading", 5), ("from loop", 6), ("to loop", 9)]
+    marks = [_mark(name, times) for name, times in [*marked, ("over", 10)]]
+    reading, loop = compose_stretches(marks)
+    assert (reading.name, reading.counts) == ("reading", _mark("", 3).counts)
+    assert (loop.name, loop.counts) == ("loop", _mark("", 3).counts)
+    assert (loop.fidelity, loop.steps_simulated, loop.steps_total) == ("exact", 1, 1)
+    with pytest.raises(OutputError, match="did not reach the end"):
+        compose_stretches(marks[:-1])
+    with pytest.raises(OutputError, match="marked no phase"):
+        compose_stretches(marks[-1:])

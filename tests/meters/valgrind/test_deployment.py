@@ -155,7 +155,7 @@ def test_a_model_that_fails_there_fails_its_measurement_alone(
 
 def test_a_runtime_that_dies_is_started_again(callgrind: CallgrindMeter) -> None:
     before = _measure_file(callgrind, MODELS / "dense.onnx")
-    dying = callgrind._servers["onnxruntime"]
+    dying = callgrind._servers["deployment:onnxruntime"]
     training = callgrind.server
     os.kill(dying.pid, signal.SIGKILL)
     wait_for(lambda: not is_running(dying.pid))

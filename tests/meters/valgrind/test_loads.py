@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -14,7 +17,14 @@ from powerml.meters.simulator import rows
 from powerml.meters.valgrind import callgrind
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.progress import Advance, silent, unwatched
-from powerml.workloads.workload import LoadWorkload
+from powerml.workloads.workload import (
+    AnyWorkload,
+    LoadWorkload,
+    Material,
+    ModelFile,
+    Stage,
+    Workload,
+)
 
 pytestmark = pytest.mark.simulator
 
@@ -63,3 +73,42 @@ def test_a_sample_of_rows_is_within_its_bound(
     assert (sampled.fidelity, sampled.steps_simulated, sampled.steps_total) == ("sampled", 10, 24)
     error = price(sampled.counts, machine).cycles / price(whole.counts, machine).cycles - 1
     assert abs(error) <= sampled.error_bound < 0.05
+
+
+class OneMore(Workload):
+    """A kind of workload that writes the request to its job itself."""
+
+    kind: Literal["one_more"] = "one_more"
+    deployment: None = None
+    backend: None = None
+
+    @property
+    def title(self) -> str:
+        return "one more"
+
+    @property
+    def guest_jobs(self) -> tuple[str, ...]:
+        return ("loads",)
+
+    def request(self, material: Material, stage: Stage) -> dict[str, Any]:
+        assert isinstance(material, ModelFile)
+        sizes = OTHER.model_dump(include={"rows_a", "inner", "cols_b"})
+        return {**sizes, **asdict(rows.exact_rows(OTHER)), "progress": stage(material.path)}
+
+
+def test_a_kind_with_a_job_of_its_own_is_counted_by_what_the_job_marks(
+    exact: CallgrindMeter, tmp_path: Path
+) -> None:
+    given = tmp_path / "given.txt"
+    given.write_text("read me", encoding="utf-8")
+    workload = cast(AnyWorkload, OneMore())
+    phases = exact.measure(workload, ModelFile(given))
+    assert [phase.name for phase in phases][:3] == ["a 5", "b 30", "row 0"]
+    makings, product = phases[:2], phases[2:]
+    parts = _count(exact, OTHER).parts
+    for name, found in ((rows.MATRICES, makings), (rows.PRODUCT, product)):
+        # The requests' lengths move what lies in which set of the caches, and nothing else.
+        for event in ("Ir", "Dr", "Dw"):
+            total = sum(getattr(phase.counts, event) for phase in found)
+            assert total == getattr(parts[name], event)
+    assert exact.measure(workload, ModelFile(given)) == phases

@@ -21,7 +21,7 @@ TITLES: dict[Quantity, str] = {"score": "score", **{phase: f"{phase} cost" for p
 
 
 def parts(record: BestRecord) -> list[RenderableType]:
-    """All that is to be said, from the best down."""
+    """Return all tables and lines, from the best down."""
     found: list[RenderableType] = []
     if record.best is not None:
         found += _best_lines(record, record.best)
@@ -64,7 +64,7 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
 
 
 def neighbours_table(record: BestRecord) -> Table:
-    """The neighbours of the best: what they cost and score, or would."""
+    """Tabulate the neighbours of the best with their measured or predicted costs and scores."""
     table = Table(title=Text("one step from the best"), title_justify="left")
     table.add_column("step")
     table.add_column("topology")
@@ -123,7 +123,7 @@ def importance_table(importances: Sequence[Importance]) -> Table:
 
 
 def importance_lines(importances: Sequence[Importance]) -> list[Text]:
-    """Say which shares are rough or missing, and why."""
+    """Name the shares that are rough or missing, with the reason."""
     missing = [one for one in importances if one.shares is None]
     few = [one for one in importances if one.shares is not None and one.trials < FEW_TRIALS]
     said = [f"how much each parameter mattered to the {_listed(few)} is rough: few trials"]

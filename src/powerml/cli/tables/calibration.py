@@ -14,7 +14,7 @@ DOUBTFUL = 0.25  # that part of the slope is uncertain; with the readings of 201
 
 
 def calibration_table(calibration: Calibration) -> Table:
-    """Each load: its costs, what was recorded of it, its reading and how far the fit is off."""
+    """Tabulate each load's costs, record, reading and the residual of the fit."""
     table = Table(
         title=Text(f"synthetic loads on {calibration.machine}, {calibration.readings}"),
         title_justify="left",
@@ -86,7 +86,7 @@ def _gcycles(cycles: float | None) -> str:
 
 
 def calibration_lines(calibration: Calibration) -> list[Text]:
-    """The fit in words: the reading per cycle, how sure it is, and what it is for."""
+    """Describe the fit in words: the reading per cycle, its confidence and its range of use."""
     fit, unit = calibration.fit, calibration.unit
     percent = f"{fit.confidence:.0%}"
     left_out = "-" if fit.leave_one_out_r is None else f"{fit.leave_one_out_r:.4f}"

@@ -21,11 +21,11 @@ __all__ = [
 
 def measurement_table(measurement: Measurement) -> Table:
     """Counts and costs of each phase, a column for each; costs on the first machine."""
-    phases, machine = measurement.phases, measurement.machines[0]
+    phases, machine, workload = measurement.phases, measurement.machines[0], measurement.workload
     table = Table(
-        title=Text(_title(measurement.workload)),
+        title=Text(_title(workload)),
         title_justify="left",
-        caption=Text(f"{_inference_line(measurement.workload)}\n{_levels_line(measurement)}"),
+        caption=Text("\n".join([*_inference_lines(workload), _levels_line(measurement)])),
         caption_justify="left",
     )
     table.add_column("")
@@ -73,20 +73,21 @@ def _title(workload: AnyWorkload) -> str:
     return workload.model if workload.kind == "file" else workload.described
 
 
-def _inference_line(workload: AnyWorkload) -> str:
-    """Describe the run of the inference."""
+def _inference_lines(workload: AnyWorkload) -> list[str]:
+    """Describe the run of the inference, where there is one."""
     deployment = workload.deployment
     if deployment is None:
-        return "inference: Keras's evaluate over the test samples, in batches as in training"
+        evaluated = "inference: Keras's evaluate over the test samples, in batches as in training"
+        return [] if workload.training is None else [evaluated]
     text = (
         f"inference: {deployment.inferences} x "
         f"{'inputs' if deployment.batch_size is None else f'batch {deployment.batch_size}'} "
         f"in {deployment.runtime}"
     )
     if workload.kind != "file":
-        return text
+        return [text]
     shapes = ", ".join(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in workload.inputs)
-    return f"{text}; inputs {_origin(workload)}: {shapes}"
+    return [f"{text}; inputs {_origin(workload)}: {shapes}"]
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -116,7 +117,7 @@ def _millijoules(cost: Cost) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits behind the point, more for what is small."""
+    """Format a number with three decimals, or more if it is small."""
     return f"{value:,.3f}" if value >= 1 else f"{value:.3g}"
 
 
@@ -133,9 +134,10 @@ def machines_costs_table(measurement: Measurement) -> Table:
         table.add_column(phase.name, justify="right")
     table.add_column("one sample", justify="right")
     table.add_column("one sample (mJ)", justify="right")
-    inference = measurement.phase("inference")
+    costs = [phase.costs_per_sample for phase in measurement.phases if phase.costs_per_sample]
+    per_sample = costs[0] if costs else {}
     for machine in measurement.machines:
-        alone = (inference.costs_per_sample or {}).get(machine)
+        alone = per_sample.get(machine)
         table.add_row(
             machine,
             *[_mcycles(phase.costs[machine]) for phase in measurement.phases],

@@ -15,7 +15,7 @@ __all__ = ["check_lines", "parts", "results_table"]
 
 
 def parts(found: Reproduction) -> list[Table | Text]:
-    """Figure 2 and what was to be reached."""
+    """Return Figure 2 and the checks of the requirements."""
     tables = [results_table(found)] if found.results else []
     return [*tables, *check_lines(found)]
 
@@ -54,7 +54,7 @@ def _number(value: SeedSpread, digits: int) -> str:
 
 
 def check_lines(found: Reproduction) -> list[Text]:
-    """Count the studies put right that come to what they should."""
+    """Count the corrected studies that meet their requirements."""
     lines = [
         _line("converge (test score of the winner at least 0.98)", found.convergences),
     ]

@@ -88,7 +88,7 @@ def _cells(found: TrialFinding) -> list[str]:
 
 
 def _blank_or_number(value: float | None) -> str:
-    """Return a number, or nothing: only the best and the reference meet the test split."""
+    """Return a number, or nothing: only the best and the reference have test scores."""
     return "" if value is None else number_text(value)
 
 
@@ -160,11 +160,11 @@ def places_table(findings: Findings, report: str, command: str) -> Table:
     Parameters
     ----------
     findings
-        Those of a study that has ended.
+        The findings of a study that has ended.
     report
-        Where the report is, or why it is not there.
+        The place of the report, or the reason for its absence.
     command
-        The command that does the same trials.
+        The command that repeats the trials.
     """
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")

@@ -1,7 +1,7 @@
 """Composition of a phase's counts from the simulated part of it. Pure functions.
 
-The marks of a simulation are sorted into the parts of the phase; each part that was not simulated
-whole is estimated by the mean of what was seen of it, and the bound says how far that may be off.
+The marks of a simulation are sorted into the parts of the phase. A part that was not simulated
+whole is estimated by the mean of its samples. The bound limits the error of that estimate.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ from powerml.meters.simulator.sampling import (
     doubt,
 )
 
-__all__ = ["ComposedPhase", "CostFunction", "Mark", "compose", "compose_deployment"]
+__all__ = [
+    "ComposedPhase",
+    "CostFunction",
+    "Mark",
+    "compose",
+    "compose_deployment",
+    "compose_stretches",
+    "stretches",
+]
 
 CACHE_LINE_BYTES = 64
 
@@ -49,7 +57,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class ComposedPhase:
-    """A whole phase: the sum of its parts, and how far the cost may be off, relative to it."""
+    """A whole phase: the sum of its parts, and the bound of the cost's relative error."""
 
     counts: Counts
     parts: dict[str, Counts]
@@ -60,7 +68,7 @@ class ComposedPhase:
 def compose(
     marks: Sequence[Mark], shape: Shape, schedule: Schedule, flow: DataFlow, price: CostFunction
 ) -> ComposedPhase:
-    """Put the whole phase together from the marks that a simulation has left.
+    """Compose the whole phase from the marks of a simulation.
 
     Raises
     ------
@@ -103,15 +111,15 @@ def compose(
 
 
 def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCounts]:
-    """Make phases of the marks that a model's loading and running have left.
+    """Compose phases from the marks of a model's loading and running.
 
-    Between ``nothing yet`` and ``nothing`` no inference was run: what was counted there is the
-    marks and the loop themselves, and is taken off.
+    No inference runs between ``nothing yet`` and ``nothing``. The counts there are the overhead of
+    the marks and the loop, and are subtracted.
 
     Raises
     ------
     OutputError
-        The marks are others.
+        The marks are not the expected ones.
     """
     by_name = {mark.name: mark.counts for mark in marks}
     if list(by_name) != ["load", "settled", "nothing yet", "nothing", "over"]:
@@ -133,11 +141,46 @@ def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCoun
     ]
 
 
+def compose_stretches(marks: Sequence[Mark]) -> list[PhaseCounts]:
+    """Make a phase of each stretch that a job has marked; a phase is one step.
+
+    Raises
+    ------
+    OutputError
+        No stretch was marked, or the last mark is missing.
+    """
+    found = stretches(marks)
+    if not found:
+        raise OutputError("the simulation marked no phase: measure again")
+    return [
+        PhaseCounts(name=name, counts=counts, steps_simulated=1, steps_total=1)
+        for name, counts in found.items()
+    ]
+
+
+def stretches(marks: Sequence[Mark]) -> dict[str, Counts]:
+    """Return the counts between ``from NAME`` and ``to NAME``, by the name.
+
+    Raises
+    ------
+    OutputError
+        The last mark is not ``over``.
+    """
+    if not marks or marks[-1].name != "over":
+        raise OutputError("the simulation did not reach the end of the region: measure again")
+    begun = {mark.name.removeprefix("from "): mark.counts for mark in marks}
+    return {
+        name: mark.counts - begun[name]
+        for mark in marks
+        if mark.name.startswith("to ") and (name := mark.name.removeprefix("to ")) in begun
+    }
+
+
 @dataclass(frozen=True)
 class _Stratum:
-    """Things that cost alike: `total` of them, of which `samples` were simulated.
+    """Parts of equal expected cost: `total` of them, of which `samples` were simulated.
 
-    A sample is the counts of several steps in a row, and how many they are.
+    A sample is the counts of several successive steps, with their number.
     """
 
     part: str
@@ -154,7 +197,7 @@ class _Stratum:
 
     @property
     def counts(self) -> Counts | None:
-        """Counts of all, by the mean of those that were simulated."""
+        """Return the counts of all parts, estimated by the mean of the simulated ones."""
         sampled = _sum(counts for counts, _ in self.samples)
         if sampled is None or self.total == 0:
             return None
@@ -181,7 +224,7 @@ class _Seen:
 
 
 def _sort(marks: Sequence[Mark], shape: Shape, schedule: Schedule) -> _Seen:
-    """Sort the stretches between marks by what happened in them."""
+    """Sort the intervals between marks by the part that they belong to."""
     if not marks or marks[-1].name != "over":
         raise OutputError("the simulation did not reach the end of the region: measure again")
     seen = _Seen(None, None, ([], []), [], ([], []), [], None)
@@ -236,7 +279,7 @@ def _sum(counts: Iterable[Counts | None]) -> Counts | None:
 
 
 def _spread_of(parts: dict[str, Counts], strata: list[_Stratum], price: CostFunction) -> StepSpread:
-    """Mean costs of the parts, and the spread of single steady steps, prior included."""
+    """Return mean costs of the parts and the spread of single steady steps, prior included."""
     single = [
         [price(counts) for counts, number in one.samples if number == 1]
         for one in strata[:2]
@@ -272,7 +315,7 @@ def _cold_data_cost(flow: DataFlow, price: CostFunction) -> float:
 def _bound(
     strata: list[_Stratum], spread: StepSpread, total: float, cold: float, price: CostFunction
 ) -> float:
-    """Three standard deviations of the estimate, relative to the whole; 0 if all was simulated."""
+    """Return three relative standard deviations of the estimate; 0 if all was simulated."""
     doubts = [
         doubt(
             one.left,

@@ -1,7 +1,7 @@
 """Hermetic launch: the command line and the environment of a process under Valgrind.
 
-Both are fixed, so that nothing of the user's shell reaches the counts: no variable, no working
-directory, no path whose length moves the memory of the measured process.
+Both are fixed, so that counts do not depend on the user's shell. No variable, working directory or
+path length can move the measured process's memory.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ COUNTED = (
     "spaces",
     "workloads/inputs.py",
     "workloads/uses.py",
+    "workloads/workload.py",
 )
 # Prints which of the modules that it is given by name there are not.
 FIND_MODULES = """
@@ -99,7 +100,7 @@ SEEN_CPU_FLAGS = frozenset(
 
 
 def require_client_requests() -> None:
-    """Check that the C extension is there; raises ``SetupError`` with what to install."""
+    """Check that the C extension is there; raises ``SetupError``, which says what to install."""
     parts = ("_client_requests", "_clock")
     if any(importlib.util.find_spec(f"powerml.guest.{part}") is None for part in parts):
         raise SetupError(
@@ -110,7 +111,7 @@ def require_client_requests() -> None:
 
 
 def require_installed(modules: Iterable[str], backend: str | None) -> None:
-    """Check that a measured process finds modules: it has no ``PYTHONPATH`` and no own folder.
+    """Check that a measured process, without ``PYTHONPATH`` and its folder, finds modules.
 
     Nothing of the modules is run.
 
@@ -138,7 +139,7 @@ def require_installed(modules: Iterable[str], backend: str | None) -> None:
 
 
 def interpreter() -> str:
-    """Path of this Python, the same by whatever name or link it was called.
+    """Return the path of this Python, the same for every name or link that it was called by.
 
     The length of the path moves the heap of the measured process, by 1e-3 of the instructions.
     """
@@ -148,7 +149,7 @@ def interpreter() -> str:
 
 
 def environment(backend: str | None) -> dict[str, str]:
-    """The whole environment of a measured process: the same whatever the shell's.
+    """Return the whole environment of a measured process, independent of the shell's.
 
     Without a `backend` Keras is not used in it.
     """
@@ -194,10 +195,11 @@ def _host_flags() -> frozenset[str]:
 
 
 def clock() -> dict[str, str]:
-    """Return the variable that gives a measured process its own clock: else counts depend on time.
+    """Return the variable that gives a measured process its own clock.
 
-    Not for processes with several threads, which wait until a time. The path is not part of the
-    environment that fingerprints compare. The loader would cut one with a space or a colon up.
+    Counts then do not depend on time. Processes with several threads, which wait until a time,
+    cannot use it. Fingerprints do not compare its path. The loader would split a path with a space
+    or a colon.
     """
     found = importlib.util.find_spec("powerml.guest._clock")
     path = "" if found is None or found.origin is None else found.origin
@@ -205,9 +207,9 @@ def clock() -> dict[str, str]:
 
 
 def surroundings(backend: str | None) -> dict[str, Any]:
-    """Collect what counts depend on without starting anything, as plain JSON.
+    """Collect the determinants of counts without starting anything, as plain JSON.
 
-    The paths are among it: their lengths move the heap of the measured process.
+    The paths are included, because their lengths move the heap of the measured process.
     """
     installed = {
         f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
@@ -254,7 +256,7 @@ def _python(arguments: list[str]) -> list[str]:
 
 
 def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> list[str]:
-    """Command line of the worker under Callgrind, not counting until the worker says so."""
+    """Return the command line of the worker under Callgrind; the worker itself starts counting."""
     return [
         find_valgrind(),
         "--tool=callgrind",
@@ -289,17 +291,17 @@ def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: 
 
 
 def precompile() -> None:
-    """Write the package's byte code, lest the first run differ from those after it."""
+    """Write the package's byte code, so that the first run equals later ones."""
     with contextlib.suppress(OSError):
         compileall.compile_dir(PACKAGE, quiet=2)
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A private folder for temporary files, gone afterwards.
+    """Open a private folder for temporary files and remove it afterwards.
 
-    A process that is killed cannot remove its folder; so each start removes those whose owner
-    has ended.
+    A killed process cannot remove its folder. Each start therefore removes the folders of ended
+    processes.
     """
     _remove_abandoned(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))

@@ -1,8 +1,8 @@
 """Sampling of a matrix product's rows, and the cost of the whole by them. Pure functions.
 
 numpy multiplies integers without a library: for each row of A it walks through all of B, column by
-column. Rows differ only in where they lie in the caches, and that repeats: after `period_rows` a
-row of A lies in the same sets of the last level again.
+column. Rows differ only in their place in the caches. That place repeats: after `period_rows` a row
+of A lies in the same sets of the last level.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import stdev
 from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import OutputError
 from powerml.machines import Geometry
-from powerml.meters.simulator.composition import Mark
+from powerml.meters.simulator.composition import Mark, stretches
 from powerml.meters.simulator.sampling import DEVIATIONS, FLOOR
 from powerml.workloads.workload import LoadWorkload
 
@@ -50,11 +50,11 @@ WORK_PER_PRODUCT, WORK_PER_ELEMENT = 8, 370
 
 @dataclass(frozen=True)
 class RowPlan:
-    """Rows to simulate: the first `rows`, in pieces that are told apart.
+    """Rows to simulate: the first `rows`, in separately counted pieces.
 
-    A piece is `piece` rows, but the first is `first` rows and the last may be smaller. Of A and of
-    B `made_a` and `made_b` rows are made the way the load makes them, then twice as many; None for
-    all of them, once.
+    A piece is `piece` rows; the first is `first` rows, and the last may be smaller. `made_a` and
+    `made_b` rows of A and B are made as in the load, then twice as many; None for all of them,
+    once.
     """
 
     rows: int
@@ -65,7 +65,7 @@ class RowPlan:
 
     @property
     def starts(self) -> list[int]:
-        """With which row each piece begins."""
+        """First row of each piece."""
         return [0, *range(self.first, self.rows, self.piece)]
 
     def work(self, load: LoadWorkload) -> list[int]:
@@ -83,7 +83,7 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class ComposedLoad:
-    """A whole load: the sum of its parts, and how far its cost may be off, relative to it."""
+    """A whole load: the sum of its parts, and the bound of the cost's relative error."""
 
     counts: Counts
     parts: dict[str, Counts]
@@ -116,7 +116,7 @@ def plan_rows(load: LoadWorkload, geometry: Geometry) -> RowPlan:
 
 
 def period_rows(load: LoadWorkload, geometry: Geometry) -> float:
-    """After how many rows of A one lies in the same sets of the last level."""
+    """Return the number of rows of A after which a row lies in the same sets of the last level."""
     last = geometry.ll
     return max(1.0, last.size_bytes / last.ways / (load.inner * ELEMENT_BYTES))
 
@@ -132,19 +132,19 @@ def compose_load(
     plan: RowPlan,
     prices: Iterable[Callable[[Counts], float]],
 ) -> ComposedLoad:
-    """Put a whole load together from the marks that its simulation has left.
+    """Compose a whole load from the marks of its simulation.
 
-    Making a matrix takes so much and so much more for each row. Rows of the product after the
-    first two are estimated by the mean of those that were simulated. The bound is three standard
-    deviations of that mean, for the price that is least certain, and 0.3 % for what no spread
-    shows.
+    Making a matrix costs a constant and an amount for each row. Rows of the product after the first
+    two are estimated by the mean of the simulated ones. The bound is three standard deviations of
+    that mean, for the least certain price. It includes 0.3 % for errors that the spread does not
+    show.
 
     Raises
     ------
     OutputError
         The marks are not those of the plan.
     """
-    seen = _stretches(marks)
+    seen = stretches(marks)
     try:
         makings = [
             _making(seen, "a", load.rows_a, plan.made_a),
@@ -165,20 +165,8 @@ def compose_load(
     return ComposedLoad(counts, parts, bound)
 
 
-def _stretches(marks: Sequence[Mark]) -> dict[str, Counts]:
-    """Counts between ``from NAME`` and ``to NAME``, by the name."""
-    if not marks or marks[-1].name != "over":
-        raise OutputError("the simulation did not reach the end of the region: measure again")
-    begun = {mark.name.removeprefix("from "): mark.counts for mark in marks}
-    return {
-        name: mark.counts - begun[name]
-        for mark in marks
-        if mark.name.startswith("to ") and (name := mark.name.removeprefix("to ")) in begun
-    }
-
-
 def _making(seen: Mapping[str, Counts], name: str, rows: int, sample: int | None) -> Counts:
-    """Counts of making a matrix, by those of making some rows of it and twice as many."""
+    """Return the counts of making a matrix, from those of some rows and of twice as many."""
     if sample is None:
         return seen[f"{name} {rows}"]
     once, twice = seen[f"{name} {sample}"], seen[f"{name} {2 * sample}"]
@@ -198,7 +186,7 @@ def _making(seen: Mapping[str, Counts], name: str, rows: int, sample: int | None
 def _doubt(
     pieces: Sequence[Counts], left: float, counts: Counts, price: Callable[[Counts], float]
 ) -> float:
-    """Three standard deviations of the pieces that are left out, relative to the whole."""
+    """Return three standard deviations of the omitted pieces, relative to the whole."""
     spread = stdev(price(piece) for piece in pieces)
     return DEVIATIONS * spread * left / math.sqrt(len(pieces)) / price(counts)
 

@@ -1,11 +1,11 @@
 """Choice of the steps of a phase that are simulated. Pure functions.
 
-Training is regular. A phase falls into parts: the set-up before the first step, the first step,
-the steady steps, the smaller last batch of each epoch, the boundary between two epochs, the end.
-Each part is simulated at least once where it is unlike the others, the steady steps as often as
-the error asks for (`plan`). `powerml.meters.simulator.composition` puts the whole together.
+Training is regular. A phase has these parts: set-up, first step, steady steps, the smaller last
+batch of each epoch, boundaries between epochs, and the end. Each different part is simulated at
+least once, and steady steps as often as the error requires (`plan`).
+`powerml.meters.simulator.composition` composes the whole.
 
-The same parts are told apart where everything is simulated: then nothing is extrapolated.
+If everything is simulated, the parts are the same and nothing is extrapolated.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ WORTHWHILE_PART = 0.9  # a sample of more steps than this part of them is no sav
 
 @dataclass(frozen=True)
 class Shape:
-    """The steps of a phase: `epochs` times `full` batches and perhaps a smaller last one."""
+    """The steps of a phase: `epochs` times `full` batches and possibly a smaller last one."""
 
     full: int
     partial: bool
@@ -98,7 +98,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class DataFlow:
-    """Amount of data that the steps read, beside the last level of the simulated caches."""
+    """Size of the data that the steps read, and of the last level of the simulated caches."""
 
     step_bytes: int
     epoch_bytes: int
@@ -125,7 +125,7 @@ EVERYTHING = Schedule(None)
 
 @dataclass(frozen=True)
 class StepSpread:
-    """Lessons of a first sample: costs of the parts in steps, and their deviation."""
+    """Result of a first sample: costs of the parts in steps, and their deviation."""
 
     costs: dict[str, float]
     steady: float
@@ -136,7 +136,7 @@ PRIOR = StepSpread(PRIOR_STEPS, PRIOR_SPREAD[STEADY])
 
 @dataclass(frozen=True)
 class _Size:
-    """A sample: steady steps in the first epoch and in each later one, and how many epochs."""
+    """Size of a sample: steady steps in the first epoch and in each later one, and epochs."""
 
     first_epoch: int
     later_epoch: int
@@ -144,15 +144,15 @@ class _Size:
 
 
 def touch_limit_bytes(flow: DataFlow) -> int:
-    """Return the bytes that a jump has to read of the data it passes, to leave the caches right."""
+    """Return the bytes of skipped data that a jump has to read to keep the caches correct."""
     return TOUCHED_LAST_LEVELS * flow.last_level_bytes
 
 
 def plan(shape: Shape, flow: DataFlow, error: float, spread: StepSpread = PRIOR) -> Schedule:
     """Choose the fewest steps whose estimate should keep to `error`.
 
-    Starts from one of each part and adds, one at a time, what lowers the expected bound most for
-    its price. Returns `EVERYTHING` where that saves little.
+    It starts from one of each part. It adds one at a time the step that lowers the expected bound
+    most for its price. It returns `EVERYTHING` if sampling saves little.
     """
     steady = shape.full - 1
     least = _least_sample(shape, flow)
@@ -185,7 +185,7 @@ def _least_sample(shape: Shape, flow: DataFlow) -> _Size:
 
 
 def _gain(shape: Shape, size: _Size, grown: _Size, spread: StepSpread) -> float:
-    """Change of the expected bound for each step that is simulated more; the smaller the better."""
+    """Return the change of the expected bound per additional simulated step; smaller is better."""
     change = _expected_bound(shape, grown, spread) - _expected_bound(shape, size, spread)
     more = (
         grown.first_epoch
@@ -223,7 +223,7 @@ def _expected_bound(shape: Shape, size: _Size, spread: StepSpread) -> float:
 
 
 def doubt(left: int, seen: int, cost: float, spread: float) -> float:
-    """Standard deviation of what `left` steps cost in all, by the mean of `seen` others."""
+    """Return the standard deviation of the estimated total cost of `left` steps."""
     return left * cost * spread * math.sqrt(1 / seen + 1 / left)
 
 
@@ -244,15 +244,15 @@ def _schedule(shape: Shape, flow: DataFlow, size: _Size) -> Schedule:
 
 
 def _outgrows(shape: Shape, flow: DataFlow) -> bool:
-    """True if what a later epoch finds in the last level depends on the place in the epoch."""
+    """Return whether a later epoch's hits in the last level depend on the place in the epoch."""
     return shape.epochs > 1 and flow.epoch_bytes > RESIDENT_PART * flow.last_level_bytes
 
 
 def _places(steady: int, number: int, *, spread_out: bool) -> list[int]:
     """Choose a number of the steady steps, 1 to `steady`.
 
-    The first ones follow each other, with no jump to disturb the caches. Where the place matters
-    they are spread evenly, and the last is among them: what follows it then follows a step.
+    The first ones are successive, so that no jump disturbs the caches. If the place matters, they
+    are spread evenly and include the last, so that the next part follows a step.
     """
     if number == 0 or not spread_out:
         return list(range(1, number + 1))

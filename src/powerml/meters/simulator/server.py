@@ -1,4 +1,4 @@
-"""The host's side of the warm process: start, ask, wait, start again, stop."""
+"""The host's side of the warm process: start, request, wait, restart, stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from powerml.errors import ServerError, WorkerError
-from powerml.guest.request import NAME_BYTES, REHEARSAL, TRAINING, AnyRequest, announcement, hello
+from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
 from powerml.machines import Geometry
 from powerml.meters.simulator import launch
 
@@ -45,8 +45,8 @@ class ServerDiedError(ServerError):
 class Done:
     """A request that was done.
 
-    Valgrind names the files of a process by its number. `moments_seconds` are when it was forked,
-    had built the network, and so on, by the system's monotonic clock.
+    Valgrind names the files of a process by its number. `moments_seconds` are the times of its
+    fork, of the built network, and so on, by the system's monotonic clock.
     """
 
     process: int
@@ -55,7 +55,7 @@ class Done:
 
 @dataclass
 class _Pending:
-    """A request that was sent; its future tells of the process that did it."""
+    """A request that was sent; its future holds the process that did it."""
 
     request: AnyRequest
     result: Future[Done]
@@ -66,11 +66,11 @@ class _Pending:
 class Server:
     """One warm process under Callgrind, for one cache geometry and one job.
 
-    Starting returns at once. `submit` may be called from any thread, before the process is ready
-    too: its requests are done side by side.
+    Starting returns at once. `submit` may be called from any thread, even before the process is
+    ready. Its requests run side by side.
 
-    The process is the child of a thread that lives as long as it does: the kernel ends a child that
-    wished to end with its parent when the thread that made it ends.
+    The process is the child of a thread that lives as long as it does. The kernel kills a child
+    with a parent-death signal when the thread that made it ends.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Server:
     folder
         A private folder, in which all files of the server lie.
     job
-        ``training``, ``loads``, or the name of a runtime.
+        A job of the guest's: ``training``, ``loads`` or ``deployment:RUNTIME``.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """
@@ -91,7 +91,7 @@ class Server:
         geometry: Geometry,
         backend: str | None,
         folder: Path,
-        job: str = TRAINING,
+        job: str,
         mode: str = "serve",
     ) -> None:
         self._folder = folder
@@ -129,10 +129,10 @@ class Server:
         return self._closed
 
     def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:
-        """Have a request measured; the future tells of it, or holds the error.
+        """Have a request measured; the future holds the process or the error.
 
-        Errors are ``WorkerError`` where a child crashed, failed or took longer than
-        `limit_seconds`, and the server lives on; ``ServerDiedError`` where the server ended.
+        The error is ``WorkerError`` if a child crashed, failed or took longer than `limit_seconds`;
+        the server then lives on. It is ``ServerDiedError`` if the server ended.
         """
         self.ready.result()
         result: Future[Done] = Future()
@@ -147,7 +147,7 @@ class Server:
         return result
 
     def give_up(self, result: Future[Done]) -> None:
-        """Stop a request whose result nobody wants any more."""
+        """Stop a request whose result is no longer needed."""
         with self._lock:
             names = [name for name, one in self._pending.items() if one.result is result]
         for name in names:
@@ -163,7 +163,7 @@ class Server:
         self._thread.join()
 
     def _live(self, started: Future[None]) -> None:
-        """Start the process, pass on what it reports, and end when it ends."""
+        """Start the process, pass on its reports, and end when it ends."""
         try:
             process = subprocess.Popen(
                 self._command,
@@ -227,7 +227,7 @@ class Server:
                 self.ready.set_result(json.loads(rest))
 
     def _pass_on(self, line: bytes | None) -> None:
-        """Tell whoever waits for it that a child has ended."""
+        """Notify the waiting thread that a child has ended."""
         if line is None:
             return
         word, name, number = line.decode().split()
@@ -271,7 +271,7 @@ class Server:
             pending.result.set_result(outcome)
 
     def _fail(self, error: ServerError) -> None:
-        """Tell all who wait that the server has ended."""
+        """Notify all waiting threads that the server has ended."""
         with self._lock:
             self._closed = True
             pending = list(self._pending)

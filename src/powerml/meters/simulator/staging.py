@@ -1,7 +1,7 @@
-"""Staging: what a measurement needs as files in the private folder, written once each.
+"""Staging: the files of a measurement in the private folder, each written once.
 
-Everything has a short name there that depends on its content alone: the measured process sees
-neither where the user keeps a file nor what it is called.
+Each file has a short name that depends only on its content. The measured process therefore sees
+neither the path nor the name of a user's file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.errors import UsageError
-from powerml.guest.request import DeploymentRequest, LoadRequest, Request
+from powerml.guest.request import DeploymentRequest, LoadRequest, OwnRequest, Request
 from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.export import export_topology
 from powerml.runtimes import Runtime, find_runtime
@@ -34,6 +34,7 @@ from powerml.workloads.workload import (
     ModelWorkload,
     TopologyWorkload,
     TrainedWorkload,
+    Workload,
 )
 
 __all__ = ["Staging"]
@@ -44,14 +45,14 @@ NAME_LENGTH = 16
 
 
 class Staging:
-    """Writes into a folder. May be used from several threads."""
+    """Writer of staged files into a folder. Several threads may use it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
 
     def training(self, workload: TrainedWorkload, material: Material, phase: str) -> Request:
-        """Stage a phase in Keras and write down what the worker has to do."""
+        """Stage a phase in Keras and write its request."""
         dataset = _dataset(material)
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
         with self._lock:
@@ -81,7 +82,7 @@ class Staging:
     def deployment(
         self, workload: Deployed, deployment: Deployment, material: Material
     ) -> DeploymentRequest:
-        """Stage a model and its inputs and write down what the worker has to do.
+        """Stage a model and its inputs and write their request.
 
         Raises
         ------
@@ -111,7 +112,7 @@ class Staging:
         )
 
     def load(self, workload: LoadWorkload, plan: RowPlan) -> LoadRequest:
-        """Write down what the worker has to do to simulate these rows of a load."""
+        """Write the request to simulate these rows of a load."""
         return LoadRequest(
             rows_a=workload.rows_a,
             inner=workload.inner,
@@ -120,6 +121,15 @@ class Staging:
             progress=f"progress-{workload.name}",
             title=workload.title,
         )
+
+    def own(self, workload: Workload, material: Material) -> OwnRequest | None:
+        """Write down what a kind of workload asks of a job of its own; None where it has none."""
+        parameters = workload.request(material, self._copy_of)
+        return None if parameters is None else OwnRequest(parameters, workload.title)
+
+    def _copy_of(self, path: Path) -> str:
+        content = path.read_bytes()
+        return self._once(_short_name(content, path.suffix), lambda copy: copy.write_bytes(content))
 
     def _exported(
         self,
@@ -165,7 +175,7 @@ class Staging:
         return self._once(name, lambda path: path.write_bytes(content))
 
     def _once(self, name: str, write: Callable[[Path], object]) -> str:
-        """Write a file, unless it is there; half of one is never there under its name."""
+        """Write a file unless it is there; it never appears half written."""
         path = self._folder / name
         with self._lock:
             if not path.exists():

@@ -1,1 +1,1 @@
-"""The meters under Valgrind, and the parsers of what it writes."""
+"""The meters under Valgrind, and the parsers of its output."""

@@ -35,11 +35,12 @@ class ValgrindMeter:
     Parameters
     ----------
     machines
-        A machine, or several that are simulated alike: what a sample's bound holds for.
+        A machine, or several with the same simulated caches. A sample's bound holds for all of
+        them.
     backend
         The Keras backend, None where no Keras is needed.
     options
-        How it works.
+        The meter's options.
     """
 
     name = ""
@@ -100,7 +101,7 @@ class ValgrindMeter:
 
     @property
     def staging(self) -> Staging:
-        """The folder of what is measured, for the worker."""
+        """The staged files for the worker."""
         folder = self.folder
         with self._making_folder:
             if self._staging is None:
@@ -110,8 +111,8 @@ class ValgrindMeter:
     def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
         """Everything beside the workload that determines its counts, as plain JSON.
 
-        It is known before anything is started. What a sample is composed of depends on the prices
-        too, for the error's sake.
+        It is known before anything is started. It includes the prices, because the choice of a
+        sample's steps depends on them.
         """
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"]

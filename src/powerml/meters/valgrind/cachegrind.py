@@ -1,4 +1,4 @@
-"""The whole process under Cachegrind, as in 2018: the yardstick."""
+"""The whole process under Cachegrind, as in 2018, for comparison."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LOG_LINES_SHOWN = 3
 
 
 class CachegrindMeter(ValgrindMeter):
-    """The 2018 way: a whole process under Cachegrind, from import to exit. The yardstick.
+    """The method of 2018: a whole process under Cachegrind, from import to exit.
 
-    Its counts hold the import of the framework, a hundred times the training itself.
+    Its counts include the import of the framework, which is a hundred times the training itself.
     """
 
     name = "cachegrind"
@@ -59,7 +59,7 @@ class CachegrindMeter(ValgrindMeter):
         Raises
         ------
         UsageError
-            The workload is deployed elsewhere than in Keras.
+            The workload is deployed in a runtime other than Keras.
         WorkerError
             A process failed or took too long.
         """

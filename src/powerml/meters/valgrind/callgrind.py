@@ -1,4 +1,4 @@
-"""Regions of a warm process under Callgrind: the meter that powerML is made for."""
+"""Regions of a warm process under Callgrind, powerML's main meter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from powerml.costs.cost import Accesses, cycles_of
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
-from powerml.guest.request import LOADS, TRAINING, AnyRequest, DeploymentRequest, Request
+from powerml.guest.request import AnyRequest, DeploymentRequest, OwnRequest, Request
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.composition import (
@@ -27,6 +27,7 @@ from powerml.meters.simulator.composition import (
     CostFunction,
     compose,
     compose_deployment,
+    compose_stretches,
 )
 from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
 from powerml.meters.simulator.sampling import (
@@ -42,6 +43,7 @@ from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, shape_of, 
 from powerml.meters.valgrind.output import read_callgrind_dump, read_marks
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import (
+    TRAINING_JOB,
     AnyWorkload,
     Deployment,
     LoadWorkload,
@@ -52,7 +54,7 @@ from powerml.workloads.workload import (
 __all__ = ["CallgrindMeter"]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
-KERAS = "keras"  # the runtime that runs on the backend
+KERAS_JOBS = (TRAINING_JOB, "deployment:keras")  # those that run on the backend
 POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
 
@@ -60,9 +62,9 @@ PRICED: tuple[Accesses, ...] = ("data", "all")
 class CallgrindMeter(ValgrindMeter):
     """Regions of warm processes under Callgrind. See `powerml.meters.simulator.server`.
 
-    Training in Keras has a process of its own, and so have each runtime that is asked for and the
-    synthetic loads. `measure` may be called from several threads: as many processes as
-    `options.jobs` simulate at once, and counts do not depend on how many there are.
+    Training in Keras, each runtime in use and the synthetic loads have a process of their own.
+    `measure` may be called from several threads. Up to `options.jobs` processes simulate at once;
+    counts do not depend on their number.
     """
 
     name = "callgrind"
@@ -79,15 +81,15 @@ class CallgrindMeter(ValgrindMeter):
 
     @property
     def server(self) -> Server | None:
-        """The process that trains, where it was started."""
-        return self._servers.get(TRAINING)
+        """The process that trains, None if it was not started."""
+        return self._servers.get(TRAINING_JOB)
 
-    def start(self, job: str = TRAINING) -> None:
-        """Start a warm process, and return at once; `measure` does so where nobody has."""
+    def start(self, job: str = TRAINING_JOB) -> None:
+        """Start a warm process and return at once; `measure` does so if necessary."""
         self._running_server(job, silent)
 
     def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the counts; known once something was measured."""
+        """Return the fingerprint of the counts; known after the first measurement."""
         if self._guest is None:
             raise MeasurementError("the fingerprint is known once something was measured")
         return self._fingerprint(self._guest)
@@ -101,10 +103,10 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[PhaseCounts]:
         """Count each phase as a region that starts from the same state.
 
-        On torch phases run side by side in children of the warm process; other backends are
-        measured in a process of their own, with their compilation as one more phase, and exactly
-        whatever the fidelity. Of a load `advance` is told how far it is. A server that dies is
-        started again once, and the measurement repeated.
+        On torch, phases run side by side in children of the warm process. Other backends are
+        measured in a process of their own, exactly at any fidelity, with compilation as one more
+        phase. `advance` hears the progress of a load. A server that dies is restarted once, and the
+        measurement repeated.
 
         Raises
         ------
@@ -137,22 +139,26 @@ class CallgrindMeter(ValgrindMeter):
     def _measure(
         self, workload: AnyWorkload, material: Material, notify: Notify, advance: Advance
     ) -> list[PhaseCounts]:
-        """Have all be simulated side by side, and wait for it."""
+        """Simulate all phases side by side, and wait for them."""
         # They take their time to start: meanwhile the model is exported.
-        servers = {job: self._running_server(job, notify) for job in _jobs_of(workload)}
+        servers = {job: self._running_server(job, notify) for job in workload.guest_jobs}
         begun: list[_UnderWay] = []
         try:
             if workload.kind == "load":
-                begun.append(self._begin_load(servers[LOADS], workload))
+                [server] = servers.values()
+                begun.append(self._begin_load(server, workload))
+            elif (own := self.staging.own(workload, material)) is not None:
+                [server] = servers.values()
+                begun.append(self._begin_own(server, own, notify))
             else:
                 if (deployment := workload.deployment) is not None:
                     request = self.staging.deployment(workload, deployment, material)
-                    server = servers[deployment.runtime]
+                    server = servers[deployment.job]
                     begun.append(self._begin_deployment(server, request, deployment, notify))
                 if (training := workload.training) is not None:
-                    begin = self._begin_phases if self._forks(TRAINING) else self._begin_alone
+                    begin = self._begin_phases if self._forks(TRAINING_JOB) else self._begin_alone
                     # Its phases come first.
-                    begun[:0] = begin(servers[TRAINING], training, material, notify)
+                    begun[:0] = begin(servers[TRAINING_JOB], training, material, notify)
             _wait_for(begun, advance)
             phases = [phase for one in begun for phase in one.finish()]
             self._guest = _merged([server.ready.result() for server in servers.values()])
@@ -167,8 +173,8 @@ class CallgrindMeter(ValgrindMeter):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """True if a job is done in children of its process."""
-        return job not in (TRAINING, KERAS) or self._backend in FORKABLE_BACKENDS
+        """Return whether a job runs in children of its process."""
+        return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
         self, server: Server, request: DeploymentRequest, deployment: Deployment, notify: Notify
@@ -179,9 +185,22 @@ class CallgrindMeter(ValgrindMeter):
 
         def finish() -> list[PhaseCounts]:
             log = self.folder / f"valgrind.{process.result().process}.log"
-            marks = read_marks(log, several_threads=not self._forks(deployment.runtime))
+            marks = read_marks(log, several_threads=not self._forks(deployment.job))
             log.unlink()
             return compose_deployment(marks, deployment.inferences)
+
+        return _UnderWay(server, process, finish)
+
+    def _begin_own(self, server: Server, request: OwnRequest, notify: Notify) -> _UnderWay:
+        """Have a job simulated that is a workload's own, and marks its phases."""
+        notify(f"simulating {request.title}")
+        process = self._submit(server, request)
+
+        def finish() -> list[PhaseCounts]:
+            log = self.folder / f"valgrind.{process.result().process}.log"
+            phases = compose_stretches(read_marks(log))
+            log.unlink()
+            return phases
 
         return _UnderWay(server, process, finish)
 
@@ -215,7 +234,7 @@ class CallgrindMeter(ValgrindMeter):
         self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
-        names = KERAS_PHASES if workload.deployment is None else (TRAINING,)
+        names = KERAS_PHASES if workload.deployment is None else ("training",)
         server.ready.result()
         phases = [
             _SimulatedPhase(
@@ -242,8 +261,8 @@ class CallgrindMeter(ValgrindMeter):
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.name} and its compilation (minutes)")
-        names = ("compile", *(KERAS_PHASES if workload.deployment is None else (TRAINING,)))
-        what = "all" if workload.deployment is None else TRAINING
+        names = ("compile", *(KERAS_PHASES if workload.deployment is None else ("training",)))
+        what = "all" if workload.deployment is None else "training"
         process = self._submit(server, self.staging.training(workload, material, what))
 
         def finish() -> list[PhaseCounts]:
@@ -262,7 +281,7 @@ class CallgrindMeter(ValgrindMeter):
         return plan(phase.shape, phase.flow, self._options.error)
 
     def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
-        """Have a request simulated as soon as there is a free slot."""
+        """Submit a request as soon as a slot is free."""
         server.ready.result()
         self._slots.acquire()
         try:
@@ -276,7 +295,7 @@ class CallgrindMeter(ValgrindMeter):
     def _finish(
         self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
     ) -> list[PhaseCounts]:
-        """Compose the phase from what was simulated; simulate more until the error is met."""
+        """Compose the phase from its simulated steps; simulate more until the error is met."""
         while True:
             log = self.folder / f"valgrind.{process.result().process}.log"
             composed = phase.compose(log, schedule)
@@ -294,9 +313,10 @@ class CallgrindMeter(ValgrindMeter):
             if self._left:
                 raise ServerError("the meter was closed: make a new one")
             if job not in self._servers:
-                is_keras = job in (TRAINING, KERAS)
+                is_keras = job in KERAS_JOBS
                 seconds = "30 to 90" if is_keras else "10 to 30"
-                notify(f"starting the simulator for {job} ({seconds} s, once)")
+                shown = job.rpartition(":")[2]
+                notify(f"starting the simulator for {shown} ({seconds} s, once)")
                 self._servers[job] = Server(
                     self.machine.simulated_geometry,
                     self._backend if is_keras else None,
@@ -331,7 +351,7 @@ class CallgrindMeter(ValgrindMeter):
 class _UnderWay:
     """Requests to a server under way, and the making of phases from its answers.
 
-    `progress` tells what part of it is done, from 0 to 1, where that is known.
+    `progress` gives the finished share, from 0 to 1, where that is known.
     """
 
     server: Server
@@ -340,17 +360,8 @@ class _UnderWay:
     progress: Callable[[], float] | None = None
 
 
-def _jobs_of(workload: AnyWorkload) -> list[str]:
-    """Name the jobs that a workload takes, each of which has a process of its own."""
-    if workload.kind == "load":
-        return [LOADS]
-    trained = [] if workload.training is None else [TRAINING]
-    deployment = workload.deployment
-    return trained if deployment is None else [*trained, deployment.runtime]
-
-
 def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
-    """Wait until all is done, or something has failed, which fails the measurement at once."""
+    """Wait until all is done; the first failure fails the measurement at once."""
     known = [one.progress for one in begun if one.progress is not None]
     processes = [one.process for one in begun]
     poll_seconds = POLL_SECONDS if known else None
@@ -365,7 +376,7 @@ def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
 
 
 def _part_done(reported: Path, work: Sequence[int]) -> float:
-    """Tell what part of its work a process has done that adds a byte to a file for each piece."""
+    """Return the finished share of a process that adds a byte to a file for each piece of work."""
     parts = 0
     with contextlib.suppress(FileNotFoundError):  # it has not begun
         parts = min(reported.stat().st_size, len(work))
@@ -385,7 +396,7 @@ def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _SimulatedPhase:
-    """One phase of a workload: its steps, its data, and what has to be asked for."""
+    """One phase of a workload: its steps, its data and its request."""
 
     def __init__(
         self, name: str, workload: TrainedWorkload, machines: Sequence[Machine], request: Request
@@ -416,7 +427,7 @@ class _SimulatedPhase:
         )
 
     def compose(self, log: Path, schedule: Schedule) -> ComposedPhase:
-        """Put the phase together; the bound holds on each machine, whatever accesses it prices."""
+        """Compose the phase; the bound holds on each machine, for each choice of accesses."""
         marks, prices = read_marks(log), _prices(self._machines)
         return max(
             (compose(marks, self.shape, schedule, self.flow, price) for price in prices),
@@ -424,7 +435,7 @@ class _SimulatedPhase:
         )
 
     def counts(self, schedule: Schedule, composed: ComposedPhase) -> PhaseCounts:
-        """Return what is reported of the phase."""
+        """Return the counts to report of the phase."""
         return PhaseCounts(
             name=self.name,
             counts=composed.counts,

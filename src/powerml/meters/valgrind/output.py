@@ -1,4 +1,4 @@
-"""Output of Callgrind and Cachegrind, read into counts. Whatever is incomplete is refused."""
+"""Output of Callgrind and Cachegrind, read into counts. Incomplete output is refused."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TRIGGER = re.compile(r"^desc: Trigger: Client Request: (?P<name>.+)$", re.MULTIL
 def parse_callgrind(text: str, source: str) -> Counts:
     """Read the counts of one Callgrind dump.
 
-    They are taken from the line ``summary:``, which holds what happened since the counts were set
-    to zero. ``totals:`` sums the costs of the functions; it stands last, so its presence proves
-    that the file is complete.
+    They come from the line ``summary:``, which holds the events since the counts were set to zero.
+    ``totals:`` sums the costs of the functions. It is the last line, so its presence proves that
+    the file is complete.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ def read_callgrind_dump(path: Path, name: str) -> Counts:
 
 
 def parse_marks(text: str, source: str, *, several_threads: bool = False) -> list[Mark]:
-    """Read the marks that a region has left in Valgrind's log, in their order.
+    """Read a region's marks in Valgrind's log, in their order.
 
     After the name come the events and, for each thread, the counts so far, as the monitor command
-    ``status internal`` prints them. With `several_threads` they are summed up; else one thread
-    is all there may be.
+    ``status internal`` prints them. With `several_threads` they are summed; without it more than
+    one thread is an error.
 
     Raises
     ------
     OutputError
-        A mark has no counts, those of more threads than there may be, or is cut short.
+        A mark has no counts, those of too many threads, or is truncated.
     """
     plain = LOG_PREFIX.sub("", text)
     _, *pieces = re.split(r"^mark (?=[^\n]*\n)", plain, flags=re.MULTILINE)

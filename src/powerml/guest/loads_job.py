@@ -66,6 +66,9 @@ class LoadJob:
         self.run(content, moments)
 
 
+job = LoadJob
+
+
 def _made(rows: int, columns: int, value: int) -> Matrix:
     """Make a matrix the way the original's program did."""
     return np.array([[value] * columns] * rows)
