@@ -45,7 +45,7 @@ clean:
 	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c \
-              src/powerml/guest/_clock.c $(wildcard src/powerml/instrument/*.[ch])
+              $(wildcard src/powerml/instrument/*.[ch])
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dev]'

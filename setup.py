@@ -83,12 +83,5 @@ setup(
             # only the simulator needs this module, and says so.
             optional=True,
         ),
-        Extension(
-            "powerml.guest._clock",
-            ["src/powerml/guest/_clock.c"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            py_limited_api=True,
-            optional=True,
-        ),
     ],
 )

@@ -34,7 +34,7 @@ class InstallationCheck:
 
 
 def examine() -> list[InstallationCheck]:
-    """Check everything a measurement needs. It starts nothing but Valgrind, on ``true``."""
+    """Check everything a measurement needs. Only Valgrind is started, on ``true``."""
     # They take a second, and no other command has to wait for them.
     from powerml.instrument import find_valgrind, valgrind_version
     from powerml.runtimes import DEFAULT_RUNTIME, runtime_names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -16,6 +16,7 @@ __all__ = [
     "VERBS",
     "Counts",
     "Fidelity",
+    "Instructions",
     "PhaseCounts",
     "PhaseName",
     "check_fidelity",
@@ -28,6 +29,34 @@ PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
 VERBS: Mapping[PhaseName, str] = MappingProxyType({"training": "train", "inference": "run"})
 
 Fidelity = Literal["exact", "sampled", "predicted"]
+
+
+class Instructions(BaseModel):
+    """Instructions of one region by class, and the operations that they do.
+
+    Each instruction is of one class; together they are ``Ir``. The widths are those of vectors, in
+    bits. A fused multiply-add is two floating-point operations for each lane.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    moves: NonNegativeInt = Field(description="loads, stores and moves between registers")
+    integer: NonNegativeInt = Field(description="integer arithmetic, logic and comparisons")
+    branches: NonNegativeInt = Field(description="jumps, calls and returns")
+    float_scalar: NonNegativeInt = Field(description="floating point, one number")
+    float_128: NonNegativeInt = Field(description="floating point, vectors of 128 bits")
+    float_256: NonNegativeInt = Field(description="floating point, vectors of 256 bits")
+    integer_128: NonNegativeInt = Field(description="integers, vectors of 128 bits")
+    integer_256: NonNegativeInt = Field(description="integers, vectors of 256 bits")
+    fma_scalar: NonNegativeInt = Field(description="fused multiply-adds of one number")
+    fma_128: NonNegativeInt = Field(description="fused multiply-adds, vectors of 128 bits")
+    fma_256: NonNegativeInt = Field(description="fused multiply-adds, vectors of 256 bits")
+    divisions: NonNegativeInt = Field(description="divisions and square roots of any width")
+    float_operations: NonNegativeInt = Field(description="floating-point operations")
+    integer_operations: NonNegativeInt = Field(description="integer operations")
+    modifies: NonNegativeInt = Field(
+        description="data reads whose instruction also writes the same place"
+    )
 
 
 class Counts(BaseModel):
@@ -51,12 +80,45 @@ class Counts(BaseModel):
     DLmr: NonNegativeInt = Field(description="data reads that missed the last level")
     DLmw: NonNegativeInt = Field(description="data writes that missed the last level")
 
+    instructions: Instructions | None = Field(
+        default=None, description="instructions by class; null if the meter does not tell them"
+    )
+
+    @classmethod
+    def zero(cls) -> Counts:
+        """Return counts of nothing."""
+        return cls(**dict.fromkeys(EVENTS, 0))
+
     def __add__(self, other: Counts) -> Counts:
-        return Counts(**{event: getattr(self, event) + getattr(other, event) for event in EVENTS})
+        return self.combined(other, lambda one, more: one + more)
 
     def __sub__(self, other: Counts) -> Counts:
-        """Return the difference of two counts; raises ``ValueError`` if it is negative."""
-        return Counts(**{event: getattr(self, event) - getattr(other, event) for event in EVENTS})
+        """Difference of two counts; raises ``ValueError`` where it would be negative."""
+        return self.combined(other, lambda one, less: one - less)
+
+    def less(self, other: Counts) -> Counts:
+        """Return the difference of two counts, with zero where it would be negative."""
+        return self.combined(other, lambda one, less: max(0, one - less))
+
+    def scaled(self, factor: float) -> Counts:
+        """Return the counts times a factor, rounded."""
+        return self.combined(self, lambda one, _: round(one * factor))
+
+    def combined(self, other: Counts, combine: Callable[[int, int], int]) -> Counts:
+        """Combine two counts number by number.
+
+        Instructions are told where both tell them, or one is counts of nothing.
+        """
+        mine, its = self.instructions, other.instructions
+        nothing = Instructions(**dict.fromkeys(Instructions.model_fields, 0))
+        known = mine is not None or its is not None
+        if (mine is None and self.Ir > 0) or (its is None and other.Ir > 0):
+            known = False
+        instructions = _numbers(mine or nothing, its or nothing, combine) if known else None
+        return Counts(
+            **{event: combine(getattr(self, event), getattr(other, event)) for event in EVENTS},
+            instructions=None if instructions is None else Instructions(**instructions),
+        )
 
     @property
     def data_accesses(self) -> int:
@@ -74,7 +136,16 @@ class Counts(BaseModel):
         return self.DLmr + self.DLmw
 
 
-EVENTS: tuple[str, ...] = tuple(Counts.model_fields)
+EVENTS: tuple[str, ...] = tuple(name for name in Counts.model_fields if name != "instructions")
+
+
+def _numbers(
+    one: Instructions, other: Instructions, combine: Callable[[int, int], int]
+) -> dict[str, int]:
+    return {
+        name: combine(getattr(one, name), getattr(other, name))
+        for name in Instructions.model_fields
+    }
 
 
 class PhaseCounts(BaseModel):

@@ -1,18 +1,46 @@
-/* Valgrind's client requests, for Python, the tie to the parent process, and its clock.
+/* Requests to the instrument or to Callgrind, for Python, the tie to the parent, and its clock.
  *
- * The macros come from the installed valgrind/callgrind.h. Outside Valgrind they do nothing.
+ * Outside a simulator requests do nothing.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
+#include "../instrument/requests.h"
+
 #define CACHE_LINE_BYTES 64
+#define NAME_BYTES 64
+#define MOST_COUNTERS 502
+
+/* One mark as it is written into a file. Its length is always the same, whatever the caches are that
+ * are simulated: the measured process must not tell them apart. */
+struct record {
+    char name[NAME_BYTES];
+    uint64_t status, count;
+    uint64_t counters[MOST_COUNTERS];
+};
+
+static struct record record __attribute__((aligned(CACHE_LINE_BYTES)));
+static int marks = -1; /* the file */
+
+static unsigned long ask(unsigned long request, unsigned long one, unsigned long two)
+{
+    return VALGRIND_DO_CLIENT_REQUEST_EXPR(0, request, one, two, 0, 0, 0);
+}
+
+static int is_in_instrument(void)
+{
+    return ask(POWERML_GET_INTERFACE, 0, 0) == POWERML_INTERFACE;
+}
 
 static PyObject *running_on_valgrind(PyObject *self, PyObject *unused)
 {
@@ -22,37 +50,48 @@ static PyObject *running_on_valgrind(PyObject *self, PyObject *unused)
 static PyObject *start_instrumentation(PyObject *self, PyObject *unused)
 {
     CALLGRIND_START_INSTRUMENTATION;
+    ask(POWERML_START, 0, 0);
     Py_RETURN_NONE;
 }
 
 static PyObject *zero_stats(PyObject *self, PyObject *unused)
 {
     CALLGRIND_ZERO_STATS;
+    ask(POWERML_ZERO, 0, 0);
     Py_RETURN_NONE;
 }
 
-static PyObject *dump_stats_at(PyObject *self, PyObject *name)
+/* Callgrind has a log of its own, and needs no file. */
+static PyObject *open_marks(PyObject *self, PyObject *path)
 {
-    PyObject *bytes = PyUnicode_AsUTF8String(name);
-    const char *text = bytes == NULL ? NULL : PyBytes_AsString(bytes);
-    if (text == NULL) {
-        Py_XDECREF(bytes);
+    const char *name = PyUnicode_AsUTF8AndSize(path, NULL);
+    if (name == NULL)
         return NULL;
-    }
-    CALLGRIND_DUMP_STATS_AT(text);
-    Py_DECREF(bytes);
+    if (!is_in_instrument())
+        Py_RETURN_NONE;
+    marks = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (marks < 0)
+        return PyErr_SetFromErrnoWithFilename(PyExc_OSError, name);
     Py_RETURN_NONE;
 }
 
-/* Write a name and the counts so far into Valgrind's log. A dump would hold the same in its line
- * `summary:`, but takes a hundred times as long. */
+/* Write a name and the counts so far into the file of marks, or Callgrind's into Valgrind's log. A
+ * dump would hold the same in its line `summary:`, but takes a hundred times as long. */
 static PyObject *mark(PyObject *self, PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
     if (text == NULL)
         return NULL;
-    VALGRIND_PRINTF("mark %s\n", text);
-    VALGRIND_MONITOR_COMMAND("status internal");
+    if (marks < 0) {
+        VALGRIND_PRINTF("mark %s\n", text);
+        VALGRIND_MONITOR_COMMAND("status internal");
+        Py_RETURN_NONE;
+    }
+    strncpy(record.name, text, NAME_BYTES - 1);
+    record.count = ask(POWERML_COUNTERS, 0, 0);
+    record.status = ask(POWERML_READ, (unsigned long)record.counters, sizeof record.counters);
+    if (write(marks, &record, sizeof record) != sizeof record)
+        return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
 
@@ -87,11 +126,14 @@ static PyObject *die_with_parent(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* The system's monotonic clock, asked past the one that the measured process sees (_clock.c). */
+/* The system's monotonic clock, whatever clock the measured process sees. */
 static PyObject *monotonic_seconds(PyObject *self, PyObject *unused)
 {
     struct timespec now;
-    if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now) != 0)
+    ask(POWERML_HOST_CLOCK, 1, 0);
+    long failed = syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    ask(POWERML_HOST_CLOCK, 0, 0);
+    if (failed)
         return PyErr_SetFromErrno(PyExc_OSError);
     return PyFloat_FromDouble((double)now.tv_sec + (double)now.tv_nsec / 1e9);
 }
@@ -103,9 +145,8 @@ static PyMethodDef methods[] = {
      "Start counting. Empties the simulated caches and drops all translations."},
     {"zero_stats", zero_stats, METH_NOARGS,
      "Set the counts to zero. The simulated caches stay as they are."},
-    {"dump_stats_at", dump_stats_at, METH_O,
-     "Write the counts so far into the output file, under the given name."},
-    {"mark", mark, METH_O, "Write the counts so far into Valgrind's log, under the given name."},
+    {"open_marks", open_marks, METH_O, "Have marks written into a new file."},
+    {"mark", mark, METH_O, "Write the counts so far down, under the given name."},
     {"touch", touch, METH_VARARGS,
      "touch(buffer, row_bytes, rows): read every cache line of some rows of a buffer."},
     {"monotonic_seconds", monotonic_seconds, METH_NOARGS,
@@ -117,7 +158,7 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_client_requests",
-    "Valgrind's client requests, and the tie to the parent process.", -1, methods,
+    "Requests to the simulator, and the tie to the parent process.", -1, methods,
 };
 
 PyMODINIT_FUNC PyInit__client_requests(void)

@@ -152,6 +152,7 @@ def _measure(request: bytes, run: Callable[[dict[str, Any], Moments], None]) -> 
     name = request[-NAME_BYTES:].decode()
     os.chdir(request[:-NAME_BYTES])
     try:
+        client_requests.open_marks(f"{name}.marks")
         with open(name, encoding="utf-8") as file:
             run(json.load(file), moments)
         moments["ended"] = client_requests.monotonic_seconds()

@@ -48,6 +48,6 @@ def settle() -> None:
 def region(name: str) -> Iterator[None]:
     """Count what happens inside, with the caches as they are."""
     settle()
-    client_requests.zero_stats()
+    client_requests.mark(f"from {name}")
     yield
-    client_requests.dump_stats_at(name)
+    client_requests.mark(f"to {name}")

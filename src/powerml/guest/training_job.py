@@ -162,6 +162,7 @@ def _run_once(request: Request) -> None:
             networks.evaluate(model, inputs[:fewer], labels[:fewer], request.batch_size)
 
     client_requests.start_instrumentation()
+    client_requests.zero_stats()
     with region("compile"):
         pass_over_shapes()
     pass_over_shapes()
@@ -170,6 +171,7 @@ def _run_once(request: Request) -> None:
     if also_inference:
         with region("inference"):
             networks.evaluate(model, inputs, labels, request.batch_size)
+    client_requests.mark("over")
 
 
 def _one_of_each_shape(samples: int, batch_size: int) -> int:

@@ -58,6 +58,7 @@ static Bool lanes_are_operands = False;
 static Bool has_own_clock = False;
 static const HChar *counters_file = NULL;
 static ULong looks;
+static Bool asks_host = False; /* whatever clock there is */
 static const ULong *cost_weights = NULL; /* of the clock that counts cost */
 static ULong cost_nanoseconds;
 static uint64_t *counters; /* room to read them */
@@ -515,6 +516,9 @@ static Bool handle_request(ThreadId thread, UWord *request, UWord *answer)
     case POWERML_CLOCK:
         set_clock((const ULong *)request[1], request[2], request[3]);
         break;
+    case POWERML_HOST_CLOCK:
+        asks_host = request[1] != 0;
+        break;
     case POWERML_TICK:
         set_clock(NULL, 0, 0);
         break;
@@ -533,7 +537,7 @@ static void before_system_call(ThreadId thread, UInt call, UWord *arguments, UIn
 static void after_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count, SysRes result)
 {
     (void)count;
-    if ((!has_own_clock && cost_weights == NULL) || sr_isError(result))
+    if (asks_host || (!has_own_clock && cost_weights == NULL) || sr_isError(result))
         return;
     if (call == __NR_clock_gettime && is_writable(arguments[1], sizeof(struct vki_timespec))) {
         struct vki_timespec *told = (struct vki_timespec *)arguments[1];

@@ -145,6 +145,8 @@ def place_tool(folder: Path) -> Path:
         )
     tool = find_tool()
     placed = folder / "valgrind"
+    if placed.exists():  # by an earlier call
+        return placed
     try:
         placed.mkdir()
         for file in tools_folder().iterdir():

@@ -32,7 +32,7 @@ __all__ = [
     "MeterOptions",
 ]
 
-DEFAULT_METER = "callgrind"
+DEFAULT_METER = "simulator"
 WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01

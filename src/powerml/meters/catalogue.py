@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from powerml import plugins
 from powerml.costs.cache import CountsCache
 from powerml.costs.counts import check_fidelity
 from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Geometry, Machine
-from powerml.meters.base import DEFAULT_ERROR, WHOLE_PROCESS, Machines, Meter, MeterOptions
+from powerml.meters.base import (
+    DEFAULT_ERROR,
+    DEFAULT_METER,
+    WHOLE_PROCESS,
+    DeterminedMeter,
+    Machines,
+    Meter,
+    MeterOptions,
+)
+from powerml.meters.caching import CachingMeter
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
+from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
-
-if TYPE_CHECKING:
-    pass
-from powerml.meters.caching import CachingMeter
-from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
 
 __all__ = [
     "make_meter",
@@ -32,7 +38,8 @@ __all__ = [
 ]
 
 MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
-BUILT_IN: dict[str, type[CallgrindMeter | CachegrindMeter]] = {
+BUILT_IN: dict[str, type[SimulatorMeter | CallgrindMeter | CachegrindMeter]] = {
+    DEFAULT_METER: SimulatorMeter,
     "callgrind": CallgrindMeter,
     WHOLE_PROCESS: CachegrindMeter,
 }
@@ -50,7 +57,7 @@ def make_meter(
     options: MeterOptions | None = None,
     cache: CountsCache | None = None,
 ) -> Meter:
-    """Make a meter by name: ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
+    """Make a meter: ``simulator``, ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
 
     It serves one machine, or several with the same simulated caches. A meter that simulates first
     looks counts up in the cache, if one is given. With the fidelity ``predicted`` it simulates
@@ -78,14 +85,24 @@ def make_meter(
         )
     if name in BUILT_IN:
         meter = BUILT_IN[name](machines, backend, chosen)
-        if chosen.fidelity == PREDICTED:
-            return PredictingMeter(meter, cache or CountsCache(), meter.machines, chosen.error)
-        return meter if cache is None else CachingMeter(meter, cache)
+        return _in_front(meter, meter.machines, chosen, cache)
     try:
         made = plugins.find("meter", "meters", name, list)
     except UnknownNameError as error:
         raise UnknownNameError("meter", name, meter_names()) from error
     return cast(MakeMeter, made)(machines, backend, chosen)
+
+
+def _in_front(
+    meter: DeterminedMeter,
+    machines: Sequence[Machine],
+    options: MeterOptions,
+    cache: CountsCache | None,
+) -> Meter:
+    """Put the cache in front of a meter, or the prediction from what it holds."""
+    if options.fidelity == PREDICTED:
+        return PredictingMeter(meter, cache or CountsCache(), machines, options.error)
+    return meter if cache is None else CachingMeter(meter, cache)
 
 
 @contextlib.contextmanager
@@ -112,9 +129,17 @@ def open_meters(
             )
         yield dict.fromkeys(groups, meter)
         return
+    store = CountsCache() if cache else None
+    if meter == DEFAULT_METER:
+        machines = [machine for group in groups.values() for machine in group]
+        with SimulatorMeter(machines, backend, options) as shared:
+            yield {
+                geometry: _in_front(one, one.machines, options, store)
+                for geometry, one in shared.by_geometry().items()
+            }
+        return
     # They share the processes that may simulate at once.
     each = replace(options, jobs=max(1, options.jobs // min(options.jobs, len(groups))))
-    store = CountsCache() if cache else None
     with contextlib.ExitStack() as stack:
         yield {
             geometry: stack.enter_context(make_meter(meter, machines, backend, each, store))

@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
-from powerml.costs.counts import EVENTS, Counts, PhaseCounts
+from powerml.costs.counts import Counts, PhaseCounts
 from powerml.errors import OutputError
 from powerml.meters.simulator.sampling import (
     BOUNDARY,
@@ -127,14 +127,11 @@ def compose_deployment(marks: Sequence[Mark], inferences: int) -> list[PhaseCoun
     itself = by_name["nothing"] - by_name["nothing yet"]
     run = by_name["over"] - by_name["nothing"]
     # A line that is evicted in between may be missed by the loop alone.
-    of_inferences = {
-        event: max(0, getattr(run, event) - getattr(itself, event)) for event in EVENTS
-    }
     return [
         PhaseCounts(name="load", counts=by_name["load"], steps_simulated=1, steps_total=1),
         PhaseCounts(
             name="inference",
-            counts=Counts(**of_inferences),
+            counts=run.less(itself),
             steps_simulated=inferences,
             steps_total=inferences,
         ),
@@ -203,8 +200,7 @@ class _Stratum:
             return None
         if not self.left:
             return sampled
-        scale = self.total / self.seen
-        return Counts(**{event: round(getattr(sampled, event) * scale) for event in EVENTS})
+        return sampled.scaled(self.total / self.seen)
 
     def mean_cost(self, price: CostFunction) -> float:
         return sum(price(counts) for counts, _ in self.samples) / self.seen
@@ -228,8 +224,7 @@ def _sort(marks: Sequence[Mark], shape: Shape, schedule: Schedule) -> _Seen:
     if not marks or marks[-1].name != "over":
         raise OutputError("the simulation did not reach the end of the region: measure again")
     seen = _Seen(None, None, ([], []), [], ([], []), [], None)
-    zero = Counts(**dict.fromkeys(EVENTS, 0))
-    for before, mark in pairwise([Mark("start 0 -1", zero), *marks]):
+    for before, mark in pairwise([Mark("start 0 -1", Counts.zero()), *marks]):
         counts = mark.counts - before.counts
         kind, epoch, step = _place(mark.name)
         if kind == "begin":
@@ -308,7 +303,7 @@ def _cold_data_cost(flow: DataFlow, price: CostFunction) -> float:
     In the first epoch they come from memory; in a later one they may be in the last level.
     """
     lines = math.ceil(flow.step_bytes / CACHE_LINE_BYTES)
-    hits = Counts(**{**dict.fromkeys(EVENTS, 0), "Dr": lines, "D1mr": lines})
+    hits = Counts.zero().model_copy(update={"Dr": lines, "D1mr": lines})
     return price(hits.model_copy(update={"DLmr": lines})) - price(hits)
 
 

@@ -18,27 +18,31 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from powerml.errors import SetupError
-from powerml.instrument import INSTALL_AGAIN, find_valgrind, valgrind_version
+from powerml.instrument import INSTALL_AGAIN, find_valgrind, place_tool, valgrind_version
 from powerml.machines import Geometry
+from powerml.meters.simulator.caches import SimulatedCaches
 
 __all__ = [
     "WORKER_MODULE",
+    "Launch",
+    "Mode",
     "cachegrind_command",
-    "callgrind_command",
-    "clock",
+    "callgrind",
     "code_digest",
     "environment",
     "precompile",
     "private_folder",
     "require_client_requests",
     "require_installed",
+    "simulator",
     "surroundings",
     "text_environment",
 ]
@@ -47,11 +51,13 @@ WORKER_MODULE = "powerml.guest.main"
 # The measured process works here: a folder that is the same everywhere.
 WORKING_DIRECTORY = "/"
 PACKAGE = Path(__file__).parents[2]
+INSTRUMENT = PACKAGE / "instrument"
 WARM_UP = PACKAGE / "guest" / "warm_up"
 # What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
 # its counts. A change of anything else leaves the cache of counts as it is.
 COUNTED = (
     "guest",
+    "instrument",
     "meters/simulator",
     "meters/valgrind",
     "networks",
@@ -99,10 +105,20 @@ SEEN_CPU_FLAGS = frozenset(
 )
 
 
+Mode = Literal["serve", "once"]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The command line and the whole environment of a process."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+
 def require_client_requests() -> None:
     """Check that the C extension is there; raises ``SetupError``, which says what to install."""
-    parts = ("_client_requests", "_clock")
-    if any(importlib.util.find_spec(f"powerml.guest.{part}") is None for part in parts):
+    if importlib.util.find_spec("powerml.guest._client_requests") is None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
             "valgrind/callgrind.h: apt-get install gcc python3-dev valgrind, then install powerml "
@@ -194,18 +210,6 @@ def _host_flags() -> frozenset[str]:
     return frozenset()
 
 
-def clock() -> dict[str, str]:
-    """Return the variable that gives a measured process its own clock.
-
-    Counts then do not depend on time. Processes with several threads, which wait until a time,
-    cannot use it. Fingerprints do not compare its path. The loader would split a path with a space
-    or a colon.
-    """
-    found = importlib.util.find_spec("powerml.guest._clock")
-    path = "" if found is None or found.origin is None else found.origin
-    return {} if not path or set(" :") & set(path) else {"LD_PRELOAD": path}
-
-
 def surroundings(backend: str | None) -> dict[str, Any]:
     """Collect the determinants of counts without starting anything, as plain JSON.
 
@@ -243,6 +247,8 @@ def code_digest(plug_ins: Iterable[object]) -> str:
 
 
 def _is_counted(path: Path) -> bool:
+    if path.parent == INSTRUMENT:
+        return path.suffix in {".c", ".h"}
     return path.suffix in {".py", ".so"} or path.parent == WARM_UP
 
 
@@ -255,9 +261,40 @@ def _python(arguments: list[str]) -> list[str]:
     return [interpreter(), "-P", "-m", WORKER_MODULE, *arguments]
 
 
-def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> list[str]:
-    """Return the command line of the worker under Callgrind; the worker itself starts counting."""
-    return [
+def simulator(
+    caches: SimulatedCaches, backend: str | None, folder: Path, mode: Mode, job: str
+) -> Launch:
+    """Return the launch of a guest in the instrument, not counting until the guest says so.
+
+    The guest's clocks count looks, lest counts depend on time. A process with several threads waits
+    until a time, and is given the host's.
+
+    Raises
+    ------
+    SetupError
+        The instrument is missing, or was built for another Valgrind.
+    """
+    own_clock = "yes" if mode == "serve" else "no"
+    command = [
+        find_valgrind(),
+        "--tool=powerml",
+        "--quiet",
+        "--vgdb=no",
+        f"--log-file={folder / 'valgrind.%p.log'}",
+        "--count-at-start=no",
+        f"--own-clock={own_clock}",
+        *caches.options,
+        *_python([mode, job]),
+    ]
+    library = {"VALGRIND_LIB": str(place_tool(folder))}
+    return Launch(command, environment(backend) | library)
+
+
+def callgrind(
+    geometry: Geometry, backend: str | None, folder: Path, mode: Mode, job: str
+) -> Launch:
+    """Return the launch of a guest under Callgrind, not counting until the guest says so."""
+    command = [
         find_valgrind(),
         "--tool=callgrind",
         "--quiet",
@@ -273,6 +310,7 @@ def callgrind_command(geometry: Geometry, folder: Path, mode: str, job: str) -> 
         f"--callgrind-out-file={folder / 'counts.%p'}",
         *_python([mode, job]),
     ]
+    return Launch(command, environment(backend))
 
 
 def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: Path) -> list[str]:

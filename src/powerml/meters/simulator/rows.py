@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import stdev
 
-from powerml.costs.counts import EVENTS, Counts
+from powerml.costs.counts import Counts
 from powerml.errors import OutputError
 from powerml.machines import Geometry
 from powerml.meters.simulator.composition import Mark, stretches
@@ -156,7 +156,7 @@ def compose_load(
     left = load.rows_a - plan.rows
     product = first + _sum(pieces)
     if left:
-        product += _scaled(_sum(pieces), left / (plan.rows - plan.first))
+        product += _sum(pieces).scaled(left / (plan.rows - plan.first))
     parts = {MATRICES: _sum(makings), PRODUCT: product}
     counts = _sum(parts.values())
     bound = 0.0
@@ -171,16 +171,7 @@ def _making(seen: Mapping[str, Counts], name: str, rows: int, sample: int | None
         return seen[f"{name} {rows}"]
     once, twice = seen[f"{name} {sample}"], seen[f"{name} {2 * sample}"]
     factor = (rows - 2 * sample) / sample
-    return Counts(
-        **{
-            event: max(
-                0,
-                getattr(twice, event)
-                + round((getattr(twice, event) - getattr(once, event)) * factor),
-            )
-            for event in EVENTS
-        }
-    )
+    return twice.combined(once, lambda two, one: max(0, two + round((two - one) * factor)))
 
 
 def _doubt(
@@ -191,12 +182,8 @@ def _doubt(
     return DEVIATIONS * spread * left / math.sqrt(len(pieces)) / price(counts)
 
 
-def _scaled(counts: Counts, factor: float) -> Counts:
-    return Counts(**{event: round(getattr(counts, event) * factor) for event in EVENTS})
-
-
 def _sum(counts: Iterable[Counts]) -> Counts:
-    total = Counts(**dict.fromkeys(EVENTS, 0))
+    total = Counts.zero()
     for one in counts:
         total += one
     return total

@@ -21,6 +21,7 @@ __all__ = [
     "FIRST",
     "FLOOR",
     "LAST",
+    "PRIOR",
     "PRIOR_SAMPLES",
     "PRIOR_SPREAD",
     "SET_UP",

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 from powerml.errors import ServerError, WorkerError
 from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
-from powerml.machines import Geometry
 from powerml.meters.simulator import launch
+from powerml.meters.simulator.launch import Launch, Mode
 
 __all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
 
@@ -49,6 +49,7 @@ class Done:
     fork, of the built network, and so on, by the system's monotonic clock.
     """
 
+    name: str
     process: int
     moments_seconds: dict[str, float]
 
@@ -64,7 +65,7 @@ class _Pending:
 
 
 class Server:
-    """One warm process under Callgrind, for one cache geometry and one job.
+    """One warm process in a simulator, for one job.
 
     Starting returns at once. `submit` may be called from any thread, even before the process is
     ready. Its requests run side by side.
@@ -74,10 +75,8 @@ class Server:
 
     Parameters
     ----------
-    geometry
-        The simulated caches.
-    backend
-        The Keras backend, None where the job needs no Keras.
+    launched
+        The command and the environment of the process.
     folder
         A private folder, in which all files of the server lie.
     job
@@ -88,11 +87,10 @@ class Server:
 
     def __init__(
         self,
-        geometry: Geometry,
-        backend: str | None,
+        launched: Launch,
         folder: Path,
         job: str,
-        mode: str = "serve",
+        mode: Mode = "serve",
     ) -> None:
         self._folder = folder
         self._mode = mode
@@ -107,10 +105,7 @@ class Server:
         launch.precompile()
         self._log_path = folder / f"worker-{job}-{time.monotonic_ns()}.log"
         self._log: IO[bytes] = self._log_path.open("wb")
-        self._command = launch.callgrind_command(geometry, folder, mode, job)
-        self._environment = launch.environment(backend)
-        if mode == "serve":
-            self._environment |= launch.clock()
+        self._launched = launched
         self._process: subprocess.Popen[bytes]
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(started,), daemon=True)
@@ -166,11 +161,11 @@ class Server:
         """Start the process, pass on its reports, and end when it ends."""
         try:
             process = subprocess.Popen(
-                self._command,
+                self._launched.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
-                env=self._environment,
+                env=self._launched.environment,
                 cwd=launch.WORKING_DIRECTORY,
                 # Ctrl-C is the host's to handle: the worker must not see it.
                 start_new_session=True,
@@ -352,7 +347,9 @@ class Server:
 
     def _done(self, name: str) -> Done:
         """Read the mark of success."""
-        return Done(**json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8")))
+        return Done(
+            name=name, **json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8"))
+        )
 
     def _obituary(self) -> ServerDiedError:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -13,7 +13,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UsageError, WorkerError
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
-from powerml.meters.valgrind.base import KERAS_PHASES, ValgrindMeter, whole
+from powerml.meters.simulator.base import KERAS_PHASES, ValgrindMeter, whole
 from powerml.meters.valgrind.output import read_cachegrind
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material, TrainedWorkload
@@ -45,7 +45,7 @@ class CachegrindMeter(ValgrindMeter):
         }
         if self._backend is not None:
             software[self._backend] = backend_version(self._backend)
-        return self._fingerprint({"software": software, "cpu_features": ()})
+        return self._fingerprint({"software": software, "cpu_features": ()}, self.machine)
 
     def measure(
         self,

@@ -82,7 +82,7 @@ class ValgrindMeter:
                 self._private = self._stack.enter_context(launch.private_folder())
             return self._private
 
-    def _fingerprint(self, guest: Mapping[str, Any]) -> Fingerprint:
+    def _fingerprint(self, guest: Mapping[str, Any], machine: Machine) -> Fingerprint:
         software = {
             "powerml": metadata.version("powerml"),
             "valgrind": valgrind_version(),
@@ -91,8 +91,8 @@ class ValgrindMeter:
         environment = launch.text_environment(launch.environment(self._backend))
         return Fingerprint(
             meter=self.name,
-            geometry=self.machine.geometry,
-            simulated_geometry=self.machine.simulated_geometry,
+            geometry=machine.geometry,
+            simulated_geometry=machine.simulated_geometry,
             software=software,
             cpu_features=tuple(guest["cpu_features"]),
             threads=1,
@@ -109,7 +109,11 @@ class ValgrindMeter:
             return self._staging
 
     def determinants(self, workload: AnyWorkload) -> dict[str, Any]:
-        """Everything beside the workload that determines its counts, as plain JSON.
+        """Everything beside the workload that determines its counts, as plain JSON."""
+        return self.determinants_of(self.machine, workload)
+
+    def determinants_of(self, machine: Machine, workload: AnyWorkload) -> dict[str, Any]:
+        """Return the determinants of the counts of a machine's caches.
 
         It is known before anything is started. It includes the prices, because the choice of a
         sample's steps depends on them.
@@ -119,8 +123,8 @@ class ValgrindMeter:
         sampled = self._options.fidelity == "sampled"
         return {
             "meter": self.name,
-            "geometry": self.machine.geometry.model_dump(mode="json"),
-            "simulated_geometry": self.machine.simulated_geometry.model_dump(mode="json"),
+            "geometry": machine.geometry.model_dump(mode="json"),
+            "simulated_geometry": machine.simulated_geometry.model_dump(mode="json"),
             "fidelity": options if sampled else {"fidelity": "exact"},
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),

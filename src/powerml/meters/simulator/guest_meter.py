@@ -1,0 +1,543 @@
+"""Regions of a warm process under Callgrind, powerML's main meter."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from powerml.costs.cost import Accesses, cycles_of
+from powerml.costs.counts import PhaseCounts
+from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import MeasurementError, ServerError
+from powerml.guest.request import AnyRequest, DeploymentRequest, OwnRequest, Request
+from powerml.machines import Geometry, Machine
+from powerml.meters.base import DEFAULTS, Machines, MeterOptions
+from powerml.meters.simulator.base import KERAS_PHASES, ValgrindMeter, shape_of, whole
+from powerml.meters.simulator.composition import (
+    ComposedPhase,
+    CostFunction,
+    Mark,
+    compose,
+    compose_deployment,
+    compose_stretches,
+    stretches,
+)
+from powerml.meters.simulator.launch import Launch, Mode
+from powerml.meters.simulator.rows import compose_load, exact_rows, plan_rows
+from powerml.meters.simulator.sampling import (
+    EVERYTHING,
+    PRIOR,
+    DataFlow,
+    Schedule,
+    Shape,
+    StepSpread,
+    plan,
+    touch_limit_bytes,
+)
+from powerml.meters.simulator.server import Done, Server, ServerDiedError
+from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.workloads.workload import (
+    TRAINING_JOB,
+    AnyWorkload,
+    Deployment,
+    LoadWorkload,
+    Material,
+    TrainedWorkload,
+)
+
+__all__ = ["GuestMeter", "PhasesByGeometry"]
+
+PhasesByGeometry = dict[Geometry, list[PhaseCounts]]
+
+FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
+KERAS_JOBS = (TRAINING_JOB, "deployment:keras")  # those that run on the backend
+POLL_SECONDS = 0.5
+PRICED: tuple[Accesses, ...] = ("data", "all")
+
+
+class GuestMeter(ValgrindMeter):
+    """Regions of warm processes in a simulator. See `powerml.meters.simulator.server`.
+
+    Training in Keras, each runtime in use and the synthetic loads have a process of their own.
+    `measure` may be called from several threads. Up to `options.jobs` processes simulate at once;
+    counts do not depend on their number.
+
+    Parameters
+    ----------
+    machines
+        The machines to price for. They may have caches of several geometries if the simulator
+        simulates several at once.
+    """
+
+    def __init__(
+        self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
+    ) -> None:
+        super().__init__(machines, backend, options)
+        self._groups: dict[Geometry, tuple[Machine, ...]] = {}
+        for machine in self.machines:
+            geometry = machine.simulated_geometry
+            self._groups[geometry] = (*self._groups.get(geometry, ()), machine)
+        self._servers: dict[str, Server] = {}
+        self._guest: dict[str, Any] | None = None
+        self._slots = threading.Semaphore(options.jobs)
+        self._starting = threading.Lock()
+        self._left = False
+
+    @property
+    def server(self) -> Server | None:
+        """The process that trains, None if it was not started."""
+        return self._servers.get(TRAINING_JOB)
+
+    def start(self, job: str = TRAINING_JOB) -> None:
+        """Start a warm process and return at once; `measure` does so if necessary."""
+        self._running_server(job, silent)
+
+    def fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of the counts; known after the first measurement."""
+        return self.fingerprint_of(self.machine)
+
+    def fingerprint_of(self, machine: Machine) -> Fingerprint:
+        """Return the fingerprint of the counts of a machine's caches."""
+        if self._guest is None:
+            raise MeasurementError("the fingerprint is known once something was measured")
+        return self._fingerprint(self._guest, machine)
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
+    ) -> list[PhaseCounts]:
+        """Count each phase on the first machine's caches; see `measure_geometries`."""
+        found = self.measure_geometries(workload, material, notify, advance)
+        return found[self.machine.simulated_geometry]
+
+    def measure_geometries(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
+    ) -> PhasesByGeometry:
+        """Count each phase as a region that starts from the same state.
+
+        On torch, phases run side by side in children of the warm process. Other backends are
+        measured in a process of their own, exactly at any fidelity, with compilation as one more
+        phase. `advance` hears the progress of a load. A server that dies is restarted once, and the
+        measurement repeated.
+
+        Raises
+        ------
+        ExportError
+            The model cannot be exported for its runtime.
+        WorkerError
+            A child crashed, failed or took too long.
+        ServerError
+            The server cannot be started, or died twice.
+        """
+        for attempt in ("first", "second"):
+            try:
+                return self._measure(workload, material, notify, advance)
+            except ServerDiedError as error:
+                self._discard_ended()
+                if self._left:
+                    raise
+                if attempt == "second":
+                    raise ServerError.quoting(
+                        f"the simulator died twice over {workload.title}",
+                        error,
+                        "see powerml doctor",
+                    ) from error
+                notify(f"{error}; starting it again")
+            except ServerError:
+                self._discard_ended()
+                raise
+        raise AssertionError
+
+    def _measure(
+        self, workload: AnyWorkload, material: Material, notify: Notify, advance: Advance
+    ) -> PhasesByGeometry:
+        """Simulate all phases side by side, and wait for them."""
+        # They take their time to start: meanwhile the model is exported.
+        servers = {job: self._running_server(job, notify) for job in workload.guest_jobs}
+        begun: list[_UnderWay] = []
+        try:
+            if workload.kind == "load":
+                [server] = servers.values()
+                begun.append(self._begin_load(server, workload))
+            elif (own := self.staging.own(workload, material)) is not None:
+                [server] = servers.values()
+                begun.append(self._begin_own(server, own, notify))
+            else:
+                if (deployment := workload.deployment) is not None:
+                    request = self.staging.deployment(workload, deployment, material)
+                    server = servers[deployment.job]
+                    begun.append(self._begin_deployment(server, request, deployment, notify))
+                if (training := workload.training) is not None:
+                    begin = self._begin_phases if self._forks(TRAINING_JOB) else self._begin_alone
+                    # Its phases come first.
+                    begun[:0] = begin(servers[TRAINING_JOB], training, material, notify)
+            _wait_for(begun, advance)
+            finished = [one.finish() for one in begun]
+            phases = {
+                geometry: [phase for one in finished for phase in one[geometry]]
+                for geometry in self._groups
+            }
+            self._guest = _merged([server.ready.result() for server in servers.values()])
+        except BaseException:
+            for one in begun:
+                one.server.give_up(one.process)
+            raise
+        finally:
+            for job, server in servers.items():
+                if not self._forks(job):
+                    self._discard(job, server)
+        return phases
+
+    def _forks(self, job: str) -> bool:
+        """Return whether a job runs in children of its process."""
+        return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
+
+    def _begin_deployment(
+        self, server: Server, request: DeploymentRequest, deployment: Deployment, notify: Notify
+    ) -> _UnderWay:
+        """Have a model loaded and run in its runtime."""
+        notify(f"simulating {request.name} in {deployment.runtime}")
+        process = self._submit(server, request)
+
+        def finish() -> PhasesByGeometry:
+            marks = self._take_marks(
+                process.result(), several_threads=not self._forks(deployment.job)
+            )
+            return {
+                geometry: compose_deployment(marks[geometry], deployment.inferences)
+                for geometry in self._groups
+            }
+
+        return _UnderWay(server, process, finish)
+
+    def _begin_own(self, server: Server, request: OwnRequest, notify: Notify) -> _UnderWay:
+        """Have a job simulated that is a workload's own, and marks its phases."""
+        notify(f"simulating {request.title}")
+        process = self._submit(server, request)
+
+        def finish() -> PhasesByGeometry:
+            marks = self._take_marks(process.result())
+            return {geometry: compose_stretches(marks[geometry]) for geometry in self._groups}
+
+        return _UnderWay(server, process, finish)
+
+    def _begin_load(self, server: Server, load: LoadWorkload) -> _UnderWay:
+        """Have a synthetic load simulated; its steps are the rows of the product."""
+        is_exact = self._options.fidelity == "exact"
+        plan = (
+            exact_rows(load)
+            if is_exact
+            else max((plan_rows(load, one) for one in self._groups), key=lambda plan: plan.rows)
+        )
+        request = self.staging.load(load, plan)
+        process = self._submit(server, request)
+
+        def counts(marks: list[Mark], machines: Sequence[Machine]) -> PhaseCounts:
+            composed = compose_load(marks, load, plan, _prices(machines))
+            return PhaseCounts(
+                name=load.title,
+                counts=composed.counts,
+                fidelity="exact" if plan.rows == load.rows_a else "sampled",
+                error_bound=composed.error_bound,
+                steps_simulated=plan.rows,
+                steps_total=load.rows_a,
+                parts=composed.parts,
+            )
+
+        def finish() -> PhasesByGeometry:
+            marks = self._take_marks(process.result())
+            return {
+                geometry: [counts(marks[geometry], machines)]
+                for geometry, machines in self._groups.items()
+            }
+
+        progress = partial(_part_done, self.folder / request.progress, plan.work(load))
+        return _UnderWay(server, process, finish, progress)
+
+    def _begin_phases(
+        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
+    ) -> list[_UnderWay]:
+        """Have each phase in Keras simulated in a child of the warm process."""
+        names = KERAS_PHASES if workload.deployment is None else ("training",)
+        server.ready.result()
+        phases = [
+            _SimulatedPhase(
+                name, workload, self._groups, self.staging.training(workload, material, name)
+            )
+            for name in names
+        ]
+        schedules = [self._schedule(phase) for phase in phases]
+        notify(_announcement(server, workload, phases, schedules))
+        begun: list[_UnderWay] = []
+        try:
+            for phase, schedule in zip(phases, schedules, strict=True):
+                process = self._submit(server, phase.request_for(schedule))
+                finish = partial(self._finish, server, phase, schedule, process)
+                begun.append(_UnderWay(server, process, finish))
+        except BaseException:
+            for one in begun:
+                server.give_up(one.process)
+            raise
+        return begun
+
+    def _begin_alone(
+        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
+    ) -> list[_UnderWay]:
+        """Measure in a process that does one request and ends, compilation included."""
+        notify(f"simulating {workload.name} and its compilation (minutes)")
+        what = "all" if workload.deployment is None else "training"
+        process = self._submit(server, self.staging.training(workload, material, what))
+
+        def finish() -> PhasesByGeometry:
+            marks = self._take_marks(process.result(), several_threads=True)
+            return {
+                geometry: [
+                    whole(name, workload, counts)
+                    for name, counts in stretches(marks[geometry]).items()
+                ]
+                for geometry in self._groups
+            }
+
+        return [_UnderWay(server, process, finish)]
+
+    def _schedule(self, phase: _SimulatedPhase) -> Schedule:
+        if self._options.fidelity == "exact":
+            return EVERYTHING
+        return phase.plan(self._options.error, {})
+
+    def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
+        """Submit a request as soon as a slot is free."""
+        server.ready.result()
+        self._slots.acquire()
+        try:
+            process = server.submit(request, self._options.limit_seconds)
+        except BaseException:
+            self._slots.release()
+            raise
+        process.add_done_callback(lambda _: self._slots.release())
+        return process
+
+    def _finish(
+        self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
+    ) -> PhasesByGeometry:
+        """Compose the phase from its simulated steps; simulate more until the error is met."""
+        while True:
+            marks = self._take_marks(process.result())
+            composed = phase.compose(marks, schedule)
+            bound = max(one.error_bound for one in composed.values())
+            if bound <= self._options.error or schedule.visits is None:
+                return {
+                    geometry: [phase.counts(schedule, one)] for geometry, one in composed.items()
+                }
+            spreads = {geometry: one.spread for geometry, one in composed.items()}
+            larger = phase.plan(self._options.error, spreads)
+            if larger.steps_simulated(phase.shape) <= schedule.steps_simulated(phase.shape):
+                larger = EVERYTHING
+            schedule = larger
+            process = self._submit(server, phase.request_for(schedule))
+
+    def _needs_backend(self, job: str) -> bool:
+        """Return whether a job uses Keras."""
+        return job in KERAS_JOBS
+
+    def _launch(self, job: str, mode: Mode) -> Launch:
+        """Return the command and the environment of a guest in the simulator."""
+        raise NotImplementedError
+
+    def _take_marks(
+        self, done: Done, *, several_threads: bool = False
+    ) -> dict[Geometry, list[Mark]]:
+        """Read the marks of a request for each geometry, and remove their file."""
+        raise NotImplementedError
+
+    def _running_server(self, job: str, notify: Notify) -> Server:
+        with self._starting:
+            if self._left:
+                raise ServerError("the meter was closed: make a new one")
+            if job not in self._servers:
+                seconds = "30 to 90" if self._needs_backend(job) else "10 to 30"
+                shown = job.rpartition(":")[2]
+                notify(f"starting the simulator for {shown} ({seconds} s, once)")
+                mode: Mode = "serve" if self._forks(job) else "once"
+                self._servers[job] = Server(self._launch(job, mode), self.folder, job, mode)
+            return self._servers[job]
+
+    def _discard(self, job: str, server: Server) -> None:
+        server.close()
+        with self._starting:
+            if self._servers.get(job) is server:
+                del self._servers[job]
+
+    def _discard_ended(self) -> None:
+        """Forget the servers that have died."""
+        with self._starting:
+            ended = [(job, server) for job, server in self._servers.items() if server.has_ended]
+        for job, server in ended:
+            self._discard(job, server)
+
+    def _close(self) -> None:
+        with self._starting:
+            self._left = True
+            servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.close()
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """Requests to a server under way, and the making of phases from its answers.
+
+    `progress` gives the finished share, from 0 to 1, where that is known.
+    """
+
+    server: Server
+    process: Future[Done]
+    finish: Callable[[], PhasesByGeometry]
+    progress: Callable[[], float] | None = None
+
+
+def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
+    """Wait until all is done; the first failure fails the measurement at once."""
+    known = [one.progress for one in begun if one.progress is not None]
+    processes = [one.process for one in begun]
+    poll_seconds = POLL_SECONDS if known else None
+    while True:
+        ended = wait(processes, poll_seconds, FIRST_EXCEPTION)
+        for process in ended.done:
+            process.result()
+        if not ended.not_done:
+            return
+        for progress in known:
+            advance(progress())
+
+
+def _part_done(reported: Path, work: Sequence[int]) -> float:
+    """Return the finished share of a process that adds a byte to a file for each piece of work."""
+    parts = 0
+    with contextlib.suppress(FileNotFoundError):  # it has not begun
+        parts = min(reported.stat().st_size, len(work))
+    done = [0, *accumulate(work)]
+    return done[parts] / done[-1]
+
+
+def _prices(machines: Sequence[Machine]) -> list[CostFunction]:
+    """Every price that a sample's bound has to hold for."""
+    return [partial(cycles_of, machine, accesses) for machine in machines for accesses in PRICED]
+
+
+def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Merge the descriptions of several processes on one simulated processor."""
+    software = {name: version for guest in guests for name, version in guest["software"].items()}
+    return {"software": software, "cpu_features": guests[0]["cpu_features"]}
+
+
+class _SimulatedPhase:
+    """One phase of a workload: its steps, its data and its request."""
+
+    def __init__(
+        self,
+        name: str,
+        workload: TrainedWorkload,
+        groups: Mapping[Geometry, Sequence[Machine]],
+        request: Request,
+    ) -> None:
+        samples = workload.training_samples if name == "training" else workload.inference_samples
+        sample_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
+        self.name = name
+        self.shape: Shape = shape_of(name, workload)
+        self._flows = {
+            geometry: DataFlow(
+                step_bytes=min(samples, workload.batch_size) * sample_bytes,
+                epoch_bytes=samples * sample_bytes,
+                last_level_bytes=geometry.ll.size_bytes,
+            )
+            for geometry in groups
+        }
+        self._groups = groups
+        self._request = request
+
+    def plan(self, error: float, spreads: Mapping[Geometry, StepSpread]) -> Schedule:
+        """Return the steps to simulate: as many as the most demanding geometry needs."""
+        return max(
+            (
+                plan(self.shape, flow, error, spreads.get(geometry, PRIOR))
+                for geometry, flow in self._flows.items()
+            ),
+            key=lambda schedule: schedule.steps_simulated(self.shape),
+        )
+
+    def request_for(self, schedule: Schedule) -> Request:
+        """Return the request that simulates a schedule."""
+        if schedule.visits is None:
+            # Between these every step is a steady one.
+            ends = {0, self.shape.full - 1, self.shape.steps_in_epoch - 1}
+            return replace(self._request, marked_steps=sorted(ends))
+        return replace(
+            self._request,
+            epochs=len(schedule.visits),
+            visits=[list(steps) for steps in schedule.visits],
+            touch_limit_bytes=max(map(touch_limit_bytes, self._flows.values())),
+        )
+
+    def compose(
+        self, marks: Mapping[Geometry, Sequence[Mark]], schedule: Schedule
+    ) -> dict[Geometry, ComposedPhase]:
+        """Compose the phase; the bound holds on each machine, for each choice of accesses."""
+        return {
+            geometry: max(
+                (
+                    compose(marks[geometry], self.shape, schedule, self._flows[geometry], price)
+                    for price in _prices(machines)
+                ),
+                key=lambda composed: composed.error_bound,
+            )
+            for geometry, machines in self._groups.items()
+        }
+
+    def counts(self, schedule: Schedule, composed: ComposedPhase) -> PhaseCounts:
+        """Return the counts to report of the phase."""
+        return PhaseCounts(
+            name=self.name,
+            counts=composed.counts,
+            fidelity="exact" if schedule.visits is None else "sampled",
+            error_bound=composed.error_bound,
+            steps_simulated=schedule.steps_simulated(self.shape),
+            steps_total=self.shape.steps,
+            parts=composed.parts,
+        )
+
+
+def _announcement(
+    server: Server,
+    workload: TrainedWorkload,
+    phases: list[_SimulatedPhase],
+    schedules: list[Schedule],
+) -> str:
+    """Announce a simulation and its duration, by the pace of the warm-up at least."""
+    numbers = []
+    most = 0
+    for phase, schedule in zip(phases, schedules, strict=True):
+        simulated, total = schedule.steps_simulated(phase.shape), phase.shape.steps
+        most = max(most, simulated)
+        numbers.append(f"{simulated} of its {total}" if simulated < total else f"all {total}")
+    text = f"simulating {workload.title}: {' + '.join(numbers)} steps"
+    if server.seconds_per_step is None:
+        return text
+    return f"{text}, about {max(server.seconds_per_step * most, 1):.0f} s"
