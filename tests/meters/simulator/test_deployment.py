@@ -201,7 +201,7 @@ def test_all_machines_and_levels_in_one_run_are_counted_as_each_alone(
     path = MODELS / "dense.onnx"
     together = powerml.measure(path, machine="all", levels=3, cache=False)
     assert together.machines == machine_names()
-    alone = {
+    alone: dict[str, Sequence[PhaseCounts]] = {
         simulator.machine.name: _measure_file(simulator, path),
         "epyc-7601": powerml.measure(path, machine="epyc-7601", cache=False).phases,
     }
