@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,21 @@ TOPOLOGY = "dffr:layers=1,width=3"
 # Long enough that a test can reach into it before it ends.
 LONG_EPOCHS = 1000
 
+Measure = Callable[[TopologyWorkload], list[PhaseCounts]]
+
+
+@pytest.fixture(scope="module")
+def measured(simulator: SimulatorMeter, mnist_small: Dataset) -> Measure:
+    """Measure a workload once, to compare with: that counts repeat is a test of its own."""
+    kept: dict[str, list[PhaseCounts]] = {}
+
+    def measure(workload: TopologyWorkload) -> list[PhaseCounts]:
+        if (key := workload.model_dump_json()) not in kept:
+            kept[key] = simulator.measure(workload, mnist_small)
+        return kept[key]
+
+    return measure
+
 
 def test_counts_repeat_to_the_last_digit(
     simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
@@ -42,19 +58,17 @@ def test_counts_repeat_to_the_last_digit(
 
 
 def test_another_measurement_in_between_changes_nothing(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    before = simulator.measure(make(TOPOLOGY), mnist_small)
+    before = measured(make(TOPOLOGY))
     simulator.measure(make("cnn:layers=1,filters=1,kernel=2"), mnist_small)
     assert simulator.measure(make(TOPOLOGY), mnist_small) == before
 
 
-def test_more_work_costs_more(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
-) -> None:
-    small = simulator.measure(make(TOPOLOGY, batch_size=50), mnist_small)
-    deep = simulator.measure(make("dffr:layers=6,width=3", batch_size=50), mnist_small)
-    fine = simulator.measure(make(TOPOLOGY, batch_size=25), mnist_small)
+def test_more_work_costs_more(measured: Measure, make: WorkloadMaker) -> None:
+    small = measured(make(TOPOLOGY))
+    deep = measured(make("dffr:layers=6,width=3"))
+    fine = measured(make(TOPOLOGY, batch_size=25))
     for phase in range(2):
         assert deep[phase].counts.data_accesses > small[phase].counts.data_accesses
         assert fine[phase].counts.data_accesses > small[phase].counts.data_accesses
@@ -62,19 +76,17 @@ def test_more_work_costs_more(
 
 
 def test_a_batch_larger_than_the_data_is_one_batch_of_all_the_data(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    measured: Measure, make: WorkloadMaker
 ) -> None:
-    exact, larger = (
-        simulator.measure(make(TOPOLOGY, batch_size=size), mnist_small) for size in (100, 128)
-    )
+    exact, larger = (measured(make(TOPOLOGY, batch_size=size)) for size in (100, 128))
     assert exact == larger
     assert [phase.steps_total for phase in larger] == [1, 1]
 
 
 def test_samples_are_cold_when_the_region_starts(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    _, inference = simulator.measure(make(TOPOLOGY, batch_size=100), mnist_small)
+    _, inference = measured(make(TOPOLOGY, batch_size=100))
     lines = mnist_small.inputs(mnist_small.test, scaled=True).nbytes // 64
     # Python reads the head of the file through a buffer of 8 KiB, whose lines have been seen.
     seen_lines = 8192 // 64
@@ -82,9 +94,9 @@ def test_samples_are_cold_when_the_region_starts(
 
 
 def test_the_fingerprint_tells_what_was_simulated(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset, machine: Machine
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, machine: Machine
 ) -> None:
-    simulator.measure(make(TOPOLOGY), mnist_small)
+    measured(make(TOPOLOGY))
     fingerprint = simulator.fingerprint()
     assert fingerprint.geometry == machine.geometry
     assert fingerprint.simulated_geometry == machine.simulated_geometry
@@ -106,7 +118,7 @@ def test_a_network_that_cannot_be_built_fails_with_its_reason_and_the_server_sur
 def test_one_that_takes_too_long_is_stopped_and_the_server_survives(
     machine: Machine, simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
+    server = _server_pid(simulator)
     options = simulator._options
     simulator._options = replace(options, limit_seconds=1.0)
     try:
@@ -129,7 +141,7 @@ def test_a_crash_fails_its_measurement_alone(
     number: signal.Signals,
     message: str,
 ) -> None:
-    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
+    server = _server_pid(simulator)
     killer = threading.Thread(target=lambda: os.kill(_measured_child(server), number))
     killer.start()
     with pytest.raises(WorkerError, match=message):
@@ -140,10 +152,10 @@ def test_a_crash_fails_its_measurement_alone(
 
 
 def test_a_server_that_dies_is_started_again_and_the_measurement_repeated(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    before = simulator.measure(make(TOPOLOGY), mnist_small)
-    server = _server_pid(simulator, make(TOPOLOGY), mnist_small)
+    before = measured(make(TOPOLOGY))
+    server = _server_pid(simulator)
     child: list[int] = []
 
     def kill_the_server() -> None:
@@ -175,9 +187,10 @@ def test_temporary_files_are_in_one_folder_and_gone_afterwards(
     assert not is_running(pid)
 
 
-def _server_pid(meter: SimulatorMeter, workload: TopologyWorkload, dataset: Dataset) -> int:
-    meter.measure(workload, dataset)
+def _server_pid(meter: SimulatorMeter) -> int:
+    meter.start()
     assert meter.server is not None
+    meter.server.ready.result()
     server = meter.server.pid
     # A process reports before the kernel has taken it down: what is seen next is to be the next.
     wait_for(lambda: not children(server))
@@ -227,88 +240,89 @@ def test_data_of_any_shape_can_be_measured(simulator: SimulatorMeter, tmp_path: 
 
 
 class Sampling:
-    """The session's meter, sampling while it measures."""
+    """The session's meter, sampling while it measures; what it has measured once it keeps."""
 
-    def __init__(self, meter: SimulatorMeter) -> None:
+    def __init__(self, meter: SimulatorMeter, dataset: Dataset) -> None:
         self._meter = meter
+        self._dataset = dataset
+        self._kept: dict[str, list[PhaseCounts]] = {}
 
-    def measure(self, workload: TopologyWorkload, dataset: Dataset) -> list[PhaseCounts]:
+    def measured(self, workload: TopologyWorkload) -> list[PhaseCounts]:
+        if (key := workload.model_dump_json()) not in self._kept:
+            self._kept[key] = self.measure(workload)
+        return self._kept[key]
+
+    def measure(self, workload: TopologyWorkload) -> list[PhaseCounts]:
         options = self._meter._options
         self._meter._options = replace(options, fidelity="sampled")
         try:
-            return self._meter.measure(workload, dataset)
+            return self._meter.measure(workload, self._dataset)
         finally:
             self._meter._options = options
 
 
-@pytest.fixture
-def sampling(simulator: SimulatorMeter) -> Sampling:
-    return Sampling(simulator)
+@pytest.fixture(scope="module")
+def sampling(simulator: SimulatorMeter, mnist_small: Dataset) -> Sampling:
+    return Sampling(simulator, mnist_small)
 
 
 @pytest.mark.parametrize("topology", [TOPOLOGY, "cnn:layers=1,filters=1,kernel=2"])
 def test_a_sample_is_within_its_bound(
-    simulator: SimulatorMeter,
-    sampling: Sampling,
-    make: WorkloadMaker,
-    mnist_small: Dataset,
-    topology: str,
+    machine: Machine, measured: Measure, sampling: Sampling, make: WorkloadMaker, topology: str
 ) -> None:
     workload = make(topology, batch_size=9, epochs=2)
-    exact, sampled = (meter.measure(workload, mnist_small) for meter in (simulator, sampling))
+    exact, sampled = measured(workload), sampling.measured(workload)
     for mine, theirs in zip(sampled, exact, strict=True):
         assert mine.fidelity == "sampled"
         assert mine.steps_simulated < mine.steps_total == theirs.steps_total
         assert 0 < mine.error_bound <= 0.01
-        costs = [price(phase.counts, simulator.machine, "data").cycles for phase in (mine, theirs)]
+        costs = [price(phase.counts, machine, "data").cycles for phase in (mine, theirs)]
         assert costs[0] == pytest.approx(costs[1], rel=mine.error_bound)
         assert list(mine.parts) == list(theirs.parts)
 
 
 def test_parts_sum_up_to_the_counts(
-    simulator: SimulatorMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+    measured: Measure, sampling: Sampling, make: WorkloadMaker
 ) -> None:
     workload = make(TOPOLOGY, batch_size=9, epochs=2)
-    for meter in (simulator, sampling):
-        for phase in meter.measure(workload, mnist_small):
+    for phases in (measured(workload), sampling.measured(workload)):
+        for phase in phases:
             for event in EVENTS:
                 parts = sum(getattr(part, event) for part in phase.parts.values())
                 assert parts == getattr(phase.counts, event)
 
 
-def test_samples_repeat_to_the_last_digit(
-    sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
-) -> None:
+def test_samples_repeat_to_the_last_digit(sampling: Sampling, make: WorkloadMaker) -> None:
     workload = make(TOPOLOGY, batch_size=9, epochs=2)
-    first, second = (sampling.measure(workload, mnist_small) for _ in range(2))
-    assert first == second
+    assert sampling.measured(workload) == sampling.measure(workload)
 
 
 def test_what_is_too_short_to_sample_is_exact_and_says_so(
-    simulator: SimulatorMeter, sampling: Sampling, make: WorkloadMaker, mnist_small: Dataset
+    measured: Measure, sampling: Sampling, make: WorkloadMaker
 ) -> None:
     workload = make(TOPOLOGY, batch_size=100)
-    assert sampling.measure(workload, mnist_small) == simulator.measure(workload, mnist_small)
-    assert {phase.fidelity for phase in sampling.measure(workload, mnist_small)} == {"exact"}
+    sampled = sampling.measured(workload)
+    assert sampled == measured(workload)
+    assert {phase.fidelity for phase in sampled} == {"exact"}
 
 
 def test_counts_do_not_depend_on_what_else_is_counted(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workloads = [make(TOPOLOGY), make("dffr:layers=2,width=2"), make(TOPOLOGY, batch_size=20)]
-    alone = [simulator.measure(workload, mnist_small) for workload in workloads]
+    alone = [measured(workload) for workload in workloads]
     with ThreadPoolExecutor(len(workloads)) as pool:
         together = list(pool.map(lambda one: simulator.measure(one, mnist_small), workloads))
     assert together == alone
 
 
 def test_counts_do_not_depend_on_how_many_requests_there_were(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     # A measurement is two requests. One more in between, and the parent has the last request
     # elsewhere than before, if it still holds it: 35 instructions of 70 million here.
     workload = make("dffr:layers=2,width=2")
-    before = simulator.measure(workload, mnist_small)
+    before = measured(workload)
     assert simulator.server is not None
     request = simulator.staging.training(workload, mnist_small, "inference")
     simulator.server.submit(request, limit_seconds=60.0).result()
@@ -316,8 +330,8 @@ def test_counts_do_not_depend_on_how_many_requests_there_were(
 
 
 def test_counts_do_not_depend_on_the_seed(
-    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, measured: Measure, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workload = make(TOPOLOGY)
     other = workload.model_copy(update={"seed": 7})
-    assert simulator.measure(other, mnist_small) == simulator.measure(workload, mnist_small)
+    assert simulator.measure(other, mnist_small) == measured(workload)
