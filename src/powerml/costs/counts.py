@@ -1,4 +1,4 @@
-"""Counts: the nine integers of the simulator, and the phases that have costs."""
+"""Counts: the integers of the simulator, and the phases that have costs."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ class Counts(BaseModel):
 
     The names are Valgrind's. ``Ir Dr Dw`` are instructions fetched, data reads and data writes.
     ``I1mr D1mr D1mw`` are those that missed the first level, ``ILmr DLmr DLmw`` those that also
-    missed the last level. An instruction that reads and writes one address is a read in Cachegrind
-    and a write in Callgrind. Only ``Dr + Dw`` can be compared between the two.
+    missed the last level. An instruction that reads and writes one address is a read in the
+    simulator and in Cachegrind, a write in Callgrind. These two count each lane of the operand of a
+    fused multiply-add, the simulator the operand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -97,7 +97,7 @@ class CountingOptions(SimulationOptions):
 
     levels: Annotated[
         int,
-        Field(description="Cache levels to price: 2; or 3, with L2, by a second simulation."),
+        Field(description="Cache levels to price: 2; or 3, with L2."),
         Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
     ] = 2
     protocol: Annotated[
