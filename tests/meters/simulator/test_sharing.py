@@ -9,7 +9,9 @@ import pytest
 
 from powerml.costs.counts import PhaseCounts
 from powerml.errors import WorkerError
-from powerml.machines import Machine, load_machines
+from powerml.machines import Machine, geometries, load_machines
+from powerml.meters.base import MeterOptions
+from powerml.meters.catalogue import open_meters
 from powerml.meters.simulator.guest_meter import PhasesByGeometry
 from powerml.meters.simulator.meter import GeometryMeter, SimulatorMeter
 from powerml.progress import Advance, Notify, silent, unwatched
@@ -121,3 +123,12 @@ def test_a_failure_reaches_all_and_is_forgotten(
 def test_a_meter_of_one_geometry_measures_its_first_machine(shared: CountedSimulations) -> None:
     [phase] = shared.measure(WORKLOAD, None)
     assert phase.counts.Ir == 1000
+
+
+def test_the_default_meter_serves_all_machines_and_levels_with_one_simulator() -> None:
+    groups = geometries(load_machines("all"), 3)
+    with open_meters("simulator", groups, None, MeterOptions(), cache=False) as meters:
+        assert list(meters) == list(groups)
+        shared = [one for one in meters.values() if isinstance(one, GeometryMeter)]
+        assert [one.machines for one in shared] == list(groups.values())
+        assert len({one._meter for one in shared}) == 1
