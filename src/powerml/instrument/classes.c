@@ -18,8 +18,7 @@
 #error "the instrument knows the flags of x86-64 and of arm64"
 #endif
 
-/* How far back a temporary's value is looked for: an instruction has fewer statements. */
-enum { LOOK_BACK = 128, MOST_TEMPORARIES = 1 << 14 };
+enum { MOST_TEMPORARIES = 1 << 14 };
 
 enum kind { NOTHING, WHOLE_NUMBERS, REALS, FUSED, DIVISION };
 
@@ -140,15 +139,30 @@ static struct operation weigh(IROp op)
     }
 }
 
+/* By temporary the statement of the block that assigns it, as far as the block was gone through. */
+static Int assignments[MOST_TEMPORARIES];
+static Int statements_seen;
+
+void forget_assignments(void)
+{
+    statements_seen = 0;
+}
+
 IRExpr *assigned_to(const IRSB *block, IRTemp temporary, Int from)
 {
-    Int first = block->stmts_used - LOOK_BACK;
-    if (first < from)
-        first = from;
-    for (Int i = block->stmts_used - 1; i >= first && i >= 0; i--)
-        if (block->stmts[i]->tag == Ist_WrTmp && block->stmts[i]->Ist.WrTmp.tmp == temporary)
-            return block->stmts[i]->Ist.WrTmp.data;
-    return NULL;
+    for (; statements_seen < block->stmts_used; statements_seen++) {
+        const IRStmt *statement = block->stmts[statements_seen];
+        if (statement->tag == Ist_WrTmp && statement->Ist.WrTmp.tmp < MOST_TEMPORARIES)
+            assignments[statement->Ist.WrTmp.tmp] = statements_seen;
+    }
+    if (temporary >= MOST_TEMPORARIES)
+        return NULL;
+    /* What is known of another block may be left there. */
+    Int found = assignments[temporary];
+    if (found < from || found >= statements_seen || block->stmts[found]->tag != Ist_WrTmp ||
+        block->stmts[found]->Ist.WrTmp.tmp != temporary)
+        return NULL;
+    return block->stmts[found]->Ist.WrTmp.data;
 }
 
 IRExpr *base_of(const IRSB *block, IRExpr *address, Long *offset)
@@ -159,6 +173,10 @@ IRExpr *base_of(const IRSB *block, IRExpr *address, Long *offset)
             return NULL;
         }
         IRExpr *value = assigned_to(block, address->Iex.RdTmp.tmp, 0);
+        if (value != NULL && value->tag == Iex_RdTmp) {
+            address = value;
+            continue;
+        }
         if (value == NULL || value->tag != Iex_Binop || value->Iex.Binop.op != Iop_Add64 ||
             value->Iex.Binop.arg2->tag != Iex_Const || value->Iex.Binop.arg1->tag != Iex_RdTmp)
             return address;

@@ -21,7 +21,10 @@ struct instruction classify(const IRSB *block, Int from, Int until, const VexGue
 /* Find what an address is reckoned from, and how far it is from there. NULL: from nothing. */
 IRExpr *base_of(const IRSB *block, IRExpr *address, Long *offset);
 
-/* Find the expression that was assigned to a temporary in the last statements, or NULL. */
+/* Begin a block, of which nothing is known yet. */
+void forget_assignments(void);
+
+/* Find the expression that a block assigns to a temporary from a statement on, or NULL. */
 IRExpr *assigned_to(const IRSB *block, IRTemp temporary, Int from);
 
 #endif

@@ -66,27 +66,40 @@ static struct {
     } operands[OPERANDS], result;
 } passed __attribute__((aligned(32)));
 
-#define CALL(name, field, count, fused, sign)                                                      \
+/* Vectors go in halves of 128 bits: that is how the operands were stored, and a load of more than
+ * one store would wait for them. */
+typedef float four_singles __attribute__((vector_size(16)));
+typedef double two_doubles __attribute__((vector_size(16)));
+
+#define VECTOR_CALL(name, type, count, fused, sign)                                                \
     __attribute__((target("fma"))) static void name(void)                                          \
     {                                                                                              \
         for (int i = 0; i < (count); i++)                                                          \
-            passed.result.field[i] =                                                               \
-                fused(passed.operands[0].field[i], passed.operands[1].field[i],                    \
-                      sign passed.operands[2].field[i]);                                           \
+            ((type *)&passed.result)[i] =                                                          \
+                fused(((const type *)&passed.operands[0])[i],                                      \
+                      ((const type *)&passed.operands[1])[i],                                      \
+                      sign((const type *)&passed.operands[2])[i]);                                 \
     }
 
-CALL(add_1_single, singles, 1, __builtin_fmaf, +)
-CALL(add_4_singles, singles, 4, __builtin_fmaf, +)
-CALL(add_8_singles, singles, 8, __builtin_fmaf, +)
-CALL(add_1_double, doubles, 1, __builtin_fma, +)
-CALL(add_2_doubles, doubles, 2, __builtin_fma, +)
-CALL(add_4_doubles, doubles, 4, __builtin_fma, +)
-CALL(subtract_1_single, singles, 1, __builtin_fmaf, -)
-CALL(subtract_4_singles, singles, 4, __builtin_fmaf, -)
-CALL(subtract_8_singles, singles, 8, __builtin_fmaf, -)
-CALL(subtract_1_double, doubles, 1, __builtin_fma, -)
-CALL(subtract_2_doubles, doubles, 2, __builtin_fma, -)
-CALL(subtract_4_doubles, doubles, 4, __builtin_fma, -)
+#define SCALAR_CALL(name, field, fused, sign)                                                      \
+    __attribute__((target("fma"))) static void name(void)                                          \
+    {                                                                                              \
+        passed.result.field[0] = fused(passed.operands[0].field[0], passed.operands[1].field[0],   \
+                                       sign passed.operands[2].field[0]);                          \
+    }
+
+SCALAR_CALL(add_1_single, singles, __builtin_fmaf, +)
+VECTOR_CALL(add_4_singles, four_singles, 1, __builtin_ia32_vfmaddps, +)
+VECTOR_CALL(add_8_singles, four_singles, 2, __builtin_ia32_vfmaddps, +)
+SCALAR_CALL(add_1_double, doubles, __builtin_fma, +)
+VECTOR_CALL(add_2_doubles, two_doubles, 1, __builtin_ia32_vfmaddpd, +)
+VECTOR_CALL(add_4_doubles, two_doubles, 2, __builtin_ia32_vfmaddpd, +)
+SCALAR_CALL(subtract_1_single, singles, __builtin_fmaf, -)
+VECTOR_CALL(subtract_4_singles, four_singles, 1, __builtin_ia32_vfmaddps, -)
+VECTOR_CALL(subtract_8_singles, four_singles, 2, __builtin_ia32_vfmaddps, -)
+SCALAR_CALL(subtract_1_double, doubles, __builtin_fma, -)
+VECTOR_CALL(subtract_2_doubles, two_doubles, 1, __builtin_ia32_vfmaddpd, -)
+VECTOR_CALL(subtract_4_doubles, two_doubles, 2, __builtin_ia32_vfmaddpd, -)
 
 struct call {
     UInt lane_bytes, lanes;
@@ -163,12 +176,12 @@ static Bool is_of(const IRTemp *temporaries, UInt count, const IRExpr *expressio
     return False;
 }
 
-/* True if every statement from one lane to the last can be done before them all, or after. */
-static Bool can_be_moved(const IRSB *in, Int first, Int last, const struct fma *fma)
+/* True if every statement after the first lane can be done before all lanes, or after them. */
+static Bool can_be_moved(const IRSB *in, Int first, Int until, const struct fma *fma)
 {
     IRTemp later[2 * MOST_LANES];
     UInt count = 0;
-    for (Int i = first; i <= last; i++) {
+    for (Int i = first; i < until; i++) {
         const IRStmt *statement = in->stmts[i];
         if (multiply_add(statement) != NULL) {
             if (count == sizeof later / sizeof later[0])
@@ -176,11 +189,8 @@ static Bool can_be_moved(const IRSB *in, Int first, Int last, const struct fma *
             later[count++] = statement->Ist.WrTmp.tmp;
             continue;
         }
-        if (statement->tag == Ist_Put) {
-            if (!is_of(later, count, statement->Ist.Put.data))
-                return False;
+        if (statement->tag == Ist_Put)
             continue;
-        }
         if (statement->tag != Ist_WrTmp)
             return False;
         const IRExpr *value = statement->Ist.WrTmp.data;
@@ -218,14 +228,14 @@ static Bool can_be_moved(const IRSB *in, Int first, Int last, const struct fma *
 }
 
 /* True if no lane is read after it was written. */
-static Bool reads_come_first(const IRSB *in, Int first, Int last)
+static Bool reads_come_first(const IRSB *in, Int first, Int until)
 {
-    for (Int put = first; put <= last; put++) {
+    for (Int put = first; put < until; put++) {
         if (in->stmts[put]->tag != Ist_Put)
             continue;
         Int start = in->stmts[put]->Ist.Put.offset;
         Int end = start + sizeofIRType(typeOfIRExpr(in->tyenv, in->stmts[put]->Ist.Put.data));
-        for (Int get = put + 1; get <= last; get++) {
+        for (Int get = put + 1; get < until; get++) {
             if (in->stmts[get]->tag != Ist_WrTmp ||
                 in->stmts[get]->Ist.WrTmp.data->tag != Iex_Get)
                 continue;
@@ -240,7 +250,7 @@ static Bool reads_come_first(const IRSB *in, Int first, Int last)
 
 struct fma *find_fma(const IRSB *in, Int from, Int until)
 {
-    Int first = -1, last = -1;
+    Int first = -1;
     VG_(memset)(&current, 0, sizeof current);
     for (Int i = from; i < until; i++) {
         const IRQop *qop = multiply_add(in->stmts[i]);
@@ -249,10 +259,9 @@ struct fma *find_fma(const IRSB *in, Int from, Int until)
         if (!take_lane(&current, in->stmts[i]->Ist.WrTmp.tmp, qop))
             return NULL;
         first = first < 0 ? i : first;
-        last = i;
     }
     if (first < 0 || !has_fma() || call_for(&current) == NULL ||
-        !can_be_moved(in, first, last, &current) || !reads_come_first(in, first, last))
+        !can_be_moved(in, first, until, &current) || !reads_come_first(in, first, until))
         return NULL;
     current.first_in_out = -1;
     return &current;
@@ -400,7 +409,7 @@ static void find_copies(const struct fma *fma, IRTemp *copies)
     }
 }
 
-static void add_call(struct fma *fma, IRSB *out)
+void end_fma(struct fma *fma, IRSB *out)
 {
     const struct call *call = call_for(fma);
     for (UInt operand = 0; operand < OPERANDS; operand++)
@@ -453,11 +462,10 @@ void add_fma(struct fma *fma, IRSB *out, IRStmt *statement)
     if (fma->first_in_out < 0)
         fma->first_in_out = out->stmts_used;
     if (multiply_add(statement) != NULL) {
-        if (++fma->seen == fma->lanes)
-            add_call(fma, out);
+        fma->seen++;
         return;
     }
-    if (fma->seen > 0 && fma->seen < fma->lanes) {
+    if (fma->seen > 0) {
         const IRExpr *used = statement->tag == Ist_Put      ? statement->Ist.Put.data
                              : statement->tag == Ist_WrTmp ? statement->Ist.WrTmp.data
                                                            : NULL;
@@ -486,6 +494,11 @@ void add_fma(struct fma *fma, IRSB *out, IRStmt *statement)
 {
     (void)fma;
     addStmtToIRSB(out, statement);
+}
+
+void end_fma(struct fma *fma, IRSB *out)
+{
+    (void)fma, (void)out;
 }
 
 #endif

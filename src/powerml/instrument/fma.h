@@ -23,8 +23,11 @@ Bool has_multiply_add(const IRSB *in, Int from, Int until);
  * form that is left to Valgrind. */
 struct fma *find_fma(const IRSB *in, Int from, Int until);
 
-/* Add a statement of that instruction to a block. Those of the multiply-add become one call; what
- * depends on it follows after that. */
+/* Add a statement of that instruction to a block, unless it belongs to the multiply-add or depends
+ * on it. */
 void add_fma(struct fma *, IRSB *out, IRStmt *statement);
+
+/* Add the multiply-add as one call, and what depends on it, at the end of the instruction. */
+void end_fma(struct fma *, IRSB *out);
 
 #endif

@@ -92,9 +92,9 @@ struct function;
  * execution looks at stands first, and the rest apart. */
 struct piece {
     uint64_t executions;
-    uint64_t first_line, second_line; /* the same twice where it has one */
+    uint64_t first_line;
     uint16_t line_count, access_count;
-    uint8_t is_conditional; /* one of its accesses is */
+    uint8_t is_unusual; /* it has many accesses, or conditional ones */
     struct cold_piece *cold;
     uint8_t last_bytes[]; /* by access its size less one */
 };
@@ -154,6 +154,9 @@ void simulation_read(struct simulation *, uint64_t *counters);
 
 /* Set all counters to zero. The caches stay as they are, and open scopes stay open. */
 void simulation_zero(struct simulation *);
+
+/* Empty the caches. The counters stay as they are. */
+void simulation_empty(struct simulation *);
 
 /* Have everything that follows charged to a scope inside the open one. */
 void simulation_push(struct simulation *, const char *name);

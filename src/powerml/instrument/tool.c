@@ -38,7 +38,8 @@ enum {
     MOST_ACCESSES_OF_A_BLOCK = 2048,
     MOST_OF_A_BLOCK = MOST_PIECES_OF_A_BLOCK + MOST_ACCESSES_OF_A_BLOCK,
     MOST_FETCHES = 512,
-    LONGEST_OPERAND = 32 /* of an instruction that works on lanes, in bytes */
+    LONGEST_LANE = 8, /* of an instruction that works on lanes, in bytes */
+    LONGEST_OPERAND = 32
 };
 
 /* What glibc's clocks say where none counts cost, and how far apart two looks are (decision 0022):
@@ -81,6 +82,7 @@ struct block {
     Bool is_open; /* a piece is */
     IRConst *piece;
     struct fetch fetch; /* of the instruction */
+    Addr left_line;     /* the last that the piece before this one fetched from; 0: none did */
     struct fetch fetches[MOST_FETCHES];
     struct access accesses[MOST_ACCESSES];
     UInt fetch_count, access_count, adds[FIXED_COUNTERS];
@@ -147,10 +149,21 @@ static void begin_block(void)
     block.next_address = loaded(&next_address);
     block.piece_count = block.address_count = 0;
     block.is_open = False;
+    block.left_line = 0;
 }
 
+static Addr line_of(Addr address)
+{
+    return VG_ROUNDDN(address, simulation_line_bytes(simulation));
+}
+
+/* Tell a fetch; those before it need not be told that stay in the line that the piece before has
+ * left. Nothing has come between. */
 static void add_fetch(void)
 {
+    const struct fetch *first = &block.fetches[0];
+    if (block.fetch_count == 1 && line_of(first->address + first->last_byte) == block.left_line)
+        block.fetch_count = 0;
     block.fetch.before = block.access_count;
     block.fetches[block.fetch_count++] = block.fetch;
 }
@@ -183,6 +196,14 @@ static void close_piece(void)
         VG_(tool_panic)("no memory");
     block.piece->Ico.U64 = (Addr)piece;
     block.is_open = False;
+    block.left_line = line_of(block.fetch.address + block.fetch.last_byte);
+}
+
+/* Close the piece where what follows need not lie behind it. */
+static void end_stretch(void)
+{
+    close_piece();
+    block.left_line = 0;
 }
 
 /* Begin an instruction. After a jump that the decoder has followed it begins a piece. */
@@ -191,7 +212,7 @@ static void count_instruction(Addr address, UInt bytes, const struct instruction
     if (address != block.fetch.address + block.fetch.last_byte + 1 ||
         block.fetch_count == MOST_FETCHES ||
         address + bytes - block.fetches[0].address > LONGEST_PIECE_BYTES)
-        close_piece();
+        end_stretch();
     block.fetch.address = address;
     block.fetch.last_byte = bytes - 1;
     if (block.is_open)
@@ -241,7 +262,8 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes,
             return;
         }
         if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike && last->direction == direction &&
-            bytes == block.lane_bytes && last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
+            bytes == block.lane_bytes && bytes <= LONGEST_LANE &&
+            last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
             follows(address, block.last_address, last->last_byte + 1)) {
             last->last_byte += bytes;
             if (guard != NULL) {
@@ -269,6 +291,17 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes,
     else
         block.last_entry = assigned(Ity_I64, IRExpr_ITE(guard, address, number(0)));
     store_address(block.last_slot, block.last_entry);
+}
+
+/* True if the access before reads the place that an instruction compares and swaps: the decoder
+ * computes what an atomic one writes from what it has read before. */
+static Bool is_read_just_now(IRExpr *address, UInt bytes)
+{
+    if (lanes_are_operands || !block.is_open || !block.can_merge)
+        return False;
+    const struct access *last = &block.accesses[block.access_count - 1];
+    return last->direction == READ && !last->is_conditional && last->last_byte == bytes - 1 &&
+           follows(address, block.last_address, 0);
 }
 
 static UInt bytes_of(IRExpr *expression)
@@ -305,7 +338,8 @@ static void count_accesses(const IRStmt *statement)
     case Ist_CAS: {
         const IRCAS *cas = statement->Ist.CAS.details;
         UInt bytes = bytes_of(cas->dataLo) * (cas->dataHi == NULL ? 1 : 2);
-        count_access(READ, cas->addr, bytes, NULL);
+        if (!is_read_just_now(cas->addr, bytes))
+            count_access(READ, cas->addr, bytes, NULL);
         count_access(WRITE, cas->addr, bytes, NULL);
         break;
     }
@@ -352,15 +386,29 @@ static ULong time_stamp(void)
     return now();
 }
 
+#if defined(VGA_amd64)
+/* RDTSCP tells the core too: always the first. */
+static void time_stamp_and_core(VexGuestAMD64State *state)
+{
+    ULong told = now();
+    state->guest_RAX = (UInt)told;
+    state->guest_RDX = told >> 32;
+    state->guest_RCX = 0;
+}
+#endif
+
 /* Have the processor's time stamp come from the clock. */
 static void replace_time_stamp(IRStmt *statement)
 {
-    if (!has_own_clock && cost_weights == NULL)
+    if ((!has_own_clock && cost_weights == NULL) || statement->tag != Ist_Dirty)
         return;
-    if (statement->tag == Ist_Dirty &&
-        VG_(strcmp)(statement->Ist.Dirty.details->cee->name, "amd64g_dirtyhelper_RDTSC") == 0)
-        statement->Ist.Dirty.details->cee =
-            mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+    IRCallee **callee = &statement->Ist.Dirty.details->cee;
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSC") == 0)
+        *callee = mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+#if defined(VGA_amd64)
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSCP") == 0)
+        *callee = mkIRCallee(0, "time_stamp_and_core", VG_(fnptr_to_fnentry)(&time_stamp_and_core));
+#endif
 }
 
 /* --- instrumentation ------------------------------------------------------------------------- */
@@ -388,6 +436,7 @@ static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayo
         add(in->stmts[i]);
     begin_block();
     begin_fmas();
+    forget_assignments();
     while (i < in->stmts_used) {
         Int end = end_of_instruction(in, i);
         Addr address = in->stmts[i]->Ist.IMark.addr + in->stmts[i]->Ist.IMark.delta;
@@ -409,6 +458,8 @@ static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayo
             else
                 add_fma(fma, block.out, statement);
         }
+        if (fma != NULL)
+            end_fma(fma, block.out);
     }
     close_piece();
     store_places();
@@ -425,6 +476,8 @@ static void discard_translations(void)
 static void start_counting(Bool start)
 {
     run_streams();
+    if (start)
+        simulation_empty(simulation);
     is_counting = start;
     discard_translations();
 }
@@ -466,7 +519,7 @@ static void set_clock(const ULong *weights, ULong count, ULong nanoseconds)
     Bool had_clock = has_own_clock || cost_weights != NULL;
     cost_weights = weights == NULL ? NULL : kept;
     cost_nanoseconds = nanoseconds;
-    if (!had_clock)
+    if (had_clock != (has_own_clock || cost_weights != NULL))
         discard_translations(); /* of time stamps */
 }
 
