@@ -73,6 +73,7 @@ def test_doctor_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
     code, out, _ = run("doctor")
     assert code == 0
     assert "valgrind" in out
+    assert "built for Valgrind" in out
     monkeypatch.setenv("PATH", "/nowhere")
     code, out, _ = run("doctor")
     assert code == 1

@@ -609,28 +609,6 @@ static void count_conditional(struct piece *piece, const uint64_t *addresses)
             piece->cold->conditional[piece->cold->accesses[i].direction]++;
 }
 
-/* Count executions, and put the sizes of all accesses in a row. */
-static void count_executions(struct simulation *simulation, struct piece *const *first_piece,
-                             uint32_t piece_count, const uint64_t *addresses)
-{
-    struct running *running = &simulation->running;
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < piece_count; i++) {
-        struct piece *piece = first_piece[-(ptrdiff_t)i];
-        running->first_access[i] = done;
-        if (UNLIKELY(piece->executions++ == 0))
-            remember_executed(simulation, piece);
-        if (UNLIKELY(piece->is_conditional))
-            count_conditional(piece, addresses + done);
-        __builtin_memcpy(running->last_bytes + done, piece->last_bytes, AT_ONCE);
-        for (uint32_t j = AT_ONCE; UNLIKELY(j < piece->access_count); j++)
-            running->last_bytes[done + j] = piece->last_bytes[j];
-        done += piece->access_count;
-    }
-    running->first_access[piece_count] = done;
-    simulation->executions += piece_count;
-}
-
 /* Fetch from a line of a piece that is not where it was found last. */
 static __attribute__((noinline)) void fetch_slowly(struct running *running,
                                                    const struct front *front, uint32_t line_shift,
@@ -651,10 +629,29 @@ static __attribute__((noinline)) void fetch_slowly(struct running *running,
     missed->before = first_access + fetch->before;
 }
 
-static inline __attribute__((always_inline)) void
-fetch_all(struct running *running, struct front *front, struct piece *const *first_piece,
-          uint32_t piece_count, uint32_t line_shift, uint32_t shift)
+/* Count an execution, and put the sizes of its accesses after those of the executions before. */
+static inline void count_execution(struct simulation *simulation, struct running *running,
+                                   struct piece *piece, uint32_t number, const uint64_t *addresses)
 {
+    uint32_t done = running->first_access[number];
+    if (UNLIKELY(piece->executions++ == 0))
+        remember_executed(simulation, piece);
+    __builtin_memcpy(running->last_bytes + done, piece->last_bytes, AT_ONCE);
+    if (UNLIKELY(piece->is_unusual)) {
+        for (uint32_t i = AT_ONCE; i < piece->access_count; i++)
+            running->last_bytes[done + i] = piece->last_bytes[i];
+        count_conditional(piece, addresses + done);
+    }
+    running->first_access[number + 1] = done + piece->access_count;
+}
+
+/* Fetch all pieces from the first levels of a front; for the first front count them, too. */
+static inline __attribute__((always_inline)) void
+fetch_all(struct simulation *simulation, struct front *front, int is_first,
+          struct piece *const *first_piece, uint32_t piece_count, const uint64_t *addresses,
+          uint32_t line_shift, uint32_t shift)
+{
+    struct running *running = &simulation->running;
     const struct first_level *level = &front->instructions;
     const uint64_t *const tags = level->cache.tags;
     const uint16_t *const found_slot = level->found_slot;
@@ -663,20 +660,25 @@ fetch_all(struct running *running, struct front *front, struct piece *const *fir
     running->fetch_count = 0;
     for (uint32_t i = 0; i < piece_count; i++, time += MOST_LINES) {
         struct piece *piece = first_piece[-(ptrdiff_t)i];
-        uint64_t first = piece->first_line >> shift, second = piece->second_line >> shift;
-        uint32_t slot = found_slot[first % FOUND_SLOTS];
-        if (LIKELY(tags[slot] == first))
+        if (is_first)
+            count_execution(simulation, running, piece, i, addresses);
+        uint64_t line = piece->first_line >> shift;
+        uint32_t slot = found_slot[line % FOUND_SLOTS];
+        if (LIKELY(tags[slot] == line))
             used[slot] = time;
         else
             fetch_slowly(running, front, line_shift, piece, 0, running->first_access[i], time);
-        slot = found_slot[second % FOUND_SLOTS];
-        if (LIKELY(tags[slot] == second))
+        if (piece->line_count == 1)
+            continue;
+        line = (piece->first_line + 1) >> shift;
+        slot = found_slot[line % FOUND_SLOTS];
+        if (LIKELY(tags[slot] == line))
             used[slot] = time + 1;
         else
             fetch_slowly(running, front, line_shift, piece, 1, running->first_access[i], time + 1);
-        for (uint32_t line = 2; UNLIKELY(line < piece->line_count); line++)
-            fetch_slowly(running, front, line_shift, piece, line, running->first_access[i],
-                         time + line);
+        for (uint32_t number = 2; UNLIKELY(number < piece->line_count); number++)
+            fetch_slowly(running, front, line_shift, piece, number, running->first_access[i],
+                         time + number);
     }
     front->instructions.now = time;
 }
@@ -702,6 +704,7 @@ access_all(struct running *running, struct front *front, const uint64_t *address
     uint64_t *const used = level->used;
     uint64_t time = level->now;
     running->access_count = 0;
+#pragma GCC unroll 4
     for (uint32_t i = 0; i < count; i++, time += MOST_LINES_OF_AN_ACCESS) {
         uint64_t start = addresses[i], end = start + running->last_bytes[i];
         uint64_t line = start >> (line_shift + shift);
@@ -748,20 +751,30 @@ void simulation_run(struct simulation *simulation, struct piece *const *first_pi
 {
     struct running *running = &simulation->running;
     const uint32_t line_shift = simulation->line_shift;
-    count_executions(simulation, first_piece, piece_count, addresses);
-    const uint32_t access_count = running->first_access[piece_count];
+    running->first_access[0] = 0;
     for (uint32_t i = 0; i < simulation->front_count; i++) {
         struct front *front = &simulation->fronts[i];
-        if (front->is_usual) {
-            fetch_all(running, front, first_piece, piece_count, USUAL_LINE_SHIFT, 0);
+        if (front->is_usual && i == 0)
+            fetch_all(simulation, front, 1, first_piece, piece_count, addresses, USUAL_LINE_SHIFT,
+                      0);
+        else if (front->is_usual)
+            fetch_all(simulation, front, 0, first_piece, piece_count, addresses, USUAL_LINE_SHIFT,
+                      0);
+        else
+            fetch_all(simulation, front, i == 0, first_piece, piece_count, addresses, line_shift,
+                      front->instructions.cache.shift);
+        const uint32_t access_count = running->first_access[piece_count];
+        if (front->is_usual)
             access_all(running, front, addresses, access_count, USUAL_LINE_SHIFT, 0);
-        } else {
-            fetch_all(running, front, first_piece, piece_count, line_shift, front->instructions.cache.shift);
+        else
             access_all(running, front, addresses, access_count, line_shift,
                        front->data.cache.shift);
-        }
         pass_on_all(running, front, first_piece, piece_count, addresses, line_shift);
     }
+    if (simulation->front_count == 0)
+        for (uint32_t i = 0; i < piece_count; i++)
+            count_execution(simulation, running, first_piece[-(ptrdiff_t)i], i, addresses);
+    simulation->executions += piece_count;
     if (simulation->executions > MOST_EXECUTIONS)
         bring_up_to_date(simulation);
 }
@@ -928,13 +941,13 @@ struct piece *simulation_piece(struct simulation *simulation, const struct fetch
         return NULL;
     for (uint32_t i = 0; i < access_count; i++) {
         piece->last_bytes[i] = accesses[i].last_byte;
-        piece->is_conditional |= accesses[i].is_conditional;
+        piece->is_unusual |= accesses[i].is_conditional;
     }
     piece->line_count = (uint16_t)line_count;
     piece->access_count = (uint16_t)access_count;
     cold->address = fetches[0].address;
     piece->first_line = fetches[0].address >> simulation->line_shift;
-    piece->second_line = piece->first_line + (line_count > 1);
+    piece->is_unusual |= access_count > AT_ONCE;
     cold->hash = hash;
     cold->next = simulation->pieces[place];
     simulation->pieces[place] = piece;

@@ -92,9 +92,9 @@ struct function;
  * execution looks at stands first, and the rest apart. */
 struct piece {
     uint64_t executions;
-    uint64_t first_line, second_line; /* the same twice where it has one */
+    uint64_t first_line;
     uint16_t line_count, access_count;
-    uint8_t is_conditional; /* one of its accesses is */
+    uint8_t is_unusual; /* it has many accesses, or conditional ones */
     struct cold_piece *cold;
     uint8_t last_bytes[]; /* by access its size less one */
 };

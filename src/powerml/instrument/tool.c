@@ -82,6 +82,7 @@ struct block {
     Bool is_open; /* a piece is */
     IRConst *piece;
     struct fetch fetch; /* of the instruction */
+    Addr left_line;     /* the last that the piece before this one fetched from; 0: none did */
     struct fetch fetches[MOST_FETCHES];
     struct access accesses[MOST_ACCESSES];
     UInt fetch_count, access_count, adds[FIXED_COUNTERS];
@@ -148,10 +149,21 @@ static void begin_block(void)
     block.next_address = loaded(&next_address);
     block.piece_count = block.address_count = 0;
     block.is_open = False;
+    block.left_line = 0;
 }
 
+static Addr line_of(Addr address)
+{
+    return VG_ROUNDDN(address, simulation_line_bytes(simulation));
+}
+
+/* Tell a fetch; those before it need not be told that stay in the line that the piece before has
+ * left. Nothing has come between. */
 static void add_fetch(void)
 {
+    const struct fetch *first = &block.fetches[0];
+    if (block.fetch_count == 1 && line_of(first->address + first->last_byte) == block.left_line)
+        block.fetch_count = 0;
     block.fetch.before = block.access_count;
     block.fetches[block.fetch_count++] = block.fetch;
 }
@@ -184,6 +196,14 @@ static void close_piece(void)
         VG_(tool_panic)("no memory");
     block.piece->Ico.U64 = (Addr)piece;
     block.is_open = False;
+    block.left_line = line_of(block.fetch.address + block.fetch.last_byte);
+}
+
+/* Close the piece where what follows need not lie behind it. */
+static void end_stretch(void)
+{
+    close_piece();
+    block.left_line = 0;
 }
 
 /* Begin an instruction. After a jump that the decoder has followed it begins a piece. */
@@ -192,7 +212,7 @@ static void count_instruction(Addr address, UInt bytes, const struct instruction
     if (address != block.fetch.address + block.fetch.last_byte + 1 ||
         block.fetch_count == MOST_FETCHES ||
         address + bytes - block.fetches[0].address > LONGEST_PIECE_BYTES)
-        close_piece();
+        end_stretch();
     block.fetch.address = address;
     block.fetch.last_byte = bytes - 1;
     if (block.is_open)

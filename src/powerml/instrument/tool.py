@@ -124,8 +124,8 @@ def place_tool(folder: Path) -> Path:
     ----------
     folder
         A private folder of the caller's. The measured process sees its path, as ``VALGRIND_LIB``
-        and within ``LD_PRELOAD``, and the path's length moves its memory: let it be equally long
-        in all measurements that are to be compared.
+        and within ``LD_PRELOAD``, and the path's length moves its memory. So let the path be
+        equally long in all measurements that are to be compared.
 
     Returns
     -------

@@ -46,12 +46,6 @@ def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> N
     assert {"--I1=32768,4,64", "--D1=32768,8,64", "--LL=12582912,24,64"} <= set(command)
 
 
-def test_without_valgrind_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SetupError, match="apt-get install valgrind"):
-        launch.find_valgrind()
-
-
 def test_without_the_c_extension_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
