@@ -47,7 +47,7 @@ class Guests:
         else:
             path = PROGRAMS / source
         program = self.folder / path.stem
-        common = ("-O1", "-g0", f"-I{SOURCES}", "-Wall", "-Wextra", "-Werror")
+        common = ("-O1", "-g0", f"-I{SOURCES}", f"-I{PROGRAMS}", "-Wall", "-Wextra", "-Werror")
         subprocess.run([compiler, *common, *options, "-o", program, path], check=True)
         return program
 

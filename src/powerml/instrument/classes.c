@@ -7,13 +7,17 @@
  */
 #include "classes.h"
 
+#include "pub_tool_libcbase.h"
+
 #include "libvex_guest_amd64.h"
 #include "libvex_guest_arm64.h"
 
 #if defined(VGA_amd64)
 #define OFFSET_OF_FLAGS ((Int)offsetof(VexGuestAMD64State, guest_CC_OP))
+#define OFFSET_OF_FLOAT_STACK ((Int)offsetof(VexGuestAMD64State, guest_FTOP))
 #elif defined(VGA_arm64)
 #define OFFSET_OF_FLAGS ((Int)offsetof(VexGuestARM64State, guest_CC_OP))
+#define OFFSET_OF_FLOAT_STACK (-1) /* it has none */
 #else
 #error "the instrument knows the flags of x86-64 and of arm64"
 #endif
@@ -42,6 +46,39 @@ struct operation {
         return (struct operation){WHOLE_NUMBERS, 16};                                              \
     case name##32x8:                                                                               \
         return (struct operation){WHOLE_NUMBERS, 8}
+
+#define LANES_OF_SIGNS(name, sign)                                                                 \
+    case name##8##sign##x32:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 32};                                              \
+    case name##8##sign##x16:                                                                       \
+    case name##16##sign##x16:                                                                      \
+        return (struct operation){WHOLE_NUMBERS, 16};                                              \
+    case name##16##sign##x8:                                                                       \
+    case name##32##sign##x8:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 8};                                               \
+    case name##32##sign##x4:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 4}
+
+#define SHORT_LANES_OF_SIGNS(name, sign)                                                           \
+    case name##8##sign##x32:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 32};                                              \
+    case name##8##sign##x16:                                                                       \
+    case name##16##sign##x16:                                                                      \
+        return (struct operation){WHOLE_NUMBERS, 16};                                              \
+    case name##16##sign##x8:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 8}
+
+#define LANES_16_32_64(name)                                                                       \
+    case name##16x16:                                                                              \
+        return (struct operation){WHOLE_NUMBERS, 16};                                              \
+    case name##16x8:                                                                               \
+    case name##32x8:                                                                               \
+        return (struct operation){WHOLE_NUMBERS, 8};                                               \
+    case name##32x4:                                                                               \
+    case name##64x4:                                                                               \
+        return (struct operation){WHOLE_NUMBERS, 4};                                               \
+    case name##64x2:                                                                               \
+        return (struct operation){WHOLE_NUMBERS, 2}
 
 /* Operations on vectors of real numbers; those with 0 in their names work on the lowest lane. */
 #define REALS_OF(name, kind)                                                                       \
@@ -83,7 +120,7 @@ static struct operation weigh(IROp op)
         SCALARS_OF(Iop_MSub, FUSED);
     case Iop_CmpEQ32Fx4: case Iop_CmpLT32Fx4: case Iop_CmpLE32Fx4: case Iop_CmpUN32Fx4:
     case Iop_CmpGT32Fx4: case Iop_CmpGE32Fx4: case Iop_Abs32Fx4: case Iop_Neg32Fx4:
-    case Iop_RecipEst32Fx4: case Iop_RSqrtEst32Fx4: case Iop_I32StoF32x4: case Iop_F32toI32Sx4:
+    case Iop_RecipEst32Fx4: case Iop_RSqrtEst32Fx4:
         return (struct operation){REALS, 4};
     case Iop_CmpEQ64Fx2: case Iop_CmpLT64Fx2: case Iop_CmpLE64Fx2: case Iop_CmpUN64Fx2:
     case Iop_Abs64Fx2: case Iop_Neg64Fx2:
@@ -98,7 +135,9 @@ static struct operation weigh(IROp op)
     case Iop_F32toI32S: case Iop_F32toI64S: case Iop_F32toF64: case Iop_F64toF32:
     case Iop_RoundF64toInt: case Iop_RoundF32toInt:
         return (struct operation){REALS, 0};
-    case Iop_RecipEst32Fx8: case Iop_RSqrtEst32Fx8: case Iop_I32StoF32x8: case Iop_F32toI32Sx8:
+    case Iop_I32StoF32x4: case Iop_F32toI32Sx4: case Iop_I32StoF32x8: case Iop_F32toI32Sx8:
+        return (struct operation){REALS, 0};
+    case Iop_RecipEst32Fx8: case Iop_RSqrtEst32Fx8:
         return (struct operation){REALS, 8};
         LANES_4_8_16(Iop_Add);
         LANES_4_8_16(Iop_Sub);
@@ -108,6 +147,28 @@ static struct operation weigh(IROp op)
         LANES_8_16_32(Iop_CmpEQ);
     case Iop_Mul16x8: case Iop_MulHi16Ux8: case Iop_MulHi16Sx8: case Iop_MullEven16Sx8:
         return (struct operation){WHOLE_NUMBERS, 8};
+        LANES_OF_SIGNS(Iop_CmpGT, S);
+        LANES_OF_SIGNS(Iop_Max, S);
+        LANES_OF_SIGNS(Iop_Max, U);
+        LANES_OF_SIGNS(Iop_Min, S);
+        LANES_OF_SIGNS(Iop_Min, U);
+        SHORT_LANES_OF_SIGNS(Iop_QAdd, S);
+        SHORT_LANES_OF_SIGNS(Iop_QAdd, U);
+        SHORT_LANES_OF_SIGNS(Iop_QSub, S);
+        SHORT_LANES_OF_SIGNS(Iop_QSub, U);
+        SHORT_LANES_OF_SIGNS(Iop_Avg, U);
+        LANES_16_32_64(Iop_ShlN);
+        LANES_16_32_64(Iop_ShrN);
+    case Iop_SarN16x8: case Iop_SarN32x4: case Iop_SarN16x16: case Iop_SarN32x8:
+        return (struct operation){WHOLE_NUMBERS, op == Iop_SarN16x16   ? 16
+                                                 : op == Iop_SarN32x4 ? 4
+                                                                      : 8};
+    case Iop_Add64x2: case Iop_Sub64x2: case Iop_CmpEQ64x2: case Iop_CmpGT64Sx2:
+        return (struct operation){WHOLE_NUMBERS, 2};
+    case Iop_Add64x4: case Iop_Sub64x4: case Iop_CmpEQ64x4: case Iop_CmpGT64Sx4:
+        return (struct operation){WHOLE_NUMBERS, 4};
+    case Iop_PwExtUSMulQAdd8x16: /* 16 products, added in pairs */
+        return (struct operation){WHOLE_NUMBERS, 16 + 8};
     case Iop_Mul32x4:
         return (struct operation){WHOLE_NUMBERS, 4};
     case Iop_Mul16x16: case Iop_MulHi16Ux16: case Iop_MulHi16Sx16:
@@ -190,7 +251,12 @@ struct view {
     const IRSB *block;
     const VexGuestLayout *layout;
     Bool has_access, has_reals, has_division;
-    UInt widest; /* bits of the widest vector */
+    UInt widest;    /* bits of the widest vector */
+    UInt assembled; /* bits of what is put together of parts that were computed apart */
+    /* An operation on one real number, how often it is done, and to how many bytes. */
+    IROp lone_op;
+    UInt lone_reals, lone_bytes;
+    Bool has_comparison;         /* of two of these */
     UInt fused, bytes_of_a_lane;
     UInt float_operations, integer_operations;
 };
@@ -199,6 +265,28 @@ struct view {
 enum use { AS_NUMBER = 1, AS_ADDRESS = 2, AS_STACK_POINTER = 4 };
 
 static UChar uses[MOST_TEMPORARIES];
+static Bool stack_pointers[MOST_TEMPORARIES];
+
+static Bool is_stack_pointer(IRTemp temporary)
+{
+    return temporary < MOST_TEMPORARIES && stack_pointers[temporary];
+}
+
+/* Begin with a temporary that the instruction assigns. */
+static void begin_temporary(const IRStmt *statement, const VexGuestLayout *layout)
+{
+    IRTemp temporary = statement->Ist.WrTmp.tmp;
+    const IRExpr *value = statement->Ist.WrTmp.data;
+    if (temporary >= MOST_TEMPORARIES)
+        return;
+    uses[temporary] = 0;
+    stack_pointers[temporary] =
+        (value->tag == Iex_Get && value->Iex.Get.offset == layout->offset_SP) ||
+        (value->tag == Iex_Binop &&
+         (value->Iex.Binop.op == Iop_Add64 || value->Iex.Binop.op == Iop_Sub64) &&
+         value->Iex.Binop.arg1->tag == Iex_RdTmp && value->Iex.Binop.arg2->tag == Iex_Const &&
+         is_stack_pointer(value->Iex.Binop.arg1->Iex.RdTmp.tmp));
+}
 
 static void mark(const IRExpr *expression, UChar use)
 {
@@ -228,13 +316,16 @@ static void mark_operands(const IRExpr *expression, UChar use)
         mark(expression->Iex.Qop.details->arg4, use);
         break;
     case Iex_ITE:
-        mark(expression->Iex.ITE.cond, use);
+        mark(expression->Iex.ITE.cond, AS_ADDRESS); /* it chooses */
         mark(expression->Iex.ITE.iftrue, use);
         mark(expression->Iex.ITE.iffalse, use);
         break;
     case Iex_CCall:
         for (IRExpr **argument = expression->Iex.CCall.args; *argument != NULL; argument++)
             mark(*argument, use);
+        break;
+    case Iex_GetI:
+        mark(expression->Iex.GetI.ix, AS_ADDRESS);
         break;
     case Iex_RdTmp:
         mark(expression, use);
@@ -244,14 +335,36 @@ static void mark_operands(const IRExpr *expression, UChar use)
     }
 }
 
+/* Note an operation on one real number: several of a kind are a vector that was taken apart. */
+static void note_lone_real(struct view *view, IROp op)
+{
+    if (op == Iop_CmpF32 || op == Iop_CmpF64)
+        view->has_comparison = True;
+    if (view->lone_reals == 0)
+        view->lone_op = op;
+    if (op != view->lone_op)
+        return;
+    view->lone_reals++;
+    view->lone_bytes = op == Iop_RoundF32toInt || op == Iop_F32toI32S || op == Iop_I32StoF32 ? 4 : 8;
+}
+
+/* Note what an operation puts together: the decoder works on some vectors half by half. */
+static void note_assembly(struct view *view, IROp op)
+{
+    UInt bits = op == Iop_V128HLtoV256 || op == Iop_64x4toV256 ? 256
+                : op == Iop_64HLtoV128                         ? 128
+                                                               : 0;
+    if (bits > view->assembled)
+        view->assembled = bits;
+}
+
 static void add_operation(struct view *view, IROp op, IRType type)
 {
     struct operation operation = weigh(op);
-    UInt bits = type == Ity_V256 ? 256 : type == Ity_V128 || type == Ity_I128 ? 128 : 0;
+    UInt bits = type == Ity_V256 ? 256 : type == Ity_V128 ? 128 : 0;
+    note_assembly(view, op);
     if (operation.kind == NOTHING)
         return;
-    if (type == Ity_I128)
-        bits = 0;
     if (operation.lanes == 1 && operation.kind != WHOLE_NUMBERS)
         bits = 0; /* the lowest lane alone */
     if (bits > view->widest)
@@ -272,6 +385,8 @@ static void add_operation(struct view *view, IROp op, IRType type)
         break;
     case REALS:
         view->has_reals = True;
+        if (bits == 0)
+            note_lone_real(view, op);
         view->float_operations += operation.lanes;
         break;
     default:
@@ -296,6 +411,18 @@ static IROp operation_of(const IRExpr *expression)
     }
 }
 
+/* Add what a function of Valgrind's computes of 64 bits of vectors. */
+static void add_call(struct view *view, const HChar *name)
+{
+    if (VG_(strcmp)(name, "amd64g_calculate_mmx_pmaddwd") == 0)
+        view->integer_operations += 4 + 2;
+    else if (VG_(strcmp)(name, "amd64g_calculate_mmx_psadbw") == 0)
+        view->integer_operations += 8 + 7;
+    else if (VG_(strncmp)(name, "amd64g_calculate_sse_", 21) == 0 ||
+             VG_(strcmp)(name, "amd64g_calculate_pclmul") == 0)
+        view->integer_operations++;
+}
+
 static void look_at_assignment(struct view *view, IRTemp temporary, const IRExpr *value)
 {
     UChar use = temporary < MOST_TEMPORARIES ? uses[temporary] : AS_NUMBER;
@@ -304,11 +431,14 @@ static void look_at_assignment(struct view *view, IRTemp temporary, const IRExpr
         return;
     }
     /* What pushes and pops do to the stack pointer is no arithmetic of theirs. */
-    Bool is_number = (use & AS_NUMBER) || use == 0 ||
-                     ((use & AS_STACK_POINTER) && !view->has_access);
+    if (use == 0)
+        use = is_stack_pointer(temporary) ? AS_STACK_POINTER : AS_NUMBER; /* by a later one */
+    Bool is_number = (use & AS_NUMBER) || ((use & AS_STACK_POINTER) && !view->has_access);
     IROp op = operation_of(value);
     if (op != Iop_INVALID && is_number)
         add_operation(view, op, typeOfIRExpr(view->block->tyenv, value));
+    if (value->tag == Iex_CCall && is_number)
+        add_call(view, value->Iex.CCall.cee->name);
     mark_operands(value, is_number ? AS_NUMBER : use);
 }
 
@@ -322,11 +452,14 @@ static void look_at(struct view *view, const IRStmt *statement)
     case Ist_Put:
         if (statement->Ist.Put.offset == layout->offset_IP)
             break;
-        mark(statement->Ist.Put.data,
-             statement->Ist.Put.offset == layout->offset_SP ? AS_STACK_POINTER : AS_NUMBER);
+        mark(statement->Ist.Put.data, statement->Ist.Put.offset == layout->offset_SP ||
+                                              statement->Ist.Put.offset == OFFSET_OF_FLOAT_STACK
+                                          ? AS_STACK_POINTER
+                                          : AS_NUMBER);
         break;
     case Ist_PutI:
         mark(statement->Ist.PutI.details->data, AS_NUMBER);
+        mark(statement->Ist.PutI.details->ix, AS_ADDRESS);
         break;
     case Ist_Store:
         mark(statement->Ist.Store.data, AS_NUMBER);
@@ -335,9 +468,11 @@ static void look_at(struct view *view, const IRStmt *statement)
     case Ist_StoreG:
         mark(statement->Ist.StoreG.details->data, AS_NUMBER);
         mark(statement->Ist.StoreG.details->addr, AS_ADDRESS);
+        mark(statement->Ist.StoreG.details->guard, AS_ADDRESS);
         break;
     case Ist_LoadG:
         mark(statement->Ist.LoadG.details->addr, AS_ADDRESS);
+        mark(statement->Ist.LoadG.details->guard, AS_ADDRESS);
         break;
     case Ist_CAS:
     case Ist_LLSC:
@@ -351,10 +486,28 @@ static void look_at(struct view *view, const IRStmt *statement)
     }
 }
 
+static Bool leads_to(const IRExpr *next, Addr address)
+{
+    return next->tag == Iex_Const && next->Iex.Const.con->Ico.U64 == address;
+}
+
+/* True if an instruction does itself again: one on strings, or an atomic one that was disturbed. */
+static Bool repeats_itself(const IRSB *block, Int from, Int until)
+{
+    Addr own = block->stmts[from]->Ist.IMark.addr;
+    for (Int i = from; i < until; i++)
+        if (block->stmts[i]->tag == Ist_Exit && block->stmts[i]->Ist.Exit.dst->Ico.U64 == own)
+            return True;
+    return until < block->stmts_used ? block->stmts[until]->Ist.IMark.addr == own
+                                     : leads_to(block->next, own);
+}
+
 /* True if an instruction leads elsewhere than to the next one. */
 static Bool is_branch(const IRSB *block, Int from, Int until)
 {
     Addr next = block->stmts[from]->Ist.IMark.addr + block->stmts[from]->Ist.IMark.len;
+    if (repeats_itself(block, from, until))
+        return False;
     for (Int i = from; i < until; i++)
         if (block->stmts[i]->tag == Ist_Exit && block->stmts[i]->Ist.Exit.jk == Ijk_Boring)
             return True;
@@ -362,8 +515,19 @@ static Bool is_branch(const IRSB *block, Int from, Int until)
         return block->stmts[until]->Ist.IMark.addr != next;
     if (block->jumpkind == Ijk_Call || block->jumpkind == Ijk_Ret)
         return True;
-    return block->jumpkind == Ijk_Boring &&
-           !(block->next->tag == Iex_Const && block->next->Iex.Const.con->Ico.U64 == next);
+    return block->jumpkind == Ijk_Boring && !leads_to(block->next, next);
+}
+
+/* True if an instruction moves strings: it counts and advances, which is no arithmetic of its own. */
+static Bool moves_strings(const IRSB *block, Int from, Int until)
+{
+    Bool has_store = False;
+    for (Int i = from; i < until; i++) {
+        if (block->stmts[i]->tag == Ist_CAS)
+            return False;
+        has_store |= block->stmts[i]->tag == Ist_Store;
+    }
+    return has_store && repeats_itself(block, from, until);
 }
 
 static Bool has_access(const IRSB *block, Int from, Int until)
@@ -387,8 +551,20 @@ static Bool sets_flags(const IRSB *block, Int from, Int until)
     return False;
 }
 
+/* The bits of the vectors that an instruction works on; 0: on none. */
+static UInt width_of(const struct view *view)
+{
+    UInt widest = view->widest > view->assembled ? view->widest : view->assembled;
+    if (!view->has_reals || view->widest > 0)
+        return widest;
+    if (view->lone_reals <= 1 || view->has_comparison)
+        return 0;
+    return widest > 0 ? widest : view->lone_reals * view->lone_bytes > 16 ? 256 : 128;
+}
+
 static enum instruction_class class_of(const struct view *view, Bool is_a_branch)
 {
+    UInt width = width_of(view);
     if (view->fused == 1)
         return FMA_SCALAR;
     if (view->fused > 1)
@@ -396,21 +572,40 @@ static enum instruction_class class_of(const struct view *view, Bool is_a_branch
     if (view->has_division)
         return DIVISIONS;
     if (view->has_reals)
-        return view->widest == 0 ? FLOAT_SCALAR : view->widest == 128 ? FLOAT_128 : FLOAT_256;
-    if (view->widest > 0)
-        return view->widest == 128 ? INTEGER_128 : INTEGER_256;
+        return width == 0 ? FLOAT_SCALAR : width == 128 ? FLOAT_128 : FLOAT_256;
+    if (view->widest > 0 || (width > 0 && view->integer_operations > 0))
+        return width == 128 ? INTEGER_128 : INTEGER_256;
     if (is_a_branch)
         return BRANCHES;
     return view->integer_operations > 0 ? INTEGER : MOVES;
 }
 
+/* The operations of an instruction on whole numbers: a scalar one does one, however many the decoder
+ * takes it apart into. */
+static UInt integer_operations_of(const struct view *view, enum instruction_class class)
+{
+    switch (class) {
+    case INTEGER:
+        return 1;
+    case INTEGER_128:
+    case INTEGER_256:
+        return view->integer_operations;
+    case DIVISIONS:
+        return view->float_operations == 0 ? 1 : 0;
+    default:
+        return 0;
+    }
+}
+
 struct instruction classify(const IRSB *block, Int from, Int until, const VexGuestLayout *layout)
 {
     struct view view = {.block = block, .layout = layout};
+    if (moves_strings(block, from, until))
+        return (struct instruction){.class = MOVES};
     view.has_access = has_access(block, from, until);
     for (Int i = from; i < until; i++)
-        if (block->stmts[i]->tag == Ist_WrTmp && block->stmts[i]->Ist.WrTmp.tmp < MOST_TEMPORARIES)
-            uses[block->stmts[i]->Ist.WrTmp.tmp] = 0;
+        if (block->stmts[i]->tag == Ist_WrTmp)
+            begin_temporary(block->stmts[i], layout);
     for (Int i = until - 1; i > from; i--)
         look_at(&view, block->stmts[i]);
     struct instruction instruction;
@@ -420,7 +615,6 @@ struct instruction classify(const IRSB *block, Int from, Int until, const VexGue
         view.integer_operations = 1;
     instruction.class = class_of(&view, is_a_branch);
     instruction.float_operations = view.float_operations;
-    instruction.integer_operations =
-        instruction.class == BRANCHES ? 0 : view.integer_operations;
+    instruction.integer_operations = integer_operations_of(&view, instruction.class);
     return instruction;
 }
