@@ -87,7 +87,10 @@ static PyObject *mark(PyObject *self, PyObject *name)
         VALGRIND_MONITOR_COMMAND("status internal");
         Py_RETURN_NONE;
     }
-    strncpy(record.name, text, NAME_BYTES - 1);
+    /* strncpy does more or less work by where the name lies. */
+    memset(record.name, 0, NAME_BYTES);
+    for (size_t i = 0; i < NAME_BYTES - 1 && text[i] != 0; i++)
+        record.name[i] = text[i];
     record.count = ask(POWERML_COUNTERS, 0, 0);
     record.status = ask(POWERML_READ, (unsigned long)record.counters, sizeof record.counters);
     if (write(marks, &record, sizeof record) != sizeof record)
