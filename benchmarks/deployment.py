@@ -34,7 +34,7 @@ from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.base import MeterOptions
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.networks.export import TOLERANCE, export_model, export_topology
 from powerml.runtimes import find_runtime, require_exporter
 from powerml.spaces import Topology, find_space, topology_of
@@ -100,7 +100,7 @@ def _saved(topology: str, dataset: Dataset, folder: Path) -> Path:
 
 
 def _measure_file(
-    meter: CallgrindMeter, path: Path, runtime: str, batch: int
+    meter: SimulatorMeter, path: Path, runtime: str, batch: int
 ) -> tuple[float, list[Any]]:
     """Seconds of a measurement, export included, and its phases: load and inference."""
     wanted = MeasureOptions(runtime=runtime, inference_batch=batch)
@@ -110,8 +110,8 @@ def _measure_file(
     return time.monotonic() - started, phases
 
 
-def _meter() -> CallgrindMeter:
-    return CallgrindMeter(load_machine(DEFAULT_MACHINE), "torch", MeterOptions("sampled", jobs=2))
+def _meter() -> SimulatorMeter:
+    return SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", MeterOptions("sampled", jobs=2))
 
 
 def signal() -> bool:
@@ -167,7 +167,7 @@ def _multiply_accumulates(topology: Topology) -> int:
 
 
 def _runtime_cost(
-    meter: CallgrindMeter, dataset: Dataset, folder: Path, runtime: str, topology: Topology
+    meter: SimulatorMeter, dataset: Dataset, folder: Path, runtime: str, topology: Topology
 ) -> float:
     """Cycles of one sample, batch 1."""
     path = _saved(str(topology), dataset, folder)

@@ -15,7 +15,7 @@ from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.workloads.workload import LoadWorkload
 
 MACHINE = load_machine(DEFAULT_MACHINE)
@@ -46,7 +46,7 @@ def _line(load: LoadWorkload) -> str:
 
 def _count(load: LoadWorkload, fidelity: Literal["exact", "sampled"]) -> PhaseCounts:
     options = MeterOptions(fidelity=fidelity, limit_seconds=86_400)
-    with CallgrindMeter(MACHINE, None, options) as meter:
+    with SimulatorMeter(MACHINE, None, options) as meter:
         (counted,) = meter.measure(load, None)
         return counted
 

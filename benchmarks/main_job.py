@@ -23,7 +23,7 @@ from commands import machine_line
 from powerml.backend import select_backend
 from powerml.costs.cache import CountsCache
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, Meter
+from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter
 from powerml.meters.catalogue import make_meter, meter_options
 
 SEEDS, TEST_SCORE = range(10), 0.95
@@ -37,7 +37,7 @@ def main() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POWERML_CACHE_DIR"] = folder
         started = time.monotonic()
-        with make_meter("callgrind", machine, backend, options, CountsCache()) as meter:
+        with make_meter(DEFAULT_METER, machine, backend, options, CountsCache()) as meter:
             powerml.measure(
                 "cnn:layers=5,filters=3,kernel=5",
                 data="digits",

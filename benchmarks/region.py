@@ -3,6 +3,9 @@
 A whole process under Cachegrind that trains 52 epochs, minus one that trains 2, holds 50 epochs and
 nothing else. So does the region of 52 epochs minus the region of 2. The two must agree.
 
+Callgrind counts the region here, in the guest that the simulator counts: it has a read for each
+lane of an FMA's operand, as Cachegrind does.
+
     python benchmarks/region.py
 """
 

@@ -17,6 +17,7 @@ from powerml.backend import select_backend
 from powerml.costs.counts import EVENTS
 from powerml.costs.measurement import Measurement
 from powerml.machines import DEFAULT_MACHINE
+from powerml.meters.base import DEFAULT_METER
 
 TOPOLOGY, BATCH_SIZE = "dffr:layers=2,width=16", 32
 IR_LIMIT, COST_LIMIT, STARTS_COST_LIMIT = 1e-5, 1e-4, 1e-3  # the project's own requirements
@@ -25,7 +26,7 @@ IR_LIMIT, COST_LIMIT, STARTS_COST_LIMIT = 1e-5, 1e-4, 1e-3  # the project's own 
 def main() -> int:
     """Print the spread of every event; return 1 where a limit is exceeded."""
     profile = powerml.load_machine(DEFAULT_MACHINE)
-    with powerml.make_meter("callgrind", profile, select_backend()) as meter:
+    with powerml.make_meter(DEFAULT_METER, profile, select_backend()) as meter:
         one_server = [
             powerml.measure(TOPOLOGY, batch_size=BATCH_SIZE, meter=meter) for _ in range(5)
         ]

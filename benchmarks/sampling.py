@@ -26,8 +26,8 @@ from powerml.errors import DatasetError
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.caching import CachingMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.simulator.sampling import EVERYTHING, DataFlow, Shape, plan
-from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.spaces import Topology, find_space, topology_of
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload
@@ -118,7 +118,7 @@ class Bench:
 @contextmanager
 def _meter(machine: Machine, fidelity: Fidelity) -> Iterator[CachingMeter]:
     options = MeterOptions(fidelity=fidelity, jobs=JOBS, limit_seconds=LIMIT_SECONDS)
-    with CachingMeter(CallgrindMeter(machine, "torch", options), CountsCache()) as meter:
+    with CachingMeter(SimulatorMeter(machine, "torch", options), CountsCache()) as meter:
         yield meter
 
 

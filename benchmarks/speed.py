@@ -30,11 +30,14 @@ from commands import PAPERS_OPTIONS, PAPERS_SEARCH, machine_line, timed
 from powerml.costs.counts import Fidelity
 from powerml.errors import DatasetError
 from powerml.guest.request import AnyRequest, Request
+from powerml.instrument import place_tool
 from powerml.machines import DEFAULT_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
+from powerml.meters.simulator.caches import SimulatedCaches
+from powerml.meters.simulator.launch import private_folder
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.simulator.server import Done, Server
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
-from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload
 
@@ -167,7 +170,7 @@ def _rate(jobs: int) -> float:
     options = MeterOptions(fidelity="sampled", jobs=jobs, limit_seconds=LIMIT_SECONDS)
     with (
         tempfile.TemporaryDirectory() as folder,
-        CallgrindMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter,
+        SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter,
     ):
         powerml.measure(TRIALS[0][0], meter=meter)
         # All drawn at random: else what is proposed would depend on the jobs.
@@ -248,17 +251,19 @@ def startup() -> bool:
 def _print_imports() -> None:
     """What the import under Valgrind takes, by the packages that take most of it."""
     script = "import os, powerml.guest.steps, powerml.spaces.cnn; os._exit(0)"
-    ended = subprocess.run(
-        [
-            *("valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--instr-atstart=no"),
-            "--callgrind-out-file=/dev/null",
-            *(sys.executable, "-X", "importtime", "-c", script),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-    )
+    geometry = load_machine(DEFAULT_MACHINE).simulated_geometry
+    with private_folder() as folder:
+        ended = subprocess.run(
+            [
+                *("valgrind", "--tool=powerml", "--quiet", "--vgdb=no", "--count-at-start=no"),
+                *SimulatedCaches([geometry]).options,
+                *(sys.executable, "-X", "importtime", "-c", script),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "KERAS_BACKEND": "torch", "VALGRIND_LIB": str(place_tool(folder))},
+        )
     seconds: defaultdict[str, float] = defaultdict(float)
     for line in ended.stderr.splitlines():
         own, _, module = line.removeprefix("import time:").split("|")
@@ -277,14 +282,14 @@ def _run_quietly(arguments: list[str]) -> None:
 
 
 @contextmanager
-def _meter(fidelity: Fidelity) -> Iterator[CallgrindMeter]:
+def _meter(fidelity: Fidelity) -> Iterator[SimulatorMeter]:
     options = MeterOptions(fidelity=fidelity, jobs=2, limit_seconds=LIMIT_SECONDS)
-    with CallgrindMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter:
+    with SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter:
         yield meter
 
 
 def _seconds(
-    meter: CallgrindMeter, workload: TopologyWorkload, dataset: Dataset, runs: int
+    meter: SimulatorMeter, workload: TopologyWorkload, dataset: Dataset, runs: int
 ) -> float:
     found = []
     for _ in range(runs if workload.name != LONGEST else 1):

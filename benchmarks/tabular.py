@@ -29,7 +29,7 @@ from powerml.costs.cost_fit import Terms, fit_costs, inference_terms, structure_
 from powerml.costs.counts import EVENTS, PHASES, Counts
 from powerml.costs.readings import require_counts
 from powerml.machines import DEFAULT_MACHINE, load_machine
-from powerml.meters.base import MeterOptions
+from powerml.meters.base import DEFAULT_METER, MeterOptions
 from powerml.meters.catalogue import make_meter
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def make_costs(space: spaces.TabularSpace) -> None:
     jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 2
     options = MeterOptions(fidelity="sampled", jobs=jobs)
     with (
-        make_meter("callgrind", [profile], backend, options) as meter,
+        make_meter(DEFAULT_METER, [profile], backend, options) as meter,
         ThreadPoolExecutor(jobs) as threads,
     ):
 

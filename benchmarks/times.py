@@ -12,6 +12,7 @@ import powerml
 from commands import PAPERS_OPTIONS, machine_line, timed
 from powerml.backend import select_backend
 from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.meters.base import DEFAULT_METER
 
 WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2")
 MEASURE_LIMIT_SECONDS, SEARCH_LIMIT_SECONDS = 90, 360  # the project's own requirements
@@ -36,7 +37,7 @@ def main() -> None:
 
 def _warm_seconds() -> float:
     profile = load_machine(DEFAULT_MACHINE)
-    with powerml.make_meter("callgrind", profile, select_backend()) as meter:
+    with powerml.make_meter(DEFAULT_METER, profile, select_backend()) as meter:
         powerml.measure(WORKLOAD[0], batch_size=32, epochs=2, meter=meter)
         started = time.monotonic()
         powerml.measure(WORKLOAD[0], batch_size=32, epochs=2, meter=meter)

@@ -16,13 +16,13 @@ from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
-    "best-3": BestRecord,
-    "calibration-1": Calibration,
-    "measurement-3": Measurement,
+    "best-4": BestRecord,
+    "calibration-2": Calibration,
+    "measurement-4": Measurement,
     "report-2": Report,
     "reproduction-2": Reproduction,
-    "study-4": StudyRecord,
-    "trial-3": TrialRecord,
+    "study-5": StudyRecord,
+    "trial-4": TrialRecord,
 }
 
 

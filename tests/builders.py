@@ -66,7 +66,7 @@ def make_geometry(**fields: Any) -> Geometry:
 
 def make_fingerprint(**fields: Any) -> Fingerprint:
     ordinary = {
-        "meter": "callgrind",
+        "meter": "simulator",
         "geometry": make_geometry(),
         "simulated_geometry": make_geometry(),
         "software": {"python": "3.11.2", "torch": "2.13.0", "valgrind": "3.19.0"},
@@ -194,7 +194,7 @@ def make_settings(**fields: Any) -> StudySettings:
         "startup_trials": 3,
         "score_seeds": 1,
         "seed": 0,
-        "meter": "callgrind",
+        "meter": "simulator",
         "fidelity": "sampled",
         "error": 0.01,
         "backend": "torch",

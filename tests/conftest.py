@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from powerml.cli import main as cli
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.spaces import parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload, make_workload
@@ -112,7 +112,7 @@ def make(mnist_small: Dataset) -> WorkloadMaker:
 
 
 @pytest.fixture(scope="session")
-def callgrind(machine: Machine) -> Iterator[CallgrindMeter]:
+def simulator(machine: Machine) -> Iterator[SimulatorMeter]:
     """The real simulator, started once for the whole session."""
-    with CallgrindMeter(machine, "torch", OPTIONS) as meter:
+    with SimulatorMeter(machine, "torch", OPTIONS) as meter:
         yield meter

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from powerml.calibration.fit import calibrated as calibrated_by
 from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import Cost
-from powerml.costs.counts import EVENTS
+from powerml.costs.counts import EVENTS, Instructions
 from powerml.costs.measurement import Measurement
 from powerml.report.account import report_of
 from powerml.studies.records import TrialRecord, Winner
@@ -21,6 +21,7 @@ from powerml.workloads.workload import AnyWorkload
 from tests.builders import (
     make_best,
     make_calibration_record,
+    make_counts,
     make_failed_trial,
     make_file_record,
     make_measurement,
@@ -72,16 +73,16 @@ def test_the_files_are_what_the_script_makes() -> None:
 
 
 def test_a_measurement_is_as_its_schema_says() -> None:
-    _validate(_json(make_measurement()), "measurement-3")
+    _validate(_json(make_measurement()), "measurement-4")
     _validate(
         _json(make_measurement(score=None, score_split=None, scores=[], accesses="all")),
-        "measurement-3",
+        "measurement-4",
     )
 
 
 def test_a_measurement_has_the_fields_that_others_build_on() -> None:
     written = json.loads(make_measurement().to_json())
-    assert written["schema"] == "powerml.measurement/3"
+    assert written["schema"] == "powerml.measurement/4"
     assert {"workload", "phases", "score", "fingerprint", "seconds"} <= set(written)
     for phase in written["phases"]:
         assert set(phase) == {
@@ -98,13 +99,33 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "steps_total",
             "parts",
         }
-        assert set(phase["counts"]) == set(EVENTS)
+        assert set(phase["counts"]) == {*EVENTS, "instructions"}
         assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
+
+
+def _without_instructions(content: Any) -> Any:
+    """A record's content as it was before counts told instructions by class."""
+    if isinstance(content, list):
+        return [_without_instructions(one) for one in content]
+    if not isinstance(content, dict):
+        return content
+    return {
+        name: _without_instructions(value)
+        for name, value in content.items()
+        if name != "instructions"
+    }
+
+
+def _of_the_schema_before(record: BaseModel) -> dict[str, Any]:
+    """Write a record as it was before counts told instructions by class."""
+    document = _without_instructions(_json(record))
+    name, _, version = document["schema"].partition("/")
+    return {**document, "schema": f"{name}/{int(version) - 1}"}
 
 
 def _of_the_second_schema(record: Measurement) -> str:
     """Write a record as it was before there were kinds of workloads."""
-    document = _json(record)
+    document = _without_instructions(_json(record))
     workload = document["workload"]
     del workload["kind"]
     if "topology" in workload:
@@ -119,6 +140,26 @@ WORKLOADS = [
     make_trained_file_record(),
     make_file_record(),
 ]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [make_measurement(), make_study(), make_best(), make_calibration_record()],
+    ids=["measurement", "study", "answer", "calibration"],
+)
+def test_a_record_whose_counts_tell_no_instructions_is_read(record: BaseModel) -> None:
+    earlier = _of_the_schema_before(record)
+    assert "instructions" not in json.dumps(earlier)
+    assert type(record).model_validate_json(json.dumps(earlier)) == record
+
+
+def test_a_measurement_keeps_the_instructions_of_its_counts() -> None:
+    numbers = {name: number for number, name in enumerate(Instructions.model_fields)}
+    told = make_counts().model_copy(update={"instructions": Instructions(**numbers)})
+    record = make_measurement(phases=[make_phase("inference", counts=told)])
+    _validate(_json(record), "measurement-4")
+    assert Measurement.model_validate_json(record.to_json()) == record
+    assert json.loads(record.to_json())["phases"][0]["counts"]["instructions"] == numbers
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.kind)
@@ -152,7 +193,7 @@ def test_a_measurement_of_each_kind_of_workload_is_as_its_schema_says(
     workload: AnyWorkload,
 ) -> None:
     record = make_measurement(workload=workload)
-    _validate(_json(record), "measurement-3")
+    _validate(_json(record), "measurement-4")
     assert Measurement.model_validate_json(record.to_json()) == record
 
 
@@ -181,22 +222,22 @@ def test_what_is_no_measurement_of_the_schema_before_is_refused(content: object)
     ids=["complete", "repeated", "failed", "pruned", "pruned and repeated"],
 )
 def test_a_trial_is_as_its_schema_says(record: BaseModel) -> None:
-    _validate(_json(record), "trial-3")
+    _validate(_json(record), "trial-4")
 
 
 def test_a_study_is_as_its_schema_says() -> None:
     trials = [make_trial(), make_failed_trial("killed", number=2)]
-    _validate(json.loads(make_study(trials=trials).to_json()), "study-4")
-    _validate(json.loads(make_study(reference=None).to_json()), "study-4")
+    _validate(json.loads(make_study(trials=trials).to_json()), "study-5")
+    _validate(json.loads(make_study(reference=None).to_json()), "study-5")
     none = make_study(best=None, least_infeasible=make_trial(), test_score=None)
-    _validate(json.loads(none.to_json()), "study-4")
+    _validate(json.loads(none.to_json()), "study-5")
     front = make_study(best=None, front=[Winner(trial=make_trial(), test_score=1.0)])
-    _validate(json.loads(front.to_json()), "study-4")
+    _validate(json.loads(front.to_json()), "study-5")
 
 
 def test_an_answer_is_as_its_schema_says() -> None:
     for best in (make_best(), make_best(best=None, least_infeasible=make_trial())):
-        _validate(json.loads(best.to_json()), "best-3")
+        _validate(json.loads(best.to_json()), "best-4")
 
 
 def test_a_reproduction_is_as_its_schema_says() -> None:
@@ -206,19 +247,19 @@ def test_a_reproduction_is_as_its_schema_says() -> None:
 
 def test_a_calibration_is_as_its_schema_says() -> None:
     calibration = make_calibration_record()
-    _validate(json.loads(calibration.to_json()), "calibration-1")
+    _validate(json.loads(calibration.to_json()), "calibration-2")
     machine = calibration.machine
     phases = [
         make_phase(name, costs={machine: Cost(cycles=1e6)}) for name in ("training", "inference")
     ]
     calibrated = calibrated_by(make_measurement(phases=phases), calibration)
-    _validate(_json(calibrated), "measurement-3")
+    _validate(_json(calibrated), "measurement-4")
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "powerml.measurement/2"),
+        (("schema",), "powerml.measurement/3"),
         (("workload", "kind"), "topologies"),
         (("score",), 1.5),
         (("workload", "classes"), 1),
@@ -237,7 +278,7 @@ def test_the_schema_refuses_what_is_no_measurement(
         inner = inner[step]
     inner[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        _validate(document, "measurement-3")
+        _validate(document, "measurement-4")
 
 
 def test_a_report_is_as_its_schema_says() -> None:

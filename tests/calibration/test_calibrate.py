@@ -224,7 +224,7 @@ def test_ones_own_readings_are_of_a_machine_that_is_to_be_named(
 
 
 def test_the_readings_of_2018_are_of_one_machine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrate, "CallgrindMeter", lambda *_: FormulaLoadMeter())
+    monkeypatch.setattr(calibrate, "SimulatorMeter", lambda *_: FormulaLoadMeter())
     told = "the readings of 2018 were metered on xeon-x5650: a calibration of epyc-7601 needs its"
     assert told in run("calibrate", "--machine", "epyc-7601")[1]
     assert "were metered on" not in run("calibrate")[1]
@@ -253,7 +253,7 @@ def test_wrong_use_is_one_line(run: Run, arguments: list[str], reason: str) -> N
 
 def test_being_interrupted_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     meter = FormulaLoadMeter(KeyboardInterrupt(), at="3")
-    monkeypatch.setattr(calibrate, "CallgrindMeter", lambda *_: meter)
+    monkeypatch.setattr(calibrate, "SimulatorMeter", lambda *_: meter)
     code, out, err = run("calibrate", "--jobs", "1", "--fidelity", "exact")
     assert (code, out) == (130, "")
     assert "Continue with: powerml calibrate --jobs 1 --fidelity exact" in err

@@ -169,7 +169,7 @@ def test_records_are_compared_on_the_papers_machine_alone(machine: Machine) -> N
 def test_a_calibration_is_read_as_it_was_written() -> None:
     record = make_calibration_record()
     assert Calibration.model_validate_json(record.to_json()) == record
-    assert json.loads(record.to_json())["schema"] == "powerml.calibration/1"
+    assert json.loads(record.to_json())["schema"] == "powerml.calibration/2"
     assert record.unit == "unstated"
     assert record.readings == load_readings().source
 

@@ -54,7 +54,7 @@ def test_measure_json_is_one_record_and_nothing_else(run: Run, replay: str) -> N
     assert code == 0
     record = powerml.Measurement.model_validate_json(out)
     assert record.workload.title == f"{TOPOLOGY} batch 32"
-    assert json.loads(out)["schema"] == "powerml.measurement/3"
+    assert json.loads(out)["schema"] == "powerml.measurement/4"
 
 
 def test_machines_are_listed_and_shown(run: Run) -> None:
@@ -378,7 +378,7 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     assert "one step from the best" in out
     assert "too few trials: " in out
     code, out, _ = run("best", folder, "--json")
-    assert json.loads(out)["schema"] == "powerml.best/3"
+    assert json.loads(out)["schema"] == "powerml.best/4"
     code, out, err = run("best", folder, "--max-inference-cost", "1e3", "--json")
     assert code == 3
     assert json.loads(out)["best"] is None

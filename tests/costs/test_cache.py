@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from powerml.costs.cache import CountsCache
-from powerml.costs.counts import PhaseCounts
+from powerml.costs.counts import Instructions, PhaseCounts
 from powerml.errors import UsageError
 from powerml.machines import Machine
 from powerml.meters.caching import CachingMeter
@@ -57,6 +57,20 @@ def test_what_was_kept_is_found(cache: CountsCache, phases: list[PhaseCounts]) -
     assert found is not None
     assert (found.phases, found.fingerprint) == (phases, make_fingerprint())
     assert cache.get({**KEY, "shape": (28, 29)}) is None
+
+
+def test_instructions_are_kept_with_the_counts(
+    cache: CountsCache, phases: list[PhaseCounts]
+) -> None:
+    numbers = {name: number for number, name in enumerate(Instructions.model_fields)}
+    told = phases[0].counts.model_copy(update={"instructions": Instructions(**numbers)})
+    # One phase tells them, the other does not.
+    kept = [phases[0].model_copy(update={"counts": told}), *phases[1:]]
+    cache.put(KEY, kept, make_fingerprint())
+    found = cache.get(KEY)
+    assert found is not None
+    assert found.phases == kept
+    assert found.phases[1].counts.instructions is None
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_other_content_is_for_its_reader_to_judge(tmp_path: Path, content: bytes
 
 def test_json_that_is_no_message_is_for_its_reader(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    path.write_text(json.dumps({"schema": "powerml.calibration/1"}), encoding="utf-8")
+    path.write_text(json.dumps({"schema": "powerml.calibration/2"}), encoding="utf-8")
     assert fault_of_path(path) is None
 
 

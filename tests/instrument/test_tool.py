@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,15 @@ def test_the_tool_is_placed_beside_the_installed_files(built: Path, tmp_path: Pa
         built.name: built,
         "default.supp": tools_folder() / "default.supp",
     }
+
+
+def test_a_tool_is_placed_once_in_a_folder(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    with ThreadPoolExecutor() as threads:
+        placed = set(threads.map(place_tool, [tmp_path / "private"] * 8))
+    assert placed == {tmp_path / "private" / "valgrind"}
+    assert list((tmp_path / "private").iterdir()) == [*placed]
+    assert (tmp_path / "private" / "valgrind" / built.name).exists()
 
 
 def test_a_folder_at_which_the_loader_would_stumble_is_refused(built: Path, tmp_path: Path) -> None:

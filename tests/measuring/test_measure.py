@@ -27,7 +27,7 @@ def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
 def test_it_survives_json(machine: Machine) -> None:
     record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
     assert powerml.Measurement.model_validate_json(record.to_json()) == record
-    assert '"schema": "powerml.measurement/3"' in record.to_json()
+    assert '"schema": "powerml.measurement/4"' in record.to_json()
 
 
 def test_scores_repeat(machine: Machine) -> None:
@@ -63,7 +63,7 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
         ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
         ({"protocol": "papers"}, UnknownNameError, "did you mean 'paper'"),
-        ({"meter": "calgrind"}, UnknownNameError, "did you mean 'callgrind'"),
+        ({"meter": "simulater"}, UnknownNameError, "did you mean 'simulator'"),
         ({"limit_seconds": 0}, UsageError, "the limit is 0 s"),
     ],
 )

@@ -174,7 +174,10 @@ def test_inputs_come_from_a_dataset_with_or_without_a_channel(tmp_path: Path) ->
         ({"allow_code": ("Lambda",)}, "--allow-code is for .keras files: a .onnx file has no code"),
         ({"inferences": 0}, "inferences is 0: give at least 1"),
         ({"seed": -1}, "seed is -1"),
-        ({"meter": "cachegrind"}, "cachegrind measures topologies: give a file to callgrind"),
+        (
+            {"meter": "cachegrind"},
+            "cachegrind measures topologies: give a file to the meter simulator",
+        ),
     ],
 )
 def test_what_does_not_go_with_an_onnx_file(changed: dict[str, Any], told: str) -> None:

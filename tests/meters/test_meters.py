@@ -118,7 +118,7 @@ def test_a_file_with_one_object_a_line(tmp_path: Path, dataset: Dataset) -> None
         b"[]",
         b"null",
         b"PK\x03\x04 garbage",
-        json.dumps({"schema": "powerml.measurement/4"}).encode(),
+        json.dumps({"schema": "powerml.measurement/9"}).encode(),
         RECORDS[0].model_dump_json(by_alias=True).encode()[:-10],
         RECORDS[0].model_dump_json(by_alias=True).encode() + b"\ngarbage",
     ],
@@ -180,9 +180,10 @@ def test_counts_of_other_caches_are_not_passed_off_as_those_of_a_machine(
     ("name", "told"),
     [
         ("calgrind", "unknown meter 'calgrind': did you mean 'callgrind'"),
+        ("simulater", "did you mean 'simulator'"),
         ("cachegrnd", "did you mean 'cachegrind'"),
         ("replay", "did you mean 'replay:FILE'"),
-        ("wattmeter-9000", "known: cachegrind, callgrind, replay:FILE"),
+        ("wattmeter-9000", "known: cachegrind, callgrind, replay:FILE, simulator"),
     ],
 )
 def test_an_unknown_meter_offers_the_nearest(name: str, told: str) -> None:

@@ -27,7 +27,7 @@ DATASET = load_dataset("mnist_small")
 
 
 class SimulatingMeter:
-    name = "callgrind"
+    name = "simulator"
 
     def __init__(self, **determinants: Any) -> None:
         self._determinants = {"fidelity": {"fidelity": "exact"}, "prices": None, **determinants}

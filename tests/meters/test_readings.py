@@ -74,7 +74,7 @@ def test_a_calibration_refuses_joules(power_meter: AdvancingMeter) -> None:
 
 def test_counts_pass() -> None:
     counted = [make_phase("training"), make_phase("inference")]
-    assert require_counts("callgrind", counted) == counted
+    assert require_counts("simulator", counted) == counted
 
 
 @pytest.mark.parametrize("joules", [0.0, -1.0])
@@ -96,7 +96,7 @@ def test_what_simulates_caches_is_not_compared_with_what_does_not(
 ) -> None:
     simulated, metered = make_fingerprint(), power_meter.fingerprint()
     for one, other in ((simulated, metered), (metered, simulated)):
-        with pytest.raises(ComparisonError, match="only callgrind simulates caches") as caught:
+        with pytest.raises(ComparisonError, match="only simulator simulates caches") as caught:
             require_comparable(one, other)
         assert "wattmeter" in str(caught.value)
         assert "size_bytes" not in str(caught.value)

@@ -152,9 +152,9 @@ def test_a_study_is_read() -> None:
         "seconds": 60.0,
     }
     study = StudyRecord.model_validate_json(json.dumps(record))
-    assert study.schema_ == "powerml.study/4"
+    assert study.schema_ == "powerml.study/5"
     assert study.trials == [study.best] == [TrialRecord.model_validate(TRIAL)]
-    with pytest.raises(ValidationError, match=r"powerml\.study/4"):
+    with pytest.raises(ValidationError, match=r"powerml\.study/5"):
         StudyRecord.model_validate({**record, "schema": "powerml.study/9"})
 
 

@@ -24,8 +24,8 @@ from powerml.meters.catalogue import meter_options
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
 from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.simulator.rows import exact_rows, plan_rows
-from powerml.meters.valgrind.callgrind import CallgrindMeter
 from powerml.options import described
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import LoadWorkload
@@ -60,7 +60,7 @@ def calibrate(
     CalibrationError
         The readings cannot be used or fitted.
     SetupError
-        Valgrind or the C extension is not installed.
+        Valgrind, the simulator or the C extension is not installed.
     MeasurementError
         The counting failed.
 
@@ -124,7 +124,7 @@ def calibrate(
 def _make_meter(
     name: str, machine: Machine, options: MeterOptions, cache: CountsCache | None
 ) -> AdvancingMeter:
-    """Make a meter by name: ``callgrind``, or ``replay:FILE`` with a calibration.
+    """Make a meter by name: ``simulator``, or ``replay:FILE`` with a calibration.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _make_meter(
         return ReplayMeter(_recordings(calibration), machine.simulated_geometry)
     if name != DEFAULT_METER:
         raise UnknownNameError("meter of loads", name, [DEFAULT_METER, f"{REPLAY_PREFIX}FILE"])
-    meter = CallgrindMeter(machine, None, options)
+    meter = SimulatorMeter(machine, None, options)
     return meter if cache is None else CachingMeter(meter, cache)
 
 

@@ -13,11 +13,11 @@ variance. A second fit with a free intercept tests whether the readings begin at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from powerml.costs.cost import Accesses, price
 from powerml.costs.counts import Counts, PhaseCounts
@@ -25,6 +25,7 @@ from powerml.costs.fingerprint import Fingerprint, digest_of
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, costs_of_one
 from powerml.errors import CalibrationError
 from powerml.machines import DEFAULT_MACHINE, Machine
+from powerml.studies.earlier import of_schema
 from powerml.workloads.workload import LoadWorkload
 
 __all__ = [
@@ -115,13 +116,14 @@ class LoadPoint(_CalibrationRecord):
 
 
 class Calibration(_CalibrationRecord):
-    """A fit with its data and its range of use. JSON: ``powerml.calibration/1``.
+    """A fit with its data and its range of use. JSON: ``powerml.calibration/2``.
 
-    It holds for costs of that machine, with that profile, those accesses and levels.
+    It holds for costs of that machine, with that profile, those accesses and levels. Records of
+    ``powerml.calibration/1`` are read too.
     """
 
-    schema_: Literal["powerml.calibration/1"] = Field(
-        default="powerml.calibration/1",
+    schema_: Literal["powerml.calibration/2"] = Field(
+        default="powerml.calibration/2",
         alias="schema",
         description="name and version of the schema",
     )
@@ -134,6 +136,11 @@ class Calibration(_CalibrationRecord):
     fit: CalibrationFit = Field(description="fit of the readings to the costs")
     loads: list[LoadPoint] = Field(description="loads with their counts, costs and readings")
     fingerprint: Fingerprint = Field(description="fingerprint of the counts")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_schema(cls, content: Any) -> Any:
+        return of_schema(content, "powerml.calibration", (1,), 2)
 
     @property
     def metered(self) -> list[LoadPoint]:

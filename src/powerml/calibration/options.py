@@ -32,7 +32,7 @@ class CalibrateOptions(SimulationOptions):
     meter: Annotated[
         str | AdvancingMeter,
         SkipValidation,
-        Field(description="callgrind, or replay:FILE with an earlier calibration."),
+        Field(description="simulator, or replay:FILE with an earlier calibration."),
         Shown(after="fidelity", details="One that is already running stays open."),
     ] = DEFAULT_METER
     # An exact load takes up to half an hour, on a busy machine hours.

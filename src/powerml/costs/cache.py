@@ -33,11 +33,11 @@ UNFINISHED_PATTERN = f"{'[0-9a-f]' * 2}/{UNFINISHED}*"
 
 
 class Entry(BaseModel):
-    """One entry: the determinants of the counts, and the counts. JSON: ``powerml.counts/2``."""
+    """One entry: the determinants of the counts, and the counts. JSON: ``powerml.counts/3``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_: Literal["powerml.counts/2"] = "powerml.counts/2"
+    schema_: Literal["powerml.counts/3"] = "powerml.counts/3"
     determined_by: dict[str, Any]
     phases: list[PhaseCounts]
     fingerprint: Fingerprint

@@ -1,4 +1,4 @@
-"""Counts: the nine integers of the simulator, and the phases that have costs."""
+"""Counts: the integers of the simulator, and the phases that have costs."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ class Counts(BaseModel):
 
     The names are Valgrind's. ``Ir Dr Dw`` are instructions fetched, data reads and data writes.
     ``I1mr D1mr D1mw`` are those that missed the first level, ``ILmr DLmr DLmw`` those that also
-    missed the last level. An instruction that reads and writes one address is a read in Cachegrind
-    and a write in Callgrind. Only ``Dr + Dw`` can be compared between the two.
+    missed the last level. An instruction that reads and writes one address is a read in the
+    simulator and in Cachegrind, a write in Callgrind. These two count each lane of the operand of a
+    fused multiply-add, the simulator the operand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,15 +110,25 @@ class Counts(BaseModel):
 
         Instructions are told where both tell them, or one is counts of nothing.
         """
-        mine, its = self.instructions, other.instructions
-        nothing = Instructions(**dict.fromkeys(Instructions.model_fields, 0))
-        known = mine is not None or its is not None
-        if (mine is None and self.Ir > 0) or (its is None and other.Ir > 0):
-            known = False
-        instructions = _numbers(mine or nothing, its or nothing, combine) if known else None
         return Counts(
             **{event: combine(getattr(self, event), getattr(other, event)) for event in EVENTS},
-            instructions=None if instructions is None else Instructions(**instructions),
+            instructions=self._combined_instructions(other, combine),
+        )
+
+    def _combined_instructions(
+        self, other: Counts, combine: Callable[[int, int], int]
+    ) -> Instructions | None:
+        mine, its = self.instructions, other.instructions
+        if mine is None and (its is None or self.Ir > 0):
+            return None
+        if its is None and other.Ir > 0:
+            return None
+        one, another = mine or NO_INSTRUCTIONS, its or NO_INSTRUCTIONS
+        return Instructions(
+            **{
+                name: combine(getattr(one, name), getattr(another, name))
+                for name in Instructions.model_fields
+            }
         )
 
     @property
@@ -137,15 +148,7 @@ class Counts(BaseModel):
 
 
 EVENTS: tuple[str, ...] = tuple(name for name in Counts.model_fields if name != "instructions")
-
-
-def _numbers(
-    one: Instructions, other: Instructions, combine: Callable[[int, int], int]
-) -> dict[str, int]:
-    return {
-        name: combine(getattr(one, name), getattr(other, name))
-        for name in Instructions.model_fields
-    }
+NO_INSTRUCTIONS = Instructions(**dict.fromkeys(Instructions.model_fields, 0))
 
 
 class PhaseCounts(BaseModel):

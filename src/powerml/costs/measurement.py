@@ -25,8 +25,9 @@ __all__ = [
     "scored",
 ]
 
-SCHEMA = "powerml.measurement/3"
+SCHEMA = "powerml.measurement/4"
 FIRST_SCHEMA, SECOND_SCHEMA = "powerml.measurement/1", "powerml.measurement/2"
+THIRD_SCHEMA = "powerml.measurement/3"
 # Fields of the workload and of a phase by their names in the first schema.
 FIRST_NAMES = {
     "training_images": "training_samples",
@@ -89,19 +90,19 @@ class AppliedCalibration(BaseModel):
 
 
 class Measurement(BaseModel):
-    """One workload, measured. JSON: ``powerml.measurement/3``.
+    """One workload, measured. JSON: ``powerml.measurement/4``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None if nothing was trained. The counts and the fingerprint are those of the
     first machine's caches; `simulations` holds those of the others. `calibration` is the
     calibration of its machine's costs. `remarks` name other influences on the costs. Records of
-    ``powerml.measurement/1`` and ``/2`` are read too.
+    ``powerml.measurement/1``, ``/2`` and ``/3`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.measurement/3"] = Field(
-        default="powerml.measurement/3",
+    schema_: Literal["powerml.measurement/4"] = Field(
+        default="powerml.measurement/4",
         alias="schema",
         description="name and version of the record's schema",
     )
@@ -147,7 +148,10 @@ class Measurement(BaseModel):
             }
             content = {**content, **named, "schema": SECOND_SCHEMA}
         if content.get("schema") == SECOND_SCHEMA and isinstance(content.get("workload"), dict):
-            content = {**content, "workload": _of_a_kind(content["workload"]), "schema": SCHEMA}
+            of_a_kind = _of_a_kind(content["workload"])
+            content = {**content, "workload": of_a_kind, "schema": THIRD_SCHEMA}
+        if content.get("schema") == THIRD_SCHEMA:  # its counts tell no instructions by class
+            content = {**content, "schema": SCHEMA}
         return content
 
     @property

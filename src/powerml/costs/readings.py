@@ -37,7 +37,7 @@ def require_counts(meter: str, readings: Iterable[Reading]) -> list[PhaseCounts]
         if not isinstance(reading, PhaseCounts):
             raise MeasurementError(
                 f"the meter {meter} gives joules, not counts: costs are priced from counts, so "
-                "give a meter that counts, as callgrind"
+                "give a meter that counts, as simulator"
             )
         counted.append(reading)
     return counted

@@ -72,17 +72,17 @@ class Importance(BaseModel):
 class BestRecord(BaseModel):
     """The best of a study by weights and limits that may be chosen afterwards.
 
-    JSON: ``powerml.best/3``. The trial's objective is the one asked for. `models` is where its
+    JSON: ``powerml.best/4``. The trial's objective is the one asked for. `models` is where its
     models lie in the study's folder, or None where they were not kept. Where no trial is feasible,
     `best` is None and `least_infeasible` is given with its `violations`. `undecided` are the trials
     that were not trained and might be better. `remark` says so where the weights prefer an
-    inaccurate network. Records of ``powerml.best/1`` and ``powerml.best/2`` are read too.
+    inaccurate network. Records of ``powerml.best/1``, ``/2`` and ``/3`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.best/3"] = Field(
-        default="powerml.best/3", alias="schema", description="name and version of the schema"
+    schema_: Literal["powerml.best/4"] = Field(
+        default="powerml.best/4", alias="schema", description="name and version of the schema"
     )
     folder: str = Field(description="folder of the study")
     objective: str = Field(description="name of the objective")
@@ -122,7 +122,7 @@ class BestRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        content = of_schema(content, "powerml.best", (1, 2), 3)
+        content = of_schema(content, "powerml.best", (1, 2, 3), 4)
         return renamed(content, {"nearest": "least_infeasible", "broken": "violations"})
 
     def to_json(self) -> str:

@@ -120,6 +120,8 @@ def _not_built(tool: Path) -> SetupError:
 def place_tool(folder: Path) -> Path:
     """Place the tool beside links to the files of the installed Valgrind, which stays as it is.
 
+    Nothing is done where it has been placed before.
+
     Parameters
     ----------
     folder
@@ -145,19 +147,30 @@ def place_tool(folder: Path) -> Path:
         )
     tool = find_tool()
     placed = folder / "valgrind"
-    if placed.exists():  # by an earlier call
-        return placed
     try:
-        placed.mkdir()
-        for file in tools_folder().iterdir():
-            if file.name != tool.name:
-                (placed / file.name).symlink_to(file)
-        (placed / tool.name).symlink_to(tool)
+        if not placed.exists():
+            _link(tool, placed)
     except OSError as error:
         raise SetupError.quoting(
             f"the simulator cannot be placed in {placed}", error, "set TMPDIR to another folder"
         ) from error
     return placed
+
+
+def _link(tool: Path, placed: Path) -> None:
+    """Make the folder of links whole or not at all, whoever else does so at the same time."""
+    with tempfile.TemporaryDirectory(dir=placed.parent) as private:
+        links = Path(private) / placed.name
+        links.mkdir()
+        for file in tools_folder().iterdir():
+            if file.name != tool.name:
+                (links / file.name).symlink_to(file)
+        (links / tool.name).symlink_to(tool)
+        try:
+            links.rename(placed)
+        except OSError:
+            if not placed.exists():
+                raise
 
 
 def try_tool() -> None:

@@ -194,7 +194,9 @@ def prepare_file(
     check_at_least_one(inferences=wanted.inferences)
     check_seed(wanted.seed)
     if wanted.counts_whole_processes:
-        raise UsageError("the meter cachegrind measures topologies: give a file to callgrind")
+        raise UsageError(
+            "the meter cachegrind measures topologies: give a file to the meter simulator"
+        )
     made_for = require_runtime(runtime_of(path))
     is_keras = made_for.format.suffix == KERAS_SUFFIX
     if not is_keras and wanted.runtime not in (None, made_for.name):

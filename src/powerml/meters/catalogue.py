@@ -130,7 +130,7 @@ def open_meters(
         yield dict.fromkeys(groups, meter)
         return
     store = CountsCache() if cache else None
-    if meter == DEFAULT_METER:
+    if meter == DEFAULT_METER and len(groups) > 1:  # one run simulates the caches of all
         machines = [machine for group in groups.values() for machine in group]
         with SimulatorMeter(machines, backend, options) as shared:
             yield {

@@ -97,7 +97,7 @@ class CountingOptions(SimulationOptions):
 
     levels: Annotated[
         int,
-        Field(description="Cache levels to price: 2; or 3, with L2, by a second simulation."),
+        Field(description="Cache levels to price: 2; or 3, with L2."),
         Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
     ] = 2
     protocol: Annotated[
@@ -140,7 +140,10 @@ class CountingOptions(SimulationOptions):
     meter: Annotated[
         str | Meter,
         SkipValidation,
-        Field(description="callgrind; cachegrind, the whole process as in 2018; or replay:FILE."),
+        Field(
+            description="simulator; replay:FILE; or, for comparison, callgrind, or cachegrind, the "
+            "whole process as in 2018."
+        ),
         Shown(details="One that is already running stays open."),
     ] = DEFAULT_METER
     error: Annotated[

@@ -232,20 +232,20 @@ class Winner(BaseModel):
 
 
 class StudyRecord(BaseModel):
-    """A finished study. JSON: ``powerml.study/4``.
+    """A finished study. JSON: ``powerml.study/5``.
 
     `best` is None where no trial is feasible; `least_infeasible` is then given.
     `test_score`, `exported` and `export_difference` are those of the best, as in `Winner`. A study
     of the front has no best: `front` holds its members. `remark` says so where the weights prefer
     an inaccurate network. `reference` is None if the first trial is the reference. Its measurement
     has its `score` on the split that chooses the best; `reference_test_score` is that on the test
-    split. Records of ``powerml.study/2`` and ``powerml.study/3`` are read too.
+    split. Records of ``powerml.study/2``, ``/3`` and ``/4`` are read too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["powerml.study/4"] = Field(
-        default="powerml.study/4", alias="schema", description="name and version of the schema"
+    schema_: Literal["powerml.study/5"] = Field(
+        default="powerml.study/5", alias="schema", description="name and version of the schema"
     )
     folder: str = Field(description="folder of the study")
     settings: StudySettings = Field(description="settings of the study")
@@ -283,7 +283,7 @@ class StudyRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
-        content = of_schema(content, "powerml.study", (2, 3), 4)
+        content = of_schema(content, "powerml.study", (2, 3, 4), 5)
         return renamed(content, {"nearest": "least_infeasible"})
 
     def to_json(self) -> str:

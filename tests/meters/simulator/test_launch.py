@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -41,7 +38,7 @@ def test_the_measured_process_has_one_path_whatever_python_was_called(
 
 def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:
     geometry = load_machine("xeon-x5650").simulated_geometry
-    command = launch.callgrind_command(geometry, tmp_path, "serve", "training")
+    command = launch.callgrind(geometry, "torch", tmp_path, "serve", "training").command
     assert launch.interpreter() in command
     assert {"--I1=32768,4,64", "--D1=32768,8,64", "--LL=12582912,24,64"} <= set(command)
 
@@ -68,37 +65,6 @@ def test_a_folder_with_too_long_a_path_is_refused() -> None:
         announcement(Path("/" + "x" * 600), "request-00000001")
 
 
-def test_the_measured_process_sees_a_clock_that_goes_by_looks_and_not_by_time() -> None:
-    code = (
-        "import time\n"
-        "from powerml.guest._client_requests import monotonic_seconds as system\n"
-        "first, passed = time.time(), -time.monotonic()\n"
-        "started = system()\n"
-        "while system() - started < 0.01: pass\n"
-        "print(first, passed + time.monotonic(), system() > started)\n"
-    )
-    command = [sys.executable, "-c", code]
-    environment = {**launch.environment(None), **launch.clock()}
-    seen = {
-        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    }
-    [line] = seen
-    first, passed, system_goes_on = line.split()
-    assert first.startswith("1544400000.")
-    assert float(passed) == pytest.approx(1e-6, rel=0.01)  # the microsecond of one look
-    assert system_goes_on == "True"
-
-
-@pytest.mark.parametrize("folder", ["with space", "with:colon"])
-def test_a_path_that_the_loader_would_cut_up_is_not_given_to_it(
-    folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = SimpleNamespace(origin=f"/{folder}/_clock.so")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
-    assert launch.clock() == {}
-
-
 @pytest.mark.parametrize(
     ("place", "matters"),
     [
@@ -106,6 +72,8 @@ def test_a_path_that_the_loader_would_cut_up_is_not_given_to_it(
         ("cli/tables/studies.py", False),
         ("search/run.py", False),
         ("guest/steps.py", True),
+        ("instrument/tool.c", True),
+        ("instrument/build.py", False),
         ("networks/model.py", True),
         ("networks/export.py", True),
         ("spaces/dffr.py", True),
@@ -120,6 +88,7 @@ def test_only_a_change_of_what_counts_depend_on_empties_their_cache(
     package = tmp_path / "powerml"
     shutil.copytree(launch.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(launch, "PACKAGE", package)
+    monkeypatch.setattr(launch, "INSTRUMENT", package / "instrument")
     monkeypatch.setattr(launch, "WARM_UP", package / "guest" / "warm_up")
     before = launch.code_digest([])
     with (package / place).open("ab") as file:

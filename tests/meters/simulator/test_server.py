@@ -20,8 +20,8 @@ HOST = """
 import sys
 from pathlib import Path
 from powerml.machines import load_machine
-from powerml.meters.valgrind.callgrind import CallgrindMeter
-with CallgrindMeter(load_machine("xeon-x5650"), "torch") as meter:
+from powerml.meters.simulator.meter import SimulatorMeter
+with SimulatorMeter(load_machine("xeon-x5650"), "torch") as meter:
     meter.start()
     print(meter.server.pid, meter.folder, flush=True)
     sys.stdin.read()

@@ -10,22 +10,17 @@ from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import OutputError
 from powerml.meters.valgrind.output import (
     parse_cachegrind,
-    parse_callgrind,
     parse_marks,
     read_cachegrind,
-    read_callgrind_dump,
+    read_marks,
 )
 
 # Cut down from what Valgrind 3.19 wrote of a small loop; each is named for the case it proves.
 FIXTURES = Path(__file__).parent / "fixtures"
-CALLGRIND = (FIXTURES / "complete.callgrind").read_text(encoding="utf-8")
-CACHEGRIND = (FIXTURES / "complete.cachegrind").read_text(encoding="utf-8")
-ANOTHER_TRIGGER = ("other-trigger", "program-termination")
-GOOD = ("complete", "trailing-zeros-left-out", *ANOTHER_TRIGGER)
+COMPLETE = FIXTURES / "complete.cachegrind"
+CACHEGRIND = COMPLETE.read_text(encoding="utf-8")
+INCOMPLETE = sorted(path for path in FIXTURES.glob("*.cachegrind") if path != COMPLETE)
 
-COUNTED = Counts(
-    Ir=560022, Dr=80002, Dw=40008, I1mr=1, D1mr=19091, D1mw=1, ILmr=1, DLmr=2493, DLmw=1
-)
 COUNTED_WHOLE = Counts(
     Ir=685178,
     I1mr=1089,
@@ -39,35 +34,11 @@ COUNTED_WHOLE = Counts(
 )
 
 
-def _incomplete(tool: str) -> list[Path]:
-    return sorted(path for path in FIXTURES.glob(f"*.{tool}") if path.stem not in GOOD)
-
-
-def test_a_complete_dump_has_the_nine_integers() -> None:
-    assert read_callgrind_dump(FIXTURES / "complete.callgrind", "training") == COUNTED
-
-
 def test_a_complete_whole_process_has_the_nine_integers_in_another_order() -> None:
     assert read_cachegrind(FIXTURES / "complete.cachegrind") == COUNTED_WHOLE
 
 
-def test_zeros_that_callgrind_leaves_out_are_zeros() -> None:
-    left_out = dict.fromkeys(("D1mw", "ILmr", "DLmr", "DLmw"), 0)
-    counts = read_callgrind_dump(FIXTURES / "trailing-zeros-left-out.callgrind", "training")
-    assert counts == COUNTED.model_copy(update=left_out)
-
-
-@pytest.mark.parametrize("path", _incomplete("callgrind"), ids=lambda path: path.stem)
-def test_a_dump_that_is_not_whole_is_refused_by_name(path: Path) -> None:
-    with pytest.raises(OutputError) as caught:
-        read_callgrind_dump(path, "training")
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(OutputError, match=r"^the very file "):
-        parse_callgrind(path.read_text(encoding="utf-8"), "the very file")
-
-
-@pytest.mark.parametrize("path", _incomplete("cachegrind"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", INCOMPLETE, ids=lambda path: path.stem)
 def test_a_whole_process_that_is_not_whole_is_refused_by_name(path: Path) -> None:
     with pytest.raises(OutputError) as caught:
         read_cachegrind(path)
@@ -75,71 +46,23 @@ def test_a_whole_process_that_is_not_whole_is_refused_by_name(path: Path) -> Non
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("fixture", "told"),
-    [
-        ("no-totals-line.callgrind", "no complete line 'totals'"),
-        ("truncated-in-totals.callgrind", "no complete line 'totals'"),
-        ("truncated-before-end-of-totals-line.callgrind", "no complete line 'totals'"),
-        ("no-summary-line.callgrind", "no complete line 'summary'"),
-        ("no-events-line.callgrind", "no complete line 'events'"),
-        ("two-dumps-in-one-file.callgrind", "2 lines 'events'"),
-        ("wrong-events-no-caches.callgrind", "counts Ir, not the nine events"),
-        ("wrong-events-branches-too.callgrind", "Bcm"),
-        ("zero-instructions.callgrind", "counts no instruction: nothing was measured"),
-        ("too-many-numbers-in-summary.callgrind", "has 10 numbers in 'summary', not 9"),
-        ("negative-number-in-summary.callgrind", "not made of integers"),
-    ],
-)
-def test_what_is_wrong_is_said(fixture: str, told: str) -> None:
-    with pytest.raises(OutputError) as caught:
-        read_callgrind_dump(FIXTURES / fixture, "training")
-    assert told in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("fixture", "told"),
-    [
-        ("other-trigger.callgrind", "is a dump of inference, not of training"),
-        ("program-termination.callgrind", "is a dump of no client request, not of training"),
-    ],
-)
-def test_a_dump_of_something_else_is_refused_though_complete(fixture: str, told: str) -> None:
-    path = FIXTURES / fixture
-    assert parse_callgrind(path.read_text(encoding="utf-8"), fixture).Ir > 0
-    with pytest.raises(OutputError) as caught:
-        read_callgrind_dump(path, "training")
-    assert str(caught.value).startswith(f"{path} {told}")
-
-
-def test_a_name_that_begins_alike_is_another() -> None:
-    with pytest.raises(OutputError, match="not of train:"):
-        read_callgrind_dump(FIXTURES / "complete.callgrind", "train")
-
-
 def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "counts.1"
-    with pytest.raises(OutputError) as caught:
-        read_callgrind_dump(path, "training")
-    assert f"no output in {path} (No such file or directory)" in str(caught.value)
-    with pytest.raises(OutputError, match="no output in"):
-        read_cachegrind(path)
+    for read in (read_cachegrind, read_marks):
+        with pytest.raises(OutputError) as caught:
+            read(path)
+        assert f"no output in {path} (No such file or directory)" in str(caught.value)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "counts.1"
     path.write_bytes(bytes(range(256)))
     with pytest.raises(OutputError):
-        read_callgrind_dump(path, "training")
-    with pytest.raises(OutputError):
         read_cachegrind(path)
 
 
 def test_no_cut_yields_counts() -> None:
     """Whatever byte the writing stopped at."""
-    for end in range(len(CALLGRIND)):
-        with pytest.raises(OutputError):
-            parse_callgrind(CALLGRIND[:end], "cut")
     for end in range(len(CACHEGRIND)):
         with pytest.raises(OutputError):
             parse_cachegrind(CACHEGRIND[:end], "cut")
@@ -154,17 +77,15 @@ def test_whatever_was_counted_is_read_in_whatever_order(counts: Counts, order: l
     values = " ".join(str(getattr(counts, event)) for event in order)
     text = f"version: 1\nevents: {' '.join(order)}\nsummary: {values}\n\nfn=(1) f\n"
     assert parse_cachegrind(text, "made up") == counts
-    assert parse_callgrind(f"{text}totals: {values}\n", "made up") == counts
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9))
 def test_missing_numbers_are_zeros_at_the_end(values: list[int]) -> None:
     numbers = " ".join(map(str, [1, *values[1:]]))
-    text = f"events: {' '.join(EVENTS)}\nsummary: {numbers}\ntotals: {numbers}\n"
-    counts = parse_callgrind(text, "made up")
+    [mark] = parse_marks(marked(("over", numbers)), "made up")
     padded = [1, *values[1:], *[0] * (9 - len(values))]
-    assert [getattr(counts, event) for event in EVENTS] == padded
+    assert _events(mark.counts) == padded
 
 
 STATUS = """instrumentation: on
@@ -181,6 +102,10 @@ events-1-0: 999 999 999
 """
 
 
+def _events(counts: Counts) -> list[int]:
+    return [getattr(counts, event) for event in EVENTS]
+
+
 def marked(*pairs: tuple[str, str]) -> str:
     return "==7== a message of Valgrind's\n" + "".join(
         f"**7** mark {name}\n" + STATUS.format(events=events) for name, events in pairs
@@ -192,17 +117,17 @@ def test_marks_are_read_in_their_order() -> None:
         marked(("begin 0 0", "9 8 7 6 5 4 3 2 1"), ("over", "90 80 70")), "log"
     )
     assert first.name == "begin 0 0"
-    assert list(first.counts.model_dump().values()) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert _events(first.counts) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert second.name == "over"
     # Callgrind leaves out zeros at the end of a line.
-    assert list(second.counts.model_dump().values()) == [90, 80, 70, 0, 0, 0, 0, 0, 0]
+    assert _events(second.counts) == [90, 80, 70, 0, 0, 0, 0, 0, 0]
 
 
 def test_threads_are_summed_up_where_there_may_be_several() -> None:
     text = marked(("over", "9 8 7")).replace("threads: 1", "threads: 1 2 3")
     text += "events-2: 1 2\nevents-3: \n"
     [mark] = parse_marks(text, "log", several_threads=True)
-    assert list(mark.counts.model_dump().values()) == [10, 10, 7, 0, 0, 0, 0, 0, 0]
+    assert _events(mark.counts) == [10, 10, 7, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_log_without_marks_has_none() -> None:

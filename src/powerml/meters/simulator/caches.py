@@ -65,7 +65,7 @@ class SimulatedCaches:
         Raises
         ------
         OutputError
-            There are not as many counters as the caches have.
+            There are not as many counters as the caches have, or no instruction was counted.
         """
         caches = sum(2 + len(lower) for lower in self._lower.values())
         if len(counters) != len(FIXED) + DIRECTIONS * caches:
@@ -79,9 +79,12 @@ class SimulatedCaches:
         ll = self._misses(
             counters, geometry, 2 + self._lower[geometry.i1, geometry.d1].index(geometry.ll)
         )
+        executed = sum(fixed[name] for name in CLASSES)
+        if executed == 0:
+            raise OutputError("the simulator counts no instruction: nothing was measured")
         instructions = {name: fixed[name] for name in (*CLASSES, *OPERATIONS, "modifies")}
         return Counts(
-            Ir=sum(fixed[name] for name in CLASSES),
+            Ir=executed,
             Dr=fixed["reads"] + fixed["modifies"],
             Dw=fixed["writes"],
             I1mr=i1[FETCH],

@@ -1,4 +1,4 @@
-"""Regions of a warm process under Callgrind, powerML's main meter."""
+"""Regions of warm processes, whatever simulates them: the base of two meters."""
 
 from __future__ import annotations
 

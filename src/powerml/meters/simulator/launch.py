@@ -278,8 +278,8 @@ def simulator(
     command = [
         find_valgrind(),
         "--tool=powerml",
-        # Valgrind would run code on speculation past a branch, and count what the program skips; and
-        # it translates a quarter faster where it does not follow jumps.
+        # Valgrind would run code on speculation past a branch, and count what the program skips;
+        # and it translates a quarter faster where it does not follow jumps.
         "--vex-guest-chase=no",
         "--quiet",
         "--vgdb=no",

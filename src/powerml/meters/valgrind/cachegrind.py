@@ -67,7 +67,7 @@ class CachegrindMeter(ValgrindMeter):
         if training is None or training.deployment is not None:
             raise UsageError(
                 "the meter cachegrind counts whole processes of Keras: leave out --runtime, "
-                "or measure with the meter callgrind"
+                "or measure with the meter simulator"
             )
         return [self.measure_phase(training, material, phase, notify) for phase in KERAS_PHASES]
 

@@ -1,4 +1,4 @@
-"""Output of Callgrind and Cachegrind, read into counts. Incomplete output is refused."""
+"""Marks of Callgrind and output of Cachegrind, read into counts. Incomplete output is refused."""
 
 from __future__ import annotations
 
@@ -11,56 +11,13 @@ from powerml.meters.simulator.composition import Mark
 
 __all__ = [
     "parse_cachegrind",
-    "parse_callgrind",
     "parse_marks",
     "read_cachegrind",
-    "read_callgrind_dump",
     "read_marks",
 ]
 
 # Valgrind puts the process number before what a client prints.
 LOG_PREFIX = re.compile(r"^\*\*\d+\*\* ", re.MULTILINE)
-TRIGGER = re.compile(r"^desc: Trigger: Client Request: (?P<name>.+)$", re.MULTILINE)
-
-
-def parse_callgrind(text: str, source: str) -> Counts:
-    """Read the counts of one Callgrind dump.
-
-    They come from the line ``summary:``, which holds the events since the counts were set to zero.
-    ``totals:`` sums the costs of the functions. It is the last line, so its presence proves that
-    the file is complete.
-
-    Parameters
-    ----------
-    text
-        Content of the dump.
-    source
-        The file's name, for the message.
-
-    Raises
-    ------
-    OutputError
-        A line is missing, cut short or not made of the nine events.
-    """
-    events = _events(text, source)
-    _values("totals", text, events, source)
-    return _counts(_values("summary", text, events, source), source)
-
-
-def read_callgrind_dump(path: Path, name: str) -> Counts:
-    """Read a dump file that a client request named `name` has written.
-
-    Raises
-    ------
-    OutputError
-        The file is missing, incomplete, or was written for another request.
-    """
-    text = _read(path)
-    match = TRIGGER.search(text)
-    if match is None or match["name"].strip() != name:
-        found = match["name"] if match else "no client request"
-        raise OutputError(f"{path} is a dump of {found}, not of {name}: measure again")
-    return parse_callgrind(text, str(path))
 
 
 def parse_marks(text: str, source: str, *, several_threads: bool = False) -> list[Mark]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +13,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import powerml
 from powerml.costs.counts import EVENTS, PhaseCounts
+from powerml.costs.measurement import Measurement
 from powerml.errors import WorkerError
+from powerml.machines import machine_names
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import Deployment, ModelFile, TopologyWorkload
 from tests.doubles import WorkloadMaker
 from tests.meters.simulator.processes import is_running, wait_for
 
-# All on one warm process: on one worker, beside the one of test_callgrind.py.
+# All on one warm process: on one worker, beside the one of test_meter.py.
 pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("deployed")]
 
 TOPOLOGY = "dffr:layers=1,width=3"
@@ -37,38 +41,38 @@ def _deployed(
     return workload.model_copy(update={"deployment": deployment})
 
 
-def _measure_file(meter: CallgrindMeter, path: Path, **wanted: object) -> list[PhaseCounts]:
+def _measure_file(meter: SimulatorMeter, path: Path, **wanted: object) -> list[PhaseCounts]:
     workload, material = prepare_file(path, MeasureOptions(**wanted))
     return meter.measure(workload, material)
 
 
 def test_a_topology_is_trained_in_keras_and_run_in_its_runtime(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    evaluated = callgrind.measure(make(TOPOLOGY), mnist_small)
-    phases = callgrind.measure(_deployed(make(TOPOLOGY)), mnist_small)
+    evaluated = simulator.measure(make(TOPOLOGY), mnist_small)
+    phases = simulator.measure(_deployed(make(TOPOLOGY)), mnist_small)
     assert [phase.name for phase in phases] == ["training", "load", "inference"]
     assert phases[0] == evaluated[0]
     # Through Keras a batch costs millions of instructions, whatever the network.
     assert phases[2].counts.Ir < evaluated[1].counts.Ir / 100
-    assert {"keras", "torch", "onnxruntime"} <= set(callgrind.fingerprint().software)
+    assert {"keras", "torch", "onnxruntime"} <= set(simulator.fingerprint().software)
 
 
 def test_counts_repeat_whatever_is_measured_in_between(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     workload = _deployed(make(TOPOLOGY))
-    first = callgrind.measure(workload, mnist_small)
-    _measure_file(callgrind, MODELS / "odd.onnx")
-    assert callgrind.measure(workload, mnist_small) == first
+    first = simulator.measure(workload, mnist_small)
+    _measure_file(simulator, MODELS / "odd.onnx")
+    assert simulator.measure(workload, mnist_small) == first
     assert all(getattr(first[1].counts, event) > 0 for event in EVENTS)
 
 
 def test_the_network_decides_and_each_inference_costs_the_same(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
     def inference(topology: str, **numbers: int) -> PhaseCounts:
-        return callgrind.measure(_deployed(make(topology), **numbers), mnist_small)[-1]
+        return simulator.measure(_deployed(make(topology), **numbers), mnist_small)[-1]
 
     one, five = inference(TOPOLOGY), inference(TOPOLOGY, inferences=5)
     assert five.steps_simulated == five.steps_total == 5
@@ -79,30 +83,30 @@ def test_the_network_decides_and_each_inference_costs_the_same(
 
 
 def test_every_sample_is_cold(
-    callgrind: CallgrindMeter, make: WorkloadMaker, mnist_small: Dataset
+    simulator: SimulatorMeter, make: WorkloadMaker, mnist_small: Dataset
 ) -> None:
-    [*_, three] = callgrind.measure(_deployed(make(TOPOLOGY), inferences=3), mnist_small)
+    [*_, three] = simulator.measure(_deployed(make(TOPOLOGY), inferences=3), mnist_small)
     assert three.counts.DLmr >= 3 * IMAGE_LINES
 
 
-def test_a_file_of_each_kind_is_run(callgrind: CallgrindMeter) -> None:
+def test_a_file_of_each_kind_is_run(simulator: SimulatorMeter) -> None:
     pytest.importorskip("ai_edge_litert")
     costs = {}
     for suffix in (".onnx", ".tflite"):
-        load, inference = _measure_file(callgrind, MODELS / f"dense{suffix}")
+        load, inference = _measure_file(simulator, MODELS / f"dense{suffix}")
         assert (load.name, inference.name) == ("load", "inference")
         assert load.counts.Ir > inference.counts.Ir > 0
         costs[suffix] = inference.counts.Ir
     assert costs[".tflite"] != costs[".onnx"]
 
 
-def test_keras_runs_a_file_too(callgrind: CallgrindMeter) -> None:
-    in_keras = _measure_file(callgrind, MODELS / "dense.keras", runtime="keras")[1]
-    exported = _measure_file(callgrind, MODELS / "dense.keras")[1]
+def test_keras_runs_a_file_too(simulator: SimulatorMeter) -> None:
+    in_keras = _measure_file(simulator, MODELS / "dense.keras", runtime="keras")[1]
+    exported = _measure_file(simulator, MODELS / "dense.keras")[1]
     assert in_keras.counts.Ir > 10 * exported.counts.Ir
 
 
-def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+def test_several_inputs_integers_among_them(simulator: SimulatorMeter, tmp_path: Path) -> None:
     table = numpy_helper.from_array(np.ones((5, 4), np.float32), "table")
     graph = helper.make_graph(
         [
@@ -121,27 +125,27 @@ def test_several_inputs_integers_among_them(callgrind: CallgrindMeter, tmp_path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, path)
     short, long = (
-        _measure_file(callgrind, path, dimensions={"length": length})[1].counts.Ir
+        _measure_file(simulator, path, dimensions={"length": length})[1].counts.Ir
         for length in (4, 400)
     )
     assert long > short
 
 
 def test_rows_are_staged_in_the_order_in_which_the_worker_reads_them(
-    callgrind: CallgrindMeter,
+    simulator: SimulatorMeter,
 ) -> None:
     workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
     assert workload.kind == "file"
     assert isinstance(material, ModelFile)
     given = np.asfortranarray(np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
     columns = replace(material, inputs={workload.inputs[0].name: given})
-    request = callgrind.staging.deployment(workload, workload.deployment, columns)
-    stored = (callgrind.folder / f"{request.data}-0.npy").read_bytes()
+    request = simulator.staging.deployment(workload, workload.deployment, columns)
+    stored = (simulator.folder / f"{request.data}-0.npy").read_bytes()
     assert stored.endswith(np.arange(64, dtype=np.float32).tobytes())
 
 
 def test_a_model_that_fails_there_fails_its_measurement_alone(
-    callgrind: CallgrindMeter,
+    simulator: SimulatorMeter,
 ) -> None:
     workload, material = prepare_file(MODELS / "dense.onnx", MeasureOptions())
     assert workload.kind == "file"
@@ -149,33 +153,33 @@ def test_a_model_that_fails_there_fails_its_measurement_alone(
     wrong = np.zeros((1, 1, 9, 9), np.float32)
     broken = replace(material, inputs={workload.inputs[0].name: wrong})
     with pytest.raises(WorkerError, match=r"inference of dense.onnx batch 1 failed \(.*dim"):
-        callgrind.measure(workload, broken)
-    assert callgrind.measure(workload, material)[1].counts.Ir > 0
+        simulator.measure(workload, broken)
+    assert simulator.measure(workload, material)[1].counts.Ir > 0
 
 
-def test_a_runtime_that_dies_is_started_again(callgrind: CallgrindMeter) -> None:
-    before = _measure_file(callgrind, MODELS / "dense.onnx")
-    dying = callgrind._servers["deployment:onnxruntime"]
-    training = callgrind.server
+def test_a_runtime_that_dies_is_started_again(simulator: SimulatorMeter) -> None:
+    before = _measure_file(simulator, MODELS / "dense.onnx")
+    dying = simulator._servers["deployment:onnxruntime"]
+    training = simulator.server
     os.kill(dying.pid, signal.SIGKILL)
     wait_for(lambda: not is_running(dying.pid))
-    assert _measure_file(callgrind, MODELS / "dense.onnx") == before
-    assert callgrind.server is training
+    assert _measure_file(simulator, MODELS / "dense.onnx") == before
+    assert simulator.server is training
 
 
-def test_scalars_are_given_as_they_are(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+def test_scalars_are_given_as_they_are(simulator: SimulatorMeter, tmp_path: Path) -> None:
     text = (
         '<ir_version: 8, opset_import: ["": 17]> g (float[64] wave, int64 rate) => (float[64] y) '
         "{ f = Cast<to = 1>(rate) y = Div(wave, f) }"
     )
     onnx.save(onnx.parser.parse_model(text), tmp_path / "scalar.onnx")
-    one = _measure_file(callgrind, tmp_path / "scalar.onnx")[-1]
-    three = _measure_file(callgrind, tmp_path / "scalar.onnx", inferences=3)[-1]
+    one = _measure_file(simulator, tmp_path / "scalar.onnx")[-1]
+    three = _measure_file(simulator, tmp_path / "scalar.onnx", inferences=3)[-1]
     assert one.counts.Ir > 0
     assert three.counts.Ir / 3 == pytest.approx(one.counts.Ir, rel=0.05)
 
 
-def test_a_longer_sequence_costs_more(callgrind: CallgrindMeter, tmp_path: Path) -> None:
+def test_a_longer_sequence_costs_more(simulator: SimulatorMeter, tmp_path: Path) -> None:
     import keras
 
     inputs = keras.Input((None, 8), name="x")
@@ -183,9 +187,37 @@ def test_a_longer_sequence_costs_more(callgrind: CallgrindMeter, tmp_path: Path)
     load, inference = {}, {}
     for length in (4, 100, 256):
         wanted = {"runtime": "onnxruntime", "dimensions": {"x.1": length}}
-        phases = _measure_file(callgrind, tmp_path / "model.keras", **wanted)
+        phases = _measure_file(simulator, tmp_path / "model.keras", **wanted)
         load[length], inference[length] = (phase.counts.Ir for phase in phases)
     a_step = (inference[256] - inference[100]) / 156
     assert inference[100] - inference[4] == pytest.approx(96 * a_step, rel=0.1)
     assert a_step > 1000
     assert load[256] < 2 * load[4]
+
+
+def test_all_machines_and_levels_in_one_run_are_counted_as_each_alone(
+    simulator: SimulatorMeter,
+) -> None:
+    path = MODELS / "dense.onnx"
+    together = powerml.measure(path, machine="all", levels=3, cache=False)
+    assert together.machines == machine_names()
+    alone: dict[str, Sequence[PhaseCounts]] = {
+        simulator.machine.name: _measure_file(simulator, path),
+        "epyc-7601": powerml.measure(path, machine="epyc-7601", cache=False).phases,
+    }
+    for name, phases in alone.items():
+        found = _simulated(together, name)
+        assert [phase.counts for phase in found] == [phase.counts for phase in phases]
+    misses = {name: _simulated(together, name)[0].counts.d1_misses for name in together.machines}
+    assert len(set(misses.values())) > 1
+    # What L2 does not hold is less than the first level does not, and more than the last.
+    for name in together.machines:
+        whole, lower = (_simulated(together, one)[0].counts for one in (name, f"{name} up to L2"))
+        assert whole.ll_misses <= lower.ll_misses <= lower.d1_misses == whole.d1_misses
+
+
+def _simulated(measurement: Measurement, name: str) -> Sequence[PhaseCounts]:
+    for simulation in measurement.simulations:
+        if name in simulation.machines:
+            return simulation.phases
+    return measurement.phases

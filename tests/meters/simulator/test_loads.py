@@ -13,9 +13,8 @@ from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
 from powerml.machines import Machine
 from powerml.meters.base import MeterOptions
-from powerml.meters.simulator import rows
-from powerml.meters.valgrind import callgrind
-from powerml.meters.valgrind.callgrind import CallgrindMeter
+from powerml.meters.simulator import guest_meter, rows
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.progress import Advance, silent, unwatched
 from powerml.workloads.workload import (
     AnyWorkload,
@@ -35,18 +34,18 @@ OTHER = LoadWorkload(name="other", rows_a=5, inner=30, cols_b=7)
 
 
 @pytest.fixture(scope="module")
-def exact(machine: Machine) -> Iterator[CallgrindMeter]:
-    with CallgrindMeter(machine, None, MeterOptions(limit_seconds=600)) as meter:
+def exact(machine: Machine) -> Iterator[SimulatorMeter]:
+    with SimulatorMeter(machine, None, MeterOptions(limit_seconds=600)) as meter:
         yield meter
 
 
-def _count(meter: CallgrindMeter, load: LoadWorkload, advance: Advance = unwatched) -> PhaseCounts:
+def _count(meter: SimulatorMeter, load: LoadWorkload, advance: Advance = unwatched) -> PhaseCounts:
     (counted,) = meter.measure(load, None, silent, advance)
     return counted
 
 
 def test_counts_repeat_to_the_last_digit_and_say_how_far_they_are(
-    exact: CallgrindMeter,
+    exact: SimulatorMeter,
 ) -> None:
     parts: list[float] = []
     first = _count(exact, OTHER, parts.append)
@@ -63,11 +62,11 @@ def test_counts_repeat_to_the_last_digit_and_say_how_far_they_are(
 
 
 def test_a_sample_of_rows_is_within_its_bound(
-    exact: CallgrindMeter, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    exact: SimulatorMeter, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = rows.RowPlan(rows=10, piece=1, first=2, made_a=4, made_b=2500)
-    monkeypatch.setattr(callgrind, "plan_rows", lambda *_: plan)
-    with CallgrindMeter(machine, None, MeterOptions(fidelity="sampled")) as meter:
+    monkeypatch.setattr(guest_meter, "plan_rows", lambda *_: plan)
+    with SimulatorMeter(machine, None, MeterOptions(fidelity="sampled")) as meter:
         sampled = _count(meter, LOAD)
     whole = _count(exact, LOAD)
     assert (sampled.fidelity, sampled.steps_simulated, sampled.steps_total) == ("sampled", 10, 24)
@@ -97,7 +96,7 @@ class OneMore(Workload):
 
 
 def test_a_kind_with_a_job_of_its_own_is_counted_by_what_the_job_marks(
-    exact: CallgrindMeter, tmp_path: Path
+    exact: SimulatorMeter, tmp_path: Path
 ) -> None:
     given = tmp_path / "given.txt"
     given.write_text("read me", encoding="utf-8")
