@@ -345,7 +345,8 @@ static void note_lone_real(struct view *view, IROp op)
     if (op != view->lone_op)
         return;
     view->lone_reals++;
-    view->lone_bytes = op == Iop_RoundF32toInt || op == Iop_F32toI32S || op == Iop_I32StoF32 ? 4 : 8;
+    Bool is_single = op == Iop_RoundF32toInt || op == Iop_F32toI32S || op == Iop_I32StoF32;
+    view->lone_bytes = is_single ? 4 : 8;
 }
 
 /* Note what an operation puts together: the decoder works on some vectors half by half. */
@@ -518,7 +519,7 @@ static Bool is_branch(const IRSB *block, Int from, Int until)
     return block->jumpkind == Ijk_Boring && !leads_to(block->next, next);
 }
 
-/* True if an instruction moves strings: it counts and advances, which is no arithmetic of its own. */
+/* True if an instruction moves strings: that it counts and advances is no arithmetic of its own. */
 static Bool moves_strings(const IRSB *block, Int from, Int until)
 {
     Bool has_store = False;
@@ -580,8 +581,8 @@ static enum instruction_class class_of(const struct view *view, Bool is_a_branch
     return view->integer_operations > 0 ? INTEGER : MOVES;
 }
 
-/* The operations of an instruction on whole numbers: a scalar one does one, however many the decoder
- * takes it apart into. */
+/* The operations of an instruction on whole numbers: a scalar one does one, into however many the
+ * decoder takes it apart. */
 static UInt integer_operations_of(const struct view *view, enum instruction_class class)
 {
     switch (class) {
