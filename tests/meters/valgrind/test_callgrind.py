@@ -39,7 +39,7 @@ def test_the_simulator_agrees_with_callgrind(
         assert mine.name == theirs.name
         # The clocks differ: Callgrind's guest sees the host's, and spends some hundred instructions
         # more or less on it.
-        assert mine.counts.Ir == pytest.approx(theirs.counts.Ir, rel=1e-3)
+        assert mine.counts.Ir == pytest.approx(theirs.counts.Ir, rel=1e-3, abs=500)
         # Callgrind has a read for each lane of an FMA's operand, where the simulator has one.
         assert mine.counts.data_accesses <= 1.001 * theirs.counts.data_accesses
         assert mine.counts.d1_misses == pytest.approx(theirs.counts.d1_misses, rel=0.02)

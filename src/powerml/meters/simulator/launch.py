@@ -300,6 +300,7 @@ def callgrind(
     command = [
         find_valgrind(),
         "--tool=callgrind",
+        "--vex-guest-chase=no",
         "--quiet",
         "--vgdb=no",
         f"--log-file={folder / 'valgrind.%p.log'}",
