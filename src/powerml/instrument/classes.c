@@ -1,7 +1,7 @@
 /* Classes of instructions: see classes.h.
  *
  * The decoder splits an instruction into operations on temporaries. Its class is that of the widest
- * and dearest of them; an operation that merely makes an address does not count.
+ * and most expensive of them; an operation that merely makes an address does not count.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -47,18 +47,6 @@ struct operation {
     case name##32x8:                                                                               \
         return (struct operation){WHOLE_NUMBERS, 8}
 
-#define LANES_OF_SIGNS(name, sign)                                                                 \
-    case name##8##sign##x32:                                                                       \
-        return (struct operation){WHOLE_NUMBERS, 32};                                              \
-    case name##8##sign##x16:                                                                       \
-    case name##16##sign##x16:                                                                      \
-        return (struct operation){WHOLE_NUMBERS, 16};                                              \
-    case name##16##sign##x8:                                                                       \
-    case name##32##sign##x8:                                                                       \
-        return (struct operation){WHOLE_NUMBERS, 8};                                               \
-    case name##32##sign##x4:                                                                       \
-        return (struct operation){WHOLE_NUMBERS, 4}
-
 #define SHORT_LANES_OF_SIGNS(name, sign)                                                           \
     case name##8##sign##x32:                                                                       \
         return (struct operation){WHOLE_NUMBERS, 32};                                              \
@@ -67,6 +55,13 @@ struct operation {
         return (struct operation){WHOLE_NUMBERS, 16};                                              \
     case name##16##sign##x8:                                                                       \
         return (struct operation){WHOLE_NUMBERS, 8}
+
+#define LANES_OF_SIGNS(name, sign)                                                                 \
+    SHORT_LANES_OF_SIGNS(name, sign);                                                              \
+    case name##32##sign##x8:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 8};                                               \
+    case name##32##sign##x4:                                                                       \
+        return (struct operation){WHOLE_NUMBERS, 4}
 
 #define LANES_16_32_64(name)                                                                       \
     case name##16x16:                                                                              \

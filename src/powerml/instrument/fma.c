@@ -288,7 +288,8 @@ static const IRExpr *value_of(const struct fma *fma, const IRSB *out, const IREx
 }
 
 /* True if the lanes of an operand follow one another in the registers. */
-static Bool lies_in_register(const struct fma *fma, const IRSB *out, IRExpr *const *lanes, Int *offset)
+static Bool lies_in_register(const struct fma *fma, const IRSB *out, IRExpr *const *lanes,
+                             Int *offset)
 {
     for (UInt i = 0; i < fma->lanes; i++) {
         const IRExpr *value = value_of(fma, out, lanes[i]);

@@ -34,7 +34,7 @@ struct cache {
     uint32_t ways;
     uint32_t line_bytes;
     uint32_t shift; /* from the number of one of the shortest lines to that of its own */
-    uint32_t row;   /* its misses by direction begin at this row of a piece's, and of the counters */
+    uint32_t row;   /* of its misses by direction, in a piece's and in the counters */
 };
 
 /* A first level, for which every access is looked up: where a line was found last is where it is

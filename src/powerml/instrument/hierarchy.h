@@ -1,8 +1,8 @@
 /* Memory hierarchies, and counters of what a program does to them.
  *
  * A program is seen as two streams: the pieces of straight code that it executes, and the addresses
- * of their data accesses. What is known of a piece without running it (its instructions by class, the
- * lines of its code, size and direction of each access) is described once.
+ * of their data accesses. What is known of a piece without running it is described once: its
+ * instructions by class, the lines of its code, size and direction of each access.
  *
  * Nothing here depends on who delivers the stream, nor on a C library.
  *
@@ -135,8 +135,9 @@ int simulation_begin(struct simulation *);
 /* The bytes of the shortest line: what a fetch must leave to be told. */
 uint32_t simulation_line_bytes(const struct simulation *);
 
-/* Describe a piece of code by its fetches without gaps, one at least, its accesses and FIXED_COUNTERS numbers.
- * Returns the one that is already known where there is an equal one. NULL: no memory, or too long. */
+/* Describe a piece of code by its fetches without gaps, one at least, its accesses and
+ * FIXED_COUNTERS numbers. Returns the one that is already known where there is an equal one.
+ * NULL: no memory, or too long. */
 struct piece *simulation_piece(struct simulation *, const struct fetch *fetches,
                                uint32_t fetch_count, const struct access *accesses,
                                uint32_t access_count, const uint32_t *adds);
@@ -170,8 +171,8 @@ void simulation_fail(struct simulation *, enum status);
 /* From now on charge to functions too; until then nobody pays for that. */
 void simulation_attribute(struct simulation *, name_function);
 
-/* Write as text, a line each: the scopes, then what each function has cost in each scope. Fields are
- * separated by tabs. Returns the bytes that it takes; writes no more than there is room for. */
+/* Write as text, a line each: the scopes, then what each function has cost in each scope. Tabs
+ * separate the fields. Returns the bytes that it takes; writes no more than there is room for. */
 size_t simulation_tell(struct simulation *, char *text, size_t room);
 
 #endif

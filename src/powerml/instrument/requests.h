@@ -23,7 +23,7 @@ enum powerml_request {
     POWERML_TELL,     /* (text, room in bytes): answers with the bytes that it takes */
     POWERML_CLOCK,    /* (weights, their number, nanoseconds): the clock counts cost, see below */
     POWERML_TICK,     /* the clock counts looks again */
-    POWERML_HOST_CLOCK /* (1 or 0): looks that follow are answered by the host's clock, or no more */
+    POWERML_HOST_CLOCK /* (1 or 0): the host's clock answers looks that follow, or no more */
 };
 
 /* POWERML_CLOCK: the weights are unsigned 64-bit integers, one for each counter. Whoever asks for

@@ -1,4 +1,4 @@
-/* The Valgrind tool: delivers what a program does to hierarchy.c, and answers the program's requests.
+/* The Valgrind tool: delivers to hierarchy.c what a program does, and answers its requests.
  *
  * At the start of a block of code the places in both streams are loaded, and the streams are run if
  * they are full. Each piece of straight code stores a pointer to what is known of it, each access
@@ -243,8 +243,7 @@ static Bool follows(IRExpr *address, IRExpr *other, UInt bytes)
 
 /* Count a data access. The decoder takes the operands of fused multiply-adds and of masked moves
  * apart into lanes: these are one access. */
-static void count_access(enum direction direction, IRExpr *address, UInt bytes,
-                         IRExpr *guard)
+static void count_access(enum direction direction, IRExpr *address, UInt bytes, IRExpr *guard)
 {
     /* As Cachegrind does with what fxsave and the like write. */
     UInt longest = simulation_line_bytes(simulation);
@@ -261,8 +260,8 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes,
             block.adds[MODIFIES]++;
             return;
         }
-        if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike && last->direction == direction &&
-            bytes == block.lane_bytes && bytes <= LONGEST_LANE &&
+        if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike &&
+            last->direction == direction && bytes == block.lane_bytes && bytes <= LONGEST_LANE &&
             last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
             follows(address, block.last_address, last->last_byte + 1)) {
             last->last_byte += bytes;
@@ -317,13 +316,11 @@ static void count_accesses(const IRStmt *statement)
     case Ist_WrTmp: {
         const IRExpr *data = statement->Ist.WrTmp.data;
         if (data->tag == Iex_Load)
-            count_access(READ, data->Iex.Load.addr,
-                         (UInt)sizeofIRType(data->Iex.Load.ty), NULL);
+            count_access(READ, data->Iex.Load.addr, (UInt)sizeofIRType(data->Iex.Load.ty), NULL);
         break;
     }
     case Ist_Store:
-        count_access(WRITE, statement->Ist.Store.addr,
-                     bytes_of(statement->Ist.Store.data), NULL);
+        count_access(WRITE, statement->Ist.Store.addr, bytes_of(statement->Ist.Store.data), NULL);
         break;
     case Ist_StoreG:
         count_access(WRITE, statement->Ist.StoreG.details->addr,
@@ -581,13 +578,15 @@ static Bool handle_request(ThreadId thread, UWord *request, UWord *answer)
     return True;
 }
 
+/* Valgrind calls it whether there is something to do or not. */
 static void before_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count)
 {
     (void)thread, (void)call, (void)arguments, (void)count;
 }
 
 /* Answer a look at the clock with the own one's time. */
-static void after_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count, SysRes result)
+static void after_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count,
+                              SysRes result)
 {
     (void)count;
     if (asks_host || (!has_own_clock && cost_weights == NULL) || sr_isError(result))
@@ -679,7 +678,8 @@ static void add_front(const HChar *option, const HChar *text)
 {
     struct cache_shape instructions, data;
     const HChar *rest = read_shape(text, &instructions);
-    if (rest == NULL || *rest != '/' || (rest = read_shape(rest + 1, &data)) == NULL || *rest != '\0')
+    rest = rest == NULL || *rest != '/' ? NULL : read_shape(rest + 1, &data);
+    if (rest == NULL || *rest != '\0')
         VG_(fmsg_bad_option)(option, "give SIZE,WAYS,LINE/SIZE,WAYS,LINE: instructions, data\n");
     if (simulation_add_front(simulation, instructions, data) < 0)
         VG_(fmsg_bad_option)(option, "there is no such cache, or there are too many\n");

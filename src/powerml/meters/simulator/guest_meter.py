@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
@@ -65,7 +66,7 @@ POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
 
 
-class GuestMeter(ValgrindMeter):
+class GuestMeter(ValgrindMeter, ABC):
     """Regions of warm processes in a simulator. See `powerml.meters.simulator.server`.
 
     Training in Keras, each runtime in use and the synthetic loads have a process of their own.
@@ -357,15 +358,15 @@ class GuestMeter(ValgrindMeter):
         """Return whether a job uses Keras."""
         return job in KERAS_JOBS
 
+    @abstractmethod
     def _launch(self, job: str, mode: Mode) -> Launch:
         """Return the command and the environment of a guest in the simulator."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take_marks(
         self, done: Done, *, several_threads: bool = False
     ) -> dict[Geometry, list[Mark]]:
         """Read the marks of a request for each geometry, and remove their file."""
-        raise NotImplementedError
 
     def _running_server(self, job: str, notify: Notify) -> Server:
         with self._starting:
