@@ -19,12 +19,15 @@ PAPERS_OPTIONS = tuple(f"--{name}={value}" for name, value in PAPERS_SEARCH.item
 
 
 def timed(
-    *arguments: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    python: str = sys.executable,
 ) -> tuple[float, str]:
     """Run a command of powerML; return its wall time in seconds and its standard output."""
     started = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-m", "powerml", *arguments],
+        [python, "-m", "powerml", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -38,12 +41,15 @@ def timed(
 
 
 def measure(
-    *arguments: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    python: str = sys.executable,
 ) -> Measurement:
     """Run ``powerml measure --json``."""
     # What the cache answers proves nothing.
     command = ("measure", *arguments, "--no-cache", "--json")
-    _, output = timed(*command, environment=environment, folder=folder)
+    _, output = timed(*command, environment=environment, folder=folder, python=python)
     return Measurement.model_validate_json(output)
 
 

@@ -16,10 +16,8 @@ __all__ = ["Fingerprint", "differences", "digest_of", "require_comparable"]
 class Fingerprint(BaseModel):
     """Everything beside the workload that counts depend on.
 
-    A meter that simulates no caches has neither `geometry` nor `simulated_geometry`. The path of
-    the Python installation is left out, although it moves the measured process's memory a little.
-    Counts of two installations differ by about 0.1 % in a training, by up to 1 % in a small
-    inference.
+    A meter that simulates no caches has neither `geometry` nor `simulated_geometry`. Counts do not
+    depend on the folders of the installation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,6 +11,8 @@ from the very same memory, which is what makes their counts equal.
 
 ``whole``: does one request with no regions, for a process that is counted as a whole.
 
+``list``: imports and warms up outside the simulator, and reports the sources of all modules.
+
 The parent of the children must not change between two of them. So it reads requests of a fixed
 length, never parses them, and keeps nothing; all that differs happens in the child.
 """
@@ -28,6 +30,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from powerml.guest import _client_requests as client_requests
+from powerml.guest.paths import see_alike
 from powerml.guest.region import Job, Moments, settle
 from powerml.guest.request import HELLO_BYTES, NAME_BYTES, REHEARSAL, REQUEST_BYTES
 
@@ -41,6 +44,7 @@ REPORTS = 3  # file descriptor on which it reads reports: standard output, put o
 def main() -> None:
     """Run in the mode that the first argument names; the second is the job, or the request."""
     mode, what = sys.argv[1:]
+    see_alike()
     for package in UNSEEN:
         # None makes its import fail as if it were not there.
         sys.modules[package] = None  # type: ignore[assignment]
@@ -50,6 +54,9 @@ def main() -> None:
     client_requests.die_with_parent()
     os.dup2(1, REPORTS)
     os.dup2(2, 1)
+    if mode == "list":
+        _list_sources(_make_job(what))
+        return
     # Whoever started this process and has ended since cannot be waited for.
     if os.read(REQUESTS, HELLO_BYTES) != b"%0*d" % (HELLO_BYTES, os.getppid()):
         return
@@ -81,6 +88,14 @@ def _make_job(what: str) -> Job:
         raise ValueError(f"no job is called {name!r}")
     job: Job = importlib.import_module(f"powerml.guest.{name}_job").job(*of)
     return job
+
+
+def _list_sources(job: Job) -> None:
+    job.start()
+    for _ in job.warm_up():
+        pass
+    specs = [getattr(module, "__spec__", None) for module in sys.modules.values()]
+    _report(json.dumps(sorted({spec.origin for spec in specs if spec and spec.cached})).encode())
 
 
 def _report(line: bytes) -> None:

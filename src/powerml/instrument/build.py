@@ -20,7 +20,7 @@ from powerml.instrument.valgrind import find_valgrind, platform_name, valgrind_v
 
 __all__ = ["SOURCES", "build_tool", "find_description"]
 
-SOURCES = ("classes.c", "fma.c", "hierarchy.c", "tool.c")
+SOURCES = ("classes.c", "fma.c", "hierarchy.c", "listing.c", "tool.c")
 DESCRIPTION = "valgrind.pc"
 ASSIGNMENT = re.compile(r"(\w+)\s*[=:]\s*(.*?)\s*")
 REFERENCE = re.compile(r"\$\{(\w+)\}")

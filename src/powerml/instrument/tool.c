@@ -28,6 +28,7 @@
 #include "classes.h"
 #include "fma.h"
 #include "hierarchy.h"
+#include "listing.h"
 #include "requests.h"
 
 /* Both streams lie in one room, which fits the processor's second level: the addresses from its
@@ -57,6 +58,7 @@ static uint64_t *next_address = &room[0].address;
 static Bool is_counting = True;
 static Bool lanes_are_operands = False;
 static Bool has_own_clock = False;
+static Bool sorts_listings = False;
 static const HChar *counters_file = NULL;
 static ULong looks;
 static Bool asks_host = False; /* whatever clock there is */
@@ -584,11 +586,14 @@ static void before_system_call(ThreadId thread, UInt call, UWord *arguments, UIn
     (void)thread, (void)call, (void)arguments, (void)count;
 }
 
-/* Answer a look at the clock with the own one's time. */
+/* Answer a look at the clock with the own one's time, and sort a folder's listing. */
 static void after_system_call(ThreadId thread, UInt call, UWord *arguments, UInt count,
                               SysRes result)
 {
     (void)count;
+    if (sorts_listings && call == __NR_getdents64 && !sr_isError(result)
+        && is_writable(arguments[1], sr_Res(result)))
+        sort_listing((UChar *)arguments[1], sr_Res(result));
     if (asks_host || (!has_own_clock && cost_weights == NULL) || sr_isError(result))
         return;
     if (call == __NR_clock_gettime && is_writable(arguments[1], sizeof(struct vki_timespec))) {
@@ -711,6 +716,7 @@ static Bool process_option(const HChar *option)
     else if (VG_STR_CLO(option, "--counters-file", counters_file)) {
     } else if (VG_BOOL_CLO(option, "--count-at-start", is_counting)) {
     } else if (VG_BOOL_CLO(option, "--lanes-are-operands", lanes_are_operands)) {
+    } else if (VG_BOOL_CLO(option, "--sort-listings", sorts_listings)) {
     } else if (VG_BOOL_CLO(option, "--own-clock", has_own_clock)) {
     } else
         return False;
@@ -725,6 +731,7 @@ static void print_usage(void)
         "    --count-at-start=yes|no    count before the program asks for it [yes]\n"
         "    --lanes-are-operands=yes|no  count each lane of an FMA's operand [no]\n"
         "    --own-clock=yes|no         clocks count looks, not time [no]\n"
+        "    --sort-listings=yes|no     folders are listed by name [no]\n"
         "    --counters-file=FILE       write scopes and functions there at the end\n");
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from powerml.errors import SetupError
 from powerml.guest.request import NAME_BYTES, REQUEST_BYTES, announcement
 from powerml.machines import load_machine
 from powerml.meters.simulator import launch
+from powerml.meters.simulator.view import open_view
 
 
 def test_the_environment_is_the_same_whatever_the_shells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,22 +24,10 @@ def test_the_environment_is_the_same_whatever_the_shells(monkeypatch: pytest.Mon
     assert before["OMP_NUM_THREADS"] == "1"
 
 
-def test_the_measured_process_has_one_path_whatever_python_was_called(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path = launch.interpreter()
-    assert Path(path).samefile(sys.executable)
-    link = tmp_path / "environment"
-    link.symlink_to(sys.prefix)
-    monkeypatch.setattr(sys, "prefix", str(link))
-    monkeypatch.setattr(sys, "executable", str(link / "bin" / "python3"))
-    assert launch.interpreter() == path
-
-
 def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:
     geometry = load_machine("xeon-x5650").simulated_geometry
-    command = launch.callgrind(geometry, "torch", tmp_path, "serve", "training").command
-    assert launch.interpreter() in command
+    with open_view(tmp_path, launch.environment(None)) as view:
+        command = launch.callgrind(geometry, None, view, "serve", "loads").command
     assert {"--I1=32768,4,64", "--D1=32768,8,64", "--LL=12582912,24,64"} <= set(command)
 
 

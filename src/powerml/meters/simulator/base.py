@@ -19,6 +19,7 @@ from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.sampling import Shape
 from powerml.meters.simulator.staging import Staging
+from powerml.meters.simulator.view import View, open_view
 from powerml.runtimes import find_runtime
 from powerml.spaces import find_space
 from powerml.workloads.workload import AnyWorkload, TrainedWorkload
@@ -58,6 +59,7 @@ class ValgrindMeter:
         self._making_folder = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._private: Path | None = None
+        self._view: View | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,16 @@ class ValgrindMeter:
             if self._private is None:
                 self._private = self._stack.enter_context(launch.private_folder())
             return self._private
+
+    @property
+    def view(self) -> View:
+        """The installation as the measured processes see it, opened when it is first needed."""
+        folder = self.folder
+        with self._making_folder:
+            if self._view is None:
+                found = open_view(folder, launch.environment(None))
+                self._view = self._stack.enter_context(found)
+            return self._view
 
     def _fingerprint(self, guest: Mapping[str, Any], machine: Machine) -> Fingerprint:
         software = {

@@ -1,12 +1,11 @@
 """Hermetic launch: the command line and the environment of a process under Valgrind.
 
 Both are fixed, so that counts do not depend on the user's shell. No variable, working directory or
-path length can move the measured process's memory.
+path length can move the measured process's memory. Paths of the installation are the view's.
 """
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import functools
 import hashlib
@@ -19,7 +18,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,16 +27,17 @@ from powerml.errors import SetupError
 from powerml.instrument import INSTALL_AGAIN, find_valgrind, place_tool, valgrind_version
 from powerml.machines import Geometry
 from powerml.meters.simulator.caches import SimulatedCaches
+from powerml.meters.simulator.view import View, installed, interpreter
+from powerml.workloads.workload import TRAINING_JOB
 
 __all__ = [
     "WORKER_MODULE",
     "Launch",
     "Mode",
-    "cachegrind_command",
+    "cachegrind",
     "callgrind",
     "code_digest",
     "environment",
-    "precompile",
     "private_folder",
     "require_client_requests",
     "require_installed",
@@ -110,10 +109,11 @@ Mode = Literal["serve", "once"]
 
 @dataclass(frozen=True)
 class Launch:
-    """The command line and the whole environment of a process."""
+    """The command line and the whole environment of a process, and a descriptor it inherits."""
 
     command: list[str]
     environment: dict[str, str]
+    descriptor: int
 
 
 def require_client_requests() -> None:
@@ -152,16 +152,6 @@ def require_installed(modules: Iterable[str], backend: str | None) -> None:
             f"the module {missing[0]} is not installed where a measured process finds it, which "
             "sees neither PYTHONPATH nor the working directory: install it with pip"
         )
-
-
-def interpreter() -> str:
-    """Return the path of this Python, the same for every name or link that it was called by.
-
-    The length of the path moves the heap of the measured process, by 1e-3 of the instructions.
-    """
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    path = Path(os.path.realpath(sys.prefix)) / "bin" / name
-    return str(path) if path.exists() else sys.executable
 
 
 def environment(backend: str | None) -> dict[str, str]:
@@ -211,20 +201,13 @@ def _host_flags() -> frozenset[str]:
 
 
 def surroundings(backend: str | None) -> dict[str, Any]:
-    """Collect the determinants of counts without starting anything, as plain JSON.
-
-    The paths are included, because their lengths move the heap of the measured process.
-    """
-    installed = {
-        f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
-    }
+    """Collect the determinants of counts without starting anything, as plain JSON."""
     return {
         "environment": environment(backend),
         "python": sys.version,
-        "paths": [interpreter(), sys.base_prefix, str(PACKAGE)],
         "libc": " ".join(platform.libc_ver()),
         "valgrind": [find_valgrind(), valgrind_version()],
-        "installed": sorted(installed),
+        "installed": installed(),
         "cpu_flags": sorted(_host_flags() & SEEN_CPU_FLAGS),
     }
 
@@ -256,13 +239,8 @@ def _caches(geometry: Geometry) -> list[str]:
     return [f"--I1={geometry.i1}", f"--D1={geometry.d1}", f"--LL={geometry.ll}"]
 
 
-def _python(arguments: list[str]) -> list[str]:
-    # -P: the working directory is not searched for modules, whatever lies in it.
-    return [interpreter(), "-P", "-m", WORKER_MODULE, *arguments]
-
-
 def simulator(
-    caches: SimulatedCaches, backend: str | None, folder: Path, mode: Mode, job: str
+    caches: SimulatedCaches, backend: str | None, view: View, mode: Mode, job: str
 ) -> Launch:
     """Return the launch of a guest in the instrument, not counting until the guest says so.
 
@@ -273,6 +251,8 @@ def simulator(
     ------
     SetupError
         The instrument is missing, or was built for another Valgrind.
+    ServerError
+        The job does not start, even without the simulator.
     """
     own_clock = "yes" if mode == "serve" else "no"
     command = [
@@ -283,19 +263,21 @@ def simulator(
         "--vex-guest-chase=no",
         "--quiet",
         "--vgdb=no",
-        f"--log-file={folder / 'valgrind.%p.log'}",
+        f"--log-file={view.private / 'valgrind.%p.log'}",
         "--count-at-start=no",
         f"--own-clock={own_clock}",
+        # Python keeps the names of a folder in the order in which the file system lists them.
+        "--sort-listings=yes",
         *caches.options,
-        *_python([mode, job]),
+        *view.command(WORKER_MODULE, [mode, job]),
     ]
-    library = {"VALGRIND_LIB": str(place_tool(folder))}
-    return Launch(command, environment(backend) | library)
+    library = {"VALGRIND_LIB": f"{view.path}/{place_tool(view.folder).name}"}
+    variables = environment(backend)
+    view.compile(job, WORKER_MODULE, variables)
+    return Launch(command, variables | view.environment | library, view.descriptor)
 
 
-def callgrind(
-    geometry: Geometry, backend: str | None, folder: Path, mode: Mode, job: str
-) -> Launch:
+def callgrind(geometry: Geometry, backend: str | None, view: View, mode: Mode, job: str) -> Launch:
     """Return the launch of a guest under Callgrind, not counting until the guest says so."""
     command = [
         find_valgrind(),
@@ -303,7 +285,7 @@ def callgrind(
         "--vex-guest-chase=no",
         "--quiet",
         "--vgdb=no",
-        f"--log-file={folder / 'valgrind.%p.log'}",
+        f"--log-file={view.private / 'valgrind.%p.log'}",
         "--instr-atstart=no",
         "--cache-sim=yes",
         *_caches(geometry),
@@ -311,31 +293,32 @@ def callgrind(
         # Callgrind 3.19 adds stale costs to functions when it folds calls through the linkage
         # table; the total of a region is right either way, that of its functions only so.
         "--skip-plt=no",
-        f"--callgrind-out-file={folder / 'counts.%p'}",
-        *_python([mode, job]),
+        f"--callgrind-out-file={view.private / 'counts.%p'}",
+        *view.command(WORKER_MODULE, [mode, job]),
     ]
-    return Launch(command, environment(backend))
+    variables = environment(backend)
+    view.compile(job, WORKER_MODULE, variables)
+    return Launch(command, variables | view.environment, view.descriptor)
 
 
-def cachegrind_command(geometry: Geometry, folder: Path, output: Path, request: Path) -> list[str]:
-    """Command line of a whole process under Cachegrind, as the paper's program ran it."""
-    return [
+def cachegrind(
+    geometry: Geometry, backend: str | None, view: View, output: Path, request: Path
+) -> Launch:
+    """Return the launch of a whole process under Cachegrind, as the paper's program ran it."""
+    command = [
         find_valgrind(),
         "--tool=cachegrind",
         "--quiet",
         "--vgdb=no",
-        f"--log-file={folder / 'valgrind.%p.log'}",
+        f"--log-file={view.private / 'valgrind.%p.log'}",
         "--cache-sim=yes",
         *_caches(geometry),
         f"--cachegrind-out-file={output}",
-        *_python(["whole", str(request)]),
+        *view.command(WORKER_MODULE, ["whole", str(request)]),
     ]
-
-
-def precompile() -> None:
-    """Write the package's byte code, so that the first run equals later ones."""
-    with contextlib.suppress(OSError):
-        compileall.compile_dir(PACKAGE, quiet=2)
+    variables = environment(backend)
+    view.compile(TRAINING_JOB, WORKER_MODULE, variables)
+    return Launch(command, variables | view.environment, view.descriptor)
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ class SimulatorMeter(GuestMeter):
 
     def _launch(self, job: str, mode: Mode) -> Launch:
         backend = self._backend if self._needs_backend(job) else None
-        return launch.simulator(self._caches, backend, self.folder, mode, job)
+        return launch.simulator(self._caches, backend, self.view, mode, job)
 
     def _take_marks(
         self,

@@ -102,7 +102,6 @@ class Server:
         self.ready: Future[dict[str, Any]] = Future()
         self.seconds_per_step: float | None = None
         launch.require_client_requests()
-        launch.precompile()
         self._log_path = folder / f"worker-{job}-{time.monotonic_ns()}.log"
         self._log: IO[bytes] = self._log_path.open("wb")
         self._launched = launched
@@ -167,6 +166,7 @@ class Server:
                 stderr=self._log,
                 env=self._launched.environment,
                 cwd=launch.WORKING_DIRECTORY,
+                pass_fds=[self._launched.descriptor],
                 # Ctrl-C is the host's to handle: the worker must not see it.
                 start_new_session=True,
             )

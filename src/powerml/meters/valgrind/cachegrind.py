@@ -79,7 +79,6 @@ class CachegrindMeter(ValgrindMeter):
         notify: Notify = silent,
     ) -> PhaseCounts:
         """Count one process; raises ``WorkerError``."""
-        launch.precompile()
         name = f"{phase}-{next(self._numbers)}"  # several threads may measure
         request = self.folder / f"whole-{name}"
         request.write_text(
@@ -89,11 +88,13 @@ class CachegrindMeter(ValgrindMeter):
         notify(f"the whole process under Cachegrind: {phase} of {workload.name} (minutes)")
         geometry = self.machine.simulated_geometry
         output = self.folder / f"cachegrind-{name}.out"
+        launched = launch.cachegrind(geometry, self._backend, self.view, output, request)
         try:
             ended = subprocess.run(
-                launch.cachegrind_command(geometry, self.folder, output, request),
-                env=launch.environment(self._backend),
+                launched.command,
+                env=launched.environment,
                 cwd=launch.WORKING_DIRECTORY,
+                pass_fds=[launched.descriptor],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

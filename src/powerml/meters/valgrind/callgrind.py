@@ -31,7 +31,7 @@ class CallgrindMeter(GuestMeter):
     def _launch(self, job: str, mode: Mode) -> Launch:
         backend = self._backend if self._needs_backend(job) else None
         geometry = self.machine.simulated_geometry
-        return launch.callgrind(geometry, backend, self.folder, mode, job)
+        return launch.callgrind(geometry, backend, self.view, mode, job)
 
     def _take_marks(
         self, done: Done, *, several_threads: bool = False

@@ -1,0 +1,350 @@
+"""The view: the Python installation under paths that are the same in every folder.
+
+The length of a path moves the heap of the measured process, and so its counts. The process sees its
+interpreter, the standard library and the installed packages through links in a private folder. It
+reaches that folder through an open file descriptor, whose path is the same everywhere.
+
+Byte code holds paths, too. The view has its own, which is compiled before the process starts and
+kept among the user's caches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from powerml.costs.cache import default_cache_folder
+from powerml.errors import ServerError, SetupError, UsageError
+from powerml.files.atomic import write_whole
+
+__all__ = ["View", "installed", "interpreter", "open_view"]
+
+PACKAGE = Path(__file__).parents[2]
+COMPILER_MODULE = "powerml.guest.byte_code"
+# Three digits: the view's path has one length whichever of them is free.
+FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
+LINKS = "view"
+PROGRAMS, LIBRARIES, PACKAGES, BYTE_CODE = "bin", sys.platlibdir, "packages", "byte-code"
+OWNER = "installation"  # a file with the path of the powerML that byte code is of
+COMPILERS = min(4, os.cpu_count() or 1)
+# The folders that `site` adds, those of .pth files among them, and the packages that setuptools'
+# editable installations find by name.
+SITE = """
+import json, sys
+before = set(sys.path)
+import site
+site.main()
+editable = [one for name, one in sys.modules.items() if name.startswith("__editable__")]
+print(json.dumps({
+    "folders": [path for path in sys.path if path not in before],
+    "packages": {name: path for one in editable for name, path in one.MAPPING.items()},
+}))
+"""
+
+
+def interpreter() -> str:
+    """Return the path of this Python, the same for every name or link that it was called by."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    path = Path(os.path.realpath(sys.prefix)) / "bin" / name
+    return str(path) if path.exists() else sys.executable
+
+
+def installed() -> list[str]:
+    """List the installed distributions, as ``NAME==VERSION``."""
+    return sorted({f"{one.name}=={one.version}" for one in metadata.distributions()})
+
+
+@contextlib.contextmanager
+def open_view(folder: Path, environment: Mapping[str, str]) -> Iterator[View]:
+    """Open a view of the installation in a private folder.
+
+    Parameters
+    ----------
+    folder
+        The private folder, in which the links are made.
+    environment
+        The environment of the process that looks for packages.
+
+    Raises
+    ------
+    SetupError
+        The links cannot be made, or no file descriptor is free.
+    """
+    links = folder / LINKS
+    try:
+        _make_links(links, environment)
+    except OSError as error:
+        raise SetupError.quoting(
+            f"the links to the installation cannot be made in {links}",
+            error,
+            "set TMPDIR to a folder of a file system that has symbolic links",
+        ) from error
+    descriptor = _open(links)
+    try:
+        yield View(folder, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class View:
+    """An open view. Processes that use it inherit its `descriptor`.
+
+    Parameters
+    ----------
+    private
+        The private folder, in which the folder of the links lies.
+    descriptor
+        The open folder of the links.
+    """
+
+    def __init__(self, private: Path, descriptor: int) -> None:
+        self.private = private
+        self.folder = private / LINKS
+        self.descriptor = descriptor
+        self.path = f"/proc/self/fd/{descriptor}"
+        self._byte_code = _link_byte_code(self.folder, self.path)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which Python finds the view."""
+        return {
+            "PYTHONHOME": self.path,
+            "PYTHONPATH": f"{self.path}/{PACKAGES}",
+            "PYTHONPYCACHEPREFIX": f"{self.path}/{BYTE_CODE}",
+            # Byte code that is missing would change the counts once.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def command(self, module: str, arguments: Sequence[str]) -> list[str]:
+        """Return the command line that runs a module in the view.
+
+        Neither the working directory nor what `site` adds is searched for modules.
+        """
+        return [f"{self.path}/{PROGRAMS}/{_program().name}", "-S", "-P", "-m", module, *arguments]
+
+    def compile(self, job: str, worker: str, environment: Mapping[str, str]) -> None:
+        """Have all byte code there that a job needs, compiled from the sources as they are.
+
+        Parameters
+        ----------
+        job
+            A job of the guest's.
+        worker
+            The guest's module, which runs the job here without a simulator and lists its sources.
+        environment
+            The environment of the guest.
+
+        Raises
+        ------
+        ServerError
+            The job does not start.
+        """
+        record = self._byte_code / f"{_digest(json.dumps([job, sorted(environment.items())]))}.json"
+        with FileLock(record.with_suffix(".lock")):
+            versions = installed()
+            if _is_current(record, versions, self.folder):
+                return
+            below = f"{self.path}/"
+            sources = [
+                source.removeprefix(below)
+                for source in json.loads(self._run(environment, worker, ["list", job]))
+                if source.startswith(below)
+            ]
+            stamps = {source: _stamp(self.folder / source) for source in sources}
+            shares = [sources[number::COMPILERS] for number in range(COMPILERS)]
+            with ThreadPoolExecutor(COMPILERS) as pool:
+                list(pool.map(partial(self._compile_share, environment), shares))
+            write_whole(record, json.dumps({"installed": versions, "sources": stamps}))
+
+    def _compile_share(self, environment: Mapping[str, str], sources: Sequence[str]) -> None:
+        paths = "".join(f"{self.path}/{source}\n" for source in sources)
+        self._run(environment, COMPILER_MODULE, [], paths)
+
+    def _run(
+        self,
+        environment: Mapping[str, str],
+        module: str,
+        arguments: Sequence[str],
+        given: str = "",
+    ) -> str:
+        """Run a module in the view without a simulator, and return what it prints."""
+        ended = subprocess.run(
+            self.command(module, arguments),
+            env={**environment, **self.environment},
+            cwd="/",
+            pass_fds=[self.descriptor],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise ServerError.quoting(
+                f"{module} does not run without the simulator",
+                ended.stderr.strip().rpartition("\n")[2] or f"it ended with {ended.returncode}",
+                "see powerml doctor",
+            )
+        return ended.stdout
+
+
+def _open(folder: Path) -> int:
+    """Open a folder as a descriptor whose number has three digits."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    except OSError:  # the limit is lower, or none is free
+        descriptor = None
+    finally:
+        os.close(opened)
+    if descriptor is None or descriptor > LAST_DESCRIPTOR:
+        if descriptor is not None:
+            os.close(descriptor)
+        raise SetupError(
+            f"no file descriptor from {FIRST_DESCRIPTOR} to {LAST_DESCRIPTOR} is free: close files "
+            "or raise the limit with ulimit -n 1024"
+        )
+    return descriptor
+
+
+def _make_links(links: Path, environment: Mapping[str, str]) -> None:
+    site = _site(tuple(environment.items()))
+    standard = Path(sysconfig.get_path("stdlib"))
+    places: dict[str, str | Path] = {
+        # Python would resolve a link to itself, but not one of its folder.
+        PROGRAMS: _program().parent,
+        f"{LIBRARIES}/{standard.name}": standard,
+        # powerML itself is the one that runs, wherever it lies.
+        f"{PACKAGES}/{PACKAGE.name}": PACKAGE,
+    }
+    for place, target in places.items():
+        (links / place).parent.mkdir(parents=True, exist_ok=True)
+        (links / place).symlink_to(target)
+    _link_all(site["folders"], links / PACKAGES, hidden=sys.stdlib_module_names)
+    for name, path in site["packages"].items():
+        with contextlib.suppress(FileExistsError):
+            (links / PACKAGES / name).symlink_to(path)
+
+
+def _program() -> Path:
+    return Path(os.path.realpath(interpreter()))
+
+
+def _link_all(
+    folders: Iterable[str | Path], target: Path, hidden: AbstractSet[str] = frozenset()
+) -> None:
+    """Link the contents of folders, of one name the first; join the parts of namespace packages.
+
+    The names in `hidden` are the standard library's, which the view's folder precedes.
+    """
+    found: dict[str, list[Path]] = {}
+    for folder in map(Path, folders):
+        if folder.is_dir():
+            for path in folder.iterdir():
+                found.setdefault(path.name, []).append(path)
+    for name, paths in sorted(found.items()):
+        if _is_left_out(name) or name.partition(".")[0] in hidden or (target / name).exists():
+            continue
+        whole = next((path for path in paths if not _is_part(path)), None)
+        if whole is not None or len(paths) == 1:
+            (target / name).symlink_to(whole or paths[0])
+        else:
+            (target / name).mkdir()
+            _link_all(paths, target / name)
+
+
+def _is_left_out(name: str) -> bool:
+    """Return whether a name tells of nothing but the way in which packages were installed."""
+    return name == "__pycache__" or name.startswith("__editable__") or name.endswith(".pth")
+
+
+def _is_part(path: Path) -> bool:
+    """Return whether a folder may be one of several parts of a namespace package."""
+    return path.is_dir() and not (path / "__init__.py").exists()
+
+
+@functools.cache
+def _site(environment: tuple[tuple[str, str], ...]) -> Any:
+    """Return the folders and packages that Python finds without a shell's help."""
+    ended = subprocess.run(
+        [interpreter(), "-S", "-P", "-c", SITE],
+        env=dict(environment),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        raise SetupError.quoting(
+            f"{interpreter()} does not tell where its packages are",
+            ended.stderr.strip().rpartition("\n")[2],
+            "install powerml in a virtual environment",
+        )
+    return json.loads(ended.stdout)
+
+
+def _link_byte_code(links: Path, path: str) -> Path:
+    """Link the byte code of this installation, where Python looks for the view's.
+
+    Where the user has no folder of caches it lies in the view, and is compiled for each view.
+    """
+    place = links / BYTE_CODE / path.removeprefix("/")
+    installation = [sys.version, os.path.realpath(sys.prefix), sys.base_prefix, str(PACKAGE)]
+    try:
+        kept = default_cache_folder() / BYTE_CODE / _digest("\n".join(installation))
+        if not kept.exists():
+            _remove_orphans(kept.parent)
+            kept.mkdir(parents=True, exist_ok=True)
+            write_whole(kept / OWNER, str(PACKAGE))
+        is_writable = os.access(kept, os.W_OK)
+    except (OSError, UsageError):
+        is_writable = False
+    if not is_writable:
+        place.mkdir(parents=True)
+        return place
+    place.parent.mkdir(parents=True)
+    place.symlink_to(kept.resolve())
+    return kept
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove the byte code of installations that are gone."""
+    for owner in folder.glob(f"*/{OWNER}"):
+        if not Path(owner.read_text(encoding="utf-8")).exists():
+            shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def _is_current(record: Path, versions: list[str], folder: Path) -> bool:
+    """Return whether nothing has changed since the byte code was recorded as complete."""
+    try:
+        recorded = json.loads(record.read_text(encoding="utf-8"))
+        return recorded["installed"] == versions and all(
+            _stamp(folder / source) == stamp for source, stamp in recorded["sources"].items()
+        )
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+def _stamp(source: Path) -> list[int]:
+    found = source.stat()
+    return [found.st_mtime_ns, found.st_size]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

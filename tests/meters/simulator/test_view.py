@@ -1,0 +1,228 @@
+"""The measured process sees the installation under paths that are the same in every folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from powerml.errors import ServerError, SetupError
+from powerml.meters.simulator import launch, view
+from powerml.meters.simulator.view import View, open_view
+
+ENVIRONMENT = launch.environment(None)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[View]:
+    with open_view(tmp_path, ENVIRONMENT) as found:
+        yield found
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the interpreter is said to find."""
+    found: dict[str, Any] = {"folders": [], "packages": {}}
+    monkeypatch.setattr(view, "_site", lambda _environment: found)
+    return found
+
+
+def _write(folder: Path, *names: str) -> str:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"origin = {str(folder)!r}\n", encoding="utf-8")
+    return str(folder)
+
+
+def _run(opened: View, code: str) -> Any:
+    """Run a program in the view; return what it prints, read as JSON."""
+    command = opened.command("", [])
+    command[command.index("-m") :] = ["-c", code]
+    ended = subprocess.run(
+        command,
+        env={**ENVIRONMENT, **opened.environment},
+        pass_fds=[opened.descriptor],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout)
+
+
+def test_no_path_of_the_installation_is_seen(opened: View) -> None:
+    code = (
+        "import json, os, sys, numpy, powerml.guest.paths as paths\n"
+        "paths.see_alike()\n"
+        "found = [*sys.path, sys.prefix, sys.executable, sys.base_prefix, *sys.orig_argv[:1]]\n"
+        "found += [module.__file__ for module in (json, numpy, paths)]\n"
+        "found += [os.path.realpath(numpy.__file__), json.loads.__code__.co_filename]\n"
+        "print(json.dumps(found))\n"
+    )
+    assert {Path(path).parts[:5] for path in _run(opened, code)} == {Path(opened.path).parts}
+
+
+def test_links_elsewhere_are_resolved_as_ever(opened: View, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    code = (
+        "import json, os, powerml.guest.paths as paths\n"
+        "paths.see_alike()\n"
+        f"print(json.dumps(os.path.realpath({str(tmp_path / 'link')!r})))\n"
+    )
+    assert _run(opened, code) == str(tmp_path.resolve() / "target")
+
+
+def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path: Path) -> None:
+    first = _write(tmp_path / "a", "one/__init__.py", "both.py", "parts/of_a.py", "way.pth")
+    second = _write(tmp_path / "b", "both.py", "parts/of_b.py", "json.py", "__editable___x.py")
+    third = _write(tmp_path / "c", "named/__init__.py")
+    site["folders"] = [first, second, str(tmp_path / "missing")]
+    site["packages"] = {"named": f"{third}/named"}
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json, one, both, named, parts.of_a, parts.of_b\n"
+        "modules = (one, both, named, parts.of_a, parts.of_b)\n"
+        "print(json.dumps([*(module.origin for module in modules), json.__file__]))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        *origins, standard = _run(opened, code)
+        packages = sorted(path.name for path in (opened.folder / view.PACKAGES).iterdir())
+    assert origins == [first, first, third, first, second]
+    assert standard.startswith(f"{opened.path}/{view.LIBRARIES}/")
+    assert packages == ["both.py", "named", "one", "parts", "powerml"]
+
+
+def test_byte_code_is_compiled_for_all_modules_of_a_job(opened: View) -> None:
+    opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT)
+    code = (
+        "import importlib.util, json, os, sys, numpy, powerml.guest.loads_job\n"
+        "specs = [getattr(module, '__spec__', None) for module in list(sys.modules.values())]\n"
+        "print(json.dumps([spec.origin for spec in specs\n"
+        "                  if spec and spec.cached and not os.path.exists(spec.cached)]))\n"
+    )
+    assert _run(opened, code) == []
+
+
+def test_byte_code_does_not_tell_where_it_was_compiled(opened: View) -> None:
+    opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT)
+    [compiled] = opened.folder.joinpath(view.BYTE_CODE, opened.path[1:]).glob(
+        "packages/powerml/guest/loads_job.*.pyc"
+    )
+    content = compiled.read_bytes()
+    assert b"loads_job" not in content
+    assert os.fsencode(view.PACKAGE.parent) not in content
+
+
+def test_a_source_that_was_changed_is_compiled_again(site: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    _write(folder, "worker.py")
+    worker = folder / "worker.py"
+    worker.write_text("print('[\"' + __file__ + '\"]')\n", encoding="utf-8")
+    site["folders"] = [str(folder)]
+    (tmp_path / "private").mkdir()
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        place = opened.folder / view.BYTE_CODE / opened.path[1:] / "packages"
+
+        def compiled() -> int:
+            opened.compile("training", "worker", ENVIRONMENT)
+            [byte_code] = place.glob("worker.*.pyc")
+            return byte_code.stat().st_mtime_ns
+
+        before = compiled()
+        assert compiled() == before
+        worker.write_text(worker.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
+        assert compiled() != before
+
+
+def test_a_job_that_does_not_start_is_told_of(opened: View) -> None:
+    with pytest.raises(ServerError, match=r"powerml\.guest\.main does not run .*no job is called"):
+        opened.compile("no job", launch.WORKER_MODULE, ENVIRONMENT)
+
+
+def test_without_a_folder_of_caches_byte_code_lies_in_the_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path / "file"))
+    with open_view(tmp_path, ENVIRONMENT) as opened:
+        opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT)
+        assert list((opened.folder / view.BYTE_CODE).rglob("loads_job.*.pyc"))
+
+
+def test_byte_code_of_an_installation_that_is_gone_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path))
+    package = tmp_path / "installed" / "powerml"
+    package.mkdir(parents=True)
+    for present in (package, view.PACKAGE):
+        monkeypatch.setattr(view, "PACKAGE", present)
+        (tmp_path / f"private-{len(str(present))}").mkdir()
+        with open_view(tmp_path / f"private-{len(str(present))}", ENVIRONMENT):
+            [kept] = (tmp_path / view.BYTE_CODE).iterdir()
+            assert (kept / view.OWNER).read_text(encoding="utf-8") == str(present)
+        with contextlib.suppress(FileNotFoundError):
+            package.rmdir()
+
+
+def test_a_file_system_without_links_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    with (
+        pytest.raises(SetupError, match="set TMPDIR to a folder of a file system that has symbol"),
+        open_view(tmp_path, ENVIRONMENT),
+    ):
+        pass
+
+
+def test_without_a_free_descriptor_the_limit_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    with (
+        pytest.raises(SetupError, match="raise the limit with ulimit -n 1024"),
+        open_view(tmp_path, ENVIRONMENT),
+    ):
+        pass
+
+
+def test_two_views_have_paths_of_one_length(opened: View, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with open_view(tmp_path / "other", ENVIRONMENT) as other:
+        assert other.descriptor != opened.descriptor
+        assert len(other.path) == len(opened.path)
+
+
+def test_the_descriptor_is_closed_at_the_end(tmp_path: Path) -> None:
+    with open_view(tmp_path, ENVIRONMENT) as opened:
+        os.fstat(opened.descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened.descriptor)
+
+
+def test_the_interpreter_is_one_whatever_python_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = view.interpreter()
+    assert Path(path).samefile(sys.executable)
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(link))
+    monkeypatch.setattr(sys, "executable", str(link / "bin" / "python3"))
+    assert view.interpreter() == path
