@@ -38,8 +38,8 @@ def test_the_simulator_agrees_with_callgrind(
     for mine, theirs in zip(_measure(simulator), _measure(callgrind), strict=True):
         assert mine.name == theirs.name
         # The clocks differ: Callgrind's guest sees the host's, and spends some hundred instructions
-        # more or less on it.
-        assert mine.counts.Ir == pytest.approx(theirs.counts.Ir, rel=1e-3, abs=500)
+        # more or less on it. Its listings are not sorted, which moves its heap by another 1e-3.
+        assert mine.counts.Ir == pytest.approx(theirs.counts.Ir, rel=2e-3, abs=500)
         # Callgrind has a read for each lane of an FMA's operand, where the simulator has one.
         assert mine.counts.data_accesses <= 1.001 * theirs.counts.data_accesses
         assert mine.counts.d1_misses == pytest.approx(theirs.counts.d1_misses, rel=0.02)
