@@ -3,7 +3,6 @@
 python benchmarks/deployment.py runtimes   cost of one sample in each runtime
 python benchmarks/deployment.py signal     what the topology changes, in Keras and ONNX Runtime
 python benchmarks/deployment.py winner     outputs of the exported winner against Keras's
-python benchmarks/deployment.py resnet     a ResNet-18 for 32x32 images, exactly
 python benchmarks/deployment.py machines   whether two machines choose two winners
 """
 
@@ -35,7 +34,7 @@ from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.base import MeterOptions
 from powerml.meters.simulator.meter import SimulatorMeter
-from powerml.networks.export import TOLERANCE, export_model, export_topology
+from powerml.networks.export import TOLERANCE, export_topology
 from powerml.runtimes import find_runtime, require_exporter
 from powerml.spaces import Topology, find_space, topology_of
 from powerml.studies.goal import objectives_by_machine, ranking
@@ -49,8 +48,6 @@ BATCHES = (1, 32)
 SPACES = ("dffr", "cnn")
 SIGNAL_TOPOLOGIES = 30
 ONNX_LIMIT_SECONDS = 3.0
-RESNET_LIMIT_SECONDS = 120.0
-RESNET_MACS = 0.56e9
 TWO_MACHINES = ("xeon-x5650", "epyc-7601")
 ALPHA, BETA, TRIALS = 0.05, 0.5, 10
 
@@ -212,56 +209,8 @@ def _best(record: StudyRecord) -> TrialRecord:
     return record.best
 
 
-def resnet() -> bool:
-    """Figure 4: batch 1 in ONNX Runtime, exactly, from a cold start of everything."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "resnet18.onnx"
-        macs = _save_resnet18(path)
-        started = time.monotonic()
-        record = powerml.measure(path, cache=False)
-        seconds = time.monotonic() - started
-    inference = record.phase("inference")
-    print(
-        f"ResNet-18, 32x32 images, {macs / 1e9:.3f} G multiply-accumulates: "
-        f"{inference.counts.Ir:,} instructions, {inference.counts.data_accesses:,} data accesses, "
-        f"{record.cost_cycles('inference', DEFAULT_MACHINE) / 1e6:,.0f} Mcycles "
-        f"({inference.fidelity}); load {record.phase('load').counts.Ir:,} instructions; "
-        f"{seconds:.0f} s with the start of the simulator"
-    )
-    return seconds <= RESNET_LIMIT_SECONDS and abs(macs / RESNET_MACS - 1) < 0.01
-
-
-def _save_resnet18(path: Path) -> int:
-    """ResNet-18 with a 3x3 stem (He et al. 2015, section 4.2's way for small images)."""
-    import keras
-    from keras import layers
-
-    macs = 0
-
-    def convolution(inputs: Any, filters: int, kernel: int, stride: int) -> Any:
-        nonlocal macs
-        outputs = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False)(inputs)
-        macs += outputs.shape[1] * outputs.shape[2] * filters * inputs.shape[3] * kernel**2
-        return layers.BatchNormalization()(outputs)
-
-    def block(inputs: Any, filters: int, stride: int) -> Any:
-        inner = layers.ReLU()(convolution(inputs, filters, 3, stride))
-        inner = convolution(inner, filters, 3, 1)
-        if stride > 1:
-            inputs = convolution(inputs, filters, 1, stride)
-        return layers.ReLU()(layers.Add()([inner, inputs]))
-
-    samples = keras.Input((32, 32, 3))
-    features = layers.ReLU()(convolution(samples, 64, 3, 1))
-    for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        features = block(block(features, filters, stride), filters, 1)
-    classes = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(features))
-    export_model(keras.Model(samples, classes), path, [(1, 32, 32, 3)])
-    return macs + 512 * 10
-
-
 def machines() -> bool:
-    """Figure 5: one search on each of two machines, whose caches differ."""
+    """Figure 4: one search on each of two machines, whose caches differ."""
     records = {}
     with tempfile.TemporaryDirectory() as folder:
         for first in TWO_MACHINES:
@@ -296,7 +245,6 @@ FIGURES = {
     "runtimes": runtimes,
     "signal": signal,
     "winner": winner,
-    "resnet": resnet,
     "machines": machines,
 }
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from commands import machine_line
+from models import save_convolution
 from powerml.instrument import find_valgrind, place_tool, valgrind_version
 from powerml.meters.simulator.launch import environment
 
@@ -49,7 +50,7 @@ TOOLS = {
 WANTED = {"Python loop": 8, "convolution": 15}
 # Lengths whose difference is timed, so that start and translation drop out.
 LENGTHS = {"Python loop": (200_000, 2_200_000), "convolution": (2, 6)}
-CHANNELS, IMAGE_SIDE, KERNEL = 64, 32, 3
+IMAGE_SIDE = 32
 
 LOOP = """
 import sys
@@ -118,7 +119,7 @@ def main() -> int:
 
 def counts(folder: Path, run: Callable[..., float]) -> bool:
     """Whole processes: Cachegrind's counts, and how far the tool's are from them."""
-    model = _save_convolution(folder, side=8)
+    model = save_convolution(folder, side=8)
     processes = {
         "Python loop": _python(LOOP, 20_000),
         "import of numpy": _python("import numpy"),
@@ -148,7 +149,7 @@ def counts(folder: Path, run: Callable[..., float]) -> bool:
 
 def speed(folder: Path, run: Callable[..., float]) -> bool:
     """Simulated instructions a second, start and translation excluded."""
-    model = _save_convolution(folder, side=IMAGE_SIDE)
+    model = save_convolution(folder, side=IMAGE_SIDE)
     commands: dict[str, Callable[[int], list[str]]] = {
         "Python loop": lambda length: _python(LOOP, length),
         "convolution": lambda length: _python(INFER, model, length),
@@ -239,27 +240,6 @@ def _compile(folder: Path, name: str, source: str) -> str:
     program = folder / name
     subprocess.run(["gcc", "-O2", "-mavx2", "-mfma", "-o", program, path], check=True)
     return str(program)
-
-
-def _save_convolution(folder: Path, side: int) -> Path:
-    """Save a convolution of 64 channels into 64, by 3x3."""
-    import numpy as np
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    shape = [1, CHANNELS, side, side]
-    weights = np.full((CHANNELS, CHANNELS, KERNEL, KERNEL), 0.5, np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["samples", "weights"], ["features"], pads=[1, 1, 1, 1])],
-        "convolution",
-        [helper.make_tensor_value_info("samples", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path = folder / f"convolution{side}.onnx"
-    onnx.save(model, str(path))
-    return path
 
 
 if __name__ == "__main__":
