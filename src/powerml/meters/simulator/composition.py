@@ -261,7 +261,7 @@ def _place(name: str) -> tuple[str, int, int]:
     try:
         epoch, step = map(int, rest.split())
     except ValueError as error:
-        raise OutputError(f"the simulation left an unknown mark {name!r}") from error
+        raise OutputError(f"the simulation left an unknown mark {name!r}: measure again") from error
     return kind, epoch, step
 
 

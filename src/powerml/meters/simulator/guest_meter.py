@@ -1,4 +1,4 @@
-"""Regions of warm processes, whatever simulates them: the base of two meters."""
+"""Regions of warm processes in any simulator: the base of two meters."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class GuestMeter(ValgrindMeter, ABC):
     def fingerprint_of(self, machine: Machine) -> Fingerprint:
         """Return the fingerprint of the counts of a machine's caches."""
         if self._guest is None:
-            raise MeasurementError("the fingerprint is known once something was measured")
+            raise MeasurementError(
+                "no fingerprint is known before the first measurement: measure first"
+            )
         return self._fingerprint(self._guest, machine)
 
     def measure(
@@ -207,7 +209,7 @@ class GuestMeter(ValgrindMeter, ABC):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """Return whether a job runs in children of its process."""
+        """Return True if a job runs in children of its process."""
         return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -355,7 +357,7 @@ class GuestMeter(ValgrindMeter, ABC):
             process = self._submit(server, phase.request_for(schedule))
 
     def _needs_backend(self, job: str) -> bool:
-        """Return whether a job uses Keras."""
+        """Return True if a job uses Keras."""
         return job in KERAS_JOBS
 
     @abstractmethod

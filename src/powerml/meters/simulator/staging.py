@@ -123,7 +123,7 @@ class Staging:
         )
 
     def own(self, workload: Workload, material: Material) -> OwnRequest | None:
-        """Write down what a kind of workload asks of a job of its own; None where it has none."""
+        """Stage the request of a workload to a job of its own; None if it has no such job."""
         parameters = workload.request(material, self._copy_of)
         return None if parameters is None else OwnRequest(parameters, workload.title)
 
@@ -200,7 +200,7 @@ def _file(material: Material) -> ModelFile:
 
 
 def _inputs(workload: Deployed, deployment: Deployment, material: Material) -> list[NDArray[Any]]:
-    """Arrays of shape (inferences, batch, ...), one for each input of the model."""
+    """Return arrays of shape (inferences, batch, ...), one for each input of the model."""
     if workload.kind == "file":
         given = _file(material).inputs
         if given is None:
