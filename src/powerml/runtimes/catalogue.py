@@ -63,7 +63,7 @@ def require_runtime(name: str) -> Runtime:
     Raises
     ------
     SetupError
-        It is not installed; the message says how to.
+        It is not installed. The message has the command that installs it.
     UnknownNameError
         There is none of that name.
     """

@@ -194,7 +194,7 @@ class _Stratum:
 
     @property
     def counts(self) -> Counts | None:
-        """Return the counts of all parts, estimated by the mean of the simulated ones."""
+        """The counts of all parts, estimated by the mean of the simulated ones."""
         sampled = _sum(counts for counts, _ in self.samples)
         if sampled is None or self.total == 0:
             return None
