@@ -209,7 +209,7 @@ class GuestMeter(ValgrindMeter, ABC):
         return phases
 
     def _forks(self, job: str) -> bool:
-        """Return True if a job runs in children of its process."""
+        """Return whether a job runs in children of its process."""
         return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
 
     def _begin_deployment(
@@ -357,7 +357,7 @@ class GuestMeter(ValgrindMeter, ABC):
             process = self._submit(server, phase.request_for(schedule))
 
     def _needs_backend(self, job: str) -> bool:
-        """Return True if a job uses Keras."""
+        """Return whether a job uses Keras."""
         return job in KERAS_JOBS
 
     @abstractmethod

@@ -80,7 +80,7 @@ class Staging:
         )
 
     def deployment(
-        self, workload: Deployed, deployment: Deployment, material: Material
+        self, workload: Workload, deployment: Deployment, material: Material
     ) -> DeploymentRequest:
         """Stage a model and its inputs and write their request.
 
@@ -89,7 +89,9 @@ class Staging:
         ExportError
             The model cannot be exported for the runtime.
         """
-        # The worker reads rows in the order of C, whatever order they were given in.
+        if not isinstance(workload, Deployed):
+            raise TypeError(workload)
+        # The guest reads rows in the order of C, whatever order they were given in.
         inputs = [np.ascontiguousarray(one) for one in _inputs(workload, deployment, material)]
         numbered = {str(number): array for number, array in enumerate(inputs)}
         stem = digest_of_arrays(numbered)[:NAME_LENGTH]
