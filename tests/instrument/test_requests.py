@@ -153,6 +153,11 @@ def test_clocks_that_count_cost_tell_the_sum_of_weight_times_counter(
         assert last == first + TICK_NANOSECONDS * (2 * len(CLOCKS) - 1)
 
 
+def test_code_that_looks_at_the_time_stamp_is_counted_once(guests: Guests, clock: Path) -> None:
+    by_host, by_cost = _numbers(guests.ask(clock, "loop"))
+    assert by_host == by_cost
+
+
 def test_the_hosts_clocks_are_shown_without_a_request(guests: Guests, clock: Path) -> None:
     times = dict(zip(CLOCKS, _numbers(guests.ask(clock, "looks")), strict=True))
     assert all(times[name] > START_SECONDS * NANOSECONDS + 10**15 for name in DATED)

@@ -2,7 +2,8 @@
  *
  * At the start of a block of code the places in both streams are loaded, and the streams are run if
  * they are full. Each piece of straight code stores a pointer to what is known of it, each access
- * its address. The places are stored before each way out of the block.
+ * its address. The places are stored before each way out of the block. While a thread runs, its
+ * shadow registers hold them, which code reaches without loading an address.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -53,8 +54,12 @@ static union {
     struct piece *piece;
     uint64_t address;
 } room[ROOM];
-static struct piece **next_piece = &room[ROOM - 1].piece;
-static uint64_t *next_address = &room[0].address;
+struct places {
+    struct piece **next_piece;
+    uint64_t *next_address;
+};
+static struct places places = {&room[ROOM - 1].piece, &room[0].address};
+static Int places_offset; /* from the start of a thread's registers: their shadows lie behind */
 static Bool is_counting = True;
 static Bool lanes_are_operands = False;
 static Bool has_own_clock = False;
@@ -69,9 +74,31 @@ static uint64_t *counters; /* room to read them */
 static void run_streams(void)
 {
     struct piece **first_piece = &room[ROOM - 1].piece;
-    simulation_run(simulation, first_piece, (UInt)(first_piece - next_piece), &room[0].address);
-    next_piece = first_piece;
-    next_address = &room[0].address;
+    simulation_run(simulation, first_piece, (UInt)(first_piece - places.next_piece),
+                   &room[0].address);
+    places.next_piece = first_piece;
+    places.next_address = &room[0].address;
+}
+
+/* Run the streams while a thread runs. */
+static void run_held_streams(UChar *registers)
+{
+    struct places *held = (struct places *)(registers + places_offset);
+    places = *held;
+    run_streams();
+    *held = places;
+}
+
+static void give_places(ThreadId thread, ULong blocks)
+{
+    (void)blocks;
+    VG_(set_shadow_regs_area)(thread, 1, 0, sizeof places, (const UChar *)&places);
+}
+
+static void take_places(ThreadId thread, ULong blocks)
+{
+    (void)blocks;
+    VG_(get_shadow_regs_area)(thread, (UChar *)&places, 1, 0, sizeof places);
 }
 
 /* --- code ------------------------------------------------------------------------------------ */
@@ -126,29 +153,45 @@ static void store_address(UInt entry, IRExpr *value)
 
 static void store_places(void)
 {
-    add(IRStmt_Store(Iend_LE, number((Addr)&next_piece),
-                     place(block.next_piece, -(Long)block.piece_count)));
-    add(IRStmt_Store(Iend_LE, number((Addr)&next_address),
-                     place(block.next_address, block.address_count)));
+    add(IRStmt_Put(places_offset + (Int)offsetof(struct places, next_piece),
+                   place(block.next_piece, -(Long)block.piece_count)));
+    add(IRStmt_Put(places_offset + (Int)offsetof(struct places, next_address),
+                   place(block.next_address, block.address_count)));
 }
 
-static IRTemp loaded(const void *from)
+static void run_if(IRExpr *guard)
+{
+    IRDirty *run = unsafeIRDirty_0_N(0, "run_held_streams",
+                                     VG_(fnptr_to_fnentry)(&run_held_streams),
+                                     mkIRExprVec_1(IRExpr_GSPTR()));
+    run->nFxState = 1;
+    run->fxState[0].fx = Ifx_Modify;
+    run->fxState[0].offset = (UShort)places_offset;
+    run->fxState[0].size = sizeof places;
+    run->fxState[0].nRepeats = run->fxState[0].repeatLen = 0;
+    run->guard = guard;
+    add(IRStmt_Dirty(run));
+}
+
+static IRTemp held(Int offset)
 {
     IRTemp temporary = newIRTemp(block.out->tyenv, Ity_I64);
-    add(IRStmt_WrTmp(temporary, IRExpr_Load(Iend_LE, Ity_I64, number((Addr)from))));
+    add(IRStmt_WrTmp(temporary, IRExpr_Get(places_offset + offset, Ity_I64)));
     return temporary;
+}
+
+static void load_places(void)
+{
+    block.next_piece = held(offsetof(struct places, next_piece));
+    block.next_address = held(offsetof(struct places, next_address));
 }
 
 static void begin_block(void)
 {
-    IRExpr *needed = place(loaded(&next_address), MOST_OF_A_BLOCK);
-    IRExpr *free_until = IRExpr_RdTmp(loaded(&next_piece));
-    IRDirty *run = unsafeIRDirty_0_N(0, "run_streams", VG_(fnptr_to_fnentry)(&run_streams),
-                                     mkIRExprVec_0());
-    run->guard = assigned(Ity_I1, IRExpr_Binop(Iop_CmpLT64U, free_until, needed));
-    add(IRStmt_Dirty(run));
-    block.next_piece = loaded(&next_piece);
-    block.next_address = loaded(&next_address);
+    load_places();
+    run_if(assigned(Ity_I1, IRExpr_Binop(Iop_CmpLT64U, IRExpr_RdTmp(block.next_piece),
+                                         place(block.next_address, MOST_OF_A_BLOCK))));
+    load_places();
     block.piece_count = block.address_count = 0;
     block.is_open = False;
     block.left_line = 0;
@@ -396,18 +439,23 @@ static void time_stamp_and_core(VexGuestAMD64State *state)
 }
 #endif
 
-/* Have the processor's time stamp come from the clock. */
-static void replace_time_stamp(IRStmt *statement)
+/* Have the processor's time stamp come from the clock. Returns true where the statement asks it. */
+static Bool replace_time_stamp(IRStmt *statement)
 {
     if ((!has_own_clock && cost_weights == NULL) || statement->tag != Ist_Dirty)
-        return;
+        return False;
     IRCallee **callee = &statement->Ist.Dirty.details->cee;
-    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSC") == 0)
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSC") == 0) {
         *callee = mkIRCallee(0, "time_stamp", VG_(fnptr_to_fnentry)(&time_stamp));
+        return True;
+    }
 #if defined(VGA_amd64)
-    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSCP") == 0)
+    if (VG_(strcmp)((*callee)->name, "amd64g_dirtyhelper_RDTSCP") == 0) {
         *callee = mkIRCallee(0, "time_stamp_and_core", VG_(fnptr_to_fnentry)(&time_stamp_and_core));
+        return True;
+    }
 #endif
+    return False;
 }
 
 /* --- instrumentation ------------------------------------------------------------------------- */
@@ -420,15 +468,27 @@ static Int end_of_instruction(const IRSB *in, Int from)
     return end;
 }
 
+/* Let the clock see all that was before it. */
+static void add_time_stamp(IRStmt *statement)
+{
+    close_piece();
+    store_places();
+    run_if(IRExpr_Const(IRConst_U1(True)));
+    add(statement);
+    begin_block();
+}
+
 static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *layout,
                         const VexGuestExtents *extents, const VexArchInfo *guest, IRType word,
                         IRType host_word)
 {
     (void)closure, (void)extents, (void)guest, (void)word, (void)host_word;
-    for (Int i = 0; i < in->stmts_used; i++)
-        replace_time_stamp(in->stmts[i]);
-    if (!is_counting)
+    if (!is_counting) {
+        for (Int i = 0; i < in->stmts_used; i++)
+            replace_time_stamp(in->stmts[i]);
         return in;
+    }
+    places_offset = layout->total_sizeB;
     block.out = deepCopyIRSBExceptStmts(in);
     Int i = 0;
     for (; i < in->stmts_used && in->stmts[i]->tag != Ist_IMark; i++)
@@ -452,10 +512,12 @@ static IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayo
                 store_places();
             } else
                 count_accesses(statement);
-            if (fma == NULL)
-                add(statement);
-            else
+            if (fma != NULL)
                 add_fma(fma, block.out, statement);
+            else if (replace_time_stamp(statement))
+                add_time_stamp(statement);
+            else
+                add(statement);
         }
         if (fma != NULL)
             end_fma(fma, block.out);
@@ -782,6 +844,8 @@ static void pre_clo_init(void)
     VG_(needs_syscall_wrapper)(before_system_call, after_system_call);
     VG_(atfork)(before_fork, NULL, in_child);
     VG_(track_pre_thread_ll_create)(before_thread);
+    VG_(track_start_client_code)(give_places);
+    VG_(track_stop_client_code)(take_places);
     simulation = simulation_make(permanent);
     if (simulation == NULL)
         VG_(tool_panic)("no memory");
