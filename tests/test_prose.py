@@ -1,13 +1,22 @@
-"""Sentences of the docs and of public docstrings have at most 25 words."""
+"""Sentences of the docs, of public docstrings and of pages have at most 25 words."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+
+from powerml.paper.page import page as reproduction_page
+from powerml.paper.plan import make_plan
+from powerml.paper.reproduction import Reproduction
+from powerml.report.account import report_of
+from powerml.report.html import page_html
+from tests.paper.outcomes import make_evaluated, make_reproduction
+from tests.stored_studies import make_stored
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,6 +85,32 @@ def _paragraphs_of_docstring(text: str) -> Iterator[str]:
         literal = literal or stripped.endswith("::")
 
 
+class _ParagraphsOfHtml(HTMLParser):
+    """Paragraphs and list items of a page; code is one word."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("p", "li"):
+            self.found.append("")
+            self._open = True
+        elif tag == "code":
+            self.handle_data("`")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag not in ("p", "li")
+        if tag == "code":
+            self.handle_data("`")
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.found[-1] += data
+
+
 def _sentences(paragraph: str) -> list[str]:
     """Split a paragraph into sentences; code, and a list of it, is one word."""
     text = LINK.sub(r"\1", REFERENCE.sub("", IMAGE.sub("", paragraph)))
@@ -117,6 +152,27 @@ def test_no_sentence_of_a_public_docstring_is_too_long(source: Path) -> None:
     docstrings = _public_docstrings(ast.parse(source.read_text(encoding="utf-8")))
     found = ((name, _too_long(_paragraphs_of_docstring(text))) for name, text in docstrings)
     assert [(name, sentences) for name, sentences in found if sentences] == []
+
+
+def _inaccurate_reproduction() -> Reproduction:
+    trials = [make_evaluated(score=0.7, objective=-0.9)]
+    return make_reproduction(make_plan((2,), ("dffr",), (), seeds=3), trials=trials)
+
+
+@pytest.mark.parametrize(
+    "render",
+    [
+        lambda: page_html(report_of(make_stored())),
+        lambda: page_html(report_of(make_stored(settings={"pareto": True}))),
+        lambda: reproduction_page(make_reproduction(), "powerml reproduce"),
+        lambda: reproduction_page(_inaccurate_reproduction(), "powerml reproduce"),
+    ],
+    ids=["report", "report of a front", "reproduction", "inaccurate reproduction"],
+)
+def test_no_sentence_of_a_rendered_page_is_too_long(render: Callable[[], str]) -> None:
+    paragraphs = _ParagraphsOfHtml(render()).found
+    assert paragraphs
+    assert _too_long(iter(paragraphs)) == []
 
 
 LONG = "word " * MOST_WORDS + "word."

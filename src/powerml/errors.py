@@ -1,25 +1,25 @@
 """Every exception that powerML raises on purpose.
 
-A message names what was wrong, the value, and what to do. ``exit_code`` is what the command
-line ends with (0 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded)::
+A message names what was wrong, the value, and what to do. ``exit_code`` is the exit code of the
+command line (0 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded)::
 
     PowerMLError                  1
-    ├── UsageError                2  what was asked for cannot be done
-    │   ├── UnknownNameError      2  no space, machine, dataset, parameter or meter of that name
+    ├── UsageError                2  a request that cannot be met
+    │   ├── UnknownNameError      2  a name that no space, machine, dataset or other kind has
     │   ├── TopologyError         2  a topology that cannot be read, or is out of bounds
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
     │   ├── ModelError            2  a model's file that cannot be used
     │   ├── CalibrationError      2  readings or a calibration that cannot be used
     │   └── StudyError            2  a study folder that cannot be used
-    ├── SetupError                1  something is not installed
-    ├── TrainingError             1  the native training failed
-    ├── ExportError               1  a model cannot be exported, or not faithfully
-    ├── LimitError                3  nothing meets the limits that were given
-    └── MeasurementError          1  a measurement failed
-        ├── OutputError           1  the simulator's output is incomplete
-        ├── WorkerError           1  the measured process crashed, hung or was killed
-        ├── ServerError           1  the warm process cannot be started or died twice
+    ├── SetupError                1  something that is missing or cannot be used
+    ├── TrainingError             1  a native training that failed
+    ├── ExportError               1  a model that cannot be exported, or not faithfully
+    ├── LimitError                3  limits that nothing meets
+    └── MeasurementError          1  a measurement that failed
+        ├── OutputError           1  incomplete output of the simulator
+        ├── WorkerError           1  a measured process that crashed, hung or was killed
+        ├── ServerError           1  a warm process that cannot be started, or died twice
         ├── ComparisonError       1  two measurements that must not be compared
         └── PredictionError       1  counts that cannot be predicted well enough
 """
@@ -67,14 +67,14 @@ MARK = "…"
 
 
 class PowerMLError(Exception):
-    """The root of the tree. `detail` is the whole of what the message quotes in part."""
+    """The root of the tree. `detail` is the full text that the message quotes in part."""
 
     exit_code = 1
     detail = ""
 
     @classmethod
     def quoting(cls, wrong: str, said: BaseException | str, advice: str) -> Self:
-        """Make an error whose message quotes a line of what another library said.
+        """Make an error whose message quotes a line of another library's.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ def _cause_in(text: str) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """Return what an exception says, without the number and the path that an ``OSError`` adds."""
+    """Return the words of an exception, without the number and the path of an ``OSError``."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):
@@ -119,7 +119,7 @@ def words_of(error: BaseException) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text as one line of at most `most` characters; a mark stands for what is left out.
+    """Return a text as one line of at most `most` characters; a mark stands for omissions.
 
     Long words, such as paths, lose their middle first, and then the text its end.
     """
@@ -144,7 +144,7 @@ class UsageError(PowerMLError):
 
 
 class UnknownNameError(UsageError):
-    """No space, machine, dataset, parameter or meter of that name."""
+    """A name that no space, machine, dataset or other kind has."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -178,37 +178,37 @@ class StudyError(UsageError):
 
 
 class SetupError(PowerMLError):
-    """Something is not installed."""
+    """A program, package or file that is missing or cannot be used."""
 
 
 class TrainingError(PowerMLError):
-    """The native training failed."""
+    """A native training that failed."""
 
 
 class ExportError(PowerMLError):
-    """A model cannot be exported, or not faithfully."""
+    """A model that cannot be exported, or not faithfully."""
 
 
 class LimitError(PowerMLError):
-    """Nothing meets the limits that were given."""
+    """Limits that nothing meets."""
 
     exit_code = 3
 
 
 class MeasurementError(PowerMLError):
-    """A measurement failed."""
+    """A measurement that failed."""
 
 
 class OutputError(MeasurementError):
-    """The simulator's output is incomplete."""
+    """Incomplete output of the simulator."""
 
 
 class WorkerError(MeasurementError):
-    """The measured process crashed, hung or was killed."""
+    """A measured process that crashed, hung or was killed."""
 
 
 class ServerError(MeasurementError):
-    """The warm process cannot be started or died twice."""
+    """A warm process that cannot be started, or died twice."""
 
 
 class ComparisonError(MeasurementError):

@@ -7,21 +7,29 @@ What others install announces itself under an entry point of the group ``powerml
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Callable, Collection
 from importlib.metadata import entry_points
 
 from powerml.errors import UnknownNameError
 
-__all__ = ["find", "names"]
+__all__ = ["find", "modules", "names"]
+
+
+def modules(package: str, shared: Collection[str]) -> list[str]:
+    """Return the modules of a package that are one kind each: all but those that they share."""
+    path = importlib.import_module(package).__path__
+    return [module.name for module in pkgutil.iter_modules(path) if module.name not in shared]
 
 
 def names(group: str, built_in: Callable[[], list[str]]) -> list[str]:
-    """All names of a kind, sorted: the package's own and those that others installed."""
+    """Return all names of a kind, sorted: the package's own and those that others installed."""
     return sorted({*built_in(), *(point.name for point in entry_points(group=f"powerml.{group}"))})
 
 
 def find(kind: str, group: str, name: str, built_in: Callable[[], list[str]]) -> object:
-    """Load what an entry point of that name stands for.
+    """Load the object of an entry point of that name.
 
     Raises
     ------

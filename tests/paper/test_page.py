@@ -80,10 +80,10 @@ def test_a_page_of_several_seeds_without_winners_can_be_written() -> None:
 
 def test_the_headline_counts_what_the_paper_printed() -> None:
     said = headline(make_reproduction())
-    assert "12 of 12 studies converge" in said
-    assert "in the paper's Figure 2, 7 of these 12 do" in said
+    assert "12 of 12 studies put right converge" in said
+    assert "In the paper's Figure 2, 7 of these 12 do" in said
     # No accurate dense network that is known is that cheap to run.
-    assert said.endswith("whose weights ask for it; no accurate topology that is known does in 4.")
+    assert said.endswith("In 4 studies no known accurate topology does.")
 
 
 def test_records_that_were_not_kept_are_left_out() -> None:
@@ -129,11 +129,11 @@ def test_what_is_missed_is_named() -> None:
         ),
         (
             (-0.3, -0.2, -0.1),
-            "The search:</span> an accurate topology is known that is better by 0.2",
+            "The search:</span> a known accurate topology is better by 0.2",
         ),
         (
             (0.2, 0.1, -0.1),
-            "The objective and the search:</span> 3 of 3 seeds end inaccurate, 2 of",
+            "The objective and the search:</span> 3 of 3 seeds end inaccurate. In 2 of",
         ),
     ],
 )

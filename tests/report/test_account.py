@@ -72,7 +72,9 @@ def test_a_front_takes_the_place_of_a_best() -> None:
 
 def test_a_front_of_one_is_named() -> None:
     report = report_of(make_stored([make_trial()], settings={"pareto": True}))
-    assert report.headline.startswith("dffr:layers=2,width=16 batch 32 is as good as each of 1")
+    assert report.headline.startswith(
+        "dffr:layers=2,width=16 batch 32 is alone on the front of one"
+    )
 
 
 def test_where_nothing_meets_the_limits_the_least_infeasible_is_told() -> None:

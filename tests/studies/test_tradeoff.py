@@ -56,9 +56,9 @@ def test_of_equals_the_cheaper_leads_in_accuracy_and_the_more_accurate_in_cost()
 def test_weights_that_prefer_an_inaccurate_network_are_named_with_what_to_use_instead() -> None:
     said = remark(BEST, ALL, GOAL)
     assert said == (
-        "alpha 0.7 and beta 0.05 leave the score a weight of 0.25, so little that a score of "
-        "0.700 is preferred to the 1.000 of trial 2: for an accurate network use "
-        "--min-score 0.95, or --objective constrained"
+        "The objective prefers a score of 0.700 to the 1.000 of trial 2: alpha 0.7 and beta 0.05 "
+        "leave the score a weight of 0.25. For an accurate network use --min-score 0.95, or "
+        "--objective constrained."
     )
     assert remark(BEST, ALL, SmallestObjective(Linear(WEIGHTS), RatioLimits())) is not None
 
@@ -75,7 +75,7 @@ def test_a_low_score_that_suffices_is_remarked_upon_though_no_better_one_was_tri
     close = _trial(7, 0.74, 9, 9)
     said = remark(BEST, [BEST, close], GOAL)
     assert said is not None
-    assert "a perfect one would be worth 0.075 of the objective more" in said
+    assert "A perfect score instead of 0.700 would lower the objective by 0.075 only" in said
     assert "--min-score 0.95" in said
 
 

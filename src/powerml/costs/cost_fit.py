@@ -41,6 +41,8 @@ KINDS = ("dense", "convolution")
     BLOCKED,
 ) = range(14)
 SUMS = BLOCKED + len(BLOCKS)
+INPUT_SUMS = (INPUTS, ODD_INPUTS, EVEN_INPUTS)
+OUTPUT_SUMS = (OUTPUTS, ODD_OUTPUTS, EVEN_OUTPUTS)
 
 # How far the cost of one thing may be from its prior, relative to it; and how far predictions are
 # off before residuals tell, as if so many had told. `benchmarks/cost_model.py` shows that the
@@ -109,12 +111,8 @@ def training_terms(sums: Array, batch_size: Array, samples: int, epochs: int) ->
             f"{kind} parameter, step": part[:, PARAMETERS] * steps,
             f"{kind} product": part[:, PRODUCTS] * seen,
             f"{kind} product in blocks of 8": part[:, BLOCKED + 1] * seen,
-            f"{kind} input": part[:, INPUTS] * seen,
-            f"{kind} input of odd windows": part[:, ODD_INPUTS] * seen,
-            f"{kind} input of even windows": part[:, EVEN_INPUTS] * seen,
-            f"{kind} output": part[:, OUTPUTS] * seen,
-            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * seen,
-            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * seen,
+            **_by_windows(f"{kind} input", part, INPUT_SUMS, seen),
+            **_by_windows(f"{kind} output", part, OUTPUT_SUMS, seen),
         }
     return Terms(tuple(terms), np.column_stack(list(terms.values())))
 
@@ -128,19 +126,23 @@ def inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
             f"{kind} layer": part[:, LAYERS] * inferences,
             f"{kind} layer of one unit": part[:, SINGLE] * inferences,
             f"{kind} weight": part[:, WEIGHTS] * inferences,
-            f"{kind} input": part[:, INPUTS] * samples,
-            f"{kind} input of odd windows": part[:, ODD_INPUTS] * samples,
-            f"{kind} input of even windows": part[:, EVEN_INPUTS] * samples,
+            **_by_windows(f"{kind} input", part, INPUT_SUMS, samples),
             f"{kind} input of one unit": part[:, SINGLE_INPUTS] * samples,
-            f"{kind} output": part[:, OUTPUTS] * samples,
-            f"{kind} output of odd windows": part[:, ODD_OUTPUTS] * samples,
-            f"{kind} output of even windows": part[:, EVEN_OUTPUTS] * samples,
+            **_by_windows(f"{kind} output", part, OUTPUT_SUMS, samples),
         }
         terms |= {
             f"{kind} product in blocks of {block}": part[:, BLOCKED + number] * samples
             for number, block in enumerate(BLOCKS)
         }
     return Terms(tuple(terms), np.column_stack(list(terms.values())))
+
+
+def _by_windows(
+    name: str, part: Array, columns: tuple[int, int, int], samples: int
+) -> dict[str, Array]:
+    """Count the terms of inputs or outputs, with those of odd and of even windows apart."""
+    names = (name, f"{name} of odd windows", f"{name} of even windows")
+    return {one: part[:, column] * samples for one, column in zip(names, columns, strict=True)}
 
 
 @dataclass(frozen=True)

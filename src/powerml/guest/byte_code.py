@@ -1,8 +1,8 @@
 """Byte code for the measured process, compiled before it starts.
 
-Python numbers those objects of a module that something else refers to, as names are that another
-module uses, too. What is written depends on what else is in memory, and reading it moves the heap.
-So this runs in a process of its own, which imports next to nothing.
+Python numbers the objects of a module that something else refers to, such as names that another
+module uses, too. So byte code depends on the rest of the memory, and reading it moves the heap.
+This module therefore runs in a process of its own, which imports next to nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOURCE = "-"
 
 
 def compile_source(path: str) -> None:
-    """Compile a source, unless its byte code is up to date; one that is no Python is left out."""
+    """Compile a source, unless its byte code is up to date; skip one that is not Python."""
     compiled = importlib.util.cache_from_source(path)
     if not _is_current(compiled, path):
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Inside the worker: a model that a runtime loads and runs."""
+"""The job of deployment in the guest: a runtime loads a model and runs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNSEEN_BYTES = 64 * 2**20
 
 
 class DeploymentJob:
-    """See `powerml.guest.region.Job`."""
+    """The job of loading and running a model. See `powerml.guest.region.Job`."""
 
     def __init__(self, runtime: str) -> None:
         self._runtime: Runtime = find_runtime(runtime)
@@ -36,11 +36,11 @@ class DeploymentJob:
         self._runtime.start()
 
     def versions(self) -> dict[str, str]:
-        """Versions of the runtime."""
+        """Return the versions of the runtime."""
         return self._runtime.versions()
 
     def warm_up(self) -> Iterator[None]:
-        """Load and run small models of several kinds, twice: later ones change how earlier fare."""
+        """Load and run small models of several kinds, twice: later ones affect earlier ones."""
         model_format = self._runtime.format
         models = model_format.warm_up_models
         if models is None:
@@ -106,7 +106,7 @@ def _cold_array(path: str) -> NDArray[Any]:
 
 
 def _feeds(session: Session, inputs: Sequence[NDArray[Any]]) -> list[Feed]:
-    """One feed for each inference, from arrays in the order of the model's inputs."""
+    """Return a feed for each inference, from arrays in the order of the model's inputs."""
     names = [one.name for one in session.inputs]
     return [
         # An array of a scalar's shape too, which an index alone would make a number.

@@ -1,4 +1,4 @@
-"""Inside the worker: synthetic loads, counted from the making of the matrices to their product."""
+"""The job of synthetic loads in the guest: the making of matrices, and their product."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Matrix = NDArray[np.int64]
 
 
 class LoadJob:
-    """See `powerml.guest.region.Job`."""
+    """The job of a synthetic load. See `powerml.guest.region.Job`."""
 
     def start(self) -> None:
-        """numpy, which is all that a load needs, is there."""
+        """Do nothing: a load needs numpy alone, which is imported."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of nothing but numpy, which is told anyway."""
+        """Return nothing: the version of numpy is told for every job."""
         return {}
 
     def warm_up(self) -> Iterator[None]:
@@ -70,7 +70,7 @@ job = LoadJob
 
 
 def _made(rows: int, columns: int, value: int) -> Matrix:
-    """Make a matrix the way the original's program did."""
+    """Make a matrix as the original's program did."""
     return np.array([[value] * columns] * rows)
 
 
@@ -106,7 +106,7 @@ def _samples(name: str, rows: int, columns: int, value: int, sample: int | None)
 
 
 def _marked(name: str, rows: int, columns: int, value: int) -> Matrix:
-    """Make a matrix and mark what that takes."""
+    """Make a matrix, between marks."""
     client_requests.mark(f"from {name} {rows}")
     matrix = _made(rows, columns, value)
     client_requests.mark(f"to {name} {rows}")

@@ -1,11 +1,11 @@
-"""The process inside Valgrind.
+"""The guest: the process inside the simulator.
 
-A worker has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME`` or synthetic
+A guest has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME`` or synthetic
 ``loads``. Each module NAME_job of this package is a job.
 
 ``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
-child for each request. The children inherit the translated code and the warm caches; each starts
-from the very same memory, which is what makes their counts equal.
+child for each request. The children inherit the translated code and the warm caches. Each starts
+from the very same memory, so that their counts are equal.
 
 ``once``: for frameworks that start threads and cannot be forked. Does one request and ends.
 
@@ -79,9 +79,9 @@ def main() -> None:
 
 
 def _make_job(what: str) -> Job:
-    """Make the job of that name, for what follows its colon.
+    """Make the job of that name; the text after a colon is its argument.
 
-    Its module is imported and no other: what a job does not need would move its memory.
+    No other job's module is imported: code that a job does not need would move its memory.
     """
     name, *of = what.split(":", 1)
     if not name.isidentifier():  # a dot would lead out of this package
@@ -136,7 +136,7 @@ def _serve(job: Job) -> NoReturn:
 
 
 def _keep(request: bytes, job: Job) -> NoReturn:
-    """Fork the measurement, wait for it and report how it ended, unless it has done so itself."""
+    """Fork the measurement, wait for it and report its end, unless it has done so itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     client_requests.die_with_parent()
     name = request[-NAME_BYTES:]
@@ -180,7 +180,7 @@ def _measure(request: bytes, run: Callable[[dict[str, Any], Moments], None]) -> 
 
 
 def _run_whole(request: str) -> None:
-    """Do what a request asks for, as one process from import to exit."""
+    """Do a request as one process, from import to exit."""
     from powerml.guest.training_job import TrainingJob, run_whole
 
     TrainingJob().start()

@@ -1,4 +1,4 @@
-"""Inside the worker: the region that is counted."""
+"""The interface of the guest's jobs, and the region that is counted."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Moments = dict[str, float]  # what a request has come to, and when: seconds of t
 
 
 class Job(Protocol):
-    """The task of a worker."""
+    """The task of a guest."""
 
     def start(self) -> None:
-        """Import what is needed."""
+        """Import all that the job needs."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of what was imported."""
+        """Return the versions of the imported packages."""
 
     def warm_up(self) -> Iterator[None]:
-        """Do what a request does, so that nothing is done for the first time there.
+        """Do the work of small requests, so that no request does anything for the first time.
 
         Yields before each round. Nothing is marked: Valgrind goes on writing marks where it wrote
         the first one, and the children could not be told apart.
@@ -38,7 +38,7 @@ class Job(Protocol):
 
 
 def settle() -> None:
-    """Put away what there is of garbage, so that no collection falls into a region."""
+    """Collect the garbage and stop its collector, so that it never runs in a region."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -46,7 +46,7 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def region(name: str) -> Iterator[None]:
-    """Count what happens inside, with the caches as they are."""
+    """Count everything inside, with the caches as they are."""
     settle()
     client_requests.mark(f"from {name}")
     yield

@@ -1,4 +1,4 @@
-"""Requests of the host to the worker: JSON files, announced by messages of fixed length.
+"""Requests of the host to the guest: JSON files, announced by messages of fixed length.
 
 The host reads this module where the C extension is missing, which the jobs' modules need.
 """
@@ -64,7 +64,7 @@ class Request:
         return f"{self.phase} of {self.topology}"
 
     def content(self) -> dict[str, Any]:
-        """Return the request as the worker reads it."""
+        """Return the request as the guest reads it."""
         return asdict(self)
 
 
@@ -88,7 +88,7 @@ class DeploymentRequest:
         return f"inference of {self.name}"
 
     def content(self) -> dict[str, Any]:
-        """Return the request without the name, whose length would move the worker's memory."""
+        """Return the request without the name, whose length would move the guest's memory."""
         content = asdict(self)
         del content["name"]
         return content
@@ -115,7 +115,7 @@ class LoadRequest:
     title: str = ""
 
     def content(self) -> dict[str, Any]:
-        """Return the request without the title, whose length would move the worker's memory."""
+        """Return the request without the title, whose length would move the guest's memory."""
         content = asdict(self)
         del content["title"]
         return content
@@ -132,7 +132,7 @@ class OwnRequest:
     title: str
 
     def content(self) -> dict[str, Any]:
-        """Return the request without the title, whose length would move the worker's memory."""
+        """Return the request without the title, whose length would move the guest's memory."""
         return self.parameters
 
 
@@ -140,7 +140,7 @@ AnyRequest = Request | DeploymentRequest | LoadRequest | OwnRequest
 
 
 def hello(pid: int) -> bytes:
-    """Tell the worker whom to die with."""
+    """Return the message that names the parent, with which the guest ends."""
     return b"%0*d" % (HELLO_BYTES, pid)
 
 

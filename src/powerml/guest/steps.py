@@ -1,8 +1,7 @@
-"""Inside the worker: marks between the parts of a region, and the steps that are left out.
+"""Marks in the guest between the parts of a region, and the steps that are left out.
 
 A step that is left out is skipped in Keras's own loop, together with the fetching of its batch.
-What it would have read of the data is read instead, one byte of each cache line, so that the
-caches hold what they would.
+Instead one byte of each cache line of its data is read, so that the caches hold the same data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Inside the worker: a network that Keras trains and evaluates, counted phase by phase."""
+"""The job of training in the guest: Keras trains and evaluates a network, phase by phase."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 0
 
 
 class TrainingJob:
-    """See `powerml.guest.region.Job`."""
+    """The job of training and evaluating. See `powerml.guest.region.Job`."""
 
     def start(self) -> None:
         """Import Keras, for one thread."""
@@ -30,7 +30,7 @@ class TrainingJob:
         find_runtime("keras").start()
 
     def versions(self) -> dict[str, str]:
-        """Versions of what was imported."""
+        """Return the versions of the imported packages."""
         return find_runtime("keras").versions()
 
     def warm_up(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ def _model(request: Request) -> Any:
 
 
 def _data(request: Request, phase: str) -> tuple[Any, Any]:
-    """Inputs and labels of a phase.
+    """Return the inputs and labels of a phase.
 
     numpy reads a file straight into an array: the kernel writes it, so the simulated caches have
     not seen the samples when the region starts.
@@ -175,7 +175,7 @@ def _run_once(request: Request) -> None:
 
 
 def _one_of_each_shape(samples: int, batch_size: int) -> int:
-    """Count the samples of one full batch and one of what is left over."""
+    """Count the samples of one full batch and of the smaller last one."""
     return min(samples, batch_size) + (samples % batch_size if samples > batch_size else 0)
 
 

@@ -1,4 +1,4 @@
-"""The simulator in C, as a tool of Valgrind. In Python: where it is, and whether it can be run."""
+"""The simulator in C, as a tool of Valgrind. In Python: its build, its place and its check."""
 
 from powerml.instrument.tool import INSTALL_AGAIN, find_tool, place_tool, try_tool
 from powerml.instrument.valgrind import find_valgrind, tools_folder, valgrind_version

@@ -51,8 +51,8 @@ def build_tool(folder: Path = FOLDER) -> Path:
     Raises
     ------
     SetupError
-        Something is not installed, the compiler refuses, or the folder cannot be written. What was
-        in the folder is still there.
+        Something is not installed, the compiler refuses, or the folder cannot be written. The
+        folder then keeps its content.
     """
     tool = tool_path(folder.resolve())
     description = find_description()
@@ -79,7 +79,7 @@ def find_description() -> dict[str, str]:
     Raises
     ------
     SetupError
-        Valgrind is not installed, or not with what a tool is built from.
+        Valgrind, or a file from which its tools are built, is not installed.
     """
     installed = valgrind_version()
     others = set()

@@ -53,14 +53,14 @@ OTHER_PACKAGES = (
 
 
 def install_to_build() -> str:
-    """Return what to install on this system before the tool can be built."""
+    """Return advice on the packages that a build of the tool needs on this system."""
     return next(
         (command for name, command in PACKAGES.items() if shutil.which(name)), OTHER_PACKAGES
     )
 
 
 def tool_path(folder: Path) -> Path:
-    """Return the path of the tool in a folder, whether built or not.
+    """Return the path of the tool in a folder, built or not.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def tool_path(folder: Path) -> Path:
 
 
 def built_for() -> str | None:
-    """Return the version of Valgrind that the tool was built for; None where nobody knows."""
+    """Return the version of Valgrind that the tool was built for; None if it is unknown."""
     try:
         return (FOLDER / BUILT_FOR).read_text(encoding="utf-8").strip() or None
     except OSError:
@@ -158,7 +158,7 @@ def place_tool(folder: Path) -> Path:
 
 
 def _link(tool: Path, placed: Path) -> None:
-    """Make the folder of links whole or not at all, whoever else does so at the same time."""
+    """Make the folder of links whole or not at all, even beside others that make it."""
     with tempfile.TemporaryDirectory(dir=placed.parent) as private:
         links = Path(private) / placed.name
         links.mkdir()
@@ -174,7 +174,7 @@ def _link(tool: Path, placed: Path) -> None:
 
 
 def try_tool() -> None:
-    """Run a program under the tool, to see that it can be.
+    """Run a program under the tool, as a check.
 
     Raises
     ------

@@ -20,7 +20,7 @@ LAUNCHING = re.compile(r":launcher launching (/.*)/none-[^/\n]*$", re.MULTILINE)
 
 
 def find_valgrind() -> str:
-    """Return the path of Valgrind; raises ``SetupError`` with what to install."""
+    """Return the path of Valgrind; raises ``SetupError``, which names the package."""
     path = shutil.which("valgrind")
     if path is None:
         raise SetupError(f"Valgrind is not installed: {INSTALL_VALGRIND}")

@@ -76,7 +76,6 @@ from powerml.workloads.workload import (
     TrainedFileWorkload,
     check_at_least_one,
     check_seed,
-    make_deployment,
     make_workload,
 )
 
@@ -129,7 +128,7 @@ def prepare_topology(
             raise UsageError(f"{what} is for a model's file, and {topology} is a topology")
     backend = select_backend()
     dataset = load_dataset(wanted.data or DEFAULT_DATA, wanted.validation)
-    deployment = _deployment(wanted, backend)
+    deployment = wanted.deployment(backend)
     return _on_dataset(topology, dataset, wanted, backend, deployment), dataset
 
 
@@ -158,16 +157,6 @@ def _on_dataset(
         validation=wanted.validation,
         seed=wanted.seed,
         deployment=deployment,
-    )
-
-
-def _deployment(wanted: MeasureOptions, backend: str) -> Deployment | None:
-    return make_deployment(
-        wanted.runtime,
-        wanted.inference_batch,
-        wanted.inferences,
-        backend,
-        evaluates=wanted.evaluates,
     )
 
 
@@ -365,7 +354,7 @@ def _to_be_trained(
     require_installed(_modules(wanted.allow_code), backend)
     dataset = _fitting(dataset, path, [one.shape[1:] for one in inputs])
     _check_outputs(path, wanted.allow_code, dataset)
-    deployment = _deployment(wanted, backend)
+    deployment = wanted.deployment(backend)
     check_at_least_one(batch_size=wanted.batch_size, epochs=wanted.epochs)
     exported: bytes | None = None
     remarks: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ BUILT_IN: dict[str, type[SimulatorMeter | CallgrindMeter | CachegrindMeter]] = {
 
 
 def meter_names() -> list[str]:
-    """Names of all meters, sorted."""
+    """Return the names of all meters, sorted."""
     return plugins.names("meters", lambda: [*BUILT_IN, f"{REPLAY_PREFIX}FILE"])
 
 

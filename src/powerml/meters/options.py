@@ -16,8 +16,10 @@ from powerml.options import Options, Shown
 from powerml.workloads.workload import (
     DEFAULT_INFERENCES,
     DEFAULT_VALIDATION,
+    Deployment,
     ProtocolName,
     check_protocol,
+    make_deployment,
 )
 
 __all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
@@ -161,3 +163,13 @@ class CountingOptions(SimulationOptions):
     def evaluates(self) -> bool:
         """True if a topology is run as in the paper unless a runtime is named."""
         return self.protocol == "paper" or self.counts_whole_processes
+
+    def deployment(self, backend: str) -> Deployment | None:
+        """Make the deployment of a Keras model; see `make_deployment`, also for errors."""
+        return make_deployment(
+            self.runtime,
+            self.inference_batch,
+            self.inferences,
+            backend,
+            evaluates=self.evaluates,
+        )

@@ -118,7 +118,9 @@ class PredictingMeter:
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the counts that it predicted from; known after a prediction."""
         if self._fingerprint is None:
-            raise PredictionError("the fingerprint is known once something was predicted")
+            raise PredictionError(
+                "no fingerprint is known before the first prediction: predict first"
+            )
         return self._fingerprint
 
     def __enter__(self) -> Self:

@@ -7,18 +7,16 @@ Costs are compared with the median of the same space's topologies that are known
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from powerml.costs.counts import PhaseName
-from powerml.paper.figures import Group, SeedSpread, groups, spread
+from powerml.paper.figures import Group, SeedSpread, SettingRecord, groups, spread
 from powerml.paper.known import known
 from powerml.paper.original import printed_result
 from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import RIGHT
 from powerml.paper.settings import BASELINE, CONVERGED_SCORE
-from powerml.studies.earlier import renamed
 from powerml.studies.objective import SCORE_TOLERANCE
 
 __all__ = ["Convergence", "RequirementCheck", "Saving", "checks", "convergences", "savings"]
@@ -27,20 +25,11 @@ TRAINING_SAVING, INFERENCE_SAVING = 0.25, 0.5
 LEAST_ALPHA, LEAST_BETA = 0.5, 0.05
 
 
-class RequirementCheck(BaseModel):
+class RequirementCheck(SettingRecord):
     """A requirement at one setting of one space, with the result."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    space: str = Field(description="space of the topologies")
-    setting: int = Field(description="number of the paper's setting")
     required: float = Field(description="value that is required")
     met: bool = Field(description="true if it is reached")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_this_schema(cls, content: Any) -> Any:
-        return renamed(content, {"family": "space"})
 
 
 class Convergence(RequirementCheck):

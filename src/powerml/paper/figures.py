@@ -27,6 +27,7 @@ __all__ = [
     "Preference",
     "ReproducedResult",
     "SeedSpread",
+    "SettingRecord",
     "architectures",
     "baseline_of",
     "deviations",
@@ -69,21 +70,26 @@ def spread(values: Sequence[float | None], better: Literal["high", "low"]) -> Se
     )
 
 
-class FigureRow(BaseModel):
-    """The studies of one row, which differ in their seed alone."""
+class SettingRecord(BaseModel):
+    """A result at one setting of one space. Records that call the space a family are read too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    way: str = Field(description="way in which the studies were made")
     space: str = Field(description="space of the topologies")
     setting: int = Field(description="number of the paper's setting")
-    alpha: float = Field(description="weight of the training cost")
-    beta: float = Field(description="weight of the inference cost")
 
     @model_validator(mode="before")
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
         return renamed(content, {"family": "space"})
+
+
+class FigureRow(SettingRecord):
+    """The studies of one row, which differ in their seed alone."""
+
+    way: str = Field(description="way in which the studies were made")
+    alpha: float = Field(description="weight of the training cost")
+    beta: float = Field(description="weight of the inference cost")
 
 
 class ReproducedResult(FigureRow):
@@ -289,7 +295,7 @@ def _parameters(winner: EvaluatedTrial | None) -> dict[str, int] | None:
     return {**parse_topology(winner.topology).parameters, "batch_size": winner.batch_size}
 
 
-class Preference(BaseModel):
+class Preference(SettingRecord):
     """Objective values of an inaccurate winner and of the best accurate topology known.
 
     Objectives are eq. 2.6 with costs relative to the fixed reference: smaller is better. Of
@@ -298,10 +304,6 @@ class Preference(BaseModel):
     winner of the middle objective, `best` the topology of the smallest objective known.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    space: str = Field(description="space of the topologies")
-    setting: int = Field(description="number of the paper's setting")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
     seeds: int = Field(description="studies of the setting")
@@ -310,11 +312,6 @@ class Preference(BaseModel):
     found: EvaluatedTrial = Field(description="inaccurate winner of the middle objective value")
     best: KnownTopology = Field(description="the best topology known")
     accurate: KnownTopology = Field(description="the best accurate topology known")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_this_schema(cls, content: Any) -> Any:
-        return renamed(content, {"family": "space"})
 
     @property
     def is_the_objectives(self) -> bool:

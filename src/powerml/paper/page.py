@@ -48,7 +48,7 @@ class Recorded:
 
 
 def recorded_rows(spaces: Sequence[str], settings: Sequence[int]) -> list[Recorded]:
-    """The records of these studies."""
+    """Return the records of these studies."""
     studies = {(one.space, one.setting.number): one for one in recorded_studies()}
     found = []
     for (space, number), study in studies.items():
@@ -104,36 +104,36 @@ def page(found: Reproduction, command: str) -> str:
 
 
 def headline(found: Reproduction) -> str:
-    """Summarise the result in one or two sentences."""
+    """Summarise the result in a few sentences."""
     studies = len(found.convergences)
     converged = sum(one.met for one in found.convergences)
     failing = sum(
         not printed_result(one.space, one.setting).converged for one in found.convergences
     )
-    said = f"Put right, {converged} of {studies} studies converge"
+    said = f"{converged} of {studies} studies put right converge"
     if found.seeds > 1:
         said += f" (by the median of {found.seeds} seeds)"
-    said += f"; in the paper's Figure 2, {studies - failing} of these {studies} do."
+    said += f". In the paper's Figure 2, {studies - failing} of these {studies} do."
     for phase, wanted in (("training", "25 %"), ("inference", "50 %")):
         of_phase = [one for one in found.savings if one.phase == phase]
         if of_phase:
             met = sum(one.met for one in of_phase)
             said += (
-                f" They save at least {wanted} of the median {phase} cost of accurate topologies "
-                f"in {met} of {len(of_phase)} studies whose weights ask for it"
+                f" {met} of {len(of_phase)} studies whose weights ask for it save at least "
+                f"{wanted} of the median {phase} cost of accurate topologies."
             )
             beyond = sum(one.cheapest_known < one.required for one in of_phase)
-            said += f"; no accurate topology that is known does in {beyond}." if beyond else "."
+            said += f" In {beyond} studies no known accurate topology does." if beyond else ""
     return said
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number, or a dash where there is none."""
+    """Format a number, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"  # noqa: RUF001 - a dash
 
 
 def named(setting: Setting | Preference) -> str:
-    """A setting with its weights, as in ``3 (0.5, 0.05)``."""
+    """Name a setting with its weights, as in ``3 (0.5, 0.05)``."""
     which = setting.setting if isinstance(setting, Preference) else setting.number
     return f"{which} ({setting.alpha:g}, {setting.beta:g})"
 
@@ -144,7 +144,7 @@ def percent(value: float) -> str:
 
 
 def spread_text(value: SeedSpread, digits: int = 3) -> str:
-    """Median and, over several seeds, the range."""
+    """Format the median and, over several seeds, the range."""
     text = number(value.median, digits)
     if value.seeds == 1 or value.low is None or value.high is None:
         return text
@@ -154,7 +154,7 @@ def spread_text(value: SeedSpread, digits: int = 3) -> str:
 
 
 def share_text(value: SeedSpread) -> str:
-    """Median and range of a saving, as percentages."""
+    """Format the median and range of a saving, as percentages."""
     if value.median is None:
         return "–"  # noqa: RUF001 - a dash
     text = percent(value.median)
@@ -174,14 +174,13 @@ def verdict(one: Preference) -> Markup:
         why += f" ({seeds}, each preferred)" if one.seeds > 1 else ""
     elif one.is_the_searches:
         kind, cause = "bad", "The search:"
-        why = f"an accurate topology is known that is better by {number(-one.margin)}"
+        why = f"a known accurate topology is better by {number(-one.margin)}"
         why += f" ({seeds})" if one.seeds > 1 else ""
     else:
         kind, cause = "bad", "The objective and the search:"
         why = (
-            f"{seeds}, {one.preferred} of them with a network that is preferred to every accurate "
-            f"one that is known; of the other {one.inaccurate - one.preferred} an accurate one is "
-            "better"
+            f"{seeds}. In {one.preferred} of them the objective prefers the network to every known "
+            f"accurate one; in {one.inaccurate - one.preferred} a known accurate one is better"
         )
     return Markup('<span class="{}">{}</span> {}.').format(kind, cause, why)
 

@@ -15,7 +15,7 @@ from powerml.report.sentences import (
     comparison_sentences,
     export_sentences,
     headline,
-    prediction_error_words,
+    prediction_error_sentences,
     sought_sentence,
     title_of,
 )
@@ -70,10 +70,10 @@ def _notes(findings: Findings) -> list[str]:
     if count < wanted:
         notes.append(f"The study was stopped, or is running: {count} of {wanted} trials ended.")
     if findings.remark is not None:
-        notes.append(_sentence(findings.remark))
+        notes.append(findings.remark)
     notes += export_sentences(stored.winners)
-    if said := prediction_error_words(findings.prediction_errors):
-        notes.append(f"Costs as predicted beforehand: {said}.")
+    if said := prediction_error_sentences(findings.prediction_errors):
+        notes.append(" ".join(said))
     return notes
 
 
@@ -149,16 +149,16 @@ def _repetition(stored: StoredStudy) -> Repetition:
 def _repetition_notes(settings: StudySettings, jobs: Sequence[int]) -> list[str]:
     notes = []
     if not jobs:
-        notes.append("How many trials were under way at once was not noted: give the same --jobs.")
+        notes.append("The study has no record of its --jobs: give the same number again.")
     elif len(jobs) > 1:
         said = ", then ".join(map(str, jobs))
         notes.append(
-            f"It was run in {len(jobs)} parts with --jobs {said}: what is proposed after a stop "
-            "may differ from a run in one."
+            f"The study ran in {len(jobs)} parts with --jobs {said}. A run in one part may propose "
+            "other topologies after the first stop."
         )
     own = [name for name in (settings.machine, *settings.other_machines) if _is_own(name)]
     if own:
-        notes.append(f"It needs the profile of {', '.join(own)}, which is not powerML's own.")
+        notes.append(f"The command needs your profile of {', '.join(own)}.")
     return notes
 
 

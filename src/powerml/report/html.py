@@ -94,7 +94,7 @@ def plots_data(report: Report) -> dict[str, Any]:
 
 
 def best_so_far(rows: Sequence[TrialRow]) -> list[float | None]:
-    """The least objective among the trials up to each that meet the limits."""
+    """Return, for each trial, the least objective so far among the feasible ones."""
     found: list[float | None] = []
     least: float | None = None
     for row in rows:

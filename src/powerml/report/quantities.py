@@ -22,17 +22,17 @@ def objective_text(value: float | None) -> str:
 
 
 def ratio_text(value: float | None) -> str:
-    """A cost relative to the reference's."""
+    """Format a cost relative to the reference's."""
     return NOTHING if value is None else f"{value:.3f} x"
 
 
 def cycles_text(cycles: float | None) -> str:
-    """Processor cycles, as in ``61.2 Mcycles``."""
+    """Format processor cycles, as in ``61.2 Mcycles``."""
     return NOTHING if cycles is None else _prefixed(cycles, PREFIXES, "cycles")
 
 
 def joules_text(joules: float | None) -> str:
-    """Estimated joules, as in ``34.1 mJ``."""
+    """Format estimated joules, as in ``34.1 mJ``."""
     return NOTHING if joules is None else _prefixed(joules, SMALL_PREFIXES, "J")
 
 

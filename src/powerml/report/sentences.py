@@ -24,7 +24,7 @@ __all__ = [
     "named",
     "no_best_line",
     "nothing_sentence",
-    "prediction_error_words",
+    "prediction_error_sentences",
     "sought_sentence",
     "title_of",
 ]
@@ -51,16 +51,16 @@ def title_of(settings: StudySettings) -> str:
 def sought_sentence(settings: StudySettings) -> str:
     """State the goal of the study."""
     if settings.pareto:
-        said = "Sought: the topologies that no other matches in score, training and inference cost"
+        said = "The goal is the Pareto front of score, training cost and inference cost"
     elif settings.objective == Constrained.name:
         said = (
-            f"Sought: the least mean cost, in which training weighs {settings.alpha:g} and "
+            f"The goal is the least mean cost, in which training weighs {settings.alpha:g} and "
             f"inference {settings.beta:g}"
         )
     else:
         square = {Squared.name: "²", Linear.name: ""}[settings.objective]
         said = (
-            f"Sought: the least of {settings.alpha:g} x training cost{square} + "
+            f"The goal is the least of {settings.alpha:g} x training cost{square} + "
             f"{settings.beta:g} x inference cost{square} - "
             f"{Weights(settings.alpha, settings.beta).gamma:g} x score"
         )
@@ -149,7 +149,8 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
     """Describe the front: its size, scores and costs."""
     if len(front) == 1:
         [only] = front
-        said = f"{named(only)} is as good as each of {trials} trials in everything: it scores"
+        of_trials = "one trial" if trials == 1 else f"{trials} trials"
+        said = f"{named(only)} is alone on the front of {of_trials}: it scores"
     else:
         said = f"{len(front)} of {trials} topologies are on the front: they score"
     owners = ("the reference's", *("its" for _ in PHASES[1:]))
@@ -200,13 +201,13 @@ def export_sentences(winners: Sequence[Winner]) -> list[str]:
     ]
 
 
-def prediction_error_words(found: Sequence[PhaseErrors]) -> str:
-    """State the errors of the cost model; nothing if it predicted nothing."""
-    return ", ".join(
-        f"{one.phase} {one.median_error:.1%} off (median of {one.trials}, {one.kept} of them "
-        "within the stated error)"
+def prediction_error_sentences(found: Sequence[PhaseErrors]) -> list[str]:
+    """State the errors of the cost model, a sentence for each phase that it predicted."""
+    return [
+        f"The cost model predicted the {one.phase} cost to within {one.median_error:.1%} "
+        f"(median of {one.trials}); {one.kept} of {one.trials} kept to the stated error."
         for one in found
-    )
+    ]
 
 
 def nothing_sentence(trials: int) -> str:

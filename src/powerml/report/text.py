@@ -94,7 +94,7 @@ def markdown_text(report: Report) -> str:
         "",
         *_table(report),
         "",
-        "## Repeat it",
+        "## Repeat the study",
         "",
         *_fenced(reproduction.command),
         *[line for note in reproduction.notes for line in ("", _plain(note))],
@@ -162,7 +162,7 @@ def _plain(text: str) -> str:
 
 
 def _fenced(text: str) -> list[str]:
-    """A block of code, in a fence longer than any in it."""
+    """Return a block of code, in a fence longer than any in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}sh", " ".join(text.split("\n")), fence]

@@ -1,4 +1,4 @@
-"""Runtimes: what runs a trained network where it is deployed, a file for each."""
+"""Runtimes: the software that runs trained networks, a file for each."""
 
 from powerml.runtimes.base import Exporter, Feed, Format, Input, Needs, Runtime, Session, Shapes
 from powerml.runtimes.catalogue import (

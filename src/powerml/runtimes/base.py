@@ -1,4 +1,4 @@
-"""The contract of a runtime: what runs a trained network where it is deployed."""
+"""The interface of a runtime: the software that runs a trained network."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Exporter:
     """The export of a Keras model to a format.
 
     `write` takes the model, the path and the signature of its inputs, in the structure that the
-    model has them in. `leaves_batch_open` says that it can leave the batch open.
+    model has them in. `leaves_batch_open` is true if it can leave the batch open.
     """
 
     write: Callable[[Any, str, Any], None]
@@ -121,7 +121,7 @@ class Runtime(Protocol):
         """Import it, for one thread."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of what runs the model; called after `start`."""
+        """Return the versions of the software that runs the model; called after `start`."""
 
     def load(self, path: str, shapes: Shapes | None = None, allowed: Sequence[str] = ()) -> Session:
         """Read a model from a file.
@@ -133,5 +133,5 @@ class Runtime(Protocol):
         shapes
             Shape of each input, for models that leave dimensions open.
         allowed
-            What code of the file's own may be run, by name. Nothing else is.
+            Names of the code of the file's own that may be run. Nothing else is.
         """

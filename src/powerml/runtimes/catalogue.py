@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import pkgutil
 from typing import cast
 
 from powerml import plugins
@@ -29,8 +28,7 @@ SHARED_MODULES = frozenset(("base", "catalogue", "probe"))
 
 
 def _built_in() -> list[str]:
-    found = [module.name for module in pkgutil.iter_modules(importlib.import_module(ROOM).__path__)]
-    return [name for name in found if name not in SHARED_MODULES]
+    return plugins.modules(ROOM, SHARED_MODULES)
 
 
 def runtime_names() -> list[str]:
@@ -63,7 +61,7 @@ def require_runtime(name: str) -> Runtime:
     Raises
     ------
     SetupError
-        It is not installed; the message says how to.
+        It is not installed. The message has the command that installs it.
     UnknownNameError
         There is none of that name.
     """

@@ -13,7 +13,7 @@ LAMBDA = "Lambda"
 
 
 class Keras:
-    """See `powerml.runtimes.base.Runtime`. A batch is run by ``predict_on_batch``."""
+    """The runtime Keras: ``predict_on_batch``. See `powerml.runtimes.base.Runtime`."""
 
     name = "keras"
     format = Format(".keras", magic=((0, b"PK\x03\x04"),))  # a zip archive
@@ -36,7 +36,7 @@ class Keras:
             jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     def versions(self) -> dict[str, str]:
-        """Versions of what runs the model."""
+        """Return the versions of Keras and its backend."""
         import keras
 
         backend = keras.backend.backend()
@@ -84,7 +84,7 @@ def load_keras(path: str, allowed: Sequence[str], *, compile_too: bool) -> Any:
         ``Lambda`` for the code of Lambda layers in the file, ``module:Name`` for a class or
         function of an installed module.
     compile_too
-        Whether the optimizer is read too.
+        True to read the optimizer too.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from powerml.runtimes.base import (
 
 
 class LiteRt:
-    """See `powerml.runtimes.base.Runtime`."""
+    """The runtime LiteRT. See `powerml.runtimes.base.Runtime`."""
 
     name = "litert"
     format = Format(
@@ -36,10 +36,10 @@ class LiteRt:
     install = "pip install 'powerml[litert]'"
 
     def start(self) -> None:
-        """Import it."""
+        """Do nothing: `load` imports it."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of what runs the model."""
+        """Return the version of LiteRT."""
         from importlib import metadata
 
         return {"ai-edge-litert": metadata.version("ai-edge-litert")}
@@ -50,7 +50,7 @@ class LiteRt:
         shapes: Shapes | None = None,
         allowed: Sequence[str] = (),  # noqa: ARG002 - a file of this kind holds no code
     ) -> Session:
-        """Read a model; open dimensions take the shapes that are given."""
+        """Read a model; open dimensions take the given shapes."""
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(path, num_threads=1)

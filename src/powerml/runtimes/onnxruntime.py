@@ -15,7 +15,7 @@ ERRORS_ALONE = 3
 
 
 class OnnxRuntime:
-    """See `powerml.runtimes.base.Runtime`."""
+    """The runtime ONNX Runtime. See `powerml.runtimes.base.Runtime`."""
 
     name = "onnxruntime"
     format = Format(
@@ -39,7 +39,7 @@ class OnnxRuntime:
         onnxruntime.set_default_logger_severity(ERRORS_ALONE)
 
     def versions(self) -> dict[str, str]:
-        """Versions of what runs the model."""
+        """Return the version of ONNX Runtime."""
         import onnxruntime
 
         return {"onnxruntime": str(onnxruntime.__version__)}

@@ -1,4 +1,4 @@
-"""Look at a model in a process of its own: a damaged file may take the process down that reads it.
+"""Look at a model in a process of its own, because a damaged file may crash the process.
 
 Reads one JSON object from standard input, ``{"runtime": ..., "path": ..., "inputs": ...}``, and
 writes one to standard output: ``{"inputs": [...]}`` or ``{"error": ...}``. `inputs` is null, or an

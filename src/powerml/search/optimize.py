@@ -23,7 +23,6 @@ from powerml.spaces import parse_subspace, topology_of
 from powerml.studies.folder import open_study, study_folder
 from powerml.studies.records import StudyRecord
 from powerml.workloads.datasets import load_dataset
-from powerml.workloads.workload import make_deployment
 
 __all__ = ["optimize"]
 
@@ -77,13 +76,7 @@ def optimize(
     subspace, profiles = parse_subspace(space), wanted.profiles()
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
-    deployment = make_deployment(
-        wanted.runtime,
-        wanted.inference_batch,
-        wanted.inferences,
-        backend,
-        evaluates=wanted.evaluates,
-    )
+    deployment = wanted.deployment(backend)
     dataset = load_dataset(str(wanted.data), wanted.validation)
     hearing = listener or Listener()
     if dataset.remark:

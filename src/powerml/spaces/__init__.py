@@ -1,4 +1,4 @@
-"""Search spaces: what can be searched, a file for each."""
+"""Search spaces: kinds of topologies with their bounds, a file for each."""
 
 from powerml.spaces.base import Bounds, Space
 from powerml.spaces.catalogue import find_space, space_names

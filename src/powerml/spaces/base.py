@@ -1,4 +1,4 @@
-"""The contract of a search space, and the bounds of its parameters."""
+"""The interface of a search space, and the bounds of its parameters."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Space(Protocol):
         """The Keras name of the optimizer that trains the space."""
 
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
-        """Say why inputs of this shape do not fit the space; None when they do."""
+        """Return the reason why inputs of this shape do not fit the space; None if they fit."""
 
     def build(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import cast
 
 from powerml import plugins
@@ -17,9 +16,8 @@ ROOM = "powerml.spaces"
 SHARED_MODULES = frozenset(("base", "catalogue", "layers", "topology"))
 
 
-def _built_in_spaces() -> list[str]:
-    found = [module.name for module in pkgutil.iter_modules(importlib.import_module(ROOM).__path__)]
-    return [name for name in found if name not in SHARED_MODULES]
+def _built_in() -> list[str]:
+    return plugins.modules(ROOM, SHARED_MODULES)
 
 
 def space_names() -> list[str]:
@@ -30,7 +28,7 @@ def space_names() -> list[str]:
     >>> powerml.space_names()
     ['cnn', 'dffr']
     """
-    return plugins.names("spaces", _built_in_spaces)
+    return plugins.names("spaces", _built_in)
 
 
 def find_space(name: str) -> Space:
@@ -41,6 +39,6 @@ def find_space(name: str) -> Space:
     UnknownNameError
         There is none of that name.
     """
-    if name in _built_in_spaces():
+    if name in _built_in():
         return cast(Space, importlib.import_module(f"{ROOM}.{name}").space)
-    return cast(Space, plugins.find("space", "spaces", name, _built_in_spaces))
+    return cast(Space, plugins.find("space", "spaces", name, _built_in))

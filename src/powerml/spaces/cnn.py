@@ -33,7 +33,7 @@ class Cnn:
     optimizer = "rmsprop"
 
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
-        """Only images fit: height and width, with or without channels last."""
+        """Accept images only: height and width, with or without channels last."""
         if len(input_shape) in IMAGE_RANKS:
             return None
         return f"cnn needs images (height, width[, channels]), these inputs are {input_shape}"
@@ -41,7 +41,7 @@ class Cnn:
     def layers(
         self, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
     ) -> tuple[Layer, ...]:
-        """The layers that `build` makes, from the input to the output."""
+        """Return the layers that `build` makes, from the input to the output."""
         height, width, *channels = input_shape
         filters, area = parameters["filters"], parameters["kernel"] ** 2
         depths = [channels[0] if channels else 1] + [filters] * parameters["layers"]

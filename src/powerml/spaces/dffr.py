@@ -31,13 +31,13 @@ class Dffr:
     optimizer = "adam"
 
     def check_input(self, input_shape: tuple[int, ...]) -> str | None:
-        """Any shape fits: inputs are flattened."""
+        """Accept any shape: inputs are flattened."""
         return None if input_shape else "dffr needs inputs with at least one dimension"
 
     def layers(
         self, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
     ) -> tuple[Layer, ...]:
-        """The layers that `build` makes, from the input to the output."""
+        """Return the layers that `build` makes, from the input to the output."""
         width = parameters["width"]
         inputs = [math.prod(input_shape)] + [width] * parameters["layers"]
         hidden = (Layer("dense", fan_in, width) for fan_in in inputs[:-1])

@@ -1,4 +1,4 @@
-"""Structure: what a network consists of, as far as its cost depends on it.
+"""Layers of a network, as far as its cost depends on them.
 
 Every layer is seen as a product of matrices: at each of `positions` places `units` outputs are
 sums over `fan_in` inputs. From that follow its parameters and its multiply-accumulates.
@@ -33,7 +33,7 @@ class Layer:
     positions
         Places at which they are computed: 1 in a dense layer, pixels in a convolution.
     area
-        Of these inputs, how many are of one channel: the pixels of a filter.
+        Number of these inputs that are of one channel: the pixels of a filter.
     """
 
     kind: Kind
@@ -68,18 +68,18 @@ class LayeredSpace(Protocol):
     def layers(
         self, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
     ) -> tuple[Layer, ...]:
-        """The layers with weights, from the input to the output."""
+        """Return the layers with weights, from the input to the output."""
 
 
 def layers_of(
     space: Space, parameters: Mapping[str, int], input_shape: tuple[int, ...], classes: int
 ) -> tuple[Layer, ...] | None:
-    """The layers of one member of a space, or None where the space does not tell."""
+    """Return the layers of one member of a space, or None if the space does not tell."""
     if not isinstance(space, LayeredSpace):
         return None
     return space.layers(parameters, input_shape, classes)
 
 
 def parameter_count(layers: tuple[Layer, ...]) -> int:
-    """Weights and biases of all layers."""
+    """Count the weights and biases of all layers."""
     return sum(layer.parameters for layer in layers)

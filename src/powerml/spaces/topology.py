@@ -1,4 +1,4 @@
-"""Topologies: text <-> parameters, and the registry of spaces.
+"""Topologies and subspaces: their texts and their parameters.
 
 A topology is written ``space:name=value,name=value``, for instance ``dffr:layers=2,width=16``.
 """
@@ -82,7 +82,7 @@ class Subspace:
 
 
 def parse_subspace(text: str) -> Subspace:
-    """Read a space's name, or as ``dffr:layers=1-3,width=8`` with narrower bounds.
+    """Read a space: its name, or ``dffr:layers=1-3,width=8`` with narrower bounds.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def parse_subspace(text: str) -> Subspace:
 
 
 def parse_topology(text: str) -> Topology:
-    """Read a topology as it is written, as in ``dffr:layers=2,width=16``.
+    """Read a topology, as in ``dffr:layers=2,width=16``.
 
     Raises
     ------

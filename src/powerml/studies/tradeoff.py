@@ -72,18 +72,24 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
     weights = goal.objective.weights
     if accurate is not None and (accurate.score or 0) - best.score >= MARKEDLY:
         most = accurate.score or 0
-        why = f"is preferred to the {most:.3f} of trial {accurate.number}"
+        said = (
+            f"The objective prefers a score of {best.score:.3f} to the {most:.3f} of trial "
+            f"{accurate.number}"
+        )
     elif highest - best.score < MARKEDLY and _suffices(best.score, weights):
         most = 1.0
         missing = weights.gamma * (1 - best.score)
-        why = f"suffices, and a perfect one would be worth {missing:.3f} of the objective more"
+        said = (
+            f"A perfect score instead of {best.score:.3f} would lower the objective by "
+            f"{missing:.3f} only"
+        )
     else:
         return None
     wanted = (math.ceil(most * TWENTIETHS) - 1) / TWENTIETHS
     return (
-        f"alpha {weights.alpha:g} and beta {weights.beta:g} leave the score a weight of "
-        f"{weights.gamma:g}, so little that a score of {best.score:.3f} {why}: for an accurate "
-        f"network use --min-score {wanted:g}, or --objective {Constrained.name}"
+        f"{said}: alpha {weights.alpha:g} and beta {weights.beta:g} leave the score a weight of "
+        f"{weights.gamma:g}. For an accurate network use --min-score {wanted:g}, or --objective "
+        f"{Constrained.name}."
     )
 
 

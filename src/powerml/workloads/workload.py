@@ -496,7 +496,7 @@ def make_deployment(
     backend
         The backend that Keras exports from.
     evaluates
-        Whether the paper's inference is the default.
+        True if the paper's inference is the default.
 
     Raises
     ------

@@ -244,5 +244,5 @@ def test_a_front_shows_its_members_and_no_objective() -> None:
     said = shown(places_table(findings, "r", "c"))
     assert "out/my study/best/trial-N" in said
     assert "powerml best 'out/my study' --alpha A --beta B" in said
-    assert headline(findings).startswith(f"{topology} batch 32 is as good as each of 2 trials")
+    assert headline(findings).startswith(f"{topology} batch 32 is alone on the front of 2 trials")
     assert "objective" not in trial_line(first).plain

@@ -121,5 +121,5 @@ def test_counters_of_other_caches_are_refused(change: int) -> None:
 
 def test_a_region_without_instructions_was_not_measured() -> None:
     simulated = SimulatedCaches([ONE])
-    with pytest.raises(OutputError, match="counts no instruction: nothing was measured"):
+    with pytest.raises(OutputError, match="counts no instruction: measure again"):
         simulated.counts([0] * len(counters_of(simulated)), ONE)

@@ -113,7 +113,7 @@ class ValgrindMeter:
 
     @property
     def staging(self) -> Staging:
-        """The staged files for the worker."""
+        """The staged files for the guest."""
         folder = self.folder
         with self._making_folder:
             if self._staging is None:
@@ -162,6 +162,6 @@ def shape_of(phase: str, workload: TrainedWorkload) -> Shape:
 
 
 def whole(phase: str, workload: TrainedWorkload, counts: Counts) -> PhaseCounts:
-    """A phase of which all was simulated; the compilation has no steps."""
+    """Return a phase of which all was simulated; the compilation has no steps."""
     total = shape_of(phase, workload).steps if phase in KERAS_PHASES else 0
     return PhaseCounts(name=phase, counts=counts, steps_simulated=total, steps_total=total)

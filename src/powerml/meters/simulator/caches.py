@@ -81,7 +81,7 @@ class SimulatedCaches:
         )
         executed = sum(fixed[name] for name in CLASSES)
         if executed == 0:
-            raise OutputError("the simulator counts no instruction: nothing was measured")
+            raise OutputError("the simulator counts no instruction: measure again")
         instructions = {name: fixed[name] for name in (*CLASSES, *OPERATIONS, "modifies")}
         return Counts(
             Ir=executed,

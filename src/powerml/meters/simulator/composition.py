@@ -194,7 +194,7 @@ class _Stratum:
 
     @property
     def counts(self) -> Counts | None:
-        """Return the counts of all parts, estimated by the mean of the simulated ones."""
+        """The counts of all parts, estimated by the mean of the simulated ones."""
         sampled = _sum(counts for counts, _ in self.samples)
         if sampled is None or self.total == 0:
             return None
@@ -261,7 +261,7 @@ def _place(name: str) -> tuple[str, int, int]:
     try:
         epoch, step = map(int, rest.split())
     except ValueError as error:
-        raise OutputError(f"the simulation left an unknown mark {name!r}") from error
+        raise OutputError(f"the simulation left an unknown mark {name!r}: measure again") from error
     return kind, epoch, step
 
 

@@ -1,4 +1,4 @@
-"""Regions of warm processes, whatever simulates them: the base of two meters."""
+"""Regions of warm processes in any simulator: the base of two meters."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class GuestMeter(ValgrindMeter, ABC):
     def fingerprint_of(self, machine: Machine) -> Fingerprint:
         """Return the fingerprint of the counts of a machine's caches."""
         if self._guest is None:
-            raise MeasurementError("the fingerprint is known once something was measured")
+            raise MeasurementError(
+                "no fingerprint is known before the first measurement: measure first"
+            )
         return self._fingerprint(self._guest, machine)
 
     def measure(

@@ -117,7 +117,7 @@ class Launch:
 
 
 def require_client_requests() -> None:
-    """Check that the C extension is there; raises ``SetupError``, which says what to install."""
+    """Check that the C extension is there; raises ``SetupError``, which names the packages."""
     if importlib.util.find_spec("powerml.guest._client_requests") is None:
         raise SetupError(
             "powerml was installed without its C extension, which needs gcc, Python's headers and "
@@ -348,5 +348,5 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def text_environment(variables: Mapping[str, str]) -> str:
-    """The environment as one sorted text, for the fingerprint."""
+    """Return the environment as one sorted text, for the fingerprint."""
     return "\n".join(f"{name}={value}" for name, value in sorted(variables.items()))

@@ -245,7 +245,7 @@ def _schedule(shape: Shape, flow: DataFlow, size: _Size) -> Schedule:
 
 
 def _outgrows(shape: Shape, flow: DataFlow) -> bool:
-    """Return whether a later epoch's hits in the last level depend on the place in the epoch."""
+    """Return True if a later epoch's hits in the last level depend on the place in the epoch."""
     return shape.epochs > 1 and flow.epoch_bytes > RESIDENT_PART * flow.last_level_bytes
 
 

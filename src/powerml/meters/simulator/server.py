@@ -38,7 +38,7 @@ STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and
 
 
 class ServerDiedError(ServerError):
-    """The warm process ended while it was needed."""
+    """An end of the warm process while it was needed."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Server:
             if line is None:
                 raise ServerError(
                     f"the simulator was not ready after {START_LIMIT_SECONDS:.0f} s: "
-                    "is the machine overloaded?"
+                    "end other programs, or measure again"
                 )
             word, _, rest = line.partition(b" ")
             if word == b"warming":
@@ -286,7 +286,7 @@ class Server:
             raise self._obituary() from error
 
     def _report(self, deadline: float | None) -> bytes | None:
-        """Return the next line from the worker, or None at the deadline or after a while."""
+        """Return the next line from the guest, or None at the deadline or after a while."""
         stream = self._process.stdout
         if stream is None:
             raise ServerDiedError("the simulator has no standard output")
@@ -335,7 +335,9 @@ class Server:
             said = error.read_text(encoding="utf-8", errors="replace")
             raise WorkerError.quoting(f"{what} failed", said, "measure again, or another model")
         if exit_code == -signal.SIGKILL:
-            raise WorkerError(f"{what} was killed: out of memory?")
+            raise WorkerError(
+                f"{what} was killed, perhaps for lack of memory: free some, or give fewer --jobs"
+            )
         crashed = WorkerError(f"{what} crashed ({_how(exit_code)}): measure again")
         crashed.detail = self._last_words()
         raise crashed
@@ -369,7 +371,7 @@ class Server:
             for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
             if line.strip() and not NO_LAST_WORDS.match(line)
         ]
-        return " | ".join(lines[-LOG_LINES_SHOWN:]) or "it left no word"
+        return " | ".join(lines[-LOG_LINES_SHOWN:]) or "it gave no reason"
 
 
 def _how(code: int) -> str:

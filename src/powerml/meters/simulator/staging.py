@@ -80,7 +80,7 @@ class Staging:
         )
 
     def deployment(
-        self, workload: Deployed, deployment: Deployment, material: Material
+        self, workload: Workload, deployment: Deployment, material: Material
     ) -> DeploymentRequest:
         """Stage a model and its inputs and write their request.
 
@@ -89,7 +89,9 @@ class Staging:
         ExportError
             The model cannot be exported for the runtime.
         """
-        # The worker reads rows in the order of C, whatever order they were given in.
+        if not isinstance(workload, Deployed):
+            raise TypeError(workload)
+        # The guest reads rows in the order of C, whatever order they were given in.
         inputs = [np.ascontiguousarray(one) for one in _inputs(workload, deployment, material)]
         numbered = {str(number): array for number, array in enumerate(inputs)}
         stem = digest_of_arrays(numbered)[:NAME_LENGTH]
@@ -123,7 +125,7 @@ class Staging:
         )
 
     def own(self, workload: Workload, material: Material) -> OwnRequest | None:
-        """Write down what a kind of workload asks of a job of its own; None where it has none."""
+        """Stage the request of a workload to a job of its own; None if it has no such job."""
         parameters = workload.request(material, self._copy_of)
         return None if parameters is None else OwnRequest(parameters, workload.title)
 
@@ -200,7 +202,7 @@ def _file(material: Material) -> ModelFile:
 
 
 def _inputs(workload: Deployed, deployment: Deployment, material: Material) -> list[NDArray[Any]]:
-    """Arrays of shape (inferences, batch, ...), one for each input of the model."""
+    """Return arrays of shape (inferences, batch, ...), one for each input of the model."""
     if workload.kind == "file":
         given = _file(material).inputs
         if given is None:

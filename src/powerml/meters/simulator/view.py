@@ -270,12 +270,12 @@ def _link_all(
 
 
 def _is_left_out(name: str) -> bool:
-    """Return whether a name tells of nothing but the way in which packages were installed."""
+    """Return True if a name tells only of the way in which packages were installed."""
     return name == "__pycache__" or name.startswith("__editable__") or name.endswith(".pth")
 
 
 def _is_part(path: Path) -> bool:
-    """Return whether a folder may be one of several parts of a namespace package."""
+    """Return True if a folder may be one of several parts of a namespace package."""
     return path.is_dir() and not (path / "__init__.py").exists()
 
 
@@ -331,7 +331,7 @@ def _remove_orphans(folder: Path) -> None:
 
 
 def _is_current(record: Path, versions: list[str], folder: Path) -> bool:
-    """Return whether nothing has changed since the byte code was recorded as complete."""
+    """Return True if nothing has changed since the byte code was recorded as complete."""
     try:
         recorded = json.loads(record.read_text(encoding="utf-8"))
         return recorded["installed"] == versions and all(

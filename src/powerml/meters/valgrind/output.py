@@ -104,10 +104,14 @@ def _events(text: str, source: str) -> list[str]:
 def _values(key: str, text: str, events: list[str], source: str) -> dict[str, int]:
     words = _line(key, text, source)
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise OutputError(f"{source} has a line {key!r} that is not made of integers")
+        raise OutputError(
+            f"{source} has a line {key!r} that is not made of integers: measure again"
+        )
     # Callgrind leaves out zeros at the end of a line.
     if not 0 < len(words) <= len(events):
-        raise OutputError(f"{source} has {len(words)} numbers in {key!r}, not {len(events)}")
+        raise OutputError(
+            f"{source} has {len(words)} numbers in {key!r}, not {len(events)}: measure again"
+        )
     values = dict.fromkeys(events, 0)
     values.update(zip(events, map(int, words), strict=False))
     return values
@@ -115,5 +119,5 @@ def _values(key: str, text: str, events: list[str], source: str) -> dict[str, in
 
 def _counts(values: dict[str, int], source: str) -> Counts:
     if values["Ir"] == 0:
-        raise OutputError(f"{source} counts no instruction: nothing was measured")
+        raise OutputError(f"{source} counts no instruction: measure again")
     return Counts(**values)
