@@ -86,3 +86,16 @@ def test_only_a_change_of_what_counts_depend_on_empties_their_cache(
 
 def test_all_that_counts_depend_on_is_there() -> None:
     assert [place for place in launch.COUNTED if not (launch.PACKAGE / place).exists()] == []
+
+
+@pytest.mark.parametrize("job", ["training", "loads", "deployment:onnxruntime"])
+def test_the_key_of_the_cache_knows_all_that_the_guest_imports_of_powerml(
+    job: str, tmp_path: Path
+) -> None:
+    environment = launch.environment("torch")
+    with open_view(tmp_path, environment) as view:
+        sources = view.sources(job, launch.WORKER_MODULE, environment)
+    prefix = "packages/powerml/"
+    imported = [source.removeprefix(prefix) for source in sources if source.startswith(prefix)]
+    assert imported
+    assert [path for path in imported if not path.startswith(launch.COUNTED)] == []

@@ -55,11 +55,14 @@ WARM_UP = PACKAGE / "guest" / "warm_up"
 # What counts depend on: what runs in the guest, what is exported and fed to it, and what composes
 # its counts. A change of anything else leaves the cache of counts as it is.
 COUNTED = (
+    "__init__.py",
+    "errors.py",
     "guest",
     "instrument",
     "meters/simulator",
     "meters/valgrind",
     "networks",
+    "plugins.py",
     "runtimes",
     "spaces",
     "workloads/inputs.py",

@@ -139,6 +139,18 @@ class View:
         """
         return [f"{self.path}/{PROGRAMS}/{_program().name}", "-S", "-P", "-m", module, *arguments]
 
+    def sources(self, job: str, worker: str, environment: Mapping[str, str]) -> list[str]:
+        """List the sources of the modules that a job imports, by their paths in the view.
+
+        Parameters and errors are those of `compile`.
+        """
+        below = f"{self.path}/"
+        return [
+            source.removeprefix(below)
+            for source in json.loads(self._run(environment, worker, ["list", job]))
+            if source.startswith(below)
+        ]
+
     def compile(self, job: str, worker: str, environment: Mapping[str, str]) -> None:
         """Have all byte code there that a job needs, compiled from the sources as they are.
 
@@ -161,12 +173,7 @@ class View:
             versions = installed()
             if _is_current(record, versions, self.folder):
                 return
-            below = f"{self.path}/"
-            sources = [
-                source.removeprefix(below)
-                for source in json.loads(self._run(environment, worker, ["list", job]))
-                if source.startswith(below)
-            ]
+            sources = self.sources(job, worker, environment)
             stamps = {source: _stamp(self.folder / source) for source in sources}
             shares = [sources[number::COMPILERS] for number in range(COMPILERS)]
             with ThreadPoolExecutor(COMPILERS) as pool:
