@@ -14,7 +14,7 @@ from tests.instrument.reference import CLASSES
 
 pytestmark = pytest.mark.simulator
 
-LANES_ARE_OPERANDS = "--lanes-are-operands=yes"
+AS_CACHEGRIND = "--as-cachegrind=all"
 FLOAT_OPERATIONS = CLASSES
 ROUNDS = 9
 LANES = {"ss": (1,), "sd": (1,), "ps": (4, 8), "pd": (2, 4)}
@@ -140,32 +140,32 @@ def multiply_adds(guests: Guests) -> Path:
     return guests.compile(source, "-mavx2", "-mfma")
 
 
-def _both_ways(guests: Guests, program: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the counts of the program's own functions, by lane and by operand."""
-    by_lane, once = (
+def _both_ways(guests: Guests, program: Path, kind: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the counts of the program's own functions, with a kind of access apart and joined."""
+    apart, joined = (
         nine(guests.run(program, *options).told, library=program)
-        for options in ((LANES_ARE_OPERANDS,), ())
+        for options in ((f"--as-cachegrind={kind}",), ())
     )
-    return by_lane, once
+    return apart, joined
 
 
 @pytest.mark.parametrize("source", ["memory.c", "masked.c"])
 def test_counts_are_cachegrinds(guests: Guests, source: str) -> None:
     program = guests.compile(Path(source), "-mcx16", "-mavx2")
-    assert nine(guests.run(program, LANES_ARE_OPERANDS).told) == guests.cachegrind(program)
+    assert nine(guests.run(program, AS_CACHEGRIND).told) == guests.cachegrind(program)
 
 
 def test_counts_of_fused_multiply_adds_are_cachegrinds_where_lanes_are_operands(
     guests: Guests, multiply_adds: Path
 ) -> None:
-    told = guests.run(multiply_adds, LANES_ARE_OPERANDS).told
+    told = guests.run(multiply_adds, AS_CACHEGRIND).told
     assert nine(told) == guests.cachegrind(multiply_adds)
 
 
 def test_an_operand_of_a_fused_multiply_add_is_read_once(
     guests: Guests, multiply_adds: Path
 ) -> None:
-    by_lane, once = _both_ways(guests, multiply_adds)
+    by_lane, once = _both_ways(guests, multiply_adds, "lanes")
     lanes = sum(form.lanes - 1 for form in FORMS if form.has_memory)
     chained = sum(4 * (count - 1) for count in (8, 4, 4, 2))
     assert by_lane.pop("Dr") - once.pop("Dr") == ROUNDS * (lanes + chained)
@@ -194,7 +194,7 @@ def test_fused_multiply_adds_are_the_processors_to_the_last_bit(
 
 def test_a_masked_move_is_one_access_of_the_lanes_that_are_done(guests: Guests) -> None:
     program = guests.compile(Path("masked.c"), "-mavx2")
-    by_lane, once = _both_ways(guests, program)
+    by_lane, once = _both_ways(guests, program, "masks")
     # By mask, how many lanes each of the loads does beyond the first.
     rest = (7 + 3 + 7 + 1) + 0 + (2 + 1 + 2 + 1) + 0
     for direction in ("Dr", "Dw"):
@@ -204,7 +204,7 @@ def test_a_masked_move_is_one_access_of_the_lanes_that_are_done(guests: Guests) 
 
 def test_an_atomic_operation_is_one_access(guests: Guests) -> None:
     program = guests.compile(Path("memory.c"), "-mcx16")
-    by_lane, once = _both_ways(guests, program)
+    by_lane, once = _both_ways(guests, program, "atomics")
     # In each of 50 rounds an addition, an or and an exchange, which are read twice there.
     assert by_lane.pop("Dr") - once.pop("Dr") == 3 * 50
     assert by_lane == once

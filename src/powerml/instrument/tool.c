@@ -61,7 +61,11 @@ struct places {
 static struct places places = {&room[ROOM - 1].piece, &room[0].address};
 static Int places_offset; /* from the start of a thread's registers: their shadows lie behind */
 static Bool is_counting = True;
-static Bool lanes_are_operands = False;
+/* Bits of what is counted as Cachegrind does: by lane of an FMA's operand or of a masked move, with
+ * the second read of what an atomic instruction compares. */
+enum { LANES = 1, MASKS = 2, ATOMICS = 4 };
+static const HChar CACHEGRINDS[] = "lanes,masks,atomics";
+static UInt as_cachegrind = 0;
 static Bool has_own_clock = False;
 static Bool sorts_listings = False;
 static const HChar *counters_file = NULL;
@@ -305,7 +309,9 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes, 
             block.adds[MODIFIES]++;
             return;
         }
-        if ((block.has_lanes || guard != NULL) && !lanes_are_operands && is_alike &&
+        Bool is_joined = guard != NULL ? !(as_cachegrind & MASKS)
+                                       : block.has_lanes && !(as_cachegrind & LANES);
+        if (is_joined && is_alike &&
             last->direction == direction && bytes == block.lane_bytes && bytes <= LONGEST_LANE &&
             last->last_byte + 1u + bytes <= LONGEST_OPERAND &&
             follows(address, block.last_address, last->last_byte + 1)) {
@@ -341,7 +347,7 @@ static void count_access(enum direction direction, IRExpr *address, UInt bytes, 
  * computes what an atomic one writes from what it has read before. */
 static Bool is_read_just_now(IRExpr *address, UInt bytes)
 {
-    if (lanes_are_operands || !block.is_open || !block.can_merge)
+    if ((as_cachegrind & ATOMICS) || !block.is_open || !block.can_merge)
         return False;
     const struct access *last = &block.accesses[block.access_count - 1];
     return last->direction == READ && !last->is_conditional && last->last_byte == bytes - 1 &&
@@ -777,7 +783,7 @@ static Bool process_option(const HChar *option)
         add_lower(option, value);
     else if (VG_STR_CLO(option, "--counters-file", counters_file)) {
     } else if (VG_BOOL_CLO(option, "--count-at-start", is_counting)) {
-    } else if (VG_BOOL_CLO(option, "--lanes-are-operands", lanes_are_operands)) {
+    } else if (VG_USET_CLO(option, "--as-cachegrind", CACHEGRINDS, as_cachegrind)) {
     } else if (VG_BOOL_CLO(option, "--sort-listings", sorts_listings)) {
     } else if (VG_BOOL_CLO(option, "--own-clock", has_own_clock)) {
     } else
@@ -791,7 +797,7 @@ static void print_usage(void)
         "    --front=I1/D1              first levels, each SIZE,WAYS,LINE; again for more\n"
         "    --lower=SIZE,WAYS,LINE[,N] a level below the last front, or below its level N\n"
         "    --count-at-start=yes|no    count before the program asks for it [yes]\n"
-        "    --lanes-are-operands=yes|no  count each lane of an FMA's operand [no]\n"
+        "    --as-cachegrind=KINDS      count so: lanes,masks,atomics, all or none [none]\n"
         "    --own-clock=yes|no         clocks count looks, not time [no]\n"
         "    --sort-listings=yes|no     folders are listed by name [no]\n"
         "    --counters-file=FILE       write scopes and functions there at the end\n");
