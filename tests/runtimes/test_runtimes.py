@@ -20,7 +20,7 @@ from onnx import parser
 
 from powerml.errors import ModelError, SetupError, UnknownNameError
 from powerml.runtimes import Input, Session, find_runtime, require_runtime, runtime_names
-from powerml.workloads.model_files import check_runs, read_inputs
+from powerml.workloads.model_files import Probe, read_inputs
 
 SHIPPED = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up"
 OPSET = '<ir_version: 8, opset_import: ["": 17]>'
@@ -131,7 +131,9 @@ def test_a_model_computes_the_same_in_all_runtimes() -> None:
 def test_litert_fixes_the_shape(shape: tuple[int, ...]) -> None:
     pytest.importorskip("ai_edge_litert")
     wrong = [np.zeros((1, *shape), np.float32)]
-    told = _refusal(lambda: check_runs(SHIPPED / "dense.tflite", find_runtime("litert"), wrong))
+    with Probe(SHIPPED / "dense.tflite", find_runtime("litert")) as probe:
+        probe.inputs()
+        told = _refusal(lambda: probe.check_runs(wrong))
     assert "cannot be run in litert (" in told
 
 
@@ -180,7 +182,9 @@ def test_a_quantised_model_runs(tmp_path: Path) -> None:
            y = DequantizeLinear(q, scale, zero) }}""",
     )
     inputs = [np.zeros((1, 1, 2), np.float32)]
-    check_runs(tmp_path / "model.onnx", find_runtime("onnxruntime"), inputs)
+    with Probe(tmp_path / "model.onnx", find_runtime("onnxruntime")) as probe:
+        probe.inputs()
+        probe.check_runs(inputs)
     (answer,) = session.run({"x": np.array([[1.1, -7.0]], np.float32)})
     np.testing.assert_array_equal(answer, [[1.0, -5.0]])  # steps of 0.5, from -5 on
 
@@ -189,10 +193,10 @@ def test_a_model_quantised_by_onnxruntime_runs(tmp_path: Path) -> None:
     quantization = pytest.importorskip("onnxruntime.quantization")
     path = tmp_path / "quantised.onnx"
     quantization.quantize_dynamic(SHIPPED / "dense.onnx", path)
-    (found,) = read_inputs(path)
-    assert found.shape == ("batch", 8, 8)
-    inputs = [np.zeros((1, 3, 8, 8), found.dtype)]
-    check_runs(path, find_runtime("onnxruntime"), inputs)
+    with Probe(path, find_runtime("onnxruntime")) as probe:
+        (found,) = probe.inputs()
+        assert found.shape == ("batch", 8, 8)
+        probe.check_runs([np.zeros((1, 3, 8, 8), found.dtype)])
 
 
 def test_keras_inputs_come_with_their_names_and_types(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from powerml.errors import ModelError
 from powerml.runtimes import Input, find_runtime
 from powerml.workloads import model_files
 from powerml.workloads.model_files import (
+    Probe,
     check_format,
-    check_runs,
     external_files,
     file_digest,
     is_model_file,
@@ -317,8 +317,12 @@ def test_a_model_that_does_not_run_says_what_the_runtime_says(tmp_path: Path) ->
     runtime = find_runtime("onnxruntime")
     weights = np.zeros((1, 3, 2), np.float32)
     fitting, other = (np.zeros((1, 1, n), np.float32) for n in (3, 4))
-    check_runs(path, runtime, [fitting, weights])
-    message = _refusal(lambda: check_runs(path, runtime, [other, weights]))
+    with Probe(path, runtime) as probe:
+        assert [one.name for one in probe.inputs()] == ["x", "w"]
+        probe.check_runs([fitting, weights])
+    with Probe(path, runtime) as probe:
+        probe.inputs()
+        message = _refusal(lambda: probe.check_runs([other, weights]))
     assert message.startswith(f"{path} cannot be run in onnxruntime (")
     assert "dimension mismatch" in message
 
@@ -346,6 +350,16 @@ def test_a_model_that_takes_the_runtime_down(
     _as_the_probe(monkeypatch, tmp_path / "probe", script)
     message = _refusal(lambda: read_inputs(_shipped(".onnx")))
     assert message.startswith(f"{_shipped('.onnx')} {told}")
+
+
+def test_a_model_that_takes_the_runtime_down_when_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """read question; echo '{"inputs": []}'; read question; kill -SEGV $$"""
+    _as_the_probe(monkeypatch, tmp_path / "probe", script)
+    with Probe(_shipped(".onnx"), find_runtime("onnxruntime")) as probe:
+        assert probe.inputs() == []
+        assert "took onnxruntime down (SIGSEGV)" in _refusal(lambda: probe.check_runs([]))
 
 
 def test_what_a_runtime_prints_need_not_be_text(

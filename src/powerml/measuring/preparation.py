@@ -55,10 +55,9 @@ from powerml.workloads.inputs import (
     resolve_inputs,
 )
 from powerml.workloads.model_files import (
+    Probe,
     check_format,
-    check_runs,
     file_digest,
-    format_of,
     is_model_file,
     load_model,
     read_inputs,
@@ -198,7 +197,8 @@ def prepare_file(
             f"--allow-code is for .keras files: a {made_for.format.suffix} file has no code"
         )
     if not is_keras:
-        return _to_be_run(path, wanted, made_for, None, notify)
+        with Probe(path, made_for) as probe:
+            return _to_be_run(path, wanted, made_for, None, notify, probe=probe)
     backend = select_backend()
     if wanted.data is not None and not _holds_inputs(path, wanted):
         return _to_be_trained(path, wanted, backend, notify)
@@ -218,11 +218,18 @@ def _holds_inputs(path: Path, wanted: MeasureOptions) -> bool:
 
 
 def _to_be_run(
-    path: Path, wanted: MeasureOptions, runtime: Runtime, backend: str | None, notify: Notify
+    path: Path,
+    wanted: MeasureOptions,
+    runtime: Runtime,
+    backend: str | None,
+    notify: Notify,
+    *,
+    probe: Probe | None = None,
 ) -> tuple[ModelWorkload, ModelFile]:
+    """Prepare a model to be run; a `probe` looks at it unless Keras does."""
     digest = file_digest(path)
-    is_keras = path.suffix.lower() == KERAS_SUFFIX
-    found = read_inputs(path, wanted.allow_code)
+    is_keras = probe is None
+    found = read_inputs(path, wanted.allow_code) if probe is None else probe.inputs()
     if not found:
         raise ModelError(
             f"{path} takes no input, so it computes the same at every run, once and for all: "
@@ -258,8 +265,8 @@ def _to_be_run(
         remarks += said
     if runtime.format.suffix == KERAS_SUFFIX:
         require_installed(_modules(wanted.allow_code), backend)
-    if runtime.format.suffix == format_of(path) != KERAS_SUFFIX:
-        check_runs(path, runtime, [given[one.name] for one in inputs])
+    if probe is not None:
+        probe.check_runs([given[one.name] for one in inputs])
     workload = ModelWorkload(
         model=path.name,
         model_digest=digest,

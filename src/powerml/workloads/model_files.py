@@ -5,19 +5,23 @@ Code in a file is never run unless it was allowed by name.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +33,8 @@ from powerml.files.texts import is_utf_8, printable
 from powerml.runtimes import KERAS_SUFFIX, Input, Runtime, find_runtime, runtimes_by_suffix
 
 __all__ = [
+    "Probe",
     "check_format",
-    "check_runs",
     "external_files",
     "file_digest",
     "format_of",
@@ -101,6 +105,7 @@ LARGEST_METADATA = 10_000
 # Names in the zip files that PyTorch writes.
 TORCH_PICKLE = {"data.pkl", "constants.pkl"}
 PROBE_LIMIT_SECONDS = 600.0
+PIPE_BYTES = 2**16
 # What Keras 3.15 says of a class that it does not know, and of code in a file.
 UNKNOWN_OBJECT = re.compile(r"[Cc]ould not locate \w+ '[^']+'")
 KERAS_2_ADVICE = "load it with the package tf_keras, and export it with tf2onnx to .onnx"
@@ -312,7 +317,8 @@ def read_inputs(path: Path, allowed: Sequence[str] = ()) -> list[Input]:
     """
     runtime = find_runtime(runtime_of(path))
     if runtime.format.suffix != KERAS_SUFFIX:
-        return _probe(runtime, path, None)
+        with Probe(path, runtime) as probe:
+            return probe.inputs()
     return list(_keras_session(path, allowed).inputs)
 
 
@@ -357,59 +363,123 @@ def load_model(path: Path, allowed: Sequence[str] = ()) -> Any:
     return load_keras(str(path), allowed, compile_too=False)
 
 
-def check_runs(path: Path, runtime: Runtime, inputs: Sequence[NDArray[Any]]) -> None:
-    """Run a model once, natively, on its first inputs, in the model's order.
+class Probe:
+    """A process that looks at a model natively, which a damaged one may take down.
 
-    Raises
-    ------
-    ModelError
-        It does not run; the message is the runtime's.
+    It starts at once, and reads the model while others do something else. It is a context manager,
+    and ends with its context.
+
+    Parameters
+    ----------
+    path
+        The model's file.
+    runtime
+        The runtime that reads and runs it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        arrays = Path(folder) / "inputs.npz"
-        np.savez(arrays, *[array[0] for array in inputs])
-        _probe(runtime, path, arrays)
 
-
-def _probe(runtime: Runtime, path: Path, inputs: Path | None) -> list[Input]:
-    question = json.dumps(
-        {
-            "runtime": runtime.name,
-            "path": str(path.absolute()),
-            "inputs": None if inputs is None else str(inputs),
-        }
-    )
-    try:
-        ended = subprocess.run(
+    def __init__(self, path: Path, runtime: Runtime) -> None:
+        self._path = path
+        self._runtime = runtime
+        self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "powerml.runtimes.probe"],
-            input=question,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PROBE_LIMIT_SECONDS,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
-        answer = json.loads(ended.stdout)
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(
-            f"{path} did not run once within {PROBE_LIMIT_SECONDS:.0f} s in {runtime.name}"
-        ) from error
-    except json.JSONDecodeError as error:
-        code = ended.returncode
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        raise ModelError(
-            f"{path} took {runtime.name} down ({how}): it is damaged, or made for another version"
-        ) from error
-    if "not_started" in answer:
-        raise SetupError.quoting(
-            f"{runtime.name} cannot be imported",
-            answer["not_started"],
-            f"install it again ({runtime.install}), or take a module of that name off PYTHONPATH",
-        )
-    if "error" in answer:
-        raise ModelError.quoting(
-            f"{path} cannot be run in {runtime.name}",
-            answer["error"].replace(str(path.absolute()), path.name),
-            "export it again, or for this version",
-        )
-    return [Input(**{**one, "shape": tuple(one["shape"])}) for one in answer["inputs"]]
+        self._ask({"runtime": runtime.name, "path": str(path.absolute())})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def inputs(self) -> list[Input]:
+        """Return the model's inputs; ask once.
+
+        Raises
+        ------
+        ModelError
+            The file cannot be read.
+        SetupError
+            The runtime cannot be imported.
+        """
+        found = self._answer()["inputs"]
+        return [Input(**{**one, "shape": tuple(one["shape"])}) for one in found]
+
+    def check_runs(self, inputs: Sequence[NDArray[Any]]) -> None:
+        """Run the model once, on its first inputs, in its order; ask once, after `inputs`.
+
+        Raises
+        ------
+        ModelError
+            It does not run; the message is the runtime's.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            arrays = Path(folder) / "inputs.npz"
+            np.savez(arrays, *[array[0] for array in inputs])
+            self._ask({"arrays": str(arrays)})
+            self._answer()
+
+    def _ask(self, question: dict[str, str]) -> None:
+        if self._process.stdin is None:
+            raise AssertionError
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and gives no answer
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        """Return the answer to the last question; the process ends with an error."""
+        try:
+            answer = json.loads(self._line())
+        except subprocess.TimeoutExpired as error:
+            raise ModelError(
+                f"{self._path} did not run once within {PROBE_LIMIT_SECONDS:.0f} s in "
+                f"{self._runtime.name}"
+            ) from error
+        except ValueError as error:
+            code = self._process.wait()
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise ModelError(
+                f"{self._path} took {self._runtime.name} down ({how}): it is damaged, or made for "
+                "another version"
+            ) from error
+        if "not_started" in answer:
+            raise SetupError.quoting(
+                f"{self._runtime.name} cannot be imported",
+                answer["not_started"],
+                f"install it again ({self._runtime.install}), or take a module of that name off "
+                "PYTHONPATH",
+            )
+        if "error" in answer:
+            raise ModelError.quoting(
+                f"{self._path} cannot be run in {self._runtime.name}",
+                answer["error"].replace(str(self._path.absolute()), self._path.name),
+                "export it again, or for this version",
+            )
+        found: dict[str, Any] = answer
+        return found
+
+    def _line(self) -> bytes:
+        """Return the next line, or what there is of it at the end; raises ``TimeoutExpired``."""
+        stream = self._process.stdout
+        if stream is None:
+            raise AssertionError
+        deadline = time.monotonic() + PROBE_LIMIT_SECONDS
+        line = b""
+        while not line.endswith(b"\n"):
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([stream], [], [], left)[0]:
+                raise subprocess.TimeoutExpired(self._process.args, PROBE_LIMIT_SECONDS)
+            part = os.read(stream.fileno(), PIPE_BYTES)
+            if not part:
+                self._process.wait(left)
+                break
+            line += part
+        return line
