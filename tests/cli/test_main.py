@@ -192,7 +192,7 @@ def test_interrupting_a_search_leaves_nothing_behind(
 def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from powerml.cli.progress import StudyProgress
+    from powerml.cli.study_progress import StudyProgress
 
     monkeypatch.setattr(sys, "argv", ["powerml", "optimize", "--trials", "5"])
     progress = StudyProgress(Console(stderr=True))

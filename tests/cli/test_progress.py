@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from powerml.cli.progress import StudyProgress
+from powerml.cli.study_progress import StudyProgress
 from tests.builders import make_trial
 
 

@@ -16,7 +16,7 @@ from powerml.cli.report import report_line
 from powerml.signals import Terminated
 
 if TYPE_CHECKING:
-    from powerml.cli.progress import StudyProgress
+    from powerml.cli.study_progress import StudyProgress
 
 __all__ = [
     "command_to_resume",
@@ -61,7 +61,7 @@ def study_progress() -> Iterator[StudyProgress]:
     """Show the progress of a study; when interrupted, say how to continue."""
     from rich.console import Console
 
-    from powerml.cli.progress import StudyProgress
+    from powerml.cli.study_progress import StudyProgress
 
     progress = StudyProgress(Console(stderr=True))
     try:
