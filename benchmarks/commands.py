@@ -10,11 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from powerml.costs.measurement import Measurement
+from powerml.instrument import find_valgrind
 
-__all__ = ["PAPERS_OPTIONS", "PAPERS_SEARCH", "machine_line", "measure", "timed"]
+__all__ = [
+    "PAPERS_OPTIONS",
+    "PAPERS_SEARCH",
+    "USUAL_IMPORT_SECONDS",
+    "import_seconds",
+    "machine_line",
+    "measure",
+    "timed",
+]
 
 # The paper's search, but for its protocol: eq. 2.6 and two epochs on its data (section 2.5).
 PAPERS_SEARCH: dict[str, Any] = {"data": "mnist_small", "objective": "squared", "epochs": 2}
+# Limits in seconds are meant for a machine on which `import_seconds` are as many.
+USUAL_IMPORT_SECONDS = 4.0
 PAPERS_OPTIONS = tuple(f"--{name}={value}" for name, value in PAPERS_SEARCH.items())
 
 
@@ -51,6 +62,14 @@ def measure(
     command = ("measure", *arguments, "--no-cache", "--json")
     _, output = timed(*command, environment=environment, folder=folder, python=python)
     return Measurement.model_validate_json(output)
+
+
+def import_seconds() -> float:
+    """Return the seconds in which Valgrind without a tool imports ONNX Runtime."""
+    started = time.monotonic()
+    command = [find_valgrind(), "--tool=none", "--quiet", sys.executable, "-c"]
+    subprocess.run([*command, "import onnxruntime"], check=True, capture_output=True)
+    return time.monotonic() - started
 
 
 def machine_line() -> str:

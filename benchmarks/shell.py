@@ -13,25 +13,21 @@ and the requirements are scaled by it.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-from commands import machine_line, timed
+from commands import USUAL_IMPORT_SECONDS, import_seconds, machine_line, timed
 from models import save_convolution, save_resnet18
 from powerml.costs.measurement import Measurement
-from powerml.instrument import find_valgrind
 from powerml.machines import DEFAULT_MACHINE
 
 RUNS = 3
 IMAGE_SIDE = 32
-USUAL_IMPORT_SECONDS = 4.0
 # The project's own requirements.
 FILE_SECONDS, RESNET_SECONDS, OPTIMIZE_SECONDS, MACHINES_RATIO = 8.0, 15.0, 60.0, 1.5
 
@@ -44,7 +40,7 @@ def main() -> int:
         "machines": machines,
         "optimize": optimize,
     }
-    seconds = median(_import_seconds() for _ in range(RUNS))
+    seconds = median(import_seconds() for _ in range(RUNS))
     print(f"{machine_line()}, valgrind --tool=none imports onnxruntime in {seconds:.1f} s")
     good = True
     for name in sys.argv[1:] or parts:
@@ -109,13 +105,6 @@ def _measured(name: str, path: Path, limit: float) -> bool:
 def _measure(path: Path, *options: str) -> tuple[float, Measurement]:
     seconds, output = timed("measure", str(path), "--no-cache", "--json", *options)
     return seconds, Measurement.model_validate_json(output)
-
-
-def _import_seconds() -> float:
-    started = time.monotonic()
-    command = [find_valgrind(), "--tool=none", "--quiet", sys.executable, "-c"]
-    subprocess.run([*command, "import onnxruntime"], check=True, capture_output=True)
-    return time.monotonic() - started
 
 
 def _verdict(name: str, found: float, limit: float, unit: str) -> bool:
