@@ -229,6 +229,7 @@ def test_every_command_has_an_example() -> None:
         "optimize",
         "report",
         "reproduce",
+        "warm",
     }
     for command in commands.values():
         assert "Example:" in command.help

@@ -71,7 +71,14 @@ def calibrate(
     ('xeon-x5650', 8)
     """
     wanted = CalibrateOptions.of_call("calibrate", options, given)
-    working = meter_options(wanted.fidelity, None, wanted.jobs, wanted.limit_seconds)
+    working = meter_options(
+        wanted.fidelity,
+        None,
+        wanted.jobs,
+        wanted.limit_seconds,
+        warm=wanted.warm,
+        meter=wanted.meter,
+    )
     if working.fidelity == PREDICTED:
         raise UsageError("loads are not predicted: give --fidelity sampled or exact")
     profiles = wanted.profiles()

@@ -59,6 +59,7 @@ def examine() -> list[InstallationCheck]:
             if name != "keras"
         ),
         _check("temporary folder", _temporary_folder),
+        _check("warm simulator", _warm_simulator, required=False),
         _check("full mnist", lambda: str(locate_mnist()), required=False),
     ]
 
@@ -127,6 +128,17 @@ def _export(name: str) -> str:
 
     require_exporter(find_runtime(name), select_backend())
     return "topologies and .keras files"
+
+
+def _warm_simulator() -> str:
+    from powerml.meters.simulator.warm.client import states
+
+    found = states()
+    guests = [str(guest["job"]).rpartition(":")[2] for state in found for guest in state.guests]
+    if not found:
+        return "not started; powerml warm starts it"
+    processes = ", ".join(str(state.process) for state in found)
+    return f"process {processes}: {', '.join(guests) or 'no guest'}; powerml warm --stop ends it"
 
 
 def _temporary_folder() -> str:

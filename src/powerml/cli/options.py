@@ -94,7 +94,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     if several:
         # Typer adds what is given to a default.
         default, told = None, told or str(default or "")
-    if read_as is bool and default:
+    if read_as is bool and default is not False:
         flag = f"{flag}/{flag.replace('--', '--no-', 1)}"
     option = typer.Option(
         flag,

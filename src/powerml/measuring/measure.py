@@ -65,7 +65,14 @@ def measure(
     True
     """
     wanted = MeasureOptions.of_call("measure", options, given)
-    working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)
+    working = meter_options(
+        wanted.fidelity,
+        wanted.error,
+        wanted.jobs,
+        wanted.limit_seconds,
+        warm=wanted.warm,
+        meter=wanted.meter,
+    )
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
     profiles = wanted.profiles()

@@ -55,12 +55,15 @@ class MeterOptions:
         Processes that simulate at once.
     limit_seconds
         Time limit of a simulated phase.
+    warm
+        Whether to simulate in the warm simulator, which outlives the command.
     """
 
     fidelity: Fidelity = "exact"
     error: float = DEFAULT_ERROR
     jobs: int = 1
     limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    warm: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.error < 1:

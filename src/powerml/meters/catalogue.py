@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
+WARM_VARIABLE = "POWERML_WARM"
 BUILT_IN: dict[str, type[SimulatorMeter | CallgrindMeter | CachegrindMeter]] = {
     DEFAULT_METER: SimulatorMeter,
     "callgrind": CallgrindMeter,
@@ -148,17 +149,27 @@ def open_meters(
 
 
 def meter_options(
-    fidelity: str, error: float | None, jobs: int | None, limit_seconds: float
+    fidelity: str,
+    error: float | None,
+    jobs: int | None,
+    limit_seconds: float,
+    *,
+    warm: bool | None = False,
+    meter: str | Meter = DEFAULT_METER,
 ) -> MeterOptions:
     """Check the options of a meter; without `jobs`, as many as this process may use cores.
 
-    The default of `error` is 0.01, or 0.05 for predictions.
+    The default of `error` is 0.01, or 0.05 for predictions. Without `warm` the environment decides.
 
     Raises
     ------
     UsageError
-        A value is out of range.
+        A value is out of range, or the meter cannot be kept warm.
     """
+    if warm and isinstance(meter, str) and meter != DEFAULT_METER:
+        raise UsageError(
+            f"only the meter {DEFAULT_METER} is kept warm, not {meter}: leave out --warm"
+        )
     cores = len(os.sched_getaffinity(0))
     if error is None:
         error = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
@@ -167,4 +178,19 @@ def meter_options(
         error=error,
         jobs=cores if jobs is None else jobs,
         limit_seconds=limit_seconds,
+        warm=_is_warm_by_default() if warm is None else warm,
     )
+
+
+def _is_warm_by_default() -> bool:
+    """Return whether the environment wishes for the warm simulator; never in CI.
+
+    Raises
+    ------
+    UsageError
+        The variable has another value than 0 or 1.
+    """
+    wished = os.environ.get(WARM_VARIABLE, "").strip() or "0"
+    if wished not in ("0", "1"):
+        raise UsageError(f"{WARM_VARIABLE} is {wished!r}: set it to 1 or 0")
+    return wished == "1" and not os.environ.get("CI")

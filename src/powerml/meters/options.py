@@ -22,14 +22,14 @@ from powerml.workloads.workload import (
     make_deployment,
 )
 
-__all__ = ["DATASETS", "CountingOptions", "FidelityName", "SimulationOptions"]
+__all__ = ["DATASETS", "CountingOptions", "FidelityName", "MachineOptions", "SimulationOptions"]
 
 DATASETS = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
 FidelityName = Annotated[Fidelity, BeforeValidator(check_fidelity)]
 
 
-class SimulationOptions(Options):
-    """Options of a simulation, of a workload or a synthetic load."""
+class MachineOptions(Options):
+    """Options that choose the machines."""
 
     machine: Annotated[
         str | Machine | Sequence[str | Machine],
@@ -43,6 +43,34 @@ class SimulationOptions(Options):
         str | Path | Sequence[str | Path],
         Field(description="TOML profile of your own machine, used alone or beside --machine."),
     ] = ()
+
+    def profiles(self) -> tuple[Machine, ...]:
+        """Return the machines: those of files beside the others, or instead of the default.
+
+        A file's machine may be named among the others, to set the order.
+
+        Raises
+        ------
+        MachineError
+            A profile cannot be used, or is given twice.
+        UnknownNameError
+            There is none of a name.
+        """
+        files = self.machine_file
+        paths = [files] if isinstance(files, (str, Path)) else files
+        own = {profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)}
+        wanted: list[str | Machine] = []
+        if not own or "machine" in self.model_fields_set:
+            given = self.machine
+            for one in [given] if isinstance(given, (str, Machine)) else given:
+                names = one.split(",") if isinstance(one, str) else []
+                wanted += [own.get(name.strip(), name.strip()) for name in names] or [one]
+        return load_machines(wanted + [one for one in own.values() if one not in wanted])
+
+
+class SimulationOptions(MachineOptions):
+    """Options of a simulation, of a workload or a synthetic load."""
+
     accesses: Annotated[
         Accesses,
         BeforeValidator(check_accesses),
@@ -69,29 +97,11 @@ class SimulationOptions(Options):
     limit_seconds: Annotated[
         float, Field(description="Time limit of a simulated phase, in seconds.")
     ] = DEFAULT_LIMIT_SECONDS
-
-    def profiles(self) -> tuple[Machine, ...]:
-        """Return the machines: those of files beside the others, or instead of the default.
-
-        A file's machine may be named among the others, to set the order.
-
-        Raises
-        ------
-        MachineError
-            A profile cannot be used, or is given twice.
-        UnknownNameError
-            There is none of a name.
-        """
-        files = self.machine_file
-        paths = [files] if isinstance(files, (str, Path)) else files
-        own = {profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)}
-        wanted: list[str | Machine] = []
-        if not own or "machine" in self.model_fields_set:
-            given = self.machine
-            for one in [given] if isinstance(given, (str, Machine)) else given:
-                names = one.split(",") if isinstance(one, str) else []
-                wanted += [own.get(name.strip(), name.strip()) for name in names] or [one]
-        return load_machines(wanted + [one for one in own.values() if one not in wanted])
+    warm: Annotated[
+        bool | None,
+        Field(description="Keep the simulator ready for later commands; see powerml warm."),
+        Shown(default="if POWERML_WARM is 1, but for CI"),
+    ] = None
 
 
 class CountingOptions(SimulationOptions):

@@ -67,7 +67,14 @@ def optimize(
     (2, ['inference', 'training'])
     """
     wanted = complete(SearchOptions.of_call("optimize", options, given))
-    working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)
+    working = meter_options(
+        wanted.fidelity,
+        wanted.error,
+        wanted.jobs,
+        wanted.limit_seconds,
+        warm=wanted.warm,
+        meter=wanted.meter,
+    )
     if working.fidelity == PREDICTED:
         raise UsageError(
             "optimize simulates every trial: give --fidelity sampled or exact; its sampler "

@@ -21,6 +21,7 @@ from powerml.machines import machine_names
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.meters.simulator.server import Server
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import Deployment, ModelFile, TopologyWorkload
 from tests.doubles import WorkloadMaker
@@ -162,6 +163,7 @@ def test_a_model_that_fails_there_fails_its_measurement_alone(
 def test_a_runtime_that_dies_is_started_again(simulator: SimulatorMeter) -> None:
     before = _measure_file(simulator, MODELS / "dense.onnx")
     dying = simulator._servers["deployment:onnxruntime"]
+    assert isinstance(dying, Server)
     training = simulator.server
     os.kill(dying.pid, signal.SIGKILL)
     wait_for(lambda: not is_running(dying.pid))

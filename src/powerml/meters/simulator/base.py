@@ -131,7 +131,7 @@ class ValgrindMeter:
         sample's steps depends on them.
         """
         options = asdict(self._options)
-        del options["jobs"], options["limit_seconds"]
+        del options["jobs"], options["limit_seconds"], options["warm"]
         sampled = self._options.fidelity == "sampled"
         return {
             "meter": self.name,

@@ -45,7 +45,7 @@ from powerml.meters.simulator.sampling import (
     plan,
     touch_limit_bytes,
 )
-from powerml.meters.simulator.server import Done, Server, ServerDiedError
+from powerml.meters.simulator.server import Done, GuestServer, Server, ServerDiedError
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import (
     TRAINING_JOB,
@@ -56,7 +56,7 @@ from powerml.workloads.workload import (
     TrainedWorkload,
 )
 
-__all__ = ["GuestMeter", "PhasesByGeometry"]
+__all__ = ["KERAS_JOBS", "GuestMeter", "PhasesByGeometry", "runs_in_children"]
 
 PhasesByGeometry = dict[Geometry, list[PhaseCounts]]
 
@@ -64,6 +64,11 @@ FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does no
 KERAS_JOBS = (TRAINING_JOB, "deployment:keras")  # those that run on the backend
 POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
+
+
+def runs_in_children(job: str, backend: str | None) -> bool:
+    """Return whether a job runs in children of its process, which then does any number."""
+    return job not in KERAS_JOBS or backend in FORKABLE_BACKENDS
 
 
 class GuestMeter(ValgrindMeter, ABC):
@@ -88,7 +93,7 @@ class GuestMeter(ValgrindMeter, ABC):
         for machine in self.machines:
             geometry = machine.simulated_geometry
             self._groups[geometry] = (*self._groups.get(geometry, ()), machine)
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[str, GuestServer] = {}
         self._guest: dict[str, Any] | None = None
         self._slots = threading.Semaphore(options.jobs)
         self._starting = threading.Lock()
@@ -96,12 +101,13 @@ class GuestMeter(ValgrindMeter, ABC):
 
     @property
     def server(self) -> Server | None:
-        """The process that trains, None if it was not started."""
-        return self._servers.get(TRAINING_JOB)
+        """The process of this meter's own that trains, None if it was not started."""
+        found = self._servers.get(TRAINING_JOB)
+        return found if isinstance(found, Server) else None
 
-    def start(self, job: str = TRAINING_JOB) -> None:
+    def start(self, job: str = TRAINING_JOB, notify: Notify = silent) -> GuestServer:
         """Start a warm process and return at once; `measure` does so if necessary."""
-        self._running_server(job, silent)
+        return self._running_server(job, notify)
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the counts; known after the first measurement."""
@@ -210,10 +216,14 @@ class GuestMeter(ValgrindMeter, ABC):
 
     def _forks(self, job: str) -> bool:
         """Return whether a job runs in children of its process."""
-        return job not in KERAS_JOBS or self._backend in FORKABLE_BACKENDS
+        return runs_in_children(job, self._backend)
 
     def _begin_deployment(
-        self, server: Server, request: DeploymentRequest, deployment: Deployment, notify: Notify
+        self,
+        server: GuestServer,
+        request: DeploymentRequest,
+        deployment: Deployment,
+        notify: Notify,
     ) -> _UnderWay:
         """Have a model loaded and run in its runtime."""
         notify(f"simulating {request.name} in {deployment.runtime}")
@@ -230,7 +240,7 @@ class GuestMeter(ValgrindMeter, ABC):
 
         return _UnderWay(server, process, finish)
 
-    def _begin_own(self, server: Server, request: OwnRequest, notify: Notify) -> _UnderWay:
+    def _begin_own(self, server: GuestServer, request: OwnRequest, notify: Notify) -> _UnderWay:
         """Have a job simulated that is a workload's own, and marks its phases."""
         notify(f"simulating {request.title}")
         process = self._submit(server, request)
@@ -241,7 +251,7 @@ class GuestMeter(ValgrindMeter, ABC):
 
         return _UnderWay(server, process, finish)
 
-    def _begin_load(self, server: Server, load: LoadWorkload) -> _UnderWay:
+    def _begin_load(self, server: GuestServer, load: LoadWorkload) -> _UnderWay:
         """Have a synthetic load simulated; its steps are the rows of the product."""
         is_exact = self._options.fidelity == "exact"
         plan = (
@@ -275,7 +285,7 @@ class GuestMeter(ValgrindMeter, ABC):
         return _UnderWay(server, process, finish, progress)
 
     def _begin_phases(
-        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
+        self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
         names = KERAS_PHASES if workload.deployment is None else ("training",)
@@ -301,7 +311,7 @@ class GuestMeter(ValgrindMeter, ABC):
         return begun
 
     def _begin_alone(
-        self, server: Server, workload: TrainedWorkload, material: Material, notify: Notify
+        self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[_UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.name} and its compilation (minutes)")
@@ -325,7 +335,7 @@ class GuestMeter(ValgrindMeter, ABC):
             return EVERYTHING
         return phase.plan(self._options.error, {})
 
-    def _submit(self, server: Server, request: AnyRequest) -> Future[Done]:
+    def _submit(self, server: GuestServer, request: AnyRequest) -> Future[Done]:
         """Submit a request as soon as a slot is free."""
         server.ready.result()
         self._slots.acquire()
@@ -338,7 +348,7 @@ class GuestMeter(ValgrindMeter, ABC):
         return process
 
     def _finish(
-        self, server: Server, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
+        self, server: GuestServer, phase: _SimulatedPhase, schedule: Schedule, process: Future[Done]
     ) -> PhasesByGeometry:
         """Compose the phase from its simulated steps; simulate more until the error is met."""
         while True:
@@ -356,9 +366,9 @@ class GuestMeter(ValgrindMeter, ABC):
             schedule = larger
             process = self._submit(server, phase.request_for(schedule))
 
-    def _needs_backend(self, job: str) -> bool:
-        """Return whether a job uses Keras."""
-        return job in KERAS_JOBS
+    def _backend_of(self, job: str) -> str | None:
+        """Return the backend that a job uses, None if it uses no Keras."""
+        return self._backend if job in KERAS_JOBS else None
 
     @abstractmethod
     def _launch(self, job: str, mode: Mode) -> Launch:
@@ -370,19 +380,25 @@ class GuestMeter(ValgrindMeter, ABC):
     ) -> dict[Geometry, list[Mark]]:
         """Read the marks of a request for each geometry, and remove their file."""
 
-    def _running_server(self, job: str, notify: Notify) -> Server:
+    def _running_server(self, job: str, notify: Notify) -> GuestServer:
         with self._starting:
             if self._left:
                 raise ServerError("the meter was closed: make a new one")
             if job not in self._servers:
-                seconds = "30 to 90" if self._needs_backend(job) else "10 to 30"
-                shown = job.rpartition(":")[2]
-                notify(f"starting the simulator for {shown} ({seconds} s, once)")
                 mode: Mode = "serve" if self._forks(job) else "once"
-                self._servers[job] = Server(self._launch(job, mode), self.folder, job, mode)
+                self._servers[job] = self._open_server(job, mode, notify)
             return self._servers[job]
 
-    def _discard(self, job: str, server: Server) -> None:
+    def _open_server(self, job: str, mode: Mode, notify: Notify) -> GuestServer:
+        """Start a process of this meter's own."""
+        self._tell_of_start(job, notify)
+        return Server(self._launch(job, mode), self.folder, job, mode)
+
+    def _tell_of_start(self, job: str, notify: Notify) -> None:
+        seconds = "30 to 90" if job in KERAS_JOBS else "10 to 30"
+        notify(f"starting the simulator for {job.rpartition(':')[2]} ({seconds} s, once)")
+
+    def _discard(self, job: str, server: GuestServer) -> None:
         server.close()
         with self._starting:
             if self._servers.get(job) is server:
@@ -410,7 +426,7 @@ class _UnderWay:
     `progress` gives the finished share, from 0 to 1, where that is known.
     """
 
-    server: Server
+    server: GuestServer
     process: Future[Done]
     finish: Callable[[], PhasesByGeometry]
     progress: Callable[[], float] | None = None
@@ -528,7 +544,7 @@ class _SimulatedPhase:
 
 
 def _announcement(
-    server: Server,
+    server: GuestServer,
     workload: TrainedWorkload,
     phases: list[_SimulatedPhase],
     schedules: list[Schedule],

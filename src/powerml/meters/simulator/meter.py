@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
+from powerml.errors import ServerError
 from powerml.machines import Geometry, Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
@@ -17,7 +18,7 @@ from powerml.meters.simulator.composition import Mark
 from powerml.meters.simulator.guest_meter import GuestMeter, PhasesByGeometry
 from powerml.meters.simulator.launch import Launch, Mode
 from powerml.meters.simulator.marks import read_marks
-from powerml.meters.simulator.server import Done
+from powerml.meters.simulator.server import Done, GuestServer
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material
 
@@ -38,8 +39,26 @@ class SimulatorMeter(GuestMeter):
         self._shared: dict[str, _SharedRun] = {}
 
     def _launch(self, job: str, mode: Mode) -> Launch:
-        backend = self._backend if self._needs_backend(job) else None
-        return launch.simulator(self._caches, backend, self.view, mode, job)
+        return launch.simulator(self._caches, self._backend_of(job), self.view, mode, job)
+
+    def _open_server(self, job: str, mode: Mode, notify: Notify) -> GuestServer:
+        """Use the warm simulator if that is wished, or start a process of this meter's own.
+
+        A process that does one request and ends is never kept warm.
+        """
+        if not self._options.warm or mode != "serve":
+            return super()._open_server(job, mode, notify)
+        # Others need neither the protocol nor sockets.
+        from powerml.meters.simulator.warm.client import reach
+
+        try:
+            server = reach(job, self._backend_of(job), list(self._groups), self.folder)
+        except ServerError as error:
+            notify(f"{error}; measuring without it")
+            return super()._open_server(job, mode, notify)
+        if not server.was_ready:
+            self._tell_of_start(job, notify)
+        return server
 
     def _take_marks(
         self,

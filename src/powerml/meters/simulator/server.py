@@ -15,14 +15,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from powerml.errors import ServerError, WorkerError
 from powerml.guest.request import NAME_BYTES, REHEARSAL, AnyRequest, announcement, hello
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.launch import Launch, Mode
 
-__all__ = ["START_LIMIT_SECONDS", "Done", "Server", "ServerDiedError"]
+__all__ = ["START_LIMIT_SECONDS", "Done", "GuestServer", "Server", "ServerDiedError"]
 
 START_LIMIT_SECONDS = 900.0  # 30 to 60 s are usual; a loaded machine may take ten times that
 POLL_SECONDS = 0.5
@@ -32,7 +32,6 @@ LOG_LINES_SHOWN = 3
 # Valgrind looks at the host's caches, and warns of them, before it takes those it is given; and the
 # logs of children hold their marks.
 NO_LAST_WORDS = re.compile(r"--\d+-- warning: .*cache|\*\*\d+\*\* |[a-z]+[a-z0-9-]*: ")
-# Servers that share a folder must not share a request.
 NAMES = count(1)
 STEPS_OF_WARM_UP_ROUND = 2 * 6  # two topologies; two epochs of two batches, and an evaluation
 
@@ -58,10 +57,34 @@ class Done:
 class _Pending:
     """A request that was sent; its future holds the process that did it."""
 
-    request: AnyRequest
+    folder: Path
+    title: str
     result: Future[Done]
     deadline: float
     limit_seconds: float
+
+
+class GuestServer(Protocol):
+    """A warm process that does requests: a child of this process, or of the warm simulator."""
+
+    ready: Future[dict[str, Any]]
+    """The description of the process, once it takes requests; or the error of its start."""
+
+    seconds_per_step: float | None
+    """Pace of the warm-up, None while it is not known."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True if it takes no more requests."""
+
+    def submit(self, request: AnyRequest, limit_seconds: float) -> Future[Done]:
+        """Have a request measured; see `Server.submit`."""
+
+    def give_up(self, result: Future[Done]) -> None:
+        """Stop a request whose result is no longer needed."""
+
+    def close(self) -> None:
+        """End it, or leave it to others where it is theirs too."""
 
 
 class Server:
@@ -128,16 +151,32 @@ class Server:
         The error is ``WorkerError`` if a child crashed, failed or took longer than `limit_seconds`;
         the server then lives on. It is ``ServerDiedError`` if the server ended.
         """
+        content = json.dumps(request.content())
+        return self.submit_staged(content, request.title, self._folder, limit_seconds)
+
+    def submit_staged(
+        self, content: str, title: str, folder: Path, limit_seconds: float
+    ) -> Future[Done]:
+        """Have a request measured whose files are staged in a folder; see `submit`.
+
+        Parameters
+        ----------
+        content
+            The request as JSON, to the letter as the worker reads it.
+        title
+            The request's name in messages.
+        folder
+            The folder of the staged files, to which the worker adds its own.
+        """
         self.ready.result()
         result: Future[Done] = Future()
         deadline = time.monotonic() + limit_seconds
         with self._lock:
             if self._closed:
                 raise ServerDiedError("the simulator was stopped")
-            name = f"request-{next(NAMES):0{NAME_BYTES - len('request-')}d}"
-            (self._folder / name).write_text(json.dumps(request.content()), encoding="utf-8")
-            self._pending[name] = _Pending(request, result, deadline, limit_seconds)
-            self._send(announcement(self._folder, name))
+            name = _written(content, folder)
+            self._pending[name] = _Pending(folder, title, result, deadline, limit_seconds)
+            self._send(announcement(folder, name))
         return result
 
     def give_up(self, result: Future[Done]) -> None:
@@ -235,11 +274,19 @@ class Server:
         elif pending is not None:
             self._keepers.pop(name, None)
             try:
-                self._check(name, int(number), pending.request)
+                self._check(name, int(number), pending)
+                done = _done(name, pending.folder)
             except WorkerError as error:
                 self._finish(name, error)
+            except OSError as error:  # whoever asked for it may have ended, and its folder with it
+                self._finish(
+                    name,
+                    WorkerError.quoting(
+                        f"the files of {pending.title} are gone", error, "measure again"
+                    ),
+                )
             else:
-                self._finish(name, self._done(name))
+                self._finish(name, done)
 
     def _give_up_late_ones(self) -> None:
         now = time.monotonic()
@@ -250,7 +297,7 @@ class Server:
             self._finish(
                 name,
                 WorkerError(
-                    f"{one.request.title} took longer than "
+                    f"{one.title} took longer than "
                     f"{one.limit_seconds:g} s and was stopped: raise --limit-seconds"
                 ),
             )
@@ -325,12 +372,12 @@ class Server:
                         ),
                     )
 
-    def _check(self, name: str, exit_code: int, request: AnyRequest) -> None:
+    def _check(self, name: str, exit_code: int, pending: _Pending) -> None:
         """Raise unless the child has left its mark of success."""
-        if (self._folder / f"{name}.done").exists():
+        if (pending.folder / f"{name}.done").exists():
             return
-        what = request.title
-        error = self._folder / f"{name}.error"
+        what = pending.title
+        error = pending.folder / f"{name}.error"
         if error.exists():
             said = error.read_text(encoding="utf-8", errors="replace")
             raise WorkerError.quoting(f"{what} failed", said, "measure again, or another model")
@@ -346,12 +393,6 @@ class Server:
         if pid := self._keepers.pop(name, None):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # its child ends with it
-
-    def _done(self, name: str) -> Done:
-        """Read the mark of success."""
-        return Done(
-            name=name, **json.loads((self._folder / f"{name}.done").read_text(encoding="utf-8"))
-        )
 
     def _obituary(self) -> ServerDiedError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -372,6 +413,26 @@ class Server:
             if line.strip() and not NO_LAST_WORDS.match(line)
         ]
         return " | ".join(lines[-LOG_LINES_SHOWN:]) or "it gave no reason"
+
+
+def _written(content: str, folder: Path) -> str:
+    """Write a request under a name that no other has in its folder; return the name.
+
+    Servers of several processes may share the folder, each with a count of its own.
+    """
+    while True:
+        name = f"request-{next(NAMES):0{NAME_BYTES - len('request-')}d}"
+        with (
+            contextlib.suppress(FileExistsError),
+            (folder / name).open("x", encoding="utf-8") as file,
+        ):
+            file.write(content)
+            return name
+
+
+def _done(name: str, folder: Path) -> Done:
+    """Read the mark of success."""
+    return Done(name=name, **json.loads((folder / f"{name}.done").read_text(encoding="utf-8")))
 
 
 def _how(code: int) -> str:

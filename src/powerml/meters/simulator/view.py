@@ -34,7 +34,7 @@ from powerml.costs.cache import default_cache_folder
 from powerml.errors import ServerError, SetupError, UsageError
 from powerml.files.atomic import write_whole
 
-__all__ = ["View", "installed", "interpreter", "open_view"]
+__all__ = ["View", "installation", "installed", "interpreter", "open_view"]
 
 PACKAGE = Path(__file__).parents[2]
 COMPILER_MODULE = "powerml.guest.byte_code"
@@ -66,9 +66,16 @@ def interpreter() -> str:
     return str(path) if path.exists() else sys.executable
 
 
+def installation() -> list[str]:
+    """List what tells this installation from others: Python and its folders, and powerML's."""
+    return [sys.version, os.path.realpath(sys.prefix), sys.base_prefix, str(PACKAGE)]
+
+
 def installed() -> list[str]:
     """List the installed distributions, as ``NAME==VERSION``."""
-    return sorted({f"{one.name}=={one.version}" for one in metadata.distributions()})
+    # Name and version of a distribution would each read its metadata.
+    found = (one.metadata for one in metadata.distributions())
+    return sorted({f"{one['Name']}=={one['Version']}" for one in found})
 
 
 @contextlib.contextmanager
@@ -312,9 +319,8 @@ def _link_byte_code(links: Path, path: str) -> Path:
     Where the user has no folder of caches it lies in the view, and is compiled for each view.
     """
     place = links / BYTE_CODE / path.removeprefix("/")
-    installation = [sys.version, os.path.realpath(sys.prefix), sys.base_prefix, str(PACKAGE)]
     try:
-        kept = default_cache_folder() / BYTE_CODE / _digest("\n".join(installation))
+        kept = default_cache_folder() / BYTE_CODE / _digest("\n".join(installation()))
         if not kept.exists():
             _remove_orphans(kept.parent)
             kept.mkdir(parents=True, exist_ok=True)

@@ -29,9 +29,8 @@ class CallgrindMeter(GuestMeter):
         self._groups = {self.machine.simulated_geometry: self.machines}
 
     def _launch(self, job: str, mode: Mode) -> Launch:
-        backend = self._backend if self._needs_backend(job) else None
         geometry = self.machine.simulated_geometry
-        return launch.callgrind(geometry, backend, self.view, mode, job)
+        return launch.callgrind(geometry, self._backend_of(job), self.view, mode, job)
 
     def _take_marks(
         self, done: Done, *, several_threads: bool = False

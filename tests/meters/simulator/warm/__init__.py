@@ -1,0 +1,1 @@
+"""The warm simulator, without Valgrind but for one test."""
