@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from powerml.costs.cost import Cost
+from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
 from powerml.machines import THREE_LEVELS, Machine, Number
@@ -35,8 +35,11 @@ def measurement_table(measurement: Measurement) -> Table:
     def row(label: str | Text, cells: list[str]) -> None:
         table.add_row(label, *cells)
 
-    row(f"cost on {machine} (Mcycles)", [_mcycles(phase.costs[machine]) for phase in phases])
-    row("energy (mJ, estimated)", [_millijoules(phase.costs[machine]) for phase in phases])
+    found = [phase.costs[machine] for phase in phases]
+    row(f"cost on {machine} (Mcycles)", [_mcycles(cost) for cost in found])
+    if measurement.price == "core":
+        row("time (ms)", [_milliseconds(cost) for cost in found])
+    row("energy (mJ, estimated)", [_millijoules(cost) for cost in found])
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
     for what, costs in (
@@ -96,6 +99,12 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _levels_line(measurement: Measurement) -> str:
     """Name the levels that the cycles and joules price."""
+    if measurement.price == "core":
+        l2 = ", L2" if measurement.levels == THREE_LEVELS else ""
+        return (
+            f"price: core, with lines from L1{l2}, last level and memory; in brackets what holds "
+            "for nine models of ten; joules are of one busy core and of memory"
+        )
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
     return (
@@ -112,8 +121,22 @@ def _mcycles(cost: Cost) -> str:
     return _digits(cost.cycles / 1e6)
 
 
+def _milliseconds(cost: Cost) -> str:
+    return _with_interval(cost.seconds, cost.seconds_interval)
+
+
 def _millijoules(cost: Cost) -> str:
-    return "-" if cost.joules is None else _digits(cost.joules * 1e3)
+    return _with_interval(cost.joules, cost.joules_interval)
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    """Format a number in thousandths, and the interval in which it is expected."""
+    if value is None:
+        return "-"
+    text = _digits(value * 1e3)
+    if interval is None:
+        return text
+    return f"{text} ({_digits(interval.low * 1e3)} to {_digits(interval.high * 1e3)})"
 
 
 def _digits(value: float) -> str:
