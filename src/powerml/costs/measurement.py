@@ -239,7 +239,7 @@ def price_phases(
         for machine in machines:
             counts = simulated[machine.simulated_geometry][number].counts
             lower = None
-            if levels == THREE_LEVELS:
+            if levels == THREE_LEVELS and not machine.ends_at_l2:
                 lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
             costs[machine.name] = price(counts, machine, accesses, lower)
         is_inference = phase.name == "inference"
