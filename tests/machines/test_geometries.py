@@ -163,6 +163,18 @@ def test_without_l2_there_is_nothing_up_to_l2() -> None:
     assert len(geometries([toy], 2)) == 1
 
 
+def test_a_machine_whose_last_level_is_l2_is_simulated_once() -> None:
+    caches = make_machine().caches
+    ll = caches.ll.model_copy(update={"level": "l2"})
+    board = make_machine(name="board", caches=caches.model_copy(update={"ll": ll}))
+    found = geometries([load_machine("xeon-x5650"), board], 3)
+    assert [_names(group) for group in found.values()] == [
+        ["xeon-x5650"],
+        ["board"],
+        ["xeon-x5650 up to L2"],
+    ]
+
+
 @pytest.mark.parametrize("name", machine_names())
 def test_every_machine_is_simulated_on_its_own_caches(name: str) -> None:
     machine = load_machine(name)

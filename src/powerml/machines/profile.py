@@ -272,7 +272,7 @@ def up_to_l2(machine: Machine) -> Machine:
     if caches.l2 is None or latency.l2 is None:
         raise MachineError(
             f"the profile of machine {machine.name} has no L2: leave out --levels 3, "
-            "or give it caches.l2 and latency_cycles.l2"
+            "or give it caches.l2 and latency_cycles.l2, or caches.ll.level if L2 is its last level"
         )
     return machine.model_copy(
         update={
