@@ -1,4 +1,4 @@
-"""Measurements and machines as Rich tables. Pure: nothing is printed here."""
+"""Measurements as Rich tables. Pure: nothing is printed here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from rich.text import Text
 from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
-from powerml.machines import THREE_LEVELS, Machine, Number
+from powerml.machines import THREE_LEVELS
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
-    "machine_table",
     "machines_costs_table",
-    "machines_table",
     "measurement_table",
 ]
 
@@ -182,66 +180,3 @@ def _fidelity(phase: PhaseCounts) -> str:
     if phase.fidelity == "exact":
         return "exact"
     return f"{phase.fidelity}, cost within {phase.error_bound:.1%}"
-
-
-def machines_table(machines: list[Machine]) -> Table:
-    """All machines, a row for each."""
-    table = Table()
-    for heading in ("machine", "processor"):
-        table.add_column(heading)
-    for heading in ("L1d", "last level", "clock (GHz)", "L1, LL, memory (cycles)", "energies"):
-        table.add_column(heading, justify="right")
-    for machine in machines:
-        latency = machine.latency_cycles
-        cycles = (latency.l1, latency.ll, latency.memory)
-        table.add_row(
-            machine.name,
-            machine.title,
-            f"{machine.caches.d1.size_bytes // 1024} KiB/{machine.caches.d1.ways}",
-            f"{machine.caches.ll.size_bytes / 2**20:g} MiB/{machine.caches.ll.ways}",
-            f"{machine.clock_ghz.value:g}",
-            ", ".join(f"{number.value:g}{_mark(number)}" for number in cycles),
-            "-" if machine.energy_pj is None else "estimated",
-        )
-    table.caption = "* estimated" if any(_estimated(machine) for machine in machines) else None
-    return table
-
-
-def _mark(number: Number) -> str:
-    return "*" if number.estimated else ""
-
-
-def _estimated(machine: Machine) -> bool:
-    latency = machine.latency_cycles
-    return any(number.estimated for number in (latency.l1, latency.ll, latency.memory))
-
-
-def machine_table(machine: Machine) -> Table:
-    """Every number of one machine with its source."""
-    table = Table(title=f"{machine.name}: {machine.title}", title_justify="left")
-    for heading in ("", "value", "source"):
-        table.add_column(heading, overflow="fold")
-    caches, simulated = machine.caches, machine.simulated_geometry
-    table.add_row("clock (GHz)", _value(machine.clock_ghz), machine.clock_ghz.source)
-    for name, cache, taken in (
-        ("I1", caches.i1, simulated.i1),
-        ("D1", caches.d1, simulated.d1),
-        ("L2", caches.l2, None),
-        ("LL", caches.ll, simulated.ll),
-    ):
-        if cache is not None:
-            as_simulated = "" if taken in (None, cache.cache) else f" (simulated as {taken})"
-            table.add_row(f"{name} (bytes,ways,line)", f"{cache.cache}{as_simulated}", cache.source)
-    for level in ("l1", "l2", "ll", "memory"):
-        number = getattr(machine.latency_cycles, level)
-        if number is not None:
-            table.add_row(f"{level} latency (cycles)", _value(number), number.source)
-    for level in ("l1", "ll", "memory") if machine.energy_pj is not None else ():
-        number = getattr(machine.energy_pj, level)
-        table.add_row(f"{level} energy (pJ)", _value(number), number.source)
-    return table
-
-
-def _value(number: Number) -> str:
-    spread = "" if number.low is None else f" ({number.low:g} to {number.high:g})"
-    return f"{number.value:g}{spread}{', estimated' if number.estimated else ''}"
