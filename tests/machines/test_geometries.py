@@ -9,6 +9,7 @@ import pytest
 
 from powerml.errors import MachineError, UnknownNameError, UsageError
 from powerml.machines import (
+    Cache,
     Machine,
     geometries,
     load_machine,
@@ -71,7 +72,7 @@ def test_no_machine_at_all_is_refused() -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ("xeon-x5650,xeon-8810", "unknown machine 'xeon-8810': did you mean 'xeon-8180'"),
+        ("xeon-x5650,epyc-7610", "unknown machine 'epyc-7610': did you mean 'epyc-7601'"),
         ("xeon-x5650,", "unknown machine ''"),
         ("", "unknown machine ''"),
     ],
@@ -162,10 +163,26 @@ def test_without_l2_there_is_nothing_up_to_l2() -> None:
     assert len(geometries([toy], 2)) == 1
 
 
+def test_a_machine_whose_last_level_is_l2_is_simulated_once() -> None:
+    caches = make_machine().caches
+    ll = caches.ll.model_copy(update={"level": "l2"})
+    board = make_machine(name="board", caches=caches.model_copy(update={"ll": ll}))
+    found = geometries([load_machine("xeon-x5650"), board], 3)
+    assert [_names(group) for group in found.values()] == [
+        ["xeon-x5650"],
+        ["board"],
+        ["xeon-x5650 up to L2"],
+    ]
+
+
 @pytest.mark.parametrize("name", machine_names())
 def test_every_machine_is_simulated_on_its_own_caches(name: str) -> None:
     machine = load_machine(name)
-    assert geometries([machine], 2) == {machine.simulated_geometry: (machine,)}
+    alone = {machine.simulated_geometry: (machine,)}
+    assert geometries([machine], 2) == alone
+    if machine.ends_at_l2:
+        assert geometries([machine], 3) == alone
+        return
     lower = up_to_l2(machine)
     assert geometries([machine], 3) == {
         machine.simulated_geometry: (machine,),
@@ -202,6 +219,15 @@ def test_the_first_machine_is_simulated_first() -> None:
     assert next(iter(geometries([first, load_machine("xeon-x5650")], 3))) == (
         first.simulated_geometry
     )
+
+
+def test_all_machines_fit_one_simulation() -> None:
+    """The instrument has room for 16 first levels, and 16 caches below each."""
+    fronts: dict[tuple[Cache, Cache], set[Cache]] = {}
+    for geometry in geometries(load_machines("all"), 3):
+        fronts.setdefault((geometry.i1, geometry.d1), set()).add(geometry.ll)
+    assert len(fronts) <= 16
+    assert max(map(len, fronts.values())) <= 16
 
 
 @pytest.mark.parametrize("levels", [0, 1, 4, -3])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 import powerml
-from powerml.errors import TopologyError, UnknownNameError, UsageError
+from powerml.errors import MachineError, TopologyError, UnknownNameError, UsageError
 from powerml.machines import Machine
+from tests.builders import make_machine
 from tests.calls import calls_of
 from tests.doubles import FormulaMeter
 
 TOPOLOGY = "dffr:layers=2,width=16"
+PRICES = ("paper", "core")
 
 
 def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
@@ -54,6 +56,24 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
     assert more > data.cost_cycles("training", machine.name)
 
 
+def test_a_core_prices_the_same_counts(machine: Machine) -> None:
+    meter = FormulaMeter(machine)
+    paper, core = (powerml.measure(TOPOLOGY, meter=meter, price=price) for price in PRICES)
+    assert (paper.price, core.price) == PRICES
+    for by_paper, by_core in zip(paper.phases, core.phases, strict=True):
+        assert by_core.counts == by_paper.counts
+        cost = by_core.costs[machine.name]
+        assert cost == powerml.price(by_core.counts, machine, by="core")
+        assert cost.seconds == cost.cycles / (machine.clock_ghz.value * 1e9)
+        assert by_paper.costs[machine.name].seconds is None
+    assert powerml.Measurement.model_validate_json(core.to_json()) == core
+
+
+def test_a_machine_without_the_price_is_refused_before_anything_is_started() -> None:
+    with pytest.raises(MachineError, match=r"machine toy has no throughput.*--price paper"):
+        powerml.measure(TOPOLOGY, machine=make_machine(), price="core")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -62,6 +82,8 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
         ({"batch_size": 0}, UsageError, "batch size is 0"),
         ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
+        ({"price": "cor"}, UnknownNameError, "did you mean 'core'"),
+        ({"price": "core", "fidelity": "predicted"}, UsageError, "no instructions by class"),
         ({"protocol": "papers"}, UnknownNameError, "did you mean 'paper'"),
         ({"meter": "simulater"}, UnknownNameError, "did you mean 'simulator'"),
         ({"limit_seconds": 0}, UsageError, "the limit is 0 s"),

@@ -29,7 +29,7 @@ def machines(context: typer.Context, json: Json = False) -> None:
 
         typer.echo(json_text.dumps([profile.model_dump() for profile in profiles], indent=2))
         return
-    from powerml.cli.tables.measurements import machines_table
+    from powerml.cli.tables.machines import machines_table
 
     print_result(machines_table(profiles))
 
@@ -38,13 +38,13 @@ def machines(context: typer.Context, json: Json = False) -> None:
 def show_machine(
     name: Annotated[str, typer.Argument(help="Name of the machine.")], json: Json = False
 ) -> None:
-    """Show every number of one machine with its source. Example: machines show epyc-7601."""
+    """Draw one machine, every number with its source. Example: machines show epyc-7763."""
     from powerml import load_machine
 
     profile = load_machine(name)
     if json:
         typer.echo(profile.model_dump_json(indent=2))
         return
-    from powerml.cli.tables.measurements import machine_table
+    from powerml.cli.tables.machines import machine_picture, machine_sources
 
-    print_result(machine_table(profile))
+    print_result(machine_picture(profile), "", machine_sources(profile))

@@ -1,35 +1,51 @@
-"""Cost: eq. 2.1 of the paper, a pure function of counts and machine.
+"""Cost: a pure function of counts and machine, by one of two prices.
+
+``paper`` is eq. 2.1 of the paper, with three levels the same, and L2 hits at the latency of L2:
 
 ``cost = L1 hits x L1 latency + LL hits x LL latency + LL misses x memory latency``
 
-With three levels the same, and L2 hits at the latency of L2.
+``core`` is the time of a core that does several things at once (`powerml.costs.core`), and what
+this time and the lines from memory take in energy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from powerml.costs.core import CYCLES_FACTOR, core_time, throughput_of
 from powerml.costs.counts import Counts
 from powerml.errors import UnknownNameError
-from powerml.machines import Machine
+from powerml.machines import Machine, Number
 
 __all__ = [
     "ACCESSES",
+    "DEFAULT_PRICE",
+    "PRICES",
     "Accesses",
     "Cost",
     "Hits",
+    "Interval",
+    "PriceName",
     "check_accesses",
+    "check_price",
     "cycles_of",
     "hits",
     "per_sample",
     "price",
+    "require_price",
 ]
 
 Accesses = Literal["data", "all"]
 ACCESSES: tuple[str, ...] = get_args(Accesses)
+PriceName = Literal["paper", "core"]
+PRICES: tuple[str, ...] = get_args(PriceName)
+DEFAULT_PRICE: PriceName = "paper"
 JOULES_PER_PICOJOULE = 1e-12
+JOULES_PER_NANOJOULE = 1e-9
+HERTZ_PER_GIGAHERTZ = 1e9
 
 
 class Hits(NamedTuple):
@@ -40,21 +56,47 @@ class Hits(NamedTuple):
     memory: int
 
 
+class Interval(BaseModel):
+    """Least and most that a number is expected to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: NonNegativeFloat = Field(description="least")
+    high: NonNegativeFloat = Field(description="most")
+
+    def over(self, number: int) -> Interval:
+        """Return the interval of one of a number."""
+        return Interval(low=self.low / number, high=self.high / number)
+
+
 class Cost(BaseModel):
     """Cost of a region on one machine.
 
-    `cycles` are processor cycles. `joules` is None, never 0, if the machine's profile has no
-    energies. `joules_estimated` says whether any of these energies is an estimate; it is None if
-    `joules` is. `calibrated_value` is a power meter's expected reading, in `unit`. Both are None
-    without a calibration for the machine.
+    `cycles` are processor cycles, by one of the prices. `seconds` are known by the price `core`
+    alone, and so are the intervals, which hold for nine models of ten. `joules` is None, never 0,
+    if the machine's profile does not tell energies. `joules_estimated` says whether any of these
+    energies is an estimate; it is None if `joules` is. `calibrated_value` is a power meter's
+    expected reading, in `unit`. Both are None without a calibration for the machine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cycles: NonNegativeFloat = Field(description="processor cycles of all accesses priced")
+    cycles: NonNegativeFloat = Field(description="processor cycles of the region")
+    cycles_interval: Interval | None = Field(
+        default=None, description="cycles of nine models of ten; null by the price paper"
+    )
+    seconds: NonNegativeFloat | None = Field(
+        default=None, description="seconds at the machine's clock; null by the price paper"
+    )
+    seconds_interval: Interval | None = Field(
+        default=None, description="seconds of nine models of ten; null by the price paper"
+    )
     joules: NonNegativeFloat | None = Field(
+        default=None, description="energy of the region; null if the machine has no energies"
+    )
+    joules_interval: Interval | None = Field(
         default=None,
-        description="energy of the same accesses; null if the machine has no energies",
+        description="energy of nine models of ten; null by the price paper, or without energies",
     )
     joules_estimated: bool | None = Field(
         default=None, description="true if an energy is an estimate"
@@ -80,12 +122,19 @@ def price(
     machine: Machine,
     accesses: Accesses = "data",
     counts_up_to_l2: Counts | None = None,
+    by: PriceName = DEFAULT_PRICE,
 ) -> Cost:
-    """Price counts by eq. 2.1 in processor cycles, and by the same sum over energies in joules.
+    """Price counts by name: ``paper`` or ``core``.
 
     `counts_up_to_l2` are those of a simulation whose last level is the machine's L2. With them,
-    L2's hits are priced at L2's latency. The profiles have no energy for L2, so the joules are
-    those of two levels.
+    L2's hits have a price of their own. `accesses` are those that ``paper`` prices: ``core`` always
+    has instruction fetches too. Energies of ``paper`` are the same sum as its cycles; the profiles
+    have none for L2, so they are those of two levels.
+
+    Raises
+    ------
+    MachineError
+        The profile has no throughputs, which ``core`` needs.
 
     Examples
     --------
@@ -95,6 +144,14 @@ def price(
     >>> powerml.price(counts, powerml.load_machine("xeon-x5650")).cycles
     251.22
     """
+    if by == "core":
+        return _core_cost(counts, machine, counts_up_to_l2)
+    return _papers_cost(counts, machine, accesses, counts_up_to_l2)
+
+
+def _papers_cost(
+    counts: Counts, machine: Machine, accesses: Accesses, counts_up_to_l2: Counts | None
+) -> Cost:
     by_level = hits(counts, accesses)
     latency = machine.latency_cycles
     cycles = by_level.l1 * latency.l1.value + by_level.memory * latency.memory.value
@@ -122,9 +179,46 @@ def price(
     )
 
 
-def cycles_of(machine: Machine, accesses: Accesses, counts: Counts) -> float:
+def _core_cost(counts: Counts, machine: Machine, counts_up_to_l2: Counts | None) -> Cost:
+    cycles = core_time(counts, machine, counts_up_to_l2).cycles
+    seconds = cycles / (machine.clock_ghz.value * HERTZ_PER_GIGAHERTZ)
+    cost = Cost(
+        cycles=cycles,
+        cycles_interval=_about(cycles),
+        seconds=seconds,
+        seconds_interval=_about(seconds),
+    )
+    if machine.power is None:
+        return cost
+    lines = counts.ll_misses + counts.ILmr
+    watts, line = machine.power.busy_core_watts, machine.power.memory_line_nj
+    of_lines = lines * JOULES_PER_NANOJOULE
+    busy, moved = _interval(watts), _interval(line)
+    return cost.model_copy(
+        update={
+            "joules": seconds * watts.value + of_lines * line.value,
+            "joules_interval": Interval(
+                low=seconds / CYCLES_FACTOR * busy.low + of_lines * moved.low,
+                high=seconds * CYCLES_FACTOR * busy.high + of_lines * moved.high,
+            ),
+            "joules_estimated": watts.estimated or line.estimated,
+        }
+    )
+
+
+def _about(value: float) -> Interval:
+    return Interval(low=value / CYCLES_FACTOR, high=value * CYCLES_FACTOR)
+
+
+def _interval(number: Number) -> Interval:
+    if number.low is None or number.high is None:
+        return Interval(low=number.value, high=number.value)
+    return Interval(low=number.low, high=number.high)
+
+
+def cycles_of(machine: Machine, accesses: Accesses, by: PriceName, counts: Counts) -> float:
     """Return processor cycles alone; the counts come last, so that the rest can be bound first."""
-    return price(counts, machine, accesses).cycles
+    return price(counts, machine, accesses, by=by).cycles
 
 
 def per_sample(cost: Cost, samples: int) -> Cost:
@@ -133,10 +227,17 @@ def per_sample(cost: Cost, samples: int) -> Cost:
     def one(value: float | None) -> float | None:
         return None if value is None else value / samples
 
+    def ends(interval: Interval | None) -> Interval | None:
+        return None if interval is None else interval.over(samples)
+
     return cost.model_copy(
         update={
             "cycles": cost.cycles / samples,
+            "cycles_interval": ends(cost.cycles_interval),
+            "seconds": one(cost.seconds),
+            "seconds_interval": ends(cost.seconds_interval),
             "joules": one(cost.joules),
+            "joules_interval": ends(cost.joules_interval),
             "calibrated_value": one(cost.calibrated_value),
         }
     )
@@ -149,3 +250,25 @@ def check_accesses(accesses: str) -> Accesses:
     if accesses == "all":
         return "all"
     raise UnknownNameError("kind of accesses", accesses, ACCESSES)
+
+
+def check_price(name: str) -> PriceName:
+    """Check the name of a price; raises ``UnknownNameError``."""
+    if name == "paper":
+        return "paper"
+    if name == "core":
+        return "core"
+    raise UnknownNameError("price", name, PRICES)
+
+
+def require_price(machines: Iterable[Machine], by: PriceName) -> None:
+    """Check that machines have a price.
+
+    Raises
+    ------
+    MachineError
+        The profile of one has not what the price needs.
+    """
+    if by == "core":
+        for machine in machines:
+            throughput_of(machine)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from powerml.costs.cost import Accesses, Cost, per_sample, price
+from powerml.costs.cost import DEFAULT_PRICE, Accesses, Cost, PriceName, per_sample, price
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError
@@ -110,6 +110,7 @@ class Measurement(BaseModel):
     accesses: Accesses = Field(
         description="accesses that are priced: data, or all with instruction fetches"
     )
+    price: PriceName = Field(default="paper", description="name of the price of its costs")
     levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
     phases: list[Phase] = Field(description="phases with their counts and costs")
     score: float | None = Field(
@@ -212,6 +213,7 @@ def price_phases(
     levels: int,
     samples: int | None,
     *,
+    by: PriceName = DEFAULT_PRICE,
     inferences: int | None = None,
 ) -> list[Phase]:
     """Price counts for each of several machines. Pure.
@@ -224,6 +226,8 @@ def price_phases(
         The machines to price for; the phases show the counts of the first one's caches.
     accesses, levels
         The priced accesses, and the number of cache levels.
+    by
+        The name of the price.
     samples, inferences
         The samples that the inference ran over, and its runs; None if not known.
 
@@ -239,9 +243,9 @@ def price_phases(
         for machine in machines:
             counts = simulated[machine.simulated_geometry][number].counts
             lower = None
-            if levels == THREE_LEVELS:
+            if levels == THREE_LEVELS and not machine.ends_at_l2:
                 lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
-            costs[machine.name] = price(counts, machine, accesses, lower)
+            costs[machine.name] = price(counts, machine, accesses, lower, by)
         is_inference = phase.name == "inference"
         if is_inference and phase.counts.data_accesses == 0:
             raise MeasurementError(

@@ -28,6 +28,10 @@ enum { SHORTEST_LINE_BYTES = 16, MOST_LINES_OF_AN_ACCESS = 256 / SHORTEST_LINE_B
  * once for that of an access that missed. */
 enum { AT_ONCE = 8, STRIDE = 8 };
 
+/* What large programs execute does not fit the processor's own caches: a piece is asked for so many
+ * executions before it is its turn, and a set of a lower level when its turn is known to come. */
+enum { AHEAD = 16, TAGS_OF_A_LINE = 64 / sizeof(uint64_t) };
+
 struct cache {
     uint64_t *tags; /* of each set the numbers of its lines */
     uint64_t set_mask;
@@ -587,6 +591,18 @@ static void pass_on(const struct front *front, const struct first_level *first_l
 
 /* --- the run --------------------------------------------------------------------------------- */
 
+/* Ask for the sets of the lower levels that an access will look at, which missed the first. */
+static void prefetch_lower(const struct front *front, uint64_t shortest)
+{
+    for (uint32_t i = 0; i < front->lower_count; i++) {
+        const struct cache *cache = &front->lower[i].cache;
+        uint64_t line = shortest >> cache->shift;
+        const uint64_t *set = cache->tags + (line & cache->set_mask) * cache->ways;
+        for (uint32_t way = 0; way < cache->ways; way += TAGS_OF_A_LINE)
+            __builtin_prefetch(set + way, 1);
+    }
+}
+
 static void remember_executed(struct simulation *simulation, struct piece *piece)
 {
     if (simulation->executed_count == simulation->executed_room) {
@@ -623,6 +639,7 @@ static __attribute__((noinline)) void fetch_slowly(struct running *running,
     touch_first_level_all(&front->instructions, first,
                           (fetch->address + fetch->last_byte) >> line_shift,
                           time - line + (first - piece->first_line));
+    prefetch_lower(front, first);
     struct missed_fetch *missed = &running->fetches[running->fetch_count++];
     missed->piece = piece;
     missed->fetch = fetch;
@@ -660,6 +677,8 @@ fetch_all(struct simulation *simulation, struct front *front, int is_first,
     running->fetch_count = 0;
     for (uint32_t i = 0; i < piece_count; i++, time += MOST_LINES) {
         struct piece *piece = first_piece[-(ptrdiff_t)i];
+        if (is_first && i + AHEAD < piece_count)
+            __builtin_prefetch(first_piece[-(ptrdiff_t)(i + AHEAD)], 1);
         if (is_first)
             count_execution(simulation, running, piece, i, addresses);
         uint64_t line = piece->first_line >> shift;
@@ -690,8 +709,10 @@ static __attribute__((noinline)) void access_slowly(struct running *running,
 {
     if (first == 0)
         return; /* nothing is mapped there: a condition did not hold */
-    if (touch_first_level_all(&front->data, first, last, time))
+    if (touch_first_level_all(&front->data, first, last, time)) {
+        prefetch_lower(front, first);
         running->accesses[running->access_count++] = number;
+    }
 }
 
 static inline __attribute__((always_inline)) void

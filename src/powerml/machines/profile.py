@@ -1,10 +1,10 @@
-"""A machine's profile: cache geometry, latencies and energies, each number with its source."""
+"""A machine's profile: caches, latencies, throughputs and power, each number with its source."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -30,7 +30,7 @@ __all__ = [
 
 THREE_LEVELS = 3
 LEVELS = (2, THREE_LEVELS)
-Source = Annotated[str, Field(min_length=3)]
+Source = Annotated[str, Field(min_length=3, description="the page or measurement of the numbers")]
 
 
 class _ProfileRecord(BaseModel):
@@ -72,14 +72,22 @@ class SourcedCache(Cache):
         return Cache(size_bytes=self.size_bytes, ways=self.ways, line_bytes=self.line_bytes)
 
 
-class Number(_ProfileRecord):
-    """A number of a profile with its source. `estimated` marks one that no source states."""
+class LastLevel(SourcedCache):
+    """The last level, with its place among the levels."""
 
-    value: PositiveFloat
+    level: Literal["l2", "l3"] | None = Field(
+        default=None, description="its level, counted from the core; null where it is not known"
+    )
+
+
+class Number(_ProfileRecord):
+    """A number of a profile with its source."""
+
+    value: PositiveFloat = Field(description="the number, in the unit of its field")
     source: Source
-    estimated: bool = False
-    low: PositiveFloat | None = None
-    high: PositiveFloat | None = None
+    estimated: bool = Field(default=False, description="no source states it of this machine")
+    low: PositiveFloat | None = Field(default=None, description="least that sources or sums give")
+    high: PositiveFloat | None = Field(default=None, description="most that sources or sums give")
 
     @model_validator(mode="after")
     def _range_has_both_ends(self) -> Self:
@@ -91,38 +99,136 @@ class Number(_ProfileRecord):
 class Caches(_ProfileRecord):
     """The data caches from the core outwards, and the first-level instruction cache."""
 
-    i1: SourcedCache
-    d1: SourcedCache
-    l2: SourcedCache | None = None
-    ll: SourcedCache
+    i1: SourcedCache = Field(description="first level for instructions")
+    d1: SourcedCache = Field(description="first level for data")
+    l2: SourcedCache | None = Field(
+        default=None, description="second level; null where it is the last one, or not known"
+    )
+    ll: LastLevel = Field(description="last level")
 
 
 class Latencies(_ProfileRecord):
     """Processor cycles that an access takes, by the level that answers it."""
 
-    l1: Number
-    l2: Number | None = None
-    ll: Number
-    memory: Number
+    l1: Number = Field(description="first level for data")
+    l2: Number | None = Field(
+        default=None, description="second level; null where it is the last one, or not known"
+    )
+    ll: Number = Field(description="last level")
+    memory: Number = Field(description="main memory")
 
 
 class Energies(_ProfileRecord):
     """Energy of one 64-bit access in picojoules, by the level that answers it."""
 
-    l1: Number
-    ll: Number
-    memory: Number
+    l1: Number = Field(description="first level for data")
+    ll: Number = Field(description="last level")
+    memory: Number = Field(description="main memory")
+
+
+class Throughput(_ProfileRecord):
+    """Instructions that one core completes in a cycle, by kind."""
+
+    issue: Number = Field(
+        description="all kinds together: micro-operations on x86, instructions on Arm"
+    )
+    load: Number = Field(description="scalar loads")
+    vector_load: Number = Field(description="loads of `vector_bits`")
+    vector_store: Number = Field(description="stores of `vector_bits`")
+    vector_bits: Number = Field(description="bits of the widest vector that one unit takes whole")
+    vector_fma: Number | None = Field(
+        default=None, description="multiply-adds of vectors; null where there are none"
+    )
+    vector_add: Number | None = Field(
+        default=None, description="additions of vectors; null if the multiply-add units take them"
+    )
+    vector_mul: Number | None = Field(
+        default=None,
+        description="multiplications of vectors; null if the multiply-add units take them",
+    )
+    scalar_int: Number = Field(description="additions and logic of integers")
+    branch: Number = Field(description="branches, most of them not taken")
+
+    @model_validator(mode="after")
+    def _floating_point_is_known(self) -> Self:
+        if self.vector_fma is None and (self.vector_add is None or self.vector_mul is None):
+            raise ValueError("give vector_fma, or both vector_add and vector_mul")
+        return self
+
+
+class DivideCycles(_ProfileRecord):
+    """Cycles from one vector division to the next, by the type and bits of the vectors."""
+
+    f32_128: Number = Field(description="4 of single precision")
+    f32_256: Number | None = Field(
+        default=None, description="8 of single precision; null where no vector is that wide"
+    )
+    f64_256: Number | None = Field(
+        default=None, description="4 of double precision; null where not known"
+    )
+
+
+class LineCycles(_ProfileRecord):
+    """Core cycles for each 64-byte line that one core streams from a level."""
+
+    l2: Number | None = Field(
+        default=None, description="second level; null where it is the last one, or not known"
+    )
+    ll: Number = Field(description="last level")
+    memory: Number = Field(description="main memory")
+
+
+class Power(_ProfileRecord):
+    """Power of a core and of the rest, and energy of memory."""
+
+    busy_core_watts: Number = Field(description="watts that one busy core adds to the idle watts")
+    idle_watts: Number | None = Field(
+        default=None, description="watts of the idle chip or board; null where not known"
+    )
+    memory_line_nj: Number = Field(description="nanojoules of a 64-byte line from main memory")
+
+
+class About(_ProfileRecord):
+    """Facts of a processor that no price needs."""
+
+    kind: Literal["server", "desktop", "laptop", "board"] | None = Field(
+        default=None, description="kind of computer that it is built into"
+    )
+    year: PositiveInt | None = Field(default=None, description="year of its launch")
+    process_nm: Number | None = Field(
+        default=None, description="vendor's name of the process, in nanometres"
+    )
+    cores: Number | None = Field(default=None, description="cores of one chip, of all types")
+    tdp_watts: Number | None = Field(default=None, description="thermal design power, in watts")
 
 
 class Machine(_ProfileRecord):
-    """A processor as eq. 2.1 sees it."""
+    """A processor as the prices see it: one core, its caches and its memory."""
 
-    name: str
-    title: str
-    clock_ghz: Number
-    caches: Caches
-    latency_cycles: Latencies
-    energy_pj: Energies | None = None
+    name: str = Field(description="name by which it is asked for")
+    title: str = Field(description="vendor's name, with core and year")
+    clock_ghz: Number = Field(description="clock of one busy core, in gigahertz")
+    caches: Caches = Field(description="caches from the core outwards")
+    latency_cycles: Latencies = Field(description="cycles of an access, by the level that answers")
+    energy_pj: Energies | None = Field(
+        default=None, description="picojoules of a 64-bit access, by the level that answers"
+    )
+    throughput: Throughput | None = Field(
+        default=None, description="instructions that one core completes in a cycle, by kind"
+    )
+    divide_cycles: DivideCycles | None = Field(
+        default=None, description="cycles from one vector division to the next"
+    )
+    line_cycles: LineCycles | None = Field(
+        default=None, description="core cycles for each 64-byte line of a stream, by level"
+    )
+    power: Power | None = Field(default=None, description="watts, and energy of memory")
+    about: About | None = Field(default=None, description="facts that no price needs")
+
+    @property
+    def ends_at_l2(self) -> bool:
+        """True if L2 is the last level: two levels are then all there are."""
+        return self.caches.ll.level == "l2"
 
     @property
     def geometry(self) -> Geometry:
@@ -166,7 +272,7 @@ def up_to_l2(machine: Machine) -> Machine:
     if caches.l2 is None or latency.l2 is None:
         raise MachineError(
             f"the profile of machine {machine.name} has no L2: leave out --levels 3, "
-            "or give it caches.l2 and latency_cycles.l2"
+            "or give it caches.l2 and latency_cycles.l2, or caches.ll.level if L2 is its last level"
         )
     return machine.model_copy(
         update={
@@ -181,7 +287,7 @@ def up_to_l2(machine: Machine) -> Machine:
 def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple[Machine, ...]]:
     """List the caches to simulate for these machines, each with the machines that need it.
 
-    With three `levels` each machine is simulated up to L2 as well.
+    With three `levels` each machine is simulated up to L2 as well, unless L2 is its last level.
 
     Raises
     ------
@@ -193,7 +299,11 @@ def geometries(machines: Sequence[Machine], levels: int) -> dict[Geometry, tuple
     if levels not in LEVELS:
         raise UsageError(f"levels is {levels}: give 2, or 3 to give L2 a price of its own")
     seen: dict[Geometry, tuple[Machine, ...]] = {}
-    lower = [up_to_l2(machine) for machine in machines] if levels == THREE_LEVELS else []
+    lower = (
+        [up_to_l2(machine) for machine in machines if not machine.ends_at_l2]
+        if levels == THREE_LEVELS
+        else []
+    )
     for machine in [*machines, *lower]:
         geometry = machine.simulated_geometry
         seen[geometry] = (*seen.get(geometry, ()), machine)

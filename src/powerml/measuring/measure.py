@@ -7,6 +7,7 @@ from typing import Any
 
 from powerml.calibration.files import load_calibration
 from powerml.calibration.fit import calibrated
+from powerml.costs.cost import require_price
 from powerml.costs.measurement import Measurement, scored
 from powerml.errors import UsageError
 from powerml.machines import geometries
@@ -75,12 +76,23 @@ def measure(
     )
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
+    if working.fidelity == PREDICTED and wanted.price == "core":
+        raise UsageError(
+            "predicted counts tell no instructions by class, which the price core needs: give "
+            "--fidelity sampled, or --price paper"
+        )
     profiles = wanted.profiles()
+    require_price(profiles, wanted.price)
     groups = geometries(profiles, wanted.levels)
     calibration = wanted.calibration
     if isinstance(calibration, (str, Path)):
         calibration = load_calibration(Path(calibration))
     if calibration is not None:
+        if wanted.price == "core":
+            raise UsageError(
+                "a calibration is of costs by the price paper: give --price paper, or leave out "
+                "--calibration"
+            )
         calibration.require_fit_for(profiles, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
     with (
@@ -94,7 +106,7 @@ def measure(
             scores = [
                 one.score for one in train_natively(training, material, [wanted.seed], notify)
             ]
-        measurement = counting.measurement(profiles, wanted.levels, wanted.accesses)
+        measurement = counting.measurement(profiles, wanted.levels, wanted.accesses, wanted.price)
         if isinstance(material, ModelFile) and material.remarks:
             measurement = measurement.model_copy(update={"remarks": list(material.remarks)})
         if calibration is not None:

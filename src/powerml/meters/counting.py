@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, ParamSpec, TypeVar, cast
 
-from powerml.costs.cost import Accesses
+from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Simulation, price_phases
@@ -44,6 +44,7 @@ class Counting:
         machines: Sequence[Machine],
         levels: int,
         accesses: Accesses,
+        by: PriceName,
     ) -> Measurement:
         """Wait for the counts and price them; raises ``MeasurementError``."""
         simulated = {geometry: future.result() for geometry, future in self.phases.items()}
@@ -53,9 +54,16 @@ class Counting:
         return Measurement(
             workload=self.workload,
             accesses=accesses,
+            price=by,
             levels=cast(Literal[2, 3], levels),
             phases=price_phases(
-                counted, machines, accesses, levels, self._samples(), inferences=self._inferences()
+                counted,
+                machines,
+                accesses,
+                levels,
+                self._samples(),
+                by=by,
+                inferences=self._inferences(),
             ),
             score=None,
             score_split=None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
-from powerml.costs.cost import Accesses, check_accesses
+from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, check_accesses, check_price
 from powerml.costs.counts import Fidelity, check_fidelity
 from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_machines
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
@@ -107,6 +107,14 @@ class SimulationOptions(MachineOptions):
 class CountingOptions(SimulationOptions):
     """Options of counting a workload, in a measurement or in the trials of a search."""
 
+    price: Annotated[
+        PriceName,
+        BeforeValidator(check_price),
+        Field(
+            description="paper: eq. 2.1, cycles of the accesses; core: what a core does at once."
+        ),
+        Shown(after="machine_file", details="``core`` gives seconds too, each with an interval."),
+    ] = DEFAULT_PRICE
     levels: Annotated[
         int,
         Field(description="Cache levels to price: 2; or 3, with L2."),

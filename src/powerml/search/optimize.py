@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from powerml.backend import select_backend
+from powerml.costs.cost import require_price
 from powerml.errors import UsageError
 from powerml.machines import geometries
 from powerml.meters.catalogue import meter_options, open_meters
@@ -81,6 +82,7 @@ def optimize(
             "predicts costs in any case"
         )
     subspace, profiles = parse_subspace(space), wanted.profiles()
+    require_price(profiles, wanted.price)
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = wanted.deployment(backend)

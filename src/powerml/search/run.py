@@ -242,7 +242,9 @@ class Run:
 
     def _price(self, counting: Counting) -> Measurement:
         settings = self._problem.settings
-        return counting.measurement(self._problem.machines, settings.levels, settings.accesses)
+        return counting.measurement(
+            self._problem.machines, settings.levels, settings.accesses, settings.price
+        )
 
     def _was_met(self, candidate: _Candidate) -> bool:
         """Return whether the same trial was measured or is under way."""

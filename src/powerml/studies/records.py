@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from powerml.costs.cost import Accesses
+from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
@@ -73,6 +73,7 @@ class StudySettings(BaseModel):
     profiles_digest: str = Field(description="SHA-256 of the machines' profiles")
     levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
     accesses: Accesses = Field(description="accesses that are priced")
+    price: PriceName = Field(default="paper", description="name of the price")
     deployment: Deployment | None = Field(
         default=None, description="deployment of the networks; null for Keras's evaluate"
     )

@@ -2,17 +2,13 @@ from __future__ import annotations
 
 from powerml.calibration.loads import synthetic_loads
 from powerml.cli.tables.measurements import (
-    machine_table,
     machines_costs_table,
-    machines_table,
     measurement_table,
 )
 from powerml.costs.cost import Cost
-from powerml.machines import load_machine, machine_names
 from powerml.workloads.workload import Deployment, ModelInput, ModelWorkload
 from tests.builders import (
     make_counts,
-    make_machine,
     make_measurement,
     make_phase,
     make_workload_record,
@@ -112,50 +108,6 @@ def test_a_file_shows_its_inputs() -> None:
     text = shown(measurement_table(record))
     assert "tokens.onnx" in text
     assert "inputs drawn at random: tokens int64 1x128" in " ".join(text.split())
-
-
-def test_machines_side_by_side() -> None:
-    text = shown(machines_table([load_machine(name) for name in machine_names()]))
-    for name in machine_names():
-        assert any(line.startswith(f"│ {name} ") for line in text.splitlines())
-    _, d1, last, clock, latencies, _ = row(text, "xeon-x5650")
-    assert (d1, last, clock) == ("32 KiB/8", "12 MiB/16", "2.66")
-    assert latencies == "4, 41, 178.22"
-    assert "clock (GHz)" in text
-    assert "L1, LL, memory (cycles)" in text
-
-
-def test_machines_without_energies_show_a_dash() -> None:
-    assert row(shown(machines_table([make_machine()])), "toy")[-1] == "-"
-    assert "estimated" not in shown(machines_table([make_machine()]))
-
-
-def test_estimated_latencies_are_marked() -> None:
-    latencies = {
-        "l1": {"value": 2, "source": "made up"},
-        "ll": {"value": 10, "source": "made up"},
-        "memory": {"value": 100, "source": "made up", "estimated": True},
-    }
-    text = shown(machines_table([make_machine(latency_cycles=latencies)]))
-    assert row(text, "toy")[4] == "2, 10, 100*"
-    assert "* estimated" in text
-
-
-def test_one_machine_shows_every_number_with_its_source() -> None:
-    text = shown(machine_table(load_machine("xeon-x5650")))
-    assert "12582912,16,64 (simulated as 12582912,24,64)" in text
-    assert text.count("simulated as") == 1
-    value, source = row(text, "clock (GHz)")
-    assert (value, source) == ("2.66", "the paper, section 2.2")
-    assert row(text, "ll latency (cycles)")[0] == "41 (40 to 42)"
-    assert row(text, "memory energy (pJ)")[0] == "1950 (1300 to 2600), estimated"
-    assert "7-cpu.com" in text
-
-
-def test_what_a_machine_lacks_has_no_row() -> None:
-    text = shown(machine_table(make_machine()))
-    assert "energy" not in text
-    assert "l2 latency" not in text
 
 
 def test_a_sample_says_so_and_how_far_it_may_be_off() -> None:

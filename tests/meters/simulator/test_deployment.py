@@ -17,7 +17,7 @@ import powerml
 from powerml.costs.counts import EVENTS, PhaseCounts
 from powerml.costs.measurement import Measurement
 from powerml.errors import WorkerError
-from powerml.machines import machine_names
+from powerml.machines import load_machine, machine_names
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.simulator.meter import SimulatorMeter
@@ -215,6 +215,8 @@ def test_all_machines_and_levels_in_one_run_are_counted_as_each_alone(
     assert len({_simulated(together, name)[0].counts for name in together.machines}) > 1
     # What L2 does not hold is less than the first level does not, and more than the last.
     for name in together.machines:
+        if load_machine(name).ends_at_l2:
+            continue
         whole, lower = (_simulated(together, one)[0].counts for one in (name, f"{name} up to L2"))
         assert whole.ll_misses <= lower.ll_misses <= lower.d1_misses == whole.d1_misses
 

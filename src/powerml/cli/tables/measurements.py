@@ -1,20 +1,18 @@
-"""Measurements and machines as Rich tables. Pure: nothing is printed here."""
+"""Measurements as Rich tables. Pure: nothing is printed here."""
 
 from __future__ import annotations
 
 from rich.table import Table
 from rich.text import Text
 
-from powerml.costs.cost import Cost
+from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
-from powerml.machines import THREE_LEVELS, Machine, Number
+from powerml.machines import THREE_LEVELS
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
-    "machine_table",
     "machines_costs_table",
-    "machines_table",
     "measurement_table",
 ]
 
@@ -35,8 +33,11 @@ def measurement_table(measurement: Measurement) -> Table:
     def row(label: str | Text, cells: list[str]) -> None:
         table.add_row(label, *cells)
 
-    row(f"cost on {machine} (Mcycles)", [_mcycles(phase.costs[machine]) for phase in phases])
-    row("energy (mJ, estimated)", [_millijoules(phase.costs[machine]) for phase in phases])
+    found = [phase.costs[machine] for phase in phases]
+    row(f"cost on {machine} (Mcycles)", [_mcycles(cost) for cost in found])
+    if measurement.price == "core":
+        row("time (ms)", [_milliseconds(cost) for cost in found])
+    row("energy (mJ, estimated)", [_millijoules(cost) for cost in found])
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
     for what, costs in (
@@ -96,6 +97,12 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _levels_line(measurement: Measurement) -> str:
     """Name the levels that the cycles and joules price."""
+    if measurement.price == "core":
+        l2 = ", L2" if measurement.levels == THREE_LEVELS else ""
+        return (
+            f"price: core, with lines from L1{l2}, last level and memory; in brackets what holds "
+            "for nine models of ten; joules are of one busy core and of memory"
+        )
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
     return (
@@ -112,8 +119,22 @@ def _mcycles(cost: Cost) -> str:
     return _digits(cost.cycles / 1e6)
 
 
+def _milliseconds(cost: Cost) -> str:
+    return _with_interval(cost.seconds, cost.seconds_interval)
+
+
 def _millijoules(cost: Cost) -> str:
-    return "-" if cost.joules is None else _digits(cost.joules * 1e3)
+    return _with_interval(cost.joules, cost.joules_interval)
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    """Format a number in thousandths, and the interval in which it is expected."""
+    if value is None:
+        return "-"
+    text = _digits(value * 1e3)
+    if interval is None:
+        return text
+    return f"{text} ({_digits(interval.low * 1e3)} to {_digits(interval.high * 1e3)})"
 
 
 def _digits(value: float) -> str:
@@ -159,66 +180,3 @@ def _fidelity(phase: PhaseCounts) -> str:
     if phase.fidelity == "exact":
         return "exact"
     return f"{phase.fidelity}, cost within {phase.error_bound:.1%}"
-
-
-def machines_table(machines: list[Machine]) -> Table:
-    """All machines, a row for each."""
-    table = Table()
-    for heading in ("machine", "processor"):
-        table.add_column(heading)
-    for heading in ("L1d", "last level", "clock (GHz)", "L1, LL, memory (cycles)", "energies"):
-        table.add_column(heading, justify="right")
-    for machine in machines:
-        latency = machine.latency_cycles
-        cycles = (latency.l1, latency.ll, latency.memory)
-        table.add_row(
-            machine.name,
-            machine.title,
-            f"{machine.caches.d1.size_bytes // 1024} KiB/{machine.caches.d1.ways}",
-            f"{machine.caches.ll.size_bytes / 2**20:g} MiB/{machine.caches.ll.ways}",
-            f"{machine.clock_ghz.value:g}",
-            ", ".join(f"{number.value:g}{_mark(number)}" for number in cycles),
-            "-" if machine.energy_pj is None else "estimated",
-        )
-    table.caption = "* estimated" if any(_estimated(machine) for machine in machines) else None
-    return table
-
-
-def _mark(number: Number) -> str:
-    return "*" if number.estimated else ""
-
-
-def _estimated(machine: Machine) -> bool:
-    latency = machine.latency_cycles
-    return any(number.estimated for number in (latency.l1, latency.ll, latency.memory))
-
-
-def machine_table(machine: Machine) -> Table:
-    """Every number of one machine with its source."""
-    table = Table(title=f"{machine.name}: {machine.title}", title_justify="left")
-    for heading in ("", "value", "source"):
-        table.add_column(heading, overflow="fold")
-    caches, simulated = machine.caches, machine.simulated_geometry
-    table.add_row("clock (GHz)", _value(machine.clock_ghz), machine.clock_ghz.source)
-    for name, cache, taken in (
-        ("I1", caches.i1, simulated.i1),
-        ("D1", caches.d1, simulated.d1),
-        ("L2", caches.l2, None),
-        ("LL", caches.ll, simulated.ll),
-    ):
-        if cache is not None:
-            as_simulated = "" if taken in (None, cache.cache) else f" (simulated as {taken})"
-            table.add_row(f"{name} (bytes,ways,line)", f"{cache.cache}{as_simulated}", cache.source)
-    for level in ("l1", "l2", "ll", "memory"):
-        number = getattr(machine.latency_cycles, level)
-        if number is not None:
-            table.add_row(f"{level} latency (cycles)", _value(number), number.source)
-    for level in ("l1", "ll", "memory") if machine.energy_pj is not None else ():
-        number = getattr(machine.energy_pj, level)
-        table.add_row(f"{level} energy (pJ)", _value(number), number.source)
-    return table
-
-
-def _value(number: Number) -> str:
-    spread = "" if number.low is None else f" ({number.low:g} to {number.high:g})"
-    return f"{number.value:g}{spread}{', estimated' if number.estimated else ''}"

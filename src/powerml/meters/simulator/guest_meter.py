@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from powerml.costs.core import has_core
 from powerml.costs.cost import Accesses, cycles_of
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
@@ -458,7 +459,14 @@ def _part_done(reported: Path, work: Sequence[int]) -> float:
 
 def _prices(machines: Sequence[Machine]) -> list[CostFunction]:
     """Every price that a sample's bound has to hold for."""
-    return [partial(cycles_of, machine, accesses) for machine in machines for accesses in PRICED]
+    return [
+        *(
+            partial(cycles_of, machine, accesses, "paper")
+            for machine in machines
+            for accesses in PRICED
+        ),
+        *(partial(cycles_of, machine, "data", "core") for machine in machines if has_core(machine)),
+    ]
 
 
 def _merged(guests: list[dict[str, Any]]) -> dict[str, Any]:
