@@ -80,7 +80,7 @@ def test_a_machine_without_the_price_is_refused_before_anything_is_started() -> 
         ({"model": "dffr:layers=2"}, TopologyError, "dffr needs width"),
         ({"model": "cnm:layers=2"}, UnknownNameError, "did you mean 'cnn'"),
         ({"batch_size": 0}, UsageError, "batch size is 0"),
-        ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-7601'"),
+        ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
         ({"price": "cor"}, UnknownNameError, "did you mean 'core'"),
         ({"price": "core", "fidelity": "predicted"}, UsageError, "no instructions by class"),

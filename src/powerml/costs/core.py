@@ -1,7 +1,7 @@
 """Price `core`: the time of a region as a bottleneck of what a core does at once. Pure.
 
 A core issues instructions, computes with vectors, loads, stores, branches and waits for lines at
-the same time. Each of these alone takes some cycles; the region takes about as long as the longest
+the same time. Each of these alone takes some cycles. The region takes about as long as the longest
 of them, and a little longer where several are long:
 
 ``cycles = (sum of part ** SHARPNESS) ** (1 / SHARPNESS) + stalls of instruction fetches``

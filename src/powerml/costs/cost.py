@@ -4,8 +4,8 @@
 
 ``cost = L1 hits x L1 latency + LL hits x LL latency + LL misses x memory latency``
 
-``core`` is the time of a core that does several things at once (`powerml.costs.core`), and what
-this time and the lines from memory take in energy.
+``core`` is the time of a core that does several things at once (`powerml.costs.core`). Its energy
+is that of this time and of the lines from memory.
 """
 
 from __future__ import annotations
