@@ -37,6 +37,7 @@ def test_where_nothing_is_warm_the_state_says_so_and_makes_nothing(
         (("--idle-minutes", "nan"), "idle minutes is nan: give more than 0"),
         (("--machine", "vax"), "unknown machine 'vax'"),
         (("--levels", "4"), "levels"),
+        (("trainin",), "unknown guest 'trainin': did you mean 'training'"),
     ],
 )
 def test_what_cannot_be_kept_ready_is_refused_before_anything_starts(

@@ -92,6 +92,8 @@ def _get_ready(
     given: dict[str, Any] = {"machine": machine, "machine_file": machine_file}
     chosen = MachineOptions(**{name: one for name, one in given.items() if one})
     caches = list(geometries(chosen.profiles(), levels))
+    for guest in guests:
+        client.job_of(guest)  # a wrong name starts nothing
     with stages_shown(kept=True) as notify:
         client.start(idle_minutes)
         started = {guest: client.get_ready(guest, caches) for guest in guests}

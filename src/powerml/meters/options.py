@@ -111,7 +111,7 @@ class CountingOptions(SimulationOptions):
         PriceName,
         BeforeValidator(check_price),
         Field(
-            description="paper: eq. 2.1, cycles of the accesses; core: what a core does at once."
+            description="paper: eq. 2.1, a latency for each access; core: what a core does at once."
         ),
         Shown(after="machine_file", details="``core`` gives seconds too, each with an interval."),
     ] = DEFAULT_PRICE

@@ -5,7 +5,7 @@ from powerml.cli.tables.measurements import (
     machines_costs_table,
     measurement_table,
 )
-from powerml.costs.cost import Cost
+from powerml.costs.cost import Cost, Interval
 from powerml.workloads.workload import Deployment, ModelInput, ModelWorkload
 from tests.builders import (
     make_counts,
@@ -43,6 +43,24 @@ def test_a_measurement_shows_costs_with_their_units() -> None:
     assert row(text, "simulated steps") == ["all 8", "all 8"]
     assert row(text, "fidelity") == ["exact", "exact"]
     assert text.index("training") < text.index("inference")
+
+
+def test_a_price_by_core_shows_time_and_energy_with_their_intervals() -> None:
+    cost = Cost(
+        cycles=2e6,
+        seconds=2e-3,
+        seconds_interval=Interval(low=1.5e-3, high=3e-3),
+        joules=4e-3,
+        joules_interval=Interval(low=2e-3, high=8e-3),
+    )
+    phase = make_phase("inference", costs={"toy": cost}, samples=1, costs_per_sample={"toy": cost})
+    measurement = make_measurement(phases=[phase], price="core")
+    text = shown(measurement_table(measurement))
+    assert row(text, "time (ms)") == ["2.000 (1.500 to 3.000)"]
+    assert row(text, "energy of core and memory (mJ, estimated)") == ["4.000 (2.000 to 8.000)"]
+    by_machine = shown(machines_costs_table(measurement))
+    assert "2.000 (1.500 to 3.000)" in by_machine
+    assert "one sample (ms)" in by_machine
 
 
 def test_a_workload_without_an_inference_is_shown_without_one() -> None:

@@ -59,13 +59,11 @@ LABELS = {  # of the numbers of each table of a profile, in the order in which t
 
 
 def machines_table(machines: list[Machine]) -> Table:
-    """All machines, a row for each."""
+    """All machines, a row for each, within 80 columns."""
     table = Table()
     for heading in ("machine", "kind"):
-        table.add_column(heading)
-    table.add_column("year", justify="right")
-    table.add_column("processor")
-    for heading in ("L1d", "last level", "clock (GHz)", "L1, LL, memory (cycles)", "energies"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("year", "last level", "clock (GHz)", "L1, LL, memory (cycles)"):
         table.add_column(heading, justify="right")
     for machine in machines:
         latency, about = machine.latency_cycles, machine.about
@@ -74,12 +72,9 @@ def machines_table(machines: list[Machine]) -> Table:
             machine.name,
             (about and about.kind) or "-",
             str((about and about.year) or "-"),
-            machine.title,
-            f"{_size(machine.caches.d1)}/{machine.caches.d1.ways}",
             f"{_size(machine.caches.ll)}/{machine.caches.ll.ways}",
             f"{machine.clock_ghz.value:g}",
             ", ".join(map(_marked, cycles)),
-            "-" if machine.energy_pj is None else "estimated",
         )
     table.caption = "* estimated" if any(_estimated(machine) for machine in machines) else None
     return table

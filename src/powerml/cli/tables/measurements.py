@@ -37,7 +37,8 @@ def measurement_table(measurement: Measurement) -> Table:
     row(f"cost on {machine} (Mcycles)", [_mcycles(cost) for cost in found])
     if measurement.price == "core":
         row("time (ms)", [_milliseconds(cost) for cost in found])
-    row("energy (mJ, estimated)", [_millijoules(cost) for cost in found])
+    of_what = " of core and memory" if measurement.price == "core" else ""
+    row(f"energy{of_what} (mJ, estimated)", [_millijoules(cost) for cost in found])
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
     for what, costs in (
@@ -98,10 +99,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _levels_line(measurement: Measurement) -> str:
     """Name the levels that the cycles and joules price."""
     if measurement.price == "core":
-        l2 = ", L2" if measurement.levels == THREE_LEVELS else ""
+        l2 = " L2," if measurement.levels == THREE_LEVELS else ""
         return (
-            f"price: core, with lines from L1{l2}, last level and memory; in brackets what holds "
-            "for nine models of ten; joules are of one busy core and of memory"
+            f"price: core, with lines from{l2} last level and memory; in brackets where nine of "
+            "ten inferences lay on the one host that was compared, trainings were not"
         )
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
@@ -154,16 +155,19 @@ def machines_costs_table(measurement: Measurement) -> Table:
     for phase in measurement.phases:
         table.add_column(phase.name, justify="right")
     table.add_column("one sample", justify="right")
+    has_time = measurement.price == "core"
+    if has_time:
+        table.add_column("one sample (ms)", justify="right")
     table.add_column("one sample (mJ)", justify="right")
     costs = [phase.costs_per_sample for phase in measurement.phases if phase.costs_per_sample]
     per_sample = costs[0] if costs else {}
+    texts = [_mcycles, *([_milliseconds] if has_time else []), _millijoules]
     for machine in measurement.machines:
         alone = per_sample.get(machine)
         table.add_row(
             machine,
             *[_mcycles(phase.costs[machine]) for phase in measurement.phases],
-            "-" if alone is None else _mcycles(alone),
-            "-" if alone is None else _millijoules(alone),
+            *["-" if alone is None else text(alone) for text in texts],
         )
     return table
 

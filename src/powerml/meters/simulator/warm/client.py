@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from powerml.backend import select_backend
-from powerml.errors import PowerMLError, ServerError, UsageError, WorkerError
+from powerml.errors import PowerMLError, ServerError, UnknownNameError, UsageError, WorkerError
 from powerml.guest.request import AnyRequest
 from powerml.machines import Geometry
 from powerml.meters.simulator import launch
@@ -51,13 +51,14 @@ from powerml.meters.simulator.warm.protocol import (
     encode,
     failure_of,
 )
-from powerml.runtimes import find_runtime, require_runtime
+from powerml.runtimes import find_runtime, require_runtime, runtime_names
 from powerml.workloads.workload import TRAINING_JOB
 
 __all__ = [
     "DEFAULT_IDLE_MINUTES",
     "WarmServer",
     "get_ready",
+    "job_of",
     "reach",
     "start",
     "states",
@@ -261,6 +262,38 @@ def reach(
             return WarmServer(_connect_or_start(opened), wanted, folder)
 
 
+def job_of(guest: str) -> tuple[str, str | None]:
+    """Return the job and the Keras backend of a guest, the latter None where Keras is not used.
+
+    Parameters
+    ----------
+    guest
+        ``training``, ``loads``, or the name of a runtime.
+
+    Raises
+    ------
+    SetupError
+        What it needs is not installed.
+    UnknownNameError
+        There is no such guest.
+    UsageError
+        The Keras backend starts threads, and its guests cannot be kept.
+    """
+    job = guest
+    if guest not in OTHER_GUESTS:
+        names = runtime_names()
+        if guest not in names:
+            raise UnknownNameError("guest", guest, (*OTHER_GUESTS, *names))
+        job = f"{DEPLOYMENT}{require_runtime(guest).name}"
+    backend = select_backend() if job in KERAS_JOBS else None
+    if not runs_in_children(job, backend):
+        raise UsageError(
+            f"{guest} on {backend} takes a process for each measurement, which is not kept: "
+            "leave it out, or set KERAS_BACKEND to torch"
+        )
+    return job, backend
+
+
 def get_ready(guest: str, geometries: Sequence[Geometry]) -> WarmServer:
     """Return a guest, started if it is not running, to which nothing is submitted.
 
@@ -278,19 +311,11 @@ def get_ready(guest: str, geometries: Sequence[Geometry]) -> WarmServer:
     SetupError
         Others can open the folder of its socket, or what it needs is not installed.
     UnknownNameError
-        There is no such runtime.
+        There is no such guest.
     UsageError
         The Keras backend starts threads, and its guests cannot be kept.
     """
-    job = guest
-    if guest not in OTHER_GUESTS:
-        job = f"{DEPLOYMENT}{require_runtime(guest).name}"
-    backend = select_backend() if job in KERAS_JOBS else None
-    if not runs_in_children(job, backend):
-        raise UsageError(
-            f"{guest} on {backend} takes a process for each measurement, which is not kept: "
-            "leave it out, or set KERAS_BACKEND to torch"
-        )
+    job, backend = job_of(guest)
     return reach(job, backend, geometries, Path("/"))
 
 
