@@ -63,8 +63,8 @@ def machines_table(machines: list[Machine]) -> Table:
     table = Table()
     for heading in ("machine", "kind"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("year", "last level", "clock (GHz)", "L1, LL, memory (cycles)"):
-        table.add_column(heading, justify="right")
+    for heading in ("year", "last level", "clock\n(GHz)", "L1, LL, memory\n(cycles)"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for machine in machines:
         latency, about = machine.latency_cycles, machine.about
         cycles = (latency.l1, latency.ll, latency.memory)
