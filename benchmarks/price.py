@@ -71,7 +71,7 @@ def times(truth: Path) -> bool:
         "core, L1 and last level only": lambda model: core_time(model.counts, host).cycles,
         "paper (eq. 2.1)": lambda model: price(model.counts, host).cycles,
         "instructions": lambda model: float(model.counts.Ir),
-        "multiply-accumulates": lambda model: _multiply_accumulates(model.counts),
+        "multiply-adds executed": lambda model: _multiply_adds(model.counts),
     }
     print(f"{len(models)} models; rank, median error after one scale, median ratio, its range")
     good = True
@@ -168,7 +168,7 @@ def _again(time: CoreTime, fitted: Sequence[float]) -> float:
     return together + time.fetch_stalls * stall / core.FETCH_STALL_SHARE
 
 
-def _multiply_accumulates(counts: Counts) -> float:
+def _multiply_adds(counts: Counts) -> float:
     told = counts.instructions
     if told is None:
         raise SystemExit("the meter tells no instructions by class")
