@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.instrument.guests import Guests
-from tests.instrument.reference import CLASSES, FIXED_COUNTERS
+from tests.instrument.reference import CLASSES, FIXED_COUNTERS, MISS_COUNTERS
 from tests.instrument.simulation import Status, Told
 
 pytestmark = pytest.mark.simulator
 
-COUNTERS = FIXED_COUNTERS + 3 * 4
+COUNTERS = FIXED_COUNTERS + MISS_COUNTERS * 3  # of two first levels and a last
 START_SECONDS = 1_544_400_000  # of the clocks that have a date, by decision 0022
 NANOSECONDS = 1_000_000_000
 TICK_NANOSECONDS = 1_000
