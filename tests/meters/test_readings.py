@@ -32,6 +32,7 @@ class PowerMeter:
         notify: Notify = silent,
         advance: Advance = unwatched,
     ) -> list[PhaseEnergy]:
+        notify("reading joules")
         return [PhaseEnergy(name="training", joules=4.2), PhaseEnergy(name="inference", joules=0.1)]
 
     def fingerprint(self) -> Fingerprint:
@@ -54,10 +55,27 @@ def power_meter() -> AdvancingMeter:
     return PowerMeter()
 
 
-def test_a_measurement_refuses_joules_in_one_line(power_meter: AdvancingMeter) -> None:
-    with pytest.raises(MeasurementError, match=REFUSAL) as caught:
-        powerml.measure("dffr:layers=1,width=2", meter=power_meter)
-    assert "\n" not in str(caught.value)
+def test_a_measurement_by_a_power_meter_has_joules_instead_of_counts(
+    power_meter: AdvancingMeter,
+) -> None:
+    record = powerml.measure("dffr:layers=1,width=2", meter=power_meter)
+    assert record.energies is not None
+    assert [(one.name, one.joules) for one in record.energies] == [
+        ("training", 4.2),
+        ("inference", 0.1),
+    ]
+    assert (record.phases, record.machines) == ([], [])
+    assert record.score is not None
+    assert powerml.Measurement.model_validate_json(record.to_json()) == record
+
+
+def test_nothing_is_trained_while_a_meter_reads_this_machine(
+    power_meter: AdvancingMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PowerMeter, "runs_natively", True, raising=False)
+    said: list[str] = []
+    powerml.measure("dffr:layers=1,width=2", meter=power_meter, notify=said.append)
+    assert said == ["reading joules", "training dffr:layers=1,width=2 batch 32 natively"]
 
 
 def test_a_search_refuses_joules(power_meter: AdvancingMeter, tmp_path: Path) -> None:

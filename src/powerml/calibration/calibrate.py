@@ -20,7 +20,7 @@ from powerml.errors import MachineError, UnknownNameError, UsageError
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULT_METER, AdvancingMeter, MeterOptions
 from powerml.meters.caching import CachingMeter
-from powerml.meters.catalogue import meter_options
+from powerml.meters.catalogue import meter_options, require_counting
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
 from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
@@ -145,6 +145,7 @@ def _make_meter(
     if name.startswith(REPLAY_PREFIX):
         calibration = load_calibration(Path(name.removeprefix(REPLAY_PREFIX)))
         return ReplayMeter(_recordings(calibration), machine.simulated_geometry)
+    require_counting(name, "a calibration")
     if name != DEFAULT_METER:
         raise UnknownNameError("meter of loads", name, [DEFAULT_METER, f"{REPLAY_PREFIX}FILE"])
     meter = SimulatorMeter(machine, None, options)

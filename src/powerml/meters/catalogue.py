@@ -22,10 +22,16 @@ from powerml.meters.base import (
     Machines,
     Meter,
     MeterOptions,
+    Repeating,
 )
 from powerml.meters.caching import CachingMeter
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
 from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
+from powerml.meters.sensors.base import Sensor
+from powerml.meters.sensors.log_file import READINGS_PREFIX, LogSensor
+from powerml.meters.sensors.meter import SensorMeter
+from powerml.meters.sensors.nvml import NvmlSensor
+from powerml.meters.sensors.rapl import RaplSensor
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
@@ -35,6 +41,9 @@ __all__ = [
     "meter_names",
     "meter_options",
     "open_meters",
+    "reads_sensor",
+    "require_counting",
+    "require_sensor",
 ]
 
 MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
@@ -44,11 +53,50 @@ BUILT_IN: dict[str, type[SimulatorMeter | CallgrindMeter | CachegrindMeter]] = {
     "callgrind": CallgrindMeter,
     WHOLE_PROCESS: CachegrindMeter,
 }
+SENSORS: dict[str, type[RaplSensor | NvmlSensor]] = {"rapl": RaplSensor, "nvml": NvmlSensor}
+DEFAULT_SENSOR_ERROR = 0.02
 
 
 def meter_names() -> list[str]:
     """Return the names of all meters, sorted."""
-    return plugins.names("meters", lambda: [*BUILT_IN, f"{REPLAY_PREFIX}FILE"])
+    return plugins.names("meters", _built_in_names)
+
+
+def _built_in_names() -> list[str]:
+    return [*BUILT_IN, *SENSORS, f"{READINGS_PREFIX}FILE", f"{REPLAY_PREFIX}FILE"]
+
+
+def reads_sensor(meter: str | Meter) -> bool:
+    """Return whether a meter of this name reads joules by one of powerML's own sensors."""
+    return isinstance(meter, str) and (meter in SENSORS or meter.startswith(READINGS_PREFIX))
+
+
+def require_sensor(name: str) -> None:
+    """Check that a sensor is there, before long work.
+
+    Raises
+    ------
+    SetupError
+        It is not there, or may not be read. The message says what would work.
+    UsageError
+        The power log cannot be read.
+    """
+    _sensor(name).open()
+
+
+def require_counting(meter: str | Meter, what: str) -> None:
+    """Refuse a sensor for work that needs counts; raises ``UsageError``."""
+    if reads_sensor(meter):
+        raise UsageError(
+            f"{what} needs counts, and the meter {meter} reads joules: leave out --meter; "
+            f"powerml measure --meter {meter} reads one network"
+        )
+
+
+def _sensor(name: str) -> Sensor:
+    if name.startswith(READINGS_PREFIX):
+        return LogSensor(Path(name.removeprefix(READINGS_PREFIX)))
+    return SENSORS[name]()
 
 
 def make_meter(
@@ -58,9 +106,11 @@ def make_meter(
     options: MeterOptions | None = None,
     cache: CountsCache | None = None,
 ) -> Meter:
-    """Make a meter: ``simulator``, ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
+    """Make a meter by name.
 
-    It serves one machine, or several with the same simulated caches. A meter that simulates first
+    ``simulator``, ``callgrind`` and ``cachegrind`` simulate, and ``replay:FILE`` looks counts up.
+    ``rapl``, ``nvml`` and ``readings:FILE`` read joules by a sensor. Others are plug-ins. A meter
+    serves one machine, or several with the same simulated caches. A meter that simulates first
     looks counts up in the cache, if one is given. With the fidelity ``predicted`` it simulates
     nothing, and predicts counts from those in the cache.
 
@@ -84,6 +134,8 @@ def make_meter(
         return ReplayMeter.from_file(
             Path(name.removeprefix(REPLAY_PREFIX)), first.simulated_geometry
         )
+    if reads_sensor(name):
+        return SensorMeter(_sensor(name), backend, chosen)
     if name in BUILT_IN:
         meter = BUILT_IN[name](machines, backend, chosen)
         return _in_front(meter, meter.machines, chosen, cache)
@@ -156,10 +208,12 @@ def meter_options(
     *,
     warm: bool | None = False,
     meter: str | Meter = DEFAULT_METER,
+    repeating: Repeating | None = None,
 ) -> MeterOptions:
     """Check the options of a meter; without `jobs`, as many as this process may use cores.
 
-    The default of `error` is 0.01, or 0.05 for predictions. Without `warm` the environment decides.
+    The default of `error` is 0.01, 0.05 for predictions, and 0.02 for a sensor. Without `warm` the
+    environment decides.
 
     Raises
     ------
@@ -172,13 +226,15 @@ def meter_options(
         )
     cores = len(os.sched_getaffinity(0))
     if error is None:
-        error = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
+        of_counts = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
+        error = DEFAULT_SENSOR_ERROR if reads_sensor(meter) else of_counts
     return MeterOptions(
         fidelity=check_fidelity(fidelity),
         error=error,
         jobs=cores if jobs is None else jobs,
         limit_seconds=limit_seconds,
         warm=_is_warm_by_default() if warm is None else warm,
+        repeating=repeating or Repeating(),
     )
 
 
