@@ -1,9 +1,10 @@
-"""The meter nvml, over a module that stands in for Zeus."""
+"""The meter nvml, over a stand-in for Zeus, and over Zeus's own replay where it is installed."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -101,3 +102,32 @@ def test_a_driver_that_fails_is_one_line(
     monkeypatch.setattr(zeus, "__init__", fail)
     with pytest.raises(SetupError, match="Zeus cannot read a GPU"):
         NvmlSensor().open()
+
+
+REPLAYED = """\
+start_time,window_name,elapsed_time,gpu0_energy,gpu1_energy
+1764250000.0,a,1.0,60.0,55.0
+1764250001.0,b,2.0,500.5,110.0
+"""
+
+
+def test_windows_that_zeus_replays_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitors = pytest.importorskip("zeus.monitor", reason="Zeus is not installed")
+    replaying = pytest.importorskip("zeus.utils.testing").ReplayZeusMonitor
+    log = tmp_path / "zeus.csv"
+    log.write_text(REPLAYED, encoding="utf-8")
+    monitor = replaying(log_file=log, match_window_name=False)
+    monkeypatch.setattr(monitors, "ZeusMonitor", lambda cpu_indices: monitor)
+    sensor = NvmlSensor()
+    sensor.open()
+    read = []
+    for _ in range(2):
+        window = sensor.begin()
+        window.end()
+        read.append(sensor.total(window.joules(SPAN)))
+    assert read == [60.0, 500.5]
+    with pytest.raises(MeasurementError, match="No more lines"):
+        sensor.begin().end()
+    monitor.log_file.close()
