@@ -11,7 +11,7 @@ import pytest
 import powerml
 from powerml.costs.fingerprint import Fingerprint, require_comparable
 from powerml.costs.readings import PhaseEnergy, require_counts
-from powerml.errors import ComparisonError, MeasurementError
+from powerml.errors import ComparisonError, MeasurementError, UsageError
 from powerml.meters import AdvancingMeter
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material
@@ -76,6 +76,18 @@ def test_nothing_is_trained_while_a_meter_reads_this_machine(
     said: list[str] = []
     powerml.measure("dffr:layers=1,width=2", meter=power_meter, notify=said.append)
     assert said == ["reading joules", "training dffr:layers=1,width=2 batch 32 natively"]
+
+
+def test_prices_and_searches_are_refused_before_a_meter_of_this_machine_reads(
+    power_meter: AdvancingMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PowerMeter, "runs_natively", True, raising=False)
+    with pytest.raises(UsageError, match=r"wattmeter reads the joules .* --levels could be for"):
+        powerml.measure("dffr:layers=1,width=2", meter=power_meter, levels=3)
+    with pytest.raises(UsageError, match="a search needs counts, and the meter wattmeter reads"):
+        powerml.optimize("dffr", meter=power_meter)
+    with pytest.raises(UsageError, match="a calibration needs counts"):
+        powerml.calibrate(meter=power_meter)
 
 
 def test_a_search_refuses_joules(power_meter: AdvancingMeter, tmp_path: Path) -> None:

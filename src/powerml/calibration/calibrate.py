@@ -71,6 +71,7 @@ def calibrate(
     ('xeon-x5650', 8)
     """
     wanted = CalibrateOptions.of_call("calibrate", options, given)
+    require_counting(wanted.meter, "a calibration")
     working = meter_options(
         wanted.fidelity,
         None,
@@ -145,7 +146,6 @@ def _make_meter(
     if name.startswith(REPLAY_PREFIX):
         calibration = load_calibration(Path(name.removeprefix(REPLAY_PREFIX)))
         return ReplayMeter(_recordings(calibration), machine.simulated_geometry)
-    require_counting(name, "a calibration")
     if name != DEFAULT_METER:
         raise UnknownNameError("meter of loads", name, [DEFAULT_METER, f"{REPLAY_PREFIX}FILE"])
     meter = SimulatorMeter(machine, None, options)

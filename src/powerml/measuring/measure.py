@@ -81,7 +81,7 @@ def measure(
     )
     if reads_sensor(wanted.meter):
         wanted.require_no_price()
-        require_sensor(str(wanted.meter))
+        require_sensor(wanted.meter)
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
     if working.fidelity == PREDICTED and wanted.price == "core":

@@ -127,9 +127,10 @@ class MeasureOptions(CountingOptions):
 
     def require_no_price(self) -> None:
         """Refuse options of counts and prices, for a sensor; raises ``UsageError``."""
+        meter = self.meter if isinstance(self.meter, str) else self.meter.name
         for name, field in self.fields().items():
             if name in OF_COUNTS and getattr(self, name) != field.default:
                 raise UsageError(
-                    f"the meter {self.meter} reads the joules of this machine, and counts nothing "
+                    f"the meter {meter} reads the joules of this machine, and counts nothing "
                     f"that {flag_of(name, field)} could be for: leave it out"
                 )

@@ -23,6 +23,7 @@ from powerml.meters.base import (
     Meter,
     MeterOptions,
     Repeating,
+    runs_natively,
 )
 from powerml.meters.caching import CachingMeter
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
@@ -67,12 +68,14 @@ def _built_in_names() -> list[str]:
 
 
 def reads_sensor(meter: str | Meter) -> bool:
-    """Return whether a meter of this name reads joules by one of powerML's own sensors."""
-    return isinstance(meter, str) and (meter in SENSORS or meter.startswith(READINGS_PREFIX))
+    """Return whether a meter reads joules of this machine, by its name or as it runs."""
+    if not isinstance(meter, str):
+        return runs_natively(meter)
+    return meter in SENSORS or meter.startswith(READINGS_PREFIX)
 
 
-def require_sensor(name: str) -> None:
-    """Check that a sensor is there, before long work.
+def require_sensor(meter: str | Meter) -> None:
+    """Check that a sensor is there, before long work. That of a running meter is.
 
     Raises
     ------
@@ -81,15 +84,17 @@ def require_sensor(name: str) -> None:
     UsageError
         The power log cannot be read.
     """
-    _sensor(name).open()
+    if isinstance(meter, str):
+        _sensor(meter).open()
 
 
 def require_counting(meter: str | Meter, what: str) -> None:
     """Refuse a sensor for work that needs counts; raises ``UsageError``."""
     if reads_sensor(meter):
+        name = meter if isinstance(meter, str) else meter.name
         raise UsageError(
-            f"{what} needs counts, and the meter {meter} reads joules: leave out --meter; "
-            f"powerml measure --meter {meter} reads one network"
+            f"{what} needs counts, and the meter {name} reads joules: leave out --meter; "
+            f"powerml measure --meter {name} reads one network"
         )
 
 
