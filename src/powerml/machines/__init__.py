@@ -6,6 +6,7 @@ come through entry points of the group ``powerml.machines`` (a path to a TOML).
 
 from powerml.machines.catalogue import (
     DEFAULT_MACHINE,
+    PAPERS_MACHINE,
     load_machine,
     load_machine_file,
     load_machines,
@@ -18,6 +19,7 @@ from powerml.machines.profile import (
     Geometry,
     Machine,
     Number,
+    Power,
     Throughput,
     geometries,
     simulated_cache,
@@ -26,11 +28,13 @@ from powerml.machines.profile import (
 
 __all__ = [
     "DEFAULT_MACHINE",
+    "PAPERS_MACHINE",
     "THREE_LEVELS",
     "Cache",
     "Geometry",
     "Machine",
     "Number",
+    "Power",
     "Throughput",
     "geometries",
     "load_machine",

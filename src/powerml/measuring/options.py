@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SkipValidation
 
 from powerml.calibration.fit import Calibration
+from powerml.costs.cost import PriceName
 from powerml.errors import UsageError
+from powerml.machines import PAPERS_MACHINE
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter, Repeating
 from powerml.meters.options import DATASETS, CountingOptions, FidelityName
 from powerml.options import FIRST, Shown, flag_of
@@ -134,3 +136,13 @@ class MeasureOptions(CountingOptions):
                     f"the meter {meter} reads the joules of this machine, and counts nothing "
                     f"that {flag_of(name, field)} could be for: leave it out"
                 )
+
+    @property
+    def usual_machine(self) -> str:
+        """The machine that is taken if none is given: the paper's if a calibration is."""
+        return super().usual_machine if self.calibration is None else PAPERS_MACHINE
+
+    @property
+    def usual_price(self) -> PriceName:
+        """The price that is taken if none is given: a calibration is of ``paper``."""
+        return super().usual_price if self.calibration is None else "paper"
