@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
 from powerml.explain.records import BestRecord
@@ -18,6 +19,7 @@ FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
+    "energy-calibration-1": EnergyCalibration,
     "measurement-4": Measurement,
     "report-2": Report,
     "reproduction-2": Reproduction,

@@ -10,11 +10,13 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from powerml.calibration.energy_fit import MeteredPhase, fit_energies
 from powerml.calibration.fit import calibrated as calibrated_by
 from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import Cost
 from powerml.costs.counts import EVENTS, Instructions
 from powerml.costs.measurement import Measurement
+from powerml.costs.readings import PhaseEnergy
 from powerml.report.account import report_of
 from powerml.studies.records import TrialRecord, Winner
 from powerml.workloads.workload import AnyWorkload
@@ -24,6 +26,8 @@ from tests.builders import (
     make_counts,
     make_failed_trial,
     make_file_record,
+    make_fingerprint,
+    make_machine,
     make_measurement,
     make_phase,
     make_pruned_trial,
@@ -101,6 +105,31 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
         }
         assert set(phase["counts"]) == {*EVENTS, "instructions", "streamed"}
         assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
+
+
+def test_a_record_of_joules_is_as_its_schema_says() -> None:
+    told = PhaseEnergy(name="training", joules=4.2, seconds=0.5, repetitions=5, runs=3)
+    bare = PhaseEnergy(name="inference", joules=0.1)
+    record = make_measurement(phases=[], energies=[told, bare])
+    _validate(_json(record), "measurement-4")
+    assert Measurement.model_validate_json(record.to_json()) == record
+
+
+def test_a_calibration_of_energies_is_as_its_schema_says() -> None:
+    phases = [
+        MeteredPhase(f"net {number}", "inference", 3.0 * number + lines * 1e-8, number, lines)
+        for number, lines in enumerate((10_000_000, 0, 90_000_000, 5, 7_000_000), 1)
+    ]
+    record = fit_energies(
+        phases,
+        make_machine(),
+        meter="rapl",
+        includes=["package-0"],
+        excludes=[],
+        idle_watts=None,
+        fingerprint=make_fingerprint(),
+    )
+    _validate(json.loads(record.to_json()), "energy-calibration-1")
 
 
 def _without_instructions(content: Any) -> Any:

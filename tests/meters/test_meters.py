@@ -183,7 +183,10 @@ def test_counts_of_other_caches_are_not_passed_off_as_those_of_a_machine(
         ("simulater", "did you mean 'simulator'"),
         ("cachegrnd", "did you mean 'cachegrind'"),
         ("replay", "did you mean 'replay:FILE'"),
-        ("wattmeter-9000", "known: cachegrind, callgrind, replay:FILE, simulator"),
+        (
+            "wattmeter-9000",
+            "known: cachegrind, callgrind, nvml, rapl, readings:FILE, replay:FILE, simulator",
+        ),
     ],
 )
 def test_an_unknown_meter_offers_the_nearest(name: str, told: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import powerml
 from powerml.costs.fingerprint import Fingerprint, require_comparable
 from powerml.costs.readings import PhaseEnergy, require_counts
-from powerml.errors import ComparisonError, MeasurementError
+from powerml.errors import ComparisonError, MeasurementError, UsageError
 from powerml.meters import AdvancingMeter
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material
@@ -32,6 +32,7 @@ class PowerMeter:
         notify: Notify = silent,
         advance: Advance = unwatched,
     ) -> list[PhaseEnergy]:
+        notify("reading joules")
         return [PhaseEnergy(name="training", joules=4.2), PhaseEnergy(name="inference", joules=0.1)]
 
     def fingerprint(self) -> Fingerprint:
@@ -54,10 +55,39 @@ def power_meter() -> AdvancingMeter:
     return PowerMeter()
 
 
-def test_a_measurement_refuses_joules_in_one_line(power_meter: AdvancingMeter) -> None:
-    with pytest.raises(MeasurementError, match=REFUSAL) as caught:
-        powerml.measure("dffr:layers=1,width=2", meter=power_meter)
-    assert "\n" not in str(caught.value)
+def test_a_measurement_by_a_power_meter_has_joules_instead_of_counts(
+    power_meter: AdvancingMeter,
+) -> None:
+    record = powerml.measure("dffr:layers=1,width=2", meter=power_meter)
+    assert record.energies is not None
+    assert [(one.name, one.joules) for one in record.energies] == [
+        ("training", 4.2),
+        ("inference", 0.1),
+    ]
+    assert (record.phases, record.machines) == ([], [])
+    assert record.score is not None
+    assert powerml.Measurement.model_validate_json(record.to_json()) == record
+
+
+def test_nothing_is_trained_while_a_meter_reads_this_machine(
+    power_meter: AdvancingMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PowerMeter, "runs_natively", True, raising=False)
+    said: list[str] = []
+    powerml.measure("dffr:layers=1,width=2", meter=power_meter, notify=said.append)
+    assert said == ["reading joules", "training dffr:layers=1,width=2 batch 32 natively"]
+
+
+def test_prices_and_searches_are_refused_before_a_meter_of_this_machine_reads(
+    power_meter: AdvancingMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PowerMeter, "runs_natively", True, raising=False)
+    with pytest.raises(UsageError, match=r"wattmeter reads the joules .* --levels could be for"):
+        powerml.measure("dffr:layers=1,width=2", meter=power_meter, levels=3)
+    with pytest.raises(UsageError, match="a search needs counts, and the meter wattmeter reads"):
+        powerml.optimize("dffr", meter=power_meter)
+    with pytest.raises(UsageError, match="a calibration needs counts"):
+        powerml.calibrate(meter=power_meter)
 
 
 def test_a_search_refuses_joules(power_meter: AdvancingMeter, tmp_path: Path) -> None:

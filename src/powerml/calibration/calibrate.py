@@ -20,7 +20,7 @@ from powerml.errors import MachineError, UnknownNameError, UsageError
 from powerml.machines import Machine
 from powerml.meters.base import DEFAULT_METER, AdvancingMeter, MeterOptions
 from powerml.meters.caching import CachingMeter
-from powerml.meters.catalogue import meter_options
+from powerml.meters.catalogue import meter_options, require_counting
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
 from powerml.meters.replay import REPLAY_PREFIX, Recording, ReplayMeter
@@ -71,6 +71,7 @@ def calibrate(
     ('xeon-x5650', 8)
     """
     wanted = CalibrateOptions.of_call("calibrate", options, given)
+    require_counting(wanted.meter, "a calibration")
     working = meter_options(
         wanted.fidelity,
         None,

@@ -40,17 +40,19 @@ def print_result(*renderables: object) -> None:
 
 
 @contextmanager
-def stages_shown(*, kept: bool) -> Iterator[Callable[[str], None]]:
+def stages_shown(*, kept: bool, counts: bool = True) -> Iterator[Callable[[str], None]]:
     """Show one stage after the other; when interrupted, say how to continue.
 
-    `kept` says whether counts are kept in the cache.
+    `kept` says whether counts are kept in the cache, and `counts` whether there are any.
     """
     from rich.console import Console
 
     from powerml.cli.progress import stages
 
     with (
-        _telling_what_is_kept("what was counted to its end is in the cache", kept=kept),
+        _telling_what_is_kept(
+            "what was counted to its end is in the cache", kept=kept and counts, counts=counts
+        ),
         stages(Console(stderr=True)) as show,
     ):
         yield show
@@ -95,12 +97,13 @@ def loads_progress(
 
 
 @contextmanager
-def _telling_what_is_kept(what: str, *, kept: bool) -> Iterator[None]:
+def _telling_what_is_kept(what: str, *, kept: bool, counts: bool = True) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
         command = shlex.join([program(), *sys.argv[1:]])
-        said = f"{what}. Continue with: {command}" if kept else "nothing is kept with --no-cache"
+        lost = "nothing is kept with --no-cache" if counts else "a sensor's readings are not kept"
+        said = f"{what}. Continue with: {command}" if kept else lost
         typer.echo(f"powerml: stopped; {said}", err=True)
         raise
 

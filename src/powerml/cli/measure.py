@@ -27,19 +27,27 @@ def measure(
 ) -> None:
     """Measure what a topology costs to train and to run, or what a model's file costs to run.
 
+    With --meter rapl, nvml or readings:FILE it runs natively, and a sensor reads the joules.
+
     Example: powerml measure dffr:layers=2,width=16 --batch-size 32
 
     Example: powerml measure model.onnx --machine all
     """
-    with stages_shown(kept=options.cache) as notify:
+    from powerml.meters.catalogue import reads_sensor
+
+    with stages_shown(kept=options.cache, counts=not reads_sensor(options.meter)) as notify:
         measurement = powerml.measure(model, options=options, notify=notify)
     if json:
         typer.echo(measurement.to_json())
         return
-    from powerml.cli.tables.measurements import machines_costs_table, measurement_table
+    from powerml.cli.tables.measurements import (
+        energy_table,
+        machines_costs_table,
+        measurement_table,
+    )
     from powerml.meters.predicting import PREDICTED
 
-    print_result(measurement_table(measurement))
+    print_result((measurement_table if measurement.phases else energy_table)(measurement))
     if len(measurement.machines) > 1:
         print_result(machines_costs_table(measurement))
     if measurement.calibration is not None:

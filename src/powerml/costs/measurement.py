@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from powerml.costs.cost import DEFAULT_PRICE, Accesses, Cost, PriceName, per_sample, price
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
+from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
 from powerml.machines import THREE_LEVELS, Geometry, Machine, geometries, up_to_l2
 from powerml.workloads.workload import AnyWorkload
@@ -95,7 +96,8 @@ class Measurement(BaseModel):
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None if nothing was trained. The counts and the fingerprint are those of the
-    first machine's caches; `simulations` holds those of the others. `calibration` is the
+    first machine's caches; `simulations` holds those of the others. A meter with a sensor gives
+    `energies` instead of phases, and nothing is priced then. `calibration` is the
     calibration of its machine's costs. `remarks` name other influences on the costs. Records of
     ``powerml.measurement/1``, ``/2`` and ``/3`` are read too.
     """
@@ -113,7 +115,13 @@ class Measurement(BaseModel):
     )
     price: PriceName = Field(default="paper", description="name of the price of its costs")
     levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
-    phases: list[Phase] = Field(description="phases with their counts and costs")
+    phases: list[Phase] = Field(
+        description="phases with their counts and costs; none if the meter read energies"
+    )
+    energies: list[PhaseEnergy] | None = Field(
+        default=None,
+        description="measured energy of each phase, from a meter that does not count; else null",
+    )
     score: float | None = Field(
         ge=0,
         le=1,
@@ -159,10 +167,10 @@ class Measurement(BaseModel):
     @property
     def machines(self) -> list[str]:
         """Names of the machines that it is priced for, in the order they were asked for."""
-        return list(self.phases[0].costs)
+        return list(self.phases[0].costs) if self.phases else []
 
     def phase(self, name: str) -> Phase:
-        """Return the phase of that name; raises ``KeyError`` if it was not measured."""
+        """Return the phase of that name; raises ``KeyError`` if it was not counted."""
         for phase in self.phases:
             if phase.name == name:
                 return phase

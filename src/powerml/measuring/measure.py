@@ -9,11 +9,13 @@ from powerml.calibration.files import load_calibration
 from powerml.calibration.fit import calibrated
 from powerml.costs.cost import require_price
 from powerml.costs.measurement import Measurement, scored
+from powerml.costs.readings import doubts_about
 from powerml.errors import UsageError
 from powerml.machines import geometries
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare
-from powerml.meters.catalogue import meter_options, open_meters
+from powerml.meters.base import runs_natively
+from powerml.meters.catalogue import meter_options, open_meters, reads_sensor, require_sensor
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.meters.predicting import PREDICTED
 from powerml.networks.native import train_natively
@@ -35,6 +37,8 @@ def measure(
 ) -> Measurement:
     """Measure the cost of a model's training and inference, and its score.
 
+    With a sensor as `meter` it measures their energy on this machine, and prices nothing.
+
     Parameters
     ----------
     model
@@ -49,13 +53,13 @@ def measure(
     UsageError
         What was asked for cannot be done; nothing was started.
     SetupError
-        Valgrind, the C extension, a Keras backend or the runtime is not installed.
+        Valgrind, the C extension, a Keras backend, the runtime or the sensor is not there.
     TrainingError
         The native training failed.
     ExportError
         The model cannot be exported for the runtime.
     MeasurementError
-        The counting failed.
+        The counting or the sensor failed.
 
     Examples
     --------
@@ -73,7 +77,11 @@ def measure(
         wanted.limit_seconds,
         warm=wanted.warm,
         meter=wanted.meter,
+        repeating=wanted.repeating,
     )
+    if reads_sensor(wanted.meter):
+        wanted.require_no_price()
+        require_sensor(wanted.meter)
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
     profiles = wanted.profiles()
@@ -97,14 +105,22 @@ def measure(
     ):
         once = isinstance(wanted.meter, str)
         counting = start_counting(threads, workload, material, running, notify, once=once)
+        natively = any(map(runs_natively, running.values()))
+        energies = counting.energies() if natively else None  # alone, lest it read the training too
         scores = []
         if (training := workload.training) is not None and working.fidelity != PREDICTED:
             scores = [
                 one.score for one in train_natively(training, material, [wanted.seed], notify)
             ]
-        measurement = counting.measurement(profiles, wanted.levels, wanted.accesses, by)
-        if isinstance(material, ModelFile) and material.remarks:
-            measurement = measurement.model_copy(update={"remarks": list(material.remarks)})
+        measurement = (
+            energies
+            or counting.energies()
+            or counting.measurement(profiles, wanted.levels, wanted.accesses, by)
+        )
+        remarks = list(material.remarks) if isinstance(material, ModelFile) else []
+        remarks += doubts_about(measurement.energies or (), working.error)
+        if remarks:
+            measurement = measurement.model_copy(update={"remarks": remarks})
         if calibration is not None:
             measurement = calibrated(measurement, calibration)
         return scored(measurement, scores) if scores else measurement

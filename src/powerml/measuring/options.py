@@ -6,17 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SkipValidation
 
 from powerml.calibration.fit import Calibration
 from powerml.costs.cost import PriceName
 from powerml.errors import UsageError
 from powerml.machines import PAPERS_MACHINE
+from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter, Repeating
 from powerml.meters.options import DATASETS, CountingOptions, FidelityName
-from powerml.options import FIRST, Shown
+from powerml.options import FIRST, Shown, flag_of
 from powerml.workloads.workload import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 
 __all__ = ["MeasureOptions"]
+
+# Options of counts and their prices, which a sensor has not.
+OF_COUNTS = (
+    "machine",
+    "machine_file",
+    "price",
+    "levels",
+    "accesses",
+    "fidelity",
+    "calibration",
+)
 
 
 def _sizes_by_name(given: object) -> object:
@@ -73,6 +85,57 @@ class MeasureOptions(CountingOptions):
         Field(description="File of powerml calibrate; adds the expected reading of a power meter."),
         Shown(after="limit_seconds", details="In Python also the result of `powerml.calibrate`."),
     ] = None
+    meter: Annotated[
+        str | Meter,
+        SkipValidation,
+        Field(
+            description="simulator; replay:FILE; for joules rapl, nvml or readings:FILE, a power "
+            "log; or, for comparison, callgrind, or cachegrind, the whole process as in 2018."
+        ),
+        Shown(details="One that is already running stays open."),
+    ] = DEFAULT_METER
+    error: Annotated[
+        float | None,
+        Field(description="Largest stated bound of a cost's relative error, or of a sensor's."),
+        Shown(after="fidelity", default="0.01; 0.05 for a prediction; 0.02 for a sensor"),
+    ] = None
+    limit_seconds: Annotated[
+        float, Field(description="Time limit of a simulated or repeated phase, in seconds.")
+    ] = DEFAULT_LIMIT_SECONDS
+    idle_seconds: Annotated[
+        float | None,
+        Field(description="Seconds for which a sensor reads the idle power before each phase."),
+        Shown(after="limit_seconds", default="5 with rapl, 10 with nvml, 30 with readings"),
+    ] = None
+    region_seconds: Annotated[
+        float | None,
+        Field(description="Least seconds of a sensor's reading, which a phase is repeated for."),
+        Shown(default="1 with rapl, 5 with nvml, 10 with readings"),
+    ] = None
+    repetitions: Annotated[
+        int | None,
+        Field(description="Most readings of a phase by a sensor."),
+        Shown(
+            default="30; 10 with readings",
+            details="They end before that if their interval is within `error`. The readings of a "
+            "log are known only afterwards, so that all are taken.",
+        ),
+    ] = None
+
+    @property
+    def repeating(self) -> Repeating:
+        """The options of a sensor's readings; raises ``UsageError``."""
+        return Repeating(self.idle_seconds, self.region_seconds, self.repetitions)
+
+    def require_no_price(self) -> None:
+        """Refuse options of counts and prices, for a sensor; raises ``UsageError``."""
+        meter = self.meter if isinstance(self.meter, str) else self.meter.name
+        for name, field in self.fields().items():
+            if name in OF_COUNTS and getattr(self, name) != field.default:
+                raise UsageError(
+                    f"the meter {meter} reads the joules of this machine, and counts nothing "
+                    f"that {flag_of(name, field)} could be for: leave it out"
+                )
 
     @property
     def usual_machine(self) -> str:

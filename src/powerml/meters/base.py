@@ -6,6 +6,7 @@ zeros for "no data": it raises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -30,13 +31,48 @@ __all__ = [
     "Machines",
     "Meter",
     "MeterOptions",
+    "Repeating",
+    "runs_natively",
 ]
 
 DEFAULT_METER = "simulator"
 WHOLE_PROCESS = "cachegrind"  # counts Keras's own inference, whatever the protocol
 DEFAULT_LIMIT_SECONDS = 3600.0
 DEFAULT_ERROR = 0.01
+LEAST_REPETITIONS = 2
 Machines = Machine | Sequence[Machine]
+
+
+@dataclass(frozen=True)
+class Repeating:
+    """Options of a sensor's repeated readings. Raises ``UsageError`` for a value out of range.
+
+    Parameters
+    ----------
+    idle_seconds
+        Seconds for which the idle power is read; None for those that the sensor needs.
+    region_seconds
+        Least seconds of one reading; None as above.
+    repetitions
+        Most readings of a phase; None for the sensor's own.
+    """
+
+    idle_seconds: float | None = None
+    region_seconds: float | None = None
+    repetitions: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, seconds in (
+            ("idle seconds", self.idle_seconds),
+            ("region seconds", self.region_seconds),
+        ):
+            if seconds is not None and not (0 < seconds < math.inf):
+                raise UsageError(f"{name} is {seconds:g}: give more than 0")
+        if self.repetitions is not None and self.repetitions < LEAST_REPETITIONS:
+            raise UsageError(
+                f"repetitions is {self.repetitions}: give at least {LEAST_REPETITIONS}, for an "
+                "interval"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,8 @@ class MeterOptions:
         Time limit of a simulated phase.
     warm
         Whether to simulate in the warm simulator, which outlives the command.
+    repeating
+        Options of a sensor's repeated readings.
     """
 
     fidelity: Fidelity = "exact"
@@ -64,6 +102,7 @@ class MeterOptions:
     jobs: int = 1
     limit_seconds: float = DEFAULT_LIMIT_SECONDS
     warm: bool = False
+    repeating: Repeating = Repeating()
 
     def __post_init__(self) -> None:
         if not 0 < self.error < 1:
@@ -78,7 +117,11 @@ DEFAULTS = MeterOptions()
 
 
 class Meter(Protocol):
-    """One way of measuring. A context manager: leaving it ends all it has started."""
+    """One way of measuring. A context manager: leaving it ends all it has started.
+
+    One that reads the energy of this machine has ``runs_natively = True`` besides. Nothing else is
+    then run beside it.
+    """
 
     @property
     def name(self) -> str:
@@ -102,6 +145,11 @@ class Meter(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """End all that was started."""
+
+
+def runs_natively(meter: Meter) -> bool:
+    """Return whether a meter reads this machine, so that nothing else may run beside it."""
+    return bool(getattr(meter, "runs_natively", False))
 
 
 class AdvancingMeter(Meter, Protocol):

@@ -22,10 +22,17 @@ from powerml.meters.base import (
     Machines,
     Meter,
     MeterOptions,
+    Repeating,
+    runs_natively,
 )
 from powerml.meters.caching import CachingMeter
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
 from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
+from powerml.meters.sensors.base import Sensor
+from powerml.meters.sensors.log_file import READINGS_PREFIX, LogSensor
+from powerml.meters.sensors.meter import SensorMeter
+from powerml.meters.sensors.nvml import NvmlSensor
+from powerml.meters.sensors.rapl import RaplSensor
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
@@ -35,6 +42,9 @@ __all__ = [
     "meter_names",
     "meter_options",
     "open_meters",
+    "reads_sensor",
+    "require_counting",
+    "require_sensor",
 ]
 
 MakeMeter = Callable[[Machines, str | None, MeterOptions], "Meter"]
@@ -44,11 +54,54 @@ BUILT_IN: dict[str, type[SimulatorMeter | CallgrindMeter | CachegrindMeter]] = {
     "callgrind": CallgrindMeter,
     WHOLE_PROCESS: CachegrindMeter,
 }
+SENSORS: dict[str, type[RaplSensor | NvmlSensor]] = {"rapl": RaplSensor, "nvml": NvmlSensor}
+DEFAULT_SENSOR_ERROR = 0.02
 
 
 def meter_names() -> list[str]:
     """Return the names of all meters, sorted."""
-    return plugins.names("meters", lambda: [*BUILT_IN, f"{REPLAY_PREFIX}FILE"])
+    return plugins.names("meters", _built_in_names)
+
+
+def _built_in_names() -> list[str]:
+    return [*BUILT_IN, *SENSORS, f"{READINGS_PREFIX}FILE", f"{REPLAY_PREFIX}FILE"]
+
+
+def reads_sensor(meter: str | Meter) -> bool:
+    """Return whether a meter reads joules of this machine, by its name or as it runs."""
+    if not isinstance(meter, str):
+        return runs_natively(meter)
+    return meter in SENSORS or meter.startswith(READINGS_PREFIX)
+
+
+def require_sensor(meter: str | Meter) -> None:
+    """Check that a sensor is there, before long work. That of a running meter is.
+
+    Raises
+    ------
+    SetupError
+        It is not there, or may not be read. The message says what would work.
+    UsageError
+        The power log cannot be read.
+    """
+    if isinstance(meter, str):
+        _sensor(meter).open()
+
+
+def require_counting(meter: str | Meter, what: str) -> None:
+    """Refuse a sensor for work that needs counts; raises ``UsageError``."""
+    if reads_sensor(meter):
+        name = meter if isinstance(meter, str) else meter.name
+        raise UsageError(
+            f"{what} needs counts, and the meter {name} reads joules: leave out --meter; "
+            f"powerml measure --meter {name} reads one network"
+        )
+
+
+def _sensor(name: str) -> Sensor:
+    if name.startswith(READINGS_PREFIX):
+        return LogSensor(Path(name.removeprefix(READINGS_PREFIX)))
+    return SENSORS[name]()
 
 
 def make_meter(
@@ -58,9 +111,11 @@ def make_meter(
     options: MeterOptions | None = None,
     cache: CountsCache | None = None,
 ) -> Meter:
-    """Make a meter: ``simulator``, ``callgrind``, ``cachegrind``, ``replay:FILE`` or a plug-in.
+    """Make a meter by name.
 
-    It serves one machine, or several with the same simulated caches. A meter that simulates first
+    ``simulator``, ``callgrind`` and ``cachegrind`` simulate, and ``replay:FILE`` looks counts up.
+    ``rapl``, ``nvml`` and ``readings:FILE`` read joules by a sensor. Others are plug-ins. A meter
+    serves one machine, or several with the same simulated caches. A meter that simulates first
     looks counts up in the cache, if one is given. With the fidelity ``predicted`` it simulates
     nothing, and predicts counts from those in the cache.
 
@@ -84,6 +139,8 @@ def make_meter(
         return ReplayMeter.from_file(
             Path(name.removeprefix(REPLAY_PREFIX)), first.simulated_geometry
         )
+    if reads_sensor(name):
+        return SensorMeter(_sensor(name), backend, chosen)
     if name in BUILT_IN:
         meter = BUILT_IN[name](machines, backend, chosen)
         return _in_front(meter, meter.machines, chosen, cache)
@@ -156,10 +213,12 @@ def meter_options(
     *,
     warm: bool | None = False,
     meter: str | Meter = DEFAULT_METER,
+    repeating: Repeating | None = None,
 ) -> MeterOptions:
     """Check the options of a meter; without `jobs`, as many as this process may use cores.
 
-    The default of `error` is 0.01, or 0.05 for predictions. Without `warm` the environment decides.
+    The default of `error` is 0.01, 0.05 for predictions, and 0.02 for a sensor. Without `warm` the
+    environment decides.
 
     Raises
     ------
@@ -172,13 +231,15 @@ def meter_options(
         )
     cores = len(os.sched_getaffinity(0))
     if error is None:
-        error = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
+        of_counts = DEFAULT_PREDICTED_ERROR if fidelity == PREDICTED else DEFAULT_ERROR
+        error = DEFAULT_SENSOR_ERROR if reads_sensor(meter) else of_counts
     return MeterOptions(
         fidelity=check_fidelity(fidelity),
         error=error,
         jobs=cores if jobs is None else jobs,
         limit_seconds=limit_seconds,
         warm=_is_warm_by_default() if warm is None else warm,
+        repeating=repeating or Repeating(),
     )
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Literal, ParamSpec, TypeVar, cast
 
 from powerml.costs.cost import Accesses, PriceName
-from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Simulation, price_phases
-from powerml.costs.readings import require_counts
+from powerml.costs.readings import Reading, energies_of, require_counts
 from powerml.machines import Geometry, Machine, geometries
 from powerml.meters.base import Meter
 from powerml.progress import Notify
@@ -31,7 +30,7 @@ class Counting:
     """A workload that is being counted, with a thread for each cache geometry."""
 
     workload: AnyWorkload
-    phases: Mapping[Geometry, Future[tuple[list[PhaseCounts], Fingerprint]]]
+    phases: Mapping[Geometry, Future[tuple[list[Reading], Fingerprint]]]
     started_seconds: float
 
     @property
@@ -46,8 +45,11 @@ class Counting:
         accesses: Accesses,
         by: PriceName,
     ) -> Measurement:
-        """Wait for the counts and price them; raises ``MeasurementError``."""
-        simulated = {geometry: future.result() for geometry, future in self.phases.items()}
+        """Wait for the counts and price them; raises ``MeasurementError``, for joules too."""
+        simulated = {}
+        for geometry, future in self.phases.items():
+            readings, fingerprint = future.result()
+            simulated[geometry] = require_counts(fingerprint.meter, readings), fingerprint
         shown = machines[0].simulated_geometry
         groups = geometries(machines, levels)
         counted = {geometry: phases for geometry, (phases, _) in simulated.items()}
@@ -80,6 +82,29 @@ class Counting:
             seconds=round(time.monotonic() - self.started_seconds, 3),
         )
 
+    def energies(self) -> Measurement | None:
+        """Wait for the readings; return them as a record if they are joules, None if counts.
+
+        Raises
+        ------
+        MeasurementError
+            The measurement failed.
+        """
+        readings, fingerprint = next(iter(self.phases.values())).result()
+        found = energies_of(readings)
+        if found is None:
+            return None
+        return Measurement(
+            workload=self.workload,
+            accesses="data",
+            phases=[],
+            energies=found,
+            score=None,
+            score_split=None,
+            fingerprint=fingerprint,
+            seconds=round(time.monotonic() - self.started_seconds, 3),
+        )
+
     def _inferences(self) -> int | None:
         deployment = self.workload.deployment
         return None if deployment is None else deployment.inferences
@@ -101,7 +126,7 @@ def start_counting(
     once: bool = False,
 ) -> Counting:
     """Begin to count a workload and return at once; `once` ends each meter after its counts."""
-    count = _count_once if once else _count
+    count = _read_once if once else _read
     phases = {
         geometry: threads.submit(
             count, meter, workload, material, _labelled(notify, geometry, len(meters))
@@ -119,19 +144,19 @@ def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
     return lambda message: notify(f"{label}: {message}")
 
 
-def _count(
+def _read(
     meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
-) -> tuple[list[PhaseCounts], Fingerprint]:
-    phases = require_counts(meter.name, meter.measure(workload, material, notify))
-    return phases, meter.fingerprint()
+) -> tuple[list[Reading], Fingerprint]:
+    readings = list(meter.measure(workload, material, notify))
+    return readings, meter.fingerprint()
 
 
-def _count_once(
+def _read_once(
     meter: Meter, workload: AnyWorkload, material: Material, notify: Notify
-) -> tuple[list[PhaseCounts], Fingerprint]:
-    """Count, and end the meter: each keeps processes of about a gigabyte."""
+) -> tuple[list[Reading], Fingerprint]:
+    """Read, and end the meter: each keeps processes of about a gigabyte."""
     with meter:
-        return _count(meter, workload, material, notify)
+        return _read(meter, workload, material, notify)
 
 
 class _CountingThreads(ThreadPoolExecutor):

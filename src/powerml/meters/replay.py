@@ -55,6 +55,11 @@ class ReplayMeter:
     ) -> None:
         if not recorded:
             raise UsageError("there is nothing to replay: give at least one measurement record")
+        if any(not _recordings(record)[0].phases for record in recorded):
+            raise UsageError(
+                "a record of a sensor's joules holds no counts to be replayed: give one of the "
+                "simulator"
+            )
         first = recorded[0].fingerprint
         self._geometry = geometry or first.simulated_geometry
         self._recordings = {

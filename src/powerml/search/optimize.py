@@ -12,7 +12,7 @@ from powerml.backend import select_backend
 from powerml.costs.cost import require_price
 from powerml.errors import UsageError
 from powerml.machines import geometries
-from powerml.meters.catalogue import meter_options, open_meters
+from powerml.meters.catalogue import meter_options, open_meters, require_counting
 from powerml.meters.predicting import PREDICTED
 from powerml.options import described
 from powerml.search.listener import Listener
@@ -68,6 +68,7 @@ def optimize(
     (2, ['inference', 'training'])
     """
     wanted = complete(SearchOptions.of_call("optimize", options, given))
+    require_counting(wanted.meter, "a search")
     working = meter_options(
         wanted.fidelity,
         wanted.error,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.figure import GIGA
 from powerml.calibration.fit import Calibration, LoadPoint
 
-__all__ = ["calibration_lines", "calibration_table"]
+__all__ = ["calibration_lines", "calibration_table", "energies_table", "energy_lines"]
 
 DOUBTFUL = 0.25  # that part of the slope is uncertain; with the readings of 2018 it is 0.07
 
@@ -115,3 +116,68 @@ def calibration_lines(calibration: Calibration) -> list[Text]:
 
 def _named(unit: str) -> str:
     return "(unit unstated)" if unit == "unstated" else unit
+
+
+def energies_table(calibration: EnergyCalibration) -> Table:
+    """Tabulate each phase's measured joules, the fitted ones, and those with it left out."""
+    table = Table(
+        title=Text(f"networks on {calibration.machine}, measured by {calibration.meter}"),
+        title_justify="left",
+        caption=Text("left out: by a fit to the other networks alone"),
+        caption_justify="left",
+    )
+    table.add_column("network")
+    table.add_column("phase")
+    headings = [
+        "time\n(ms)",
+        "lines from\nmemory",
+        "measured\n(mJ)",
+        "fitted\n(mJ)",
+        "left out\n(mJ)",
+        "",
+    ]
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for point in calibration.points:
+        table.add_row(
+            Text(point.network),
+            point.phase,
+            _thousandths(point.seconds),
+            f"{point.lines:,}",
+            _thousandths(point.joules),
+            _thousandths(point.fitted_joules),
+            _thousandths(point.left_out_joules),
+            f"{point.left_out_error:+.0%}",
+        )
+    return table
+
+
+def energy_lines(calibration: EnergyCalibration) -> list[Text]:
+    """Describe the fitted energies, what they include, and their error."""
+    line = (
+        f"energy of a line from memory {calibration.memory_line_nj:.3g} nJ, "
+        f"{calibration.memory_line_nj_low:.3g} to {calibration.memory_line_nj_high:.3g}"
+        if calibration.memory_line_is_fitted
+        else f"these networks do not tell the energy of a line from memory: "
+        f"{calibration.memory_line_nj:.3g} nJ is the profile's"
+    )
+    included = f"included: {', '.join(calibration.includes) or 'not told'}"
+    if calibration.excludes:
+        included += f"; not included: {', '.join(calibration.excludes)}"
+    return [
+        Text(text)
+        for text in (
+            f"power of a busy core above idle {calibration.busy_core_watts:.3g} W, with each "
+            f"network left out {calibration.busy_core_watts_low:.3g} to "
+            f"{calibration.busy_core_watts_high:.3g}",
+            line,
+            f"a network that was left out is off by {calibration.left_out_error_median:.0%} in the "
+            f"median, {calibration.left_out_error_worst:.0%} at worst, {calibration.networks} "
+            "networks",
+            included,
+        )
+    ]
+
+
+def _thousandths(value: float) -> str:
+    return f"{value * 1e3:,.4g}"

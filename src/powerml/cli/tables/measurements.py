@@ -8,10 +8,12 @@ from rich.text import Text
 from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement
+from powerml.costs.readings import PhaseEnergy
 from powerml.machines import THREE_LEVELS
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
+    "energy_table",
     "machines_costs_table",
     "measurement_table",
 ]
@@ -57,6 +59,80 @@ def measurement_table(measurement: Measurement) -> Table:
     row("D1 misses", [f"{phase.counts.d1_misses:,}" for phase in phases])
     row("LL misses", [f"{phase.counts.ll_misses:,}" for phase in phases])
     return table
+
+
+def energy_table(measurement: Measurement) -> Table:
+    """Measured energy and time of each phase, a column for each."""
+    energies, workload = measurement.energies or [], measurement.workload
+    table = Table(
+        title=Text(_title(workload)),
+        title_justify="left",
+        caption=Text("\n".join([*_inference_lines(workload), *_sensor_lines(measurement)])),
+        caption_justify="left",
+    )
+    table.add_column("")
+    for one in energies:
+        table.add_column(one.name, justify="right")
+
+    def row(label: str, cells: list[str]) -> None:
+        if any(cell != "-" for cell in cells):
+            table.add_row(Text(label), *cells)
+
+    above = " above idle" if any(one.idle_watts is not None for one in energies) else ""
+    row(
+        f"energy{above} (mJ, measured)",
+        [_with_interval(one.joules, one.joules_interval) for one in energies],
+    )
+    parts = dict.fromkeys(part for one in energies for part in one.parts)
+    for part in parts if len(parts) > 1 else ():
+        row(f"  {part}", [_thousandths(one.parts.get(part)) for one in energies])
+    row("time (ms)", [_with_interval(one.seconds, one.seconds_interval) for one in energies])
+    row(f"power{above} (W)", [_watts(one) for one in energies])
+    row("idle power (W)", [_or_dash(one.idle_watts) for one in energies])
+    for what in ("inference", "sample"):
+        numbers = [getattr(one, f"{what}s") for one in energies]
+        each = [
+            None if number is None else one.joules / number
+            for one, number in zip(energies, numbers, strict=True)
+        ]
+        row(f"energy of one {what} (mJ, measured)", [_thousandths(joules) for joules in each])
+    row("repetitions", [_repetitions(one) for one in energies])
+    return table
+
+
+def _sensor_lines(measurement: Measurement) -> list[str]:
+    """Name what the joules include, what they do not, and what the brackets are."""
+    energies = measurement.energies or []
+    lines = [f"measured by {measurement.fingerprint.meter} on this machine"]
+    for label, named in (
+        ("included", [thing for one in energies for thing in one.includes]),
+        ("not included", [thing for one in energies for thing in one.excludes]),
+    ):
+        if named:
+            lines.append(f"{label}: {', '.join(dict.fromkeys(named))}")
+    confidence = next((one.confidence for one in energies if one.confidence), None)
+    if confidence is not None:
+        lines.append(f"in brackets the interval of the mean, {confidence:.0%} confidence")
+    return lines
+
+
+def _watts(energy: PhaseEnergy) -> str:
+    return _or_dash(None if energy.seconds is None else energy.joules / energy.seconds)
+
+
+def _repetitions(energy: PhaseEnergy) -> str:
+    if energy.repetitions is None:
+        return "-"
+    runs = "" if energy.runs is None else f" of {energy.runs:,} runs"
+    return f"{energy.repetitions}{runs}"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else _digits(value)
+
+
+def _thousandths(value: float | None) -> str:
+    return "-" if value is None else _digits(value * 1e3)
 
 
 def _calibrated_row(

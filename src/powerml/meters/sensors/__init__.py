@@ -1,0 +1,1 @@
+"""Sensors: meters that read the energy of a workload that runs natively, in joules."""
