@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
 from powerml.explain.records import BestRecord
+from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
 from powerml.studies.records import StudyRecord, TrialRecord
@@ -18,6 +19,7 @@ FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
+    "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,
     "report-2": Report,
     "reproduction-2": Reproduction,

@@ -11,6 +11,7 @@ from powerml.machines.catalogue import (
     load_machines,
     machine_from_toml,
     machine_names,
+    name_of_file,
 )
 from powerml.machines.profile import (
     THREE_LEVELS,
@@ -23,6 +24,7 @@ from powerml.machines.profile import (
     simulated_cache,
     up_to_l2,
 )
+from powerml.machines.toml import machine_toml
 
 __all__ = [
     "DEFAULT_MACHINE",
@@ -38,6 +40,8 @@ __all__ = [
     "load_machines",
     "machine_from_toml",
     "machine_names",
+    "machine_toml",
+    "name_of_file",
     "simulated_cache",
     "up_to_l2",
 ]
