@@ -44,8 +44,8 @@ def test_progress_goes_from_nothing_to_all() -> None:
 def test_each_buffer_is_inside_its_level_and_outside_the_one_before() -> None:
     sizes = buffers_for(make_system(), FREE).sizes
     assert sizes["l1"] <= SIZES["l1"] / 2
-    assert 4 * SIZES["l1"] <= sizes["l2"] <= SIZES["l2"] / 2
-    assert 4 * SIZES["l2"] <= sizes["ll"] <= SIZES["ll"] / 2
+    assert 2 * SIZES["l1"] <= sizes["l2"] <= SIZES["l2"] / 2
+    assert 2 * SIZES["l2"] <= sizes["ll"] <= SIZES["ll"] / 2
     assert sizes["memory"] >= 4 * SIZES["ll"]
 
 

@@ -1,7 +1,7 @@
 /* Loops whose times tell of a processor: instructions of one class, chains of pointers, and streams.
  *
  * A loop's registers hold independent chains, so that its instructions wait for their units alone.
- * The loops of AArch64 have never run: they were only compiled.
+ * The loops of AArch64 ran in an emulator alone: no processor has told their times.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MODELS", "Kind", "ValidationModel", "write_model"]
+__all__ = ["MODELS", "ModelKind", "ValidationModel", "write_model"]
 
-Kind = Literal[
+ModelKind = Literal[
     "matrix", "int8", "recurrent", "window", "element", "scattered", "network", "overhead"
 ]
 OPSET, IR_VERSION = 17, 8
@@ -83,7 +83,7 @@ class ValidationModel:
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     shape: tuple[int, ...]
     build: Callable[[_Graph, str], str]
     is_integer: bool = False
@@ -176,8 +176,8 @@ def _layer_norm(graph: _Graph, given: str) -> str:
 
 
 def _attention(graph: _Graph, given: str) -> str:
-    """Attend with four heads over 96 steps of 128 numbers."""
-    steps, width, heads = 96, 128, 4
+    """Attend with four heads over 256 steps of 256 numbers."""
+    steps, width, heads = 256, 256, 4
     shape = graph.constant(np.array([steps, heads, width // heads], np.int64))
     query, key, value = (
         graph.add(
@@ -193,11 +193,11 @@ def _attention(graph: _Graph, given: str) -> str:
     return graph.dense(graph.add("Reshape", mixed, whole), width, width)
 
 
-def _recurrence(kind: str, gates: int) -> Callable[[_Graph, str], str]:
-    """Return a maker of a layer over 32 steps of 64 numbers, 128 wide."""
+def _recurrence(kind: str, gates: int, width: int) -> Callable[[_Graph, str], str]:
+    """Return a maker of a layer over steps of 64 numbers."""
 
     def build(graph: _Graph, given: str) -> str:
-        inner, width = 64, 128
+        inner = 64
         kernel = graph.drawn(1, gates * width, inner)
         recurrent = graph.drawn(1, gates * width, width)
         return graph.add(kind, given, kernel, recurrent, hidden_size=width)
@@ -249,24 +249,24 @@ PICTURE: tuple[int, ...] = (1, 64, 56, 56)
 MODELS: Sequence[ValidationModel] = (
     ValidationModel("mlp-tiny", "overhead", (1, 16), _dense(16, 3)),
     ValidationModel("dense-1024-batch-1", "matrix", (1, 1024), _dense(1024, 3)),
-    ValidationModel("dense-256-batch-64", "matrix", (64, 256), _dense(256, 4)),
-    ValidationModel("dense-512-batch-16", "matrix", (16, 512), _dense(512, 3)),
-    ValidationModel("convolution-1x1", "matrix", (1, 64, 28, 28), _convolutions(64, 1, 4)),
-    ValidationModel("convolution-3x3", "matrix", (1, 32, 28, 28), _convolutions(32, 3, 3)),
+    ValidationModel("dense-768-batch-64", "matrix", (64, 768), _dense(768, 4)),
+    ValidationModel("dense-256-batch-16", "matrix", (16, 256), _dense(256, 3)),
+    ValidationModel("convolution-1x1", "matrix", (1, 128, 28, 28), _convolutions(128, 1, 4)),
+    ValidationModel("convolution-3x3", "matrix", PICTURE, _convolutions(64, 3, 2)),
     ValidationModel("convolution-5x5", "matrix", (1, 16, 28, 28), _convolutions(16, 5, 3)),
     ValidationModel("convolution-grouped", "matrix", (1, 64, 28, 28), _convolutions(64, 3, 3, 8)),
     ValidationModel("convolution-depthwise", "window", PICTURE, _convolutions(64, 3, 2, 64)),
     ValidationModel("pooling-maximum", "window", PICTURE, _pooling("MaxPool")),
-    ValidationModel("pooling-average", "window", PICTURE, _pooling("AveragePool")),
+    ValidationModel("pooling-average", "window", (1, 16, 56, 56), _pooling("AveragePool")),
     ValidationModel("batch-norm", "element", PICTURE, _batch_norm),
-    ValidationModel("softmax", "element", (256, 1000), _chain("Softmax")),
+    ValidationModel("softmax", "element", (1024, 1000), _chain("Softmax")),
     ValidationModel("layer-norm", "element", (256, 768), _layer_norm),
-    ValidationModel("attention", "matrix", (96, 128), _attention),
-    ValidationModel("lstm", "recurrent", (32, 1, 64), _recurrence("LSTM", 4)),
-    ValidationModel("gru", "recurrent", (32, 1, 64), _recurrence("GRU", 3)),
-    ValidationModel("int8-product", "int8", (64, 512), _int8_product),
+    ValidationModel("attention", "matrix", (256, 256), _attention),
+    ValidationModel("lstm", "recurrent", (64, 1, 64), _recurrence("LSTM", 4, 256)),
+    ValidationModel("gru", "recurrent", (32, 1, 64), _recurrence("GRU", 3, 128)),
+    ValidationModel("int8-product", "int8", (128, 512), _int8_product),
     ValidationModel(
-        "element-wise-small", "element", (64, 1024), _chain("Tanh", "Sigmoid", "Exp", "Erf")
+        "element-wise-small", "element", (16, 1024), _chain("Tanh", "Sigmoid", "Exp", "Erf")
     ),
     ValidationModel("element-wise-large", "element", (4, 1024, 1024), _sums),
     ValidationModel(
@@ -277,6 +277,6 @@ MODELS: Sequence[ValidationModel] = (
     ),
     ValidationModel("gather", "scattered", (8192,), _gather, is_integer=True),
     ValidationModel("resize", "window", (1, 16, 64, 64), _resize),
-    ValidationModel("network-small", "network", (1, 3, 64, 64), _small_network),
-    ValidationModel("network-separable", "network", (1, 3, 96, 96), _separable_network),
+    ValidationModel("network-small", "network", (1, 3, 96, 96), _small_network),
+    ValidationModel("network-separable", "network", (1, 3, 224, 224), _separable_network),
 )

@@ -37,7 +37,7 @@ DEFAULT_NAME = "this-machine"
 DEFAULT_SECONDS = 30.0
 DIGITS = 3
 # The value is that of the fastest repetitions: a neighbour only ever makes a loop slower.
-BEST_SHARE, LEAST_SHARE = 0.1, 0.9
+BEST_SHARE, LEAST_SHARE = 0.1, 0.8
 GUESSED_WAYS = 8
 WIDTHS = (128, 256, 512)  # bits of vectors
 WIDER_FACTOR = 1.5  # by which wider vectors must bring more numbers a cycle to be taken whole
@@ -95,7 +95,7 @@ def probe_machine(
 
     Examples
     --------
-    >>> probed = powerml.probe_machine(seconds=10)
+    >>> probed = powerml.probe_machine(seconds=1)
     >>> probed.machine.latency_cycles.memory.value > probed.machine.latency_cycles.l1.value
     True
     """
@@ -351,8 +351,8 @@ def _remarks(system: HostSystem, timings: Timings, stolen: float, *, stayed: boo
     if system.hypervisor is not None:
         yield (
             f"This is a virtual machine ({system.hypervisor}). Its memory is translated twice, "
-            "which makes accesses that miss the TLB slow: latencies of the last level and of "
-            "memory are those of this virtual machine, not of the processor."
+            "which makes accesses that miss the TLB slow: the latency of memory is that of this "
+            "virtual machine, not of the processor."
         )
         yield (
             "The caches are those that the hypervisor tells of; other guests of the host may share "

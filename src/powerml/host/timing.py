@@ -31,6 +31,8 @@ FAST_SHARE = 0.1  # of the samples, those that are as fast
 STREAM_BYTES = 4 * 2**20  # of memory, in one sample
 LINE_BYTES = 64
 LEAST_LEVELS = 2
+# Of the size of the level before: enough that this holds none of it.
+FACTORS = {"l2": 4.0, "ll": 2.5}
 # Memory is a multiple of the last level, of which little then stays in it.
 MEMORY_FACTOR, LEAST_MEMORY_BYTES, MOST_MEMORY_BYTES = 8, 128 * 2**20, 512 * 2**20
 LEAST_FACTOR = 2.0  # by which memory must at least exceed the last level
@@ -99,9 +101,10 @@ def require_loops() -> Loops:
 
 
 def buffers_for(system: HostSystem, free: int | None) -> Buffers:
-    """Choose a buffer well inside each level: small enough to stay in it, too large for the last.
+    """Choose a buffer for each level: too large for the level before, but hardly larger.
 
-    `free` are the bytes of memory that may be taken.
+    So its pages fit into the TLB, even a virtual machine's. `free` are the bytes of memory that may
+    be taken.
 
     Raises
     ------
@@ -117,9 +120,8 @@ def buffers_for(system: HostSystem, free: int | None) -> Buffers:
     levels = _levels(system)
     sizes, before = {}, 0
     for name, part in levels.items():
-        # An eighth of a last level that others share; of any level, more than of the one before.
-        share = part.size_bytes // (8 if name == "ll" else 2)
-        sizes[name] = _whole(min(max(share, 4 * before), part.size_bytes // 2))
+        beyond = int(FACTORS[name] * before) if before else part.size_bytes
+        sizes[name] = _whole(min(beyond, part.size_bytes // 2))
         before = part.size_bytes
     wanted = min(max(MEMORY_FACTOR * before, LEAST_MEMORY_BYTES), MOST_MEMORY_BYTES)
     wanted = max(wanted, int(LEAST_FACTOR * before))

@@ -20,7 +20,7 @@ from powerml.costs.counts import Counts
 from powerml.costs.measurement import Measurement
 from powerml.errors import UsageError
 from powerml.host.agreement import Agreement, agreement_of, farthest
-from powerml.host.models import MODELS, Kind, ValidationModel, write_model
+from powerml.host.models import MODELS, ModelKind, ValidationModel, write_model
 from powerml.host.probe import DEFAULT_SECONDS, probe_machine
 from powerml.host.system import HostSystem, choose_cpu, pinned, read_system
 from powerml.machines import THREE_LEVELS, Machine, geometries, load_machine
@@ -34,9 +34,9 @@ from powerml.runtimes import DEFAULT_RUNTIME, require_runtime
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
 __all__ = [
-    "Deviation",
     "MachineValidation",
     "ValidatedModel",
+    "WorstModel",
     "is_other_processor",
     "validate_machine",
     "validation_of",
@@ -53,7 +53,7 @@ NANOSECONDS = 1e9  # in a second
 TWO_LEVELS = 2
 LEAST_MODELS = 2
 # What a price does not know of a kind of models.
-MISSING: Mapping[Kind, str] = {
+MISSING: Mapping[ModelKind, str] = {
     "matrix": "the runtime's inner loops may wait for results, which no throughput tells",
     "int8": "instructions on bytes have no throughput of their own",
     "recurrent": "each step waits for the one before, which no throughput tells",
@@ -64,7 +64,7 @@ MISSING: Mapping[Kind, str] = {
     "overhead": "cold code, mispredicted branches and the runtime's interface cost more",
 }
 MISSING_AVX512 = "natively the runtime uses AVX-512, which the simulator lacks"
-OF_AVX512: frozenset[Kind] = frozenset(("matrix", "int8", "recurrent", "element", "network"))
+OF_AVX512: frozenset[ModelKind] = frozenset(("matrix", "int8", "recurrent", "element", "network"))
 # The end of a processor's name in a title: AMD EPYC 7763 (Milan, Zen 3, 2021), one core complex.
 NAME_END = re.compile(r" \(|,| of ")
 
@@ -75,7 +75,7 @@ class ValidatedModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str = Field(description="name of the model")
-    kind: Kind = Field(description="kind of the model")
+    kind: ModelKind = Field(description="kind of the model")
     native_seconds: PositiveFloat = Field(
         description="CPU seconds on this machine, 10th percentile of repetitions"
     )
@@ -108,7 +108,7 @@ class ValidatedModel(BaseModel):
         return self.core_interval.low <= self.native_seconds <= self.core_interval.high
 
 
-class Deviation(BaseModel):
+class WorstModel(BaseModel):
     """A model on which core is off, and why that may be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -138,7 +138,7 @@ class MachineValidation(BaseModel):
         description="agreement of each price with the native times"
     )
     share_inside: float = Field(ge=0, le=1, description="share of the models in core's interval")
-    worst: list[Deviation] = Field(description="models on which core is off most, those first")
+    worst: list[WorstModel] = Field(description="models on which core is off most, those first")
     remarks: list[str] = Field(description="what disturbs the comparison, one sentence each")
 
     def to_json(self) -> str:
@@ -195,9 +195,10 @@ def validate_machine(
 
     Examples
     --------
-    >>> validated = powerml.validate_machine("epyc-7763")
-    >>> validated.agreement["core"].rank > 0.9
-    True
+    >>> from powerml.host import MODELS
+    >>> validated = powerml.validate_machine("cortex-a72", models=MODELS[:2])
+    >>> [one.name for one in validated.models]
+    ['mlp-tiny', 'dense-1024-batch-1']
     """
     if not model_seconds > 0:
         raise UsageError(f"the seconds of a model are {model_seconds:g}: give more than 0")
@@ -398,11 +399,11 @@ def is_other_processor(machine: Machine, processor: str) -> bool:
     return any(word.lower() not in processor.lower() for word in numbers)
 
 
-def _deviation(model: ValidatedModel, *, has_avx512: bool) -> Deviation:
+def _deviation(model: ValidatedModel, *, has_avx512: bool) -> WorstModel:
     missing = MISSING[model.kind]
     # Wider vectors can only have made the native time shorter.
     if has_avx512 and model.kind in OF_AVX512 and model.ratio > 1:
         missing = f"{MISSING_AVX512}; {missing}"
-    return Deviation(
+    return WorstModel(
         model=model.name, ratio=model.ratio, bottleneck=model.bottleneck, missing=missing
     )
