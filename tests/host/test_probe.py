@@ -202,6 +202,14 @@ def test_bare_metal_has_no_remark(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == []
 
 
+def test_repetitions_that_lie_far_apart_are_told() -> None:
+    timings = _timings()
+    apart = {**timings.cycles, "latency.ll": [70.0, 300.0]}
+    [said] = probing.disturbed(_assembled(replace(timings, cycles=apart)))
+    assert said.startswith("Repetitions lie far apart for latency_cycles.ll (70 to 300): ")
+    assert list(probing.disturbed(_assembled(timings))) == []
+
+
 @pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf")])
 def test_seconds_that_are_none_are_refused(seconds: float) -> None:
     with pytest.raises(UsageError, match=r"seconds is .*: give more than 0"):

@@ -28,6 +28,7 @@ __all__ = [
     "DEFAULT_NAME",
     "DEFAULT_SECONDS",
     "MachineProbe",
+    "disturbed",
     "machine_of",
     "most_similar",
     "probe_machine",
@@ -44,6 +45,8 @@ WIDER_FACTOR = 1.5  # by which wider vectors must bring more numbers a cycle to 
 OTHER_UNITS_FACTOR = 1.25  # by which additions must be faster or slower to have other units
 STOLEN_SHARE = 0.01  # of the time, from which on it is told
 CLOCK_SPREAD = 0.05
+DISTURBED_FACTOR = 1.5  # by which repetitions may differ
+MEASURED = ("latency_cycles", "line_cycles", "throughput", "divide_cycles")
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def probe_machine(
     machine = machine_of(name, system, timings, known, datetime.datetime.now().date())
     return MachineProbe(
         machine,
-        remarks=tuple(_remarks(system, timings, stolen, stayed=stayed)),
+        remarks=(*_remarks(system, timings, stolen, stayed=stayed), *disturbed(machine)),
         not_measured=tuple(_not_measured(machine)),
     )
 
@@ -370,6 +373,21 @@ def _remarks(system: HostSystem, timings: Timings, stolen: float, *, stayed: boo
     low, high = min(timings.clock_ghz), max(timings.clock_ghz)
     if high > (1 + CLOCK_SPREAD) * low:
         yield f"The clock went from {low:.2f} to {high:.2f} GHz; cycles were told beside each loop."
+
+
+def disturbed(machine: Machine) -> Iterator[str]:
+    """Yield a remark on the numbers whose repetitions lie far apart."""
+    found = [
+        f"{table}.{name} ({number.low:g} to {number.high:g})"
+        for table in MEASURED
+        for name, number in getattr(machine, table) or ()
+        if number is not None and number.high and number.high > DISTURBED_FACTOR * number.low
+    ]
+    if found:
+        yield (
+            f"Repetitions lie far apart for {', '.join(found)}: something else used the core or "
+            "its caches. Probe again when nothing else runs."
+        )
 
 
 def _not_measured(machine: Machine) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Loops, chases and streams, timed again and again: cycles of each, a value a repetition.
 
 A neighbour on the same core, an interrupt or a change of clock only ever makes a loop slower. So
-many short samples are taken, of which the fast ones count. Cycles are told by a chain of additions,
-each of which takes one: it is timed beside every loop, since the clock varies.
+many short samples are taken, of which the fastest counts. Cycles are told by a chain of additions,
+each of which takes one: it is timed in turn with every loop, since the clock varies.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ __all__ = ["Buffers", "Loops", "Timings", "buffers_for", "require_loops", "time_
 
 REPETITIONS = 10
 CHAIN = "chain"  # of additions, each of which takes a cycle
-CHAIN_NANOSECONDS, SAMPLE_NANOSECONDS = 100_000, 300_000
+CHAIN_NANOSECONDS, SAMPLE_NANOSECONDS = 30_000, 300_000
 TRIAL_ROUNDS, TRIAL_ACCESSES = 64, 2048
 LEAST_SAMPLES = 3
-FAST_SHARE = 0.1  # of the samples, those that are as fast
 STREAM_BYTES = 4 * 2**20  # of memory, in one sample
 LINE_BYTES = 64
 LEAST_LEVELS = 2
 # Of the size of the level before: enough that this holds none of it.
-FACTORS = {"l2": 4.0, "ll": 2.5}
+FACTORS = {"l2": 4, "ll": 2}
 # Memory is a multiple of the last level, of which little then stays in it.
 MEMORY_FACTOR, LEAST_MEMORY_BYTES, MOST_MEMORY_BYTES = 8, 128 * 2**20, 512 * 2**20
 LEAST_FACTOR = 2.0  # by which memory must at least exceed the last level
@@ -120,7 +119,7 @@ def buffers_for(system: HostSystem, free: int | None) -> Buffers:
     levels = _levels(system)
     sizes, before = {}, 0
     for name, part in levels.items():
-        beyond = int(FACTORS[name] * before) if before else part.size_bytes
+        beyond = FACTORS[name] * before if before else part.size_bytes
         sizes[name] = _whole(min(beyond, part.size_bytes // 2))
         before = part.size_bytes
     wanted = min(max(MEMORY_FACTOR * before, LEAST_MEMORY_BYTES), MOST_MEMORY_BYTES)
@@ -229,7 +228,8 @@ def _chase(loops: Loops, memory: Any, size_bytes: int, level: str) -> _Thing:
     # All lines once, so that the level holds them; memory is what none holds.
     lines = TRIAL_ACCESSES if level == "memory" else size_bytes // LINE_BYTES
     taken = loops.chase(memory, lines)
-    accesses = -(-_fitting(lines, taken, SAMPLE_NANOSECONDS) // 8) * 8
+    fitting = _fitting(lines, taken, SAMPLE_NANOSECONDS)
+    accesses = -(-(fitting if level == "memory" else max(fitting, lines)) // 8) * 8
     return _Thing(
         lambda: loops.chase(memory, accesses) / accesses, lambda: loops.chase(memory, lines)
     )
@@ -249,22 +249,18 @@ def _fitting(done: int, nanoseconds: int, wanted: int) -> int:
 
 
 def _burst(loops: Loops, thing: _Thing, seconds: float) -> tuple[float, float]:
-    """Time a thing and the chain beside it; returns the thing's cycles, a cycle's nanoseconds."""
+    """Time a thing and the chain in turn; returns the thing's cycles, a cycle's nanoseconds."""
     additions = loops.loops()[CHAIN]
     rounds = _fitting(TRIAL_ROUNDS, loops.run(CHAIN, TRIAL_ROUNDS), CHAIN_NANOSECONDS)
-    thing.prepare()
     ends = time.monotonic() + seconds
+    thing.prepare()
     chains: list[float] = []
     samples: list[float] = []
     while len(samples) < LEAST_SAMPLES or time.monotonic() < ends:
         chains.append(loops.run(CHAIN, rounds) / (rounds * additions))
         samples.append(thing.sample())
-    cycle = _fast(chains)
-    return _fast(samples) / cycle, cycle
-
-
-def _fast(samples: Sequence[float]) -> float:
-    return sorted(samples)[int(FAST_SHARE * len(samples))]
+    cycle = min(chains)
+    return min(samples) / cycle, cycle
 
 
 def _huge_bytes() -> int | None:
