@@ -29,7 +29,7 @@ import powerml
 import workloads
 from commands import PAPERS_SEARCH, machine_line
 from powerml.errors import SetupError
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.base import MeterOptions
@@ -108,7 +108,7 @@ def _measure_file(
 
 
 def _meter() -> SimulatorMeter:
-    return SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", MeterOptions("sampled", jobs=2))
+    return SimulatorMeter(load_machine(PAPERS_MACHINE), "torch", MeterOptions("sampled", jobs=2))
 
 
 def signal() -> bool:

@@ -26,7 +26,7 @@ from powerml.meters.simulator.launch import environment
 REPETITIONS = 3
 # What Cachegrind counts apart: lanes of FMAs, lanes of masked moves, second reads of atomics.
 APART = ("lanes", "masks", "atomics")
-CLASSES, FIXED_COUNTERS = 12, 17
+CLASSES, FIXED_COUNTERS, MISS_COUNTERS = 12, 17, 5
 READS, WRITES, MODIFIES = 14, 15, 16
 FIRST_LEVEL, LAST_LEVEL = "32768,8,64", "8388608,16,64"
 # Cachegrind's and Callgrind's.
@@ -226,7 +226,7 @@ def _nine(
     row = next(line for line in lines if line.startswith("scope"))
     counters = list(map(int, row.split("\t")[5:]))
     first_code, first_data, last = (
-        counters[FIXED_COUNTERS + 4 * cache : FIXED_COUNTERS + 4 * cache + 4] for cache in range(3)
+        counters[FIXED_COUNTERS + MISS_COUNTERS * cache :][:MISS_COUNTERS] for cache in range(3)
     )
     return {
         "Ir": sum(counters[:CLASSES]),

@@ -13,12 +13,12 @@ from typing import Literal
 from powerml.calibration.loads import synthetic_loads
 from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.workloads.workload import LoadWorkload
 
-MACHINE = load_machine(DEFAULT_MACHINE)
+MACHINE = load_machine(PAPERS_MACHINE)
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def _count(load: LoadWorkload, fidelity: Literal["exact", "sampled"]) -> PhaseCo
 
 
 def _cycles(counted: PhaseCounts) -> float:
-    return price(counted.counts, MACHINE).cycles
+    return price(counted.counts, MACHINE, by="paper").cycles
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import powerml
 from commands import machine_line
 from powerml.backend import select_backend
 from powerml.costs.cache import CountsCache
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter
 from powerml.meters.catalogue import make_meter, meter_options
 
@@ -33,7 +33,7 @@ def main() -> bool:
     """Print each seed's best beside the reference, and the seconds; say whether all are good."""
     print(machine_line())
     options = meter_options("sampled", DEFAULT_ERROR, None, DEFAULT_LIMIT_SECONDS)
-    machine, backend = load_machine(DEFAULT_MACHINE), select_backend()
+    machine, backend = load_machine(PAPERS_MACHINE), select_backend()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["POWERML_CACHE_DIR"] = folder
         started = time.monotonic()

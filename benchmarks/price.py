@@ -80,7 +80,7 @@ def times(truth: Path) -> bool:
     predictors: dict[str, Callable[[Timed], float]] = {
         "core": lambda model: core_time(model.counts, host, model.counts_up_to_l2).cycles,
         "core, L1 and last level only": lambda model: core_time(model.counts, host).cycles,
-        "paper (eq. 2.1)": lambda model: price(model.counts, host).cycles,
+        "paper (eq. 2.1)": lambda model: price(model.counts, host, by="paper").cycles,
         "instructions": lambda model: float(model.counts.Ir),
         "multiply-adds executed": lambda model: _multiply_adds(model.counts),
     }

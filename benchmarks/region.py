@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import workloads
 from powerml.costs.counts import Counts
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.valgrind.cachegrind import CachegrindMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
@@ -31,7 +31,7 @@ OPTIONS = MeterOptions(limit_seconds=7200.0)
 
 def main() -> int:
     """Print both differences side by side; return 1 where they disagree."""
-    machine, dataset = load_machine(DEFAULT_MACHINE), load_dataset("mnist_small")
+    machine, dataset = load_machine(PAPERS_MACHINE), load_dataset("mnist_small")
 
     def whole_process(one: TopologyWorkload) -> Counts:
         with CachegrindMeter(machine, "torch", OPTIONS) as meter:

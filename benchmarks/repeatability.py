@@ -19,7 +19,7 @@ from commands import measure
 from powerml.backend import select_backend
 from powerml.costs.counts import EVENTS
 from powerml.costs.measurement import Measurement
-from powerml.machines import DEFAULT_MACHINE
+from powerml.machines import PAPERS_MACHINE
 from powerml.meters.base import DEFAULT_METER
 
 TOPOLOGY, BATCH_SIZE = "dffr:layers=2,width=16", 32
@@ -34,7 +34,7 @@ MANNER = ("__editable__*", "*.pth", "__pycache__", "powerml")  # of this install
 
 def main() -> int:
     """Print the spread of every event; return 1 where counts are not equal."""
-    profile = powerml.load_machine(DEFAULT_MACHINE)
+    profile = powerml.load_machine(PAPERS_MACHINE)
     with powerml.make_meter(DEFAULT_METER, profile, select_backend()) as meter:
         one_server = [
             powerml.measure(TOPOLOGY, batch_size=BATCH_SIZE, meter=meter) for _ in range(5)
@@ -106,7 +106,7 @@ def _show(title: str, records: Sequence[Measurement]) -> bool:
         for event in EVENTS:
             values = [getattr(record.phase(phase).counts, event) for record in records]
             good &= _print_row(event, values) == 0
-        _print_row("cost", [record.cost_cycles(phase, DEFAULT_MACHINE) for record in records])
+        _print_row("cost", [record.cost_cycles(phase, PAPERS_MACHINE) for record in records])
     print("  equal" if good else "  NOT EQUAL")
     return good
 

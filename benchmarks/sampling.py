@@ -23,7 +23,7 @@ from powerml.costs.cache import CountsCache
 from powerml.costs.cost import price
 from powerml.costs.counts import Fidelity, PhaseCounts
 from powerml.errors import DatasetError
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.machines import PAPERS_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.caching import CachingMeter
 from powerml.meters.simulator.meter import SimulatorMeter
@@ -58,12 +58,12 @@ class Compared:
     @property
     def exact_cycles(self) -> float:
         """Cost of the exact counts."""
-        return price(self.exact.counts, self.machine, "data").cycles
+        return price(self.exact.counts, self.machine, "data", by="paper").cycles
 
     @property
     def sampled_cycles(self) -> float:
         """Cost of the sampled counts."""
-        return price(self.sampled.counts, self.machine, "data").cycles
+        return price(self.sampled.counts, self.machine, "data", by="paper").cycles
 
     @property
     def error(self) -> float:
@@ -186,7 +186,7 @@ def neighbours() -> bool:
 
 def honesty() -> bool:
     """Data larger than the last level, over several epochs and in one."""
-    small = load_machine(DEFAULT_MACHINE)
+    small = load_machine(PAPERS_MACHINE)
     last_level = small.caches.ll.model_copy(update=SMALL_LAST_LEVEL)
     caches = small.caches.model_copy(update={"ll": last_level})
     small = small.model_copy(update={"name": "last-level-256k", "caches": caches})
@@ -201,7 +201,7 @@ def honesty() -> bool:
         thousand = workloads.subset(mnist, 1000, Path(folder))
         for machine, dataset, batch_size, epochs in (
             (small, thousand, 32, 3),
-            (load_machine(DEFAULT_MACHINE), mnist, 256, 1),
+            (load_machine(PAPERS_MACHINE), mnist, 256, 1),
         ):
             with ExitStack() as stack:
                 workload = workloads.make(topology, dataset, batch_size, epochs)
@@ -219,7 +219,7 @@ def honesty() -> bool:
 def _bench(stack: ExitStack) -> tuple[Bench, Dataset]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     dataset = workloads.subset(load_dataset("mnist_small", DEFAULT_VALIDATION), SAMPLES, folder)
-    return Bench(load_machine(DEFAULT_MACHINE), stack), dataset
+    return Bench(load_machine(PAPERS_MACHINE), stack), dataset
 
 
 def _drawn(dataset: Dataset) -> list[TopologyWorkload]:

@@ -24,7 +24,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 from commands import USUAL_IMPORT_SECONDS, import_seconds, machine_line, timed
 from models import save_convolution, save_resnet18
 from powerml.costs.measurement import Measurement
-from powerml.machines import DEFAULT_MACHINE
+from powerml.machines import PAPERS_MACHINE
 
 RUNS = 3
 IMAGE_SIDE = 32
@@ -96,7 +96,7 @@ def _measured(name: str, path: Path, limit: float) -> bool:
         print(
             f"    {phase.name:12}{phase.counts.Ir:14,} instructions "
             f"{phase.counts.data_accesses:14,} data accesses "
-            f"{record.cost_cycles(phase.name, DEFAULT_MACHINE) / 1e6:10,.2f} Mcycles "
+            f"{record.cost_cycles(phase.name, PAPERS_MACHINE) / 1e6:10,.2f} Mcycles "
             f"({phase.fidelity})"
         )
     return _verdict(name, median(found), limit, "s")

@@ -31,7 +31,7 @@ from powerml.costs.counts import Fidelity
 from powerml.errors import DatasetError
 from powerml.guest.request import AnyRequest, Request
 from powerml.instrument import place_tool
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.simulator.caches import SimulatedCaches
 from powerml.meters.simulator.launch import private_folder
@@ -170,7 +170,7 @@ def _rate(jobs: int) -> float:
     options = MeterOptions(fidelity="sampled", jobs=jobs, limit_seconds=LIMIT_SECONDS)
     with (
         tempfile.TemporaryDirectory() as folder,
-        SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter,
+        SimulatorMeter(load_machine(PAPERS_MACHINE), "torch", options) as meter,
     ):
         powerml.measure(TRIALS[0][0], meter=meter)
         # All drawn at random: else what is proposed would depend on the jobs.
@@ -251,7 +251,7 @@ def startup() -> bool:
 def _print_imports() -> None:
     """What the import under Valgrind takes, by the packages that take most of it."""
     script = "import os, powerml.guest.steps, powerml.spaces.cnn; os._exit(0)"
-    geometry = load_machine(DEFAULT_MACHINE).simulated_geometry
+    geometry = load_machine(PAPERS_MACHINE).simulated_geometry
     with private_folder() as folder:
         ended = subprocess.run(
             [
@@ -284,7 +284,7 @@ def _run_quietly(arguments: list[str]) -> None:
 @contextmanager
 def _meter(fidelity: Fidelity) -> Iterator[SimulatorMeter]:
     options = MeterOptions(fidelity=fidelity, jobs=2, limit_seconds=LIMIT_SECONDS)
-    with SimulatorMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter:
+    with SimulatorMeter(load_machine(PAPERS_MACHINE), "torch", options) as meter:
         yield meter
 
 
@@ -301,7 +301,7 @@ def _seconds(
 
 def _whole_seconds(workload: TopologyWorkload, dataset: Dataset) -> float:
     options = MeterOptions(limit_seconds=LIMIT_SECONDS)
-    with CachegrindMeter(load_machine(DEFAULT_MACHINE), "torch", options) as meter:
+    with CachegrindMeter(load_machine(PAPERS_MACHINE), "torch", options) as meter:
         started = time.monotonic()
         meter.measure(workload, dataset)
         return time.monotonic() - started

@@ -28,7 +28,7 @@ from powerml.costs.cost import price
 from powerml.costs.cost_fit import Terms, fit_costs, inference_terms, structure_sums, training_terms
 from powerml.costs.counts import EVENTS, PHASES, Counts
 from powerml.costs.readings import require_counts
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import DEFAULT_METER, MeterOptions
 from powerml.meters.catalogue import make_meter
 
@@ -73,7 +73,7 @@ def make_costs(space: spaces.TabularSpace) -> None:
     path = DATA / f"{space.name}-costs.csv"
     known = {row["member"] for row in read(path)}
     wanted = [space.reference, *shuffled(space)][: SAMPLE[space.name] + 1]
-    profile = load_machine(DEFAULT_MACHINE)
+    profile = load_machine(PAPERS_MACHINE)
     jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 2
     options = MeterOptions(fidelity="sampled", jobs=jobs)
     with (
@@ -130,12 +130,12 @@ def make_table(space: spaces.TabularSpace) -> None:
 
 def simulated_costs(space: spaces.TabularSpace) -> dict[spaces.Member, dict[str, float]]:
     """Costs in cycles of the default machine, by phase, of what was simulated."""
-    machine = load_machine(DEFAULT_MACHINE)
+    machine = load_machine(PAPERS_MACHINE)
     found: dict[spaces.Member, dict[str, float]] = {}
     for row in read(DATA / f"{space.name}-costs.csv"):
         counts = Counts(**{event: int(row[event]) for event in EVENTS})
         costs = found.setdefault(spaces.Member.parse(row["member"]), {})
-        costs[row["phase"]] = price(counts, machine).cycles
+        costs[row["phase"]] = price(counts, machine, by="paper").cycles
     return {member: costs for member, costs in found.items() if set(PHASES) <= set(costs)}
 
 

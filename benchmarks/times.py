@@ -11,7 +11,7 @@ import time
 import powerml
 from commands import PAPERS_OPTIONS, machine_line, timed
 from powerml.backend import select_backend
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import DEFAULT_METER
 
 WORKLOAD = ("dffr:layers=2,width=16", "--batch-size", "32", "--epochs", "2")
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _warm_seconds() -> float:
-    profile = load_machine(DEFAULT_MACHINE)
+    profile = load_machine(PAPERS_MACHINE)
     with powerml.make_meter(DEFAULT_METER, profile, select_backend()) as meter:
         powerml.measure(WORKLOAD[0], batch_size=32, epochs=2, meter=meter)
         started = time.monotonic()

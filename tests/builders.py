@@ -16,7 +16,7 @@ from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Phase
 from powerml.explain.records import BestRecord
-from powerml.machines import DEFAULT_MACHINE, Cache, Geometry, Machine, load_machine
+from powerml.machines import PAPERS_MACHINE, Cache, Geometry, Machine, load_machine
 from powerml.studies.limits import Limits
 from powerml.studies.records import (
     Complete,
@@ -266,7 +266,7 @@ def make_load_counts(load: LoadWorkload) -> PhaseCounts:
 
 def make_calibration_record(**fields: Any) -> Calibration:
     """A calibration by the readings of 2018 on the paper's machine."""
-    machine = load_machine(DEFAULT_MACHINE)
+    machine = load_machine(PAPERS_MACHINE)
     readings = load_readings()
     record = make_calibration(
         [(load, make_load_counts(load)) for load in synthetic_loads()],

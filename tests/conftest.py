@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from powerml.cli import main as cli
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
+from powerml.machines import PAPERS_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.spaces import parse_topology
@@ -39,7 +39,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def machine() -> Machine:
-    return load_machine(DEFAULT_MACHINE)
+    return load_machine(PAPERS_MACHINE)
 
 
 @pytest.fixture(scope="session")

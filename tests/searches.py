@@ -10,7 +10,13 @@ from powerml.studies.records import StudyRecord, TrialRecord
 from tests.doubles import FormulaMeter
 
 # The paper's search but for its protocol: the default trains for dozens of epochs.
-PAPERS: dict[str, Any] = {"data": "mnist_small", "objective": "squared", "epochs": 2}
+PAPERS: dict[str, Any] = {
+    "data": "mnist_small",
+    "objective": "squared",
+    "epochs": 2,
+    "machine": "xeon-x5650",
+    "price": "paper",
+}
 REFERENCE = "dffr:layers=5,width=10 batch 64"
 
 

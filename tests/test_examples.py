@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,21 +26,22 @@ FUNCTIONS = sorted(name for name, one in PUBLIC.items() if inspect.isfunction(on
 
 @pytest.fixture
 def at_work(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    machine: Machine,
-    request: pytest.FixtureRequest,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """A folder with what the examples speak of; a formula stands in for the simulator."""
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] != "make_meter":
-        monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+        monkeypatch.setattr(catalogue, "make_meter", lambda _, machine, *__: _meter(machine))
     Path("measured.json").write_text(make_measurement().to_json(), encoding="utf-8")
     shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")
     save_calibration(make_calibration_record(), Path("powerml-calibration.json"))
     save_study(Path("powerml-studies") / "my-study")
     Path("powerml-paper").mkdir()
     (Path("powerml-paper") / "outcomes").symlink_to(KEPT)  # all are there: none is written
+
+
+def _meter(machines: Machine | Sequence[Machine]) -> FormulaMeter:
+    return FormulaMeter(machines if isinstance(machines, Machine) else machines[0])
 
 
 @pytest.mark.usefixtures("at_work")

@@ -67,7 +67,7 @@ def test_options_of_another_function_are_refused() -> None:
         ("score_seeds", 0, "score seeds is 0: give at least 1"),
         ("trials", "many", "trials is 'many': give int"),
         ("alpha", "half", "alpha is 'half': give float | None"),
-        ("machine", 3, "machine is 3: give str | Machine | Sequence[str | Machine]"),
+        ("machine", 3, "machine is 3: give str | Machine | Sequence[str | Machine] | None"),
         ("accesses", "dat", "unknown kind of accesses 'dat': did you mean 'data'?"),
         ("fidelity", "roughly", "unknown fidelity 'roughly': known: exact, predicted, sampled"),
     ],

@@ -99,7 +99,7 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "steps_total",
             "parts",
         }
-        assert set(phase["counts"]) == {*EVENTS, "instructions"}
+        assert set(phase["counts"]) == {*EVENTS, "instructions", "streamed"}
         assert {"cycles", "joules"} <= set(phase["costs"]["xeon-x5650"])
 
 

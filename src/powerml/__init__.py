@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from powerml.costs.cost import Cost, price
     from powerml.costs.counts import Counts
     from powerml.costs.fingerprint import Fingerprint, require_comparable
-    from powerml.costs.measurement import Measurement, Phase, Simulation
+    from powerml.costs.measurement import Measurement, Phase, Simulation, reprice
     from powerml.errors import (
         CalibrationError,
         ComparisonError,
@@ -99,6 +99,7 @@ _HOMES = {
         "Measurement",
         "Phase",
         "Simulation",
+        "reprice",
     ),
     "powerml.errors": (
         "CalibrationError",
@@ -271,6 +272,7 @@ __all__ = [
     "price",
     "probe_machine",
     "render_report",
+    "reprice",
     "reproduce",
     "require_comparable",
     "runtime_names",

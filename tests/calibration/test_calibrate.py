@@ -280,7 +280,9 @@ def test_one_machine_is_calibrated() -> None:
 
 
 def test_measure_applies_a_calibration(run: Run, machine: Machine, tmp_path: Path) -> None:
-    measured = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    measured = powerml.measure(
+        TOPOLOGY, meter=FormulaMeter(machine), machine=machine, price="paper"
+    )
     assert measured.calibration is None
     assert measured.phases[0].costs[machine.name].calibrated_value is None
     (tmp_path / "record.json").write_text(measured.to_json(), encoding="utf-8")

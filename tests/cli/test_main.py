@@ -16,7 +16,7 @@ import powerml
 from powerml.cli.app import app
 from powerml.cli.console import command_to_resume, program
 from powerml.costs.counts import PhaseCounts
-from powerml.machines import Machine
+from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.meters import catalogue
 from tests.doubles import FormulaMeter, Run
 from tests.meters.simulator.processes import wait_for
@@ -33,9 +33,9 @@ main()
 
 
 @pytest.fixture
-def replay(machine: Machine, tmp_path: Path) -> str:
+def replay(tmp_path: Path) -> str:
     """The name of a meter that knows one workload."""
-    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(load_machine(DEFAULT_MACHINE)))
     path = tmp_path / "record.json"
     path.write_text(record.to_json(), encoding="utf-8")
     return f"replay:{path}"
@@ -44,8 +44,9 @@ def replay(machine: Machine, tmp_path: Path) -> str:
 def test_measure_prints_costs_with_their_units_and_the_score(run: Run, replay: str) -> None:
     code, out, _ = run("measure", TOPOLOGY, "--meter", replay)
     assert code == 0
-    assert "cost on xeon-x5650 (Mcycles)" in out
-    assert "energy (mJ, estimated)" in out
+    assert "cost on epyc-7763 (Mcycles)" in out
+    assert "time (ms)" in out
+    assert "energy of core and memory (mJ, estimated)" in out
     assert "(validation)" in out
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerml.costs.core import CYCLES_FACTOR, core_time, has_core
+from powerml.costs.core import CYCLES_FACTOR, MISSES_IN_FLIGHT, core_time, has_core
 from powerml.costs.cost import check_price, per_sample, price
-from powerml.costs.counts import EVENTS, Counts, Instructions
+from powerml.costs.counts import EVENTS, Counts, Instructions, Streamed
 from powerml.errors import MachineError, UnknownNameError
 from powerml.machines import Machine, load_machine
 
@@ -30,7 +30,16 @@ def many_counts(draw: st.DrawFn) -> Counts:
     last = [draw(st.integers(0, one)) for one in first]
     names = ("Ir", "Dr", "Dw", "I1mr", "D1mr", "D1mw", "ILmr", "DLmr", "DLmw")
     values = (fetches, reads, writes, *first, *last)
-    return Counts(**dict(zip(names, values, strict=True)), instructions=Instructions(**classes))
+    beyond_first, beyond_last = sum(first[1:]), sum(last[1:])
+    # Of those that hit and of those that miss the last level some continue a stream.
+    far = draw(st.integers(0, beyond_last))
+    near = draw(st.integers(0, beyond_first - beyond_last))
+    streamed = draw(st.sampled_from([None, Streamed(D1m=near + far, DLm=far)]))
+    return Counts(
+        **dict(zip(names, values, strict=True)),
+        instructions=Instructions(**classes),
+        streamed=streamed,
+    )
 
 
 def _counts(instructions: dict[str, int] | None = None, **events: int) -> Counts:
@@ -55,6 +64,36 @@ def test_a_stream_from_memory_takes_the_cycles_of_its_lines() -> None:
     # What else it does adds next to nothing, as the third power of a share of a few hundredths.
     assert time.cycles == pytest.approx(1000 * MACHINE.line_cycles.memory.value, rel=1e-3)
     assert time.bottleneck == "lines"
+
+
+def test_a_miss_that_continues_no_stream_takes_its_share_of_the_latency() -> None:
+    counts = _counts(Ir=1, Dr=1000, D1mr=1000, DLmr=1000)
+    alone, streamed = (
+        core_time(counts.model_copy(update={"streamed": one}), MACHINE).parts["lines"]
+        for one in (Streamed(D1m=0, DLm=0), Streamed(D1m=1000, DLm=1000))
+    )
+    assert alone == 1000 * MACHINE.latency_cycles.memory.value / MISSES_IN_FLIGHT
+    assert MACHINE.line_cycles is not None
+    assert streamed == 1000 * MACHINE.line_cycles.memory.value < alone
+
+
+def test_misses_of_unknown_streams_are_taken_to_continue_one() -> None:
+    counts = _counts(Ir=1, Dr=1000, D1mr=1000, DLmr=400)
+    streamed = counts.model_copy(update={"streamed": Streamed(D1m=1000, DLm=400)})
+    assert counts.streamed is None
+    assert core_time(counts, MACHINE) == core_time(streamed, MACHINE)
+
+
+def test_each_level_has_its_own_waiting_lines() -> None:
+    # 600 lines from the last level, 100 of them alone; 400 from memory, 300 of them alone.
+    counts = _counts(Ir=1, Dr=1000, D1mr=1000, DLmr=400)
+    counts = counts.model_copy(update={"streamed": Streamed(D1m=600, DLm=100)})
+    line, latency = MACHINE.line_cycles, MACHINE.latency_cycles
+    assert line is not None
+    last = max(line.ll.value, latency.ll.value / MISSES_IN_FLIGHT)
+    memory = latency.memory.value / MISSES_IN_FLIGHT
+    expected = 500 * line.ll.value + 100 * last + 100 * line.memory.value + 300 * memory
+    assert core_time(counts, MACHINE).parts["lines"] == pytest.approx(expected, rel=ROUNDING)
 
 
 def test_multiply_adds_wait_for_the_units_that_do_them() -> None:

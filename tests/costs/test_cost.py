@@ -37,25 +37,32 @@ def consistent_counts(draw: st.DrawFn) -> Counts:
 def test_eq_2_1_by_hand() -> None:
     # 50 data accesses, 10 miss L1, 3 of them the last level too; 2, 10 and 100 cycles.
     assert hits(SMALL) == (40, 7, 3)
-    assert price(SMALL, make_machine()).cycles == 40 * 2 + 7 * 10 + 3 * 100
+    assert price(SMALL, make_machine(), by="paper").cycles == 40 * 2 + 7 * 10 + 3 * 100
 
 
 def test_eq_2_1_with_instruction_fetches_by_hand() -> None:
     # 150 accesses, 19 miss L1, 6 of them the last level too.
     assert hits(SMALL, "all") == (131, 13, 6)
-    assert price(SMALL, make_machine(), "all").cycles == 131 * 2 + 13 * 10 + 6 * 100
+    assert price(SMALL, make_machine(), "all", by="paper").cycles == 131 * 2 + 13 * 10 + 6 * 100
 
 
 def test_the_papers_machine_by_hand() -> None:
-    cost = price(SMALL, load_machine("xeon-x5650"))
+    cost = price(SMALL, load_machine("xeon-x5650"), by="paper")
     assert cost.cycles == pytest.approx(40 * 4 + 7 * 41 + 3 * 178.22)
 
 
 def test_data_is_what_counts_unless_told_otherwise() -> None:
     busy = SMALL.model_copy(update={"Ir": 10**9, "I1mr": 10**6, "ILmr": 10**5})
     machine = make_machine()
-    assert price(busy, machine) == price(SMALL, machine) == price(SMALL, machine, "data")
-    assert price(busy, machine, "all").cycles > price(SMALL, machine, "all").cycles
+    assert (
+        price(busy, machine, by="paper")
+        == price(SMALL, machine, by="paper")
+        == price(SMALL, machine, "data", by="paper")
+    )
+    assert (
+        price(busy, machine, "all", by="paper").cycles
+        > price(SMALL, machine, "all", by="paper").cycles
+    )
 
 
 @settings(deadline=None)
@@ -70,8 +77,11 @@ def test_hits_sum_to_accesses(counts: Counts) -> None:
 @given(consistent_counts(), consistent_counts(), accesses_kinds)
 def test_cost_is_linear_in_counts(one: Counts, other: Counts, accesses: Accesses) -> None:
     machine = make_machine(energy_pj=ENERGIES)
-    first, second = price(one, machine, accesses), price(other, machine, accesses)
-    both = price(one + other, machine, accesses)
+    first, second = (
+        price(one, machine, accesses, by="paper"),
+        price(other, machine, accesses, by="paper"),
+    )
+    both = price(one + other, machine, accesses, by="paper")
     assert both.cycles == pytest.approx(first.cycles + second.cycles)
     assert both.joules == pytest.approx((first.joules or 0) + (second.joules or 0))
 
@@ -86,18 +96,20 @@ def test_a_slower_memory_never_makes_it_cheaper(counts: Counts) -> None:
             "memory": {"value": 200, "source": "made up"},
         }
     )
-    more_expensive = price(counts, slow).cycles - price(counts, make_machine()).cycles
+    more_expensive = (
+        price(counts, slow, by="paper").cycles - price(counts, make_machine(), by="paper").cycles
+    )
     assert more_expensive == pytest.approx(counts.ll_misses * 100)
 
 
 def test_nothing_done_costs_nothing() -> None:
     nothing = make_counts() - make_counts()
-    cost = price(nothing, make_machine(energy_pj=ENERGIES), "all")
+    cost = price(nothing, make_machine(energy_pj=ENERGIES), "all", by="paper")
     assert (cost.cycles, cost.joules) == (0, 0)
 
 
 def test_joules_by_hand() -> None:
-    cost = price(SMALL, make_machine(energy_pj=ENERGIES))
+    cost = price(SMALL, make_machine(energy_pj=ENERGIES), by="paper")
     assert cost.joules == pytest.approx((40 * 20 + 7 * 100 + 3 * 2000) * 1e-12)
     assert cost.joules_estimated is False
 
@@ -105,12 +117,12 @@ def test_joules_by_hand() -> None:
 @pytest.mark.parametrize("level", ["l1", "ll", "memory"])
 def test_one_estimated_energy_makes_the_joules_an_estimate(level: str) -> None:
     energies = {**ENERGIES, level: {**ENERGIES[level], "estimated": True}}
-    assert price(SMALL, make_machine(energy_pj=energies)).joules_estimated is True
+    assert price(SMALL, make_machine(energy_pj=energies), by="paper").joules_estimated is True
 
 
 @pytest.mark.parametrize("accesses", ["data", "all"])
 def test_without_energies_joules_are_unknown_never_zero(accesses: Accesses) -> None:
-    cost = price(SMALL, make_machine(), accesses)
+    cost = price(SMALL, make_machine(), accesses, by="paper")
     assert cost.joules is None
     assert cost.joules_estimated is None
 
@@ -119,7 +131,10 @@ def test_an_optimum_in_cycles_is_not_one_in_joules() -> None:
     machine = load_machine("xeon-x5650")
     many_hits = make_counts(Dr=10_000, Dw=0, D1mr=0, D1mw=0, DLmr=0, DLmw=0)
     some_misses = make_counts(Dr=1_000, Dw=0, D1mr=150, D1mw=0, DLmr=150, DLmw=0)
-    hitting, missing = price(many_hits, machine), price(some_misses, machine)
+    hitting, missing = (
+        price(many_hits, machine, by="paper"),
+        price(some_misses, machine, by="paper"),
+    )
     assert hitting.cycles > missing.cycles
     assert hitting.joules is not None
     assert missing.joules is not None

@@ -35,7 +35,7 @@ def _simulated(name: str) -> Simulated:
         for row in csv.DictReader(file):
             counts = Counts(**{event: int(row[event]) for event in EVENTS})
             costs = found.setdefault(row["member"], {})
-            costs[row["phase"]] = price(counts, machine).cycles
+            costs[row["phase"]] = price(counts, machine, by="paper").cycles
     members = []
     for text, costs in found.items():
         pairs = (part.split("=") for part in text.split(","))

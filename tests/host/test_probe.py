@@ -89,7 +89,12 @@ def test_every_number_has_a_source_and_lies_in_its_range() -> None:
         else:
             assert number.source.startswith(by)
     assert machine.power is not None
-    assert estimated == [machine.power.busy_core_watts, machine.power.memory_line_nj]
+    assert machine.about is not None
+    assert estimated == [
+        machine.power.busy_core_watts,
+        machine.power.memory_line_nj,
+        machine.about.process_nm,
+    ]
 
 
 def test_core_prices_with_the_profile_and_it_reads_back() -> None:
@@ -191,6 +196,7 @@ def test_a_probe_lists_what_it_did_not_measure() -> None:
     listed = "\n".join(probe_machine(seconds=1e-3).not_measured)
     assert "power.busy_core_watts: " in listed
     assert "an estimate of xeon-8" in listed
+    assert "about.process_nm: 14, " in listed
     assert "energy_pj: left out" in listed
 
 

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.instrument.reference import CLASSES, FIXED_COUNTERS, MODIFIES, READS, WRITES
+from tests.instrument.reference import (
+    CLASSES,
+    FIXED_COUNTERS,
+    MISS_COUNTERS,
+    MODIFIES,
+    READS,
+    WRITES,
+)
 from tests.instrument.simulation import SOURCES, Told
 
 __all__ = ["CACHES", "Guests", "Run", "nine"]
@@ -18,7 +25,7 @@ FIRST_LEVEL, LAST_LEVEL = "32768,8,64", "8388608,16,64"
 CACHES = (f"--front={FIRST_LEVEL}/{FIRST_LEVEL}", f"--lower={LAST_LEVEL}")
 CACHEGRIND_CACHES = ("--cache-sim=yes", *(f"--{name}={FIRST_LEVEL}" for name in ("I1", "D1")))
 # Rows of misses, and columns in each.
-I1, D1, LL = (FIXED_COUNTERS + 4 * row for row in range(3))
+I1, D1, LL = (FIXED_COUNTERS + MISS_COUNTERS * row for row in range(3))
 FETCH, READ, WRITE, MODIFY = range(4)
 
 

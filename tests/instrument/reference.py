@@ -14,8 +14,10 @@ from typing import NamedTuple
 __all__ = [
     "CLASSES",
     "FIXED_COUNTERS",
+    "MISS_COUNTERS",
     "MODIFIES",
     "READS",
+    "STREAMED",
     "WRITES",
     "Access",
     "Direction",
@@ -40,6 +42,11 @@ class Direction(IntEnum):
     WRITE = 2
     MODIFY = 3
 
+
+# Counters of the misses of a cache: by direction, then those that continue a stream.
+STREAMED = len(Direction)
+MISS_COUNTERS = len(Direction) + 1
+RECENT = 32  # lines that are remembered
 
 COUNTER_OF = {Direction.READ: READS, Direction.WRITE: WRITES, Direction.MODIFY: MODIFIES}
 
@@ -128,7 +135,8 @@ class Reference:
     def __init__(self, fronts: Sequence[Front]) -> None:
         self.fronts = fronts
         self.caches = [[Cache(shape) for shape in front.shapes] for front in fronts]
-        self.counters = [0] * (FIXED_COUNTERS + 4 * sum(map(len, self.caches)))
+        self.counters = [0] * (FIXED_COUNTERS + MISS_COUNTERS * sum(map(len, self.caches)))
+        self.recent: list[list[int]] = [[] for _ in fronts]
 
     def run(self, pieces: Sequence[Piece], addresses: Sequence[int]) -> None:
         """Run pieces, with the addresses of all their accesses in order."""
@@ -144,6 +152,8 @@ class Reference:
         for caches in self.caches:
             for cache in caches:
                 cache.sets.clear()
+        for recent in self.recent:
+            recent.clear()
 
     def _accesses(
         self, piece: Piece, addresses: Iterator[int]
@@ -164,17 +174,30 @@ class Reference:
 
     def _access(self, address: int, size_bytes: int, direction: Direction) -> None:
         row = 0
-        for front, caches in zip(self.fronts, self.caches, strict=True):
+        for front, caches, recent in zip(self.fronts, self.caches, self.recent, strict=True):
             first = 0 if direction is Direction.FETCH else 1
             if caches[first].misses(address, size_bytes):
-                self._count(row + first, direction)
+                streamed = first == 1 and self._continues_stream(front, recent, address, size_bytes)
+                self._count(row + first, direction, streamed)
                 missed = {-1}
                 for number, lower in enumerate(front.lower):
                     cache = caches[2 + number]
                     if lower.above in missed and cache.misses(address, size_bytes):
-                        self._count(row + 2 + number, direction)
+                        self._count(row + 2 + number, direction, streamed)
                         missed.add(number)
             row += len(caches)
 
-    def _count(self, row: int, direction: Direction) -> None:
-        self.counters[FIXED_COUNTERS + 4 * row + direction] += 1
+    def _continues_stream(
+        self, front: Front, recent: list[int], address: int, size_bytes: int
+    ) -> bool:
+        line_bytes = front.data.line_bytes
+        first, last = address // line_bytes, (address + size_bytes - 1) // line_bytes
+        found = first - 1 in recent or first + 1 in recent
+        recent.append(last)
+        del recent[:-RECENT]
+        return found
+
+    def _count(self, row: int, direction: Direction, streamed: bool) -> None:
+        start = FIXED_COUNTERS + MISS_COUNTERS * row
+        self.counters[start + direction] += 1
+        self.counters[start + STREAMED] += streamed

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tests.instrument.reference import (
     FIXED_COUNTERS,
+    MISS_COUNTERS,
     READS,
+    STREAMED,
     Access,
     Direction,
     Fetch,
@@ -36,7 +38,7 @@ def _read_of(size_bytes: int) -> Piece:
 
 
 def _misses(simulation: Simulation, cache: int, direction: Direction) -> int:
-    return simulation.read()[FIXED_COUNTERS + 4 * cache + direction]
+    return simulation.read()[FIXED_COUNTERS + MISS_COUNTERS * cache + direction]
 
 
 @settings(max_examples=80)
@@ -106,6 +108,36 @@ def test_side_by_side_levels_are_asked_each_on_its_own(hierarchy: ctypes.CDLL) -
     simulation = Simulation(hierarchy, [Front(SMALL, Shape(64, 1, 64), beside)])
     simulation.run([_read_of(4)] * 4, [DATA, DATA + 4096] * 2)
     assert [_misses(simulation, cache, Direction.READ) for cache in (1, 2, 3)] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("stride_bytes", "streamed"),
+    [(64, 99), (-64, 99), (32, 99), (128, 0), (4096, 0)],
+    ids=["upwards", "downwards", "half lines", "every other line", "a page"],
+)
+def test_a_miss_beside_a_recent_one_continues_a_stream(
+    hierarchy: ctypes.CDLL, stride_bytes: int, streamed: int
+) -> None:
+    simulation = Simulation(hierarchy, [Front(SMALL, SMALL, (Lower(LARGE),))])
+    reads = 100 * 64 // min(64, abs(stride_bytes))
+    addresses = [(1 << 30) + number * stride_bytes for number in range(reads)]
+    simulation.run([_read_of(4)] * reads, addresses)
+    counters = simulation.read()
+    for cache in (1, 2):
+        of_cache = counters[FIXED_COUNTERS + MISS_COUNTERS * cache :]
+        assert (of_cache[Direction.READ], of_cache[STREAMED]) == (100, streamed)
+
+
+def test_as_many_streams_are_followed_as_lines_are_remembered(hierarchy: ctypes.CDLL) -> None:
+    for streams, followed in ((32, True), (33, False)):
+        simulation = Simulation(hierarchy, [Front(SMALL, Shape(64, 1, 64))])
+        addresses = [
+            (stream + 1 << 20) + 64 * line for line in range(10) for stream in range(streams)
+        ]
+        simulation.run([_read_of(4)] * len(addresses), addresses)
+        assert _misses(simulation, 1, Direction.READ) == 10 * streams
+        streamed = simulation.read()[FIXED_COUNTERS + MISS_COUNTERS + STREAMED]
+        assert streamed == (9 * streams if followed else 0)
 
 
 def test_accesses_that_were_not_done_are_not_counted(hierarchy: ctypes.CDLL) -> None:

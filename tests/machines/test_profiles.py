@@ -153,5 +153,5 @@ def test_three_levels_can_be_priced(machine: Machine) -> None:
         name="inference", counts=make_counts(), steps_simulated=1, steps_total=1
     )
     counted = {geometry: [inference] for geometry in found}
-    [phase] = price_phases(counted, [machine], "data", 3, None)
+    [phase] = price_phases(counted, [machine], "data", 3, None, by="paper")
     assert phase.costs[machine.name].cycles > 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import powerml
 from powerml.errors import MachineError, TopologyError, UnknownNameError, UsageError
 from powerml.machines import Machine
-from tests.builders import make_machine
+from tests.builders import make_calibration_record, make_machine
 from tests.calls import calls_of
 from tests.doubles import FormulaMeter
 
@@ -16,7 +18,7 @@ PRICES = ("paper", "core")
 
 
 def test_a_measurement_holds_counts_costs_and_score(machine: Machine) -> None:
-    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine))
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine), machine=machine)
     assert [phase.name for phase in record.phases] == ["training", "load", "inference"]
     training = record.phase("training")
     assert training.steps_total == training.steps_simulated == 8
@@ -49,7 +51,8 @@ def test_the_papers_protocol_scores_on_the_test_split(machine: Machine) -> None:
 def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) -> None:
     meter = FormulaMeter(machine)
     data, everything = (
-        powerml.measure(TOPOLOGY, meter=meter, accesses=accesses) for accesses in ("data", "all")
+        powerml.measure(TOPOLOGY, meter=meter, machine=machine, accesses=accesses, price="paper")
+        for accesses in ("data", "all")
     )
     assert everything.phase("training").counts == data.phase("training").counts
     more = everything.cost_cycles("training", machine.name)
@@ -58,7 +61,9 @@ def test_instruction_fetches_are_priced_where_it_is_asked_for(machine: Machine) 
 
 def test_a_core_prices_the_same_counts(machine: Machine) -> None:
     meter = FormulaMeter(machine)
-    paper, core = (powerml.measure(TOPOLOGY, meter=meter, price=price) for price in PRICES)
+    paper, core = (
+        powerml.measure(TOPOLOGY, meter=meter, machine=machine, price=price) for price in PRICES
+    )
     assert (paper.price, core.price) == PRICES
     for by_paper, by_core in zip(paper.phases, core.phases, strict=True):
         assert by_core.counts == by_paper.counts
@@ -67,6 +72,22 @@ def test_a_core_prices_the_same_counts(machine: Machine) -> None:
         assert cost.seconds == cost.cycles / (machine.clock_ghz.value * 1e9)
         assert by_paper.costs[machine.name].seconds is None
     assert powerml.Measurement.model_validate_json(core.to_json()) == core
+
+
+@pytest.mark.parametrize(
+    ("options", "price", "name"),
+    [
+        ({}, "core", "epyc-7763"),
+        ({"protocol": "paper"}, "paper", "xeon-x5650"),
+        ({"calibration": make_calibration_record()}, "paper", "xeon-x5650"),
+        ({"protocol": "paper", "price": "core", "machine": "epyc-7601"}, "core", "epyc-7601"),
+    ],
+)
+def test_price_and_machine_are_the_papers_where_the_rest_is(
+    machine: Machine, options: dict[str, Any], price: str, name: str
+) -> None:
+    record = powerml.measure(TOPOLOGY, meter=FormulaMeter(machine), **options)
+    assert (record.price, record.machines) == (price, [name])
 
 
 def test_a_machine_without_the_price_is_refused_before_anything_is_started() -> None:
@@ -83,7 +104,6 @@ def test_a_machine_without_the_price_is_refused_before_anything_is_started() -> 
         ({"machine": "epyc"}, UnknownNameError, "did you mean 'epyc-"),
         ({"accesses": "some"}, UnknownNameError, "known: all, data"),
         ({"price": "cor"}, UnknownNameError, "did you mean 'core'"),
-        ({"price": "core", "fidelity": "predicted"}, UsageError, "no instructions by class"),
         ({"protocol": "papers"}, UnknownNameError, "did you mean 'paper'"),
         ({"meter": "simulater"}, UnknownNameError, "did you mean 'simulator'"),
         ({"limit_seconds": 0}, UsageError, "the limit is 0 s"),

@@ -48,38 +48,41 @@ def _phase(name: str, counts: Counts) -> PhaseCounts:
 def test_three_levels_by_hand() -> None:
     # 30 hit L1, 12 L2, 5 the last level, 3 go to memory.
     machine = _three_levels()
-    assert price(WHOLE, machine, "data", LOWER).cycles == 30 * 2 + 12 * 10 + 5 * 30 + 3 * 100
-    assert price(WHOLE, machine).cycles == 30 * 2 + 17 * 30 + 3 * 100
+    assert (
+        price(WHOLE, machine, "data", LOWER, by="paper").cycles
+        == 30 * 2 + 12 * 10 + 5 * 30 + 3 * 100
+    )
+    assert price(WHOLE, machine, by="paper").cycles == 30 * 2 + 17 * 30 + 3 * 100
 
 
 def test_three_levels_with_instruction_fetches_by_hand() -> None:
     # 150 accesses, 29 miss L1, 12 miss L2, 5 the last level.
-    cost = price(WHOLE, _three_levels(), "all", LOWER)
+    cost = price(WHOLE, _three_levels(), "all", LOWER, by="paper")
     assert cost.cycles == 121 * 2 + 17 * 10 + 7 * 30 + 5 * 100
 
 
 def test_what_l2_missed_less_than_the_last_level_is_not_given_back() -> None:
     fewer = WHOLE.model_copy(update={"DLmr": 1, "DLmw": 0})
     # L2 then answers all that memory does not, and the last level nothing.
-    cost = price(WHOLE, _three_levels(), "data", fewer)
+    cost = price(WHOLE, _three_levels(), "data", fewer, by="paper")
     assert cost.cycles == 30 * 2 + 17 * 10 + 0 * 30 + 3 * 100
 
 
 def test_where_everything_misses_l2_it_costs_what_two_levels_do() -> None:
     machine = _three_levels()
     missing = WHOLE.model_copy(update={"DLmr": WHOLE.D1mr, "DLmw": WHOLE.D1mw})
-    assert price(WHOLE, machine, "data", missing) == price(WHOLE, machine)
+    assert price(WHOLE, machine, "data", missing, by="paper") == price(WHOLE, machine, by="paper")
 
 
 def test_a_machine_without_l2_is_priced_with_two_levels() -> None:
     toy = make_machine()
-    assert price(WHOLE, toy, "data", LOWER) == price(WHOLE, toy)
+    assert price(WHOLE, toy, "data", LOWER, by="paper") == price(WHOLE, toy, by="paper")
 
 
 def test_the_joules_are_those_of_two_levels() -> None:
     energies = {"l1": _number(20), "ll": _number(100), "memory": _number(2000)}
     machine = _three_levels(energy_pj=energies)
-    two, three = price(WHOLE, machine), price(WHOLE, machine, "data", LOWER)
+    two, three = price(WHOLE, machine, by="paper"), price(WHOLE, machine, "data", LOWER, by="paper")
     assert three.joules == two.joules == pytest.approx((30 * 20 + 17 * 100 + 3 * 2000) * 1e-12)
     assert three.cycles < two.cycles
 
@@ -106,7 +109,7 @@ def test_three_levels_are_never_negative_whatever_the_simulations_say(
 ) -> None:
     machine = _three_levels()
     memory = whole.ll_misses + (whole.ILmr if accesses == "all" else 0)
-    assert price(whole, machine, accesses, lower).cycles >= memory * 100
+    assert price(whole, machine, accesses, lower, by="paper").cycles >= memory * 100
 
 
 @settings(deadline=None)
@@ -120,8 +123,8 @@ def test_an_l2_never_makes_it_more_expensive(whole: Counts, data: st.DataObject)
     machine = _three_levels()
     for accesses in ("data", "all"):
         kind: Accesses = "all" if accesses == "all" else "data"
-        three = price(whole, machine, kind, whole.model_copy(update=missed)).cycles
-        assert three <= price(whole, machine, kind).cycles
+        three = price(whole, machine, kind, whole.model_copy(update=missed), by="paper").cycles
+        assert three <= price(whole, machine, kind, by="paper").cycles
 
 
 def test_one_sample_of_several() -> None:
@@ -136,10 +139,10 @@ def test_each_machine_is_priced_by_its_own_caches() -> None:
     shared, own = geometries(machines, 2)
     few, many = make_counts(D1mr=10, DLmr=1), make_counts(D1mr=1000, DLmr=900)
     simulated = {shared: [_phase("training", few)], own: [_phase("training", many)]}
-    (phase,) = price_phases(simulated, machines, "data", 2, None)
+    (phase,) = price_phases(simulated, machines, "data", 2, None, by="paper")
     assert list(phase.costs) == ["core-i7-4770", "xeon-x5650", "core-i7-6700"]
     for machine, counts in zip(machines, (few, many, few), strict=True):
-        assert phase.costs[machine.name] == price(counts, machine)
+        assert phase.costs[machine.name] == price(counts, machine, by="paper")
     assert phase.counts == few  # the first machine's
 
 
@@ -151,7 +154,7 @@ def test_the_counts_shown_are_those_of_the_first_machines_caches() -> None:
         other.simulated_geometry: [_phase("inference", many)],
     }
     for machines, counts in (((one, other), few), ((other, one), many)):
-        assert price_phases(simulated, machines, "data", 2, 1)[0].counts == counts
+        assert price_phases(simulated, machines, "data", 2, 1, by="paper")[0].counts == counts
 
 
 @pytest.mark.parametrize("accesses", ["data", "all"])
@@ -162,11 +165,11 @@ def test_three_levels_take_both_simulations(accesses: Accesses) -> None:
         up_to_l2(machine).simulated_geometry: [_phase("load", LOWER), _phase("inference", LOWER)],
     }
     assert set(simulated) == set(geometries([machine], 3))
-    phases = price_phases(simulated, [machine], accesses, 3, 1)
+    phases = price_phases(simulated, [machine], accesses, 3, 1, by="paper")
     for phase in phases:
         assert phase.counts == WHOLE
-        assert phase.costs[machine.name] == price(WHOLE, machine, accesses, LOWER)
-    two = price_phases(simulated, [machine], accesses, 2, 1)
+        assert phase.costs[machine.name] == price(WHOLE, machine, accesses, LOWER, by="paper")
+    two = price_phases(simulated, [machine], accesses, 2, 1, by="paper")
     assert two[0].costs[machine.name].cycles > phases[0].costs[machine.name].cycles
 
 
@@ -181,9 +184,9 @@ def test_a_phase_is_priced_by_its_own_counts_up_to_l2() -> None:
             _phase("inference", busy_lower),
         ],
     }
-    load, inference = price_phases(simulated, [machine], "data", 3, 1)
-    assert load.costs[machine.name] == price(WHOLE, machine, "data", LOWER)
-    assert inference.costs[machine.name] == price(busy, machine, "data", busy_lower)
+    load, inference = price_phases(simulated, [machine], "data", 3, 1, by="paper")
+    assert load.costs[machine.name] == price(WHOLE, machine, "data", LOWER, by="paper")
+    assert inference.costs[machine.name] == price(busy, machine, "data", busy_lower, by="paper")
 
 
 def test_only_the_inference_has_a_price_for_one_sample() -> None:
@@ -192,7 +195,7 @@ def test_only_the_inference_has_a_price_for_one_sample() -> None:
         geometry: [_phase("training", WHOLE), _phase("load", WHOLE), _phase("inference", WHOLE)]
         for geometry in geometries(machines, 2)
     }
-    training, load, inference = price_phases(simulated, machines, "data", 2, 40)
+    training, load, inference = price_phases(simulated, machines, "data", 2, 40, by="paper")
     assert (training.samples, load.samples, inference.samples) == (None, None, 40)
     assert training.costs_per_sample is None
     assert load.costs_per_sample is None
@@ -205,7 +208,7 @@ def test_only_the_inference_has_a_price_for_one_sample() -> None:
 def test_where_the_batch_is_not_known_an_inference_alone_has_a_price() -> None:
     machine = load_machine("xeon-x5650")
     simulated = {machine.simulated_geometry: [_phase("load", WHOLE), _phase("inference", WHOLE)]}
-    load, inference = price_phases(simulated, [machine], "data", 2, None, inferences=4)
+    load, inference = price_phases(simulated, [machine], "data", 2, None, inferences=4, by="paper")
     assert (load.inferences, load.costs_per_inference) == (None, None)
     assert (inference.samples, inference.costs_per_sample, inference.inferences) == (None, None, 4)
     assert inference.costs_per_inference == {
@@ -218,10 +221,12 @@ def test_an_inference_that_came_to_nothing_is_no_measurement() -> None:
     nothing = Counts(**dict.fromkeys(EVENTS, 0))
     simulated = {machine.simulated_geometry: [_phase("inference", nothing)]}
     with pytest.raises(MeasurementError, match="so nothing was measured"):
-        price_phases(simulated, [machine], "data", 2, 1)
+        price_phases(simulated, [machine], "data", 2, 1, by="paper")
 
 
 def test_three_levels_on_a_machine_without_l2_are_refused() -> None:
     toy = make_machine()
     with pytest.raises(MachineError, match="toy has no L2: leave out --levels 3"):
-        price_phases({toy.simulated_geometry: [_phase("load", WHOLE)]}, [toy], "data", 3, None)
+        price_phases(
+            {toy.simulated_geometry: [_phase("load", WHOLE)]}, [toy], "data", 3, None, by="paper"
+        )

@@ -100,7 +100,7 @@ def calibrate(
         readings = running.measure(load, None, notify, lambda part: tally.set(load, part))
         (counts,) = require_counts(running.name, readings)
         tally.set(load, 1.0)
-        cycles = price(counts.counts, profile, wanted.accesses).cycles
+        cycles = price(counts.counts, profile, wanted.accesses, by="paper").cycles
         notify(f"{load.title}: {cycles / 1e9:.1f} Gcycles, {tally.finished} of {len(loads)} loads")
         return counts
 

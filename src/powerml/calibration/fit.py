@@ -24,7 +24,7 @@ from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint, digest_of
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, costs_of_one
 from powerml.errors import CalibrationError
-from powerml.machines import DEFAULT_MACHINE, Machine
+from powerml.machines import PAPERS_MACHINE, Machine
 from powerml.studies.earlier import of_schema
 from powerml.workloads.workload import LoadWorkload
 
@@ -260,13 +260,16 @@ def make_calibration(
     CalibrationError
         The readings cannot be fitted.
     """
-    costs = {load.name: price(counts.counts, machine, accesses).cycles for load, counts in counted}
+    costs = {
+        load.name: price(counts.counts, machine, accesses, by="paper").cycles
+        for load, counts in counted
+    }
     metered = [name for name in costs if name in readings]
     cycles = [costs[name] for name in metered]
     read = [readings[name] for name in metered]
     fit = fit_readings(cycles, read)
     left_out = dict(zip(metered, _left_out(np.array(cycles), np.array(read)).tolist(), strict=True))
-    is_papers = machine.name == DEFAULT_MACHINE and accesses == "data"
+    is_papers = machine.name == PAPERS_MACHINE and accesses == "data"
     papers, recorded = (machine, recorded_cycles) if is_papers else (None, {})
     points = [
         _point(load, counts, costs[load.name], papers, recorded.get(load.name))

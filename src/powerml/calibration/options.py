@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SkipValidation
 
-from powerml.machines import DEFAULT_MACHINE, Machine
+from powerml.machines import PAPERS_MACHINE, Machine
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, AdvancingMeter
 from powerml.meters.options import FidelityName, SimulationOptions
 from powerml.options import Shown
@@ -22,7 +22,7 @@ class CalibrateOptions(SimulationOptions):
         str | Machine | Sequence[str | Machine],
         Field(description="The machine that was metered."),
         Shown(details="The counts are priced for it."),
-    ] = DEFAULT_MACHINE
+    ] = PAPERS_MACHINE
     fidelity: Annotated[
         FidelityName,
         Field(

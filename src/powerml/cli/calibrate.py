@@ -58,7 +58,7 @@ def calibrate(
     from powerml.calibration.figure import draw
     from powerml.calibration.readings import SOURCE_2018
     from powerml.cli.tables.calibration import calibration_lines, calibration_table
-    from powerml.machines import DEFAULT_MACHINE
+    from powerml.machines import PAPERS_MACHINE
 
     save_calibration(calibration, out)
     write_whole(figure, draw(calibration))
@@ -71,9 +71,9 @@ def calibrate(
             f"costs are those of {calibration.machine}, as no machine was named: "
             "if another was metered, give it with --machine or --machine-file"
         )
-    elif readings is None and calibration.machine != DEFAULT_MACHINE:
+    elif readings is None and calibration.machine != PAPERS_MACHINE:
         typer.echo(
-            f"{SOURCE_2018} were metered on {DEFAULT_MACHINE}: a calibration of "
+            f"{SOURCE_2018} were metered on {PAPERS_MACHINE}: a calibration of "
             f"{calibration.machine} needs its own, see --template"
         )
     typer.echo(f"written to {out}, the figure to {figure}")

@@ -30,17 +30,29 @@ def report(
             show_default="report.html in the study's folder; standard output for other formats",
         ),
     ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(help="core or paper: price the counts again.", show_default="the study's own"),
+    ] = None,
+    machine_file: Annotated[
+        list[Path] | None,
+        typer.Option(help="TOML profile of your own machine, if the study has one."),
+    ] = None,
 ) -> None:
     """Write a study's results as one page that opens offline, or as text.
 
     Example: powerml report powerml-studies/dffr-mnist_small-a0.5-b0.05-s0-1
     """
     import powerml
+    from powerml.costs.cost import check_price
 
+    by = None if price is None else check_price(price)
+    own = machine_file or ()
     if out is None and format != "html":
-        typer.echo(powerml.render_report(study, format), nl=False)
+        typer.echo(powerml.render_report(study, format, price=by, machine_file=own), nl=False)
     else:
-        typer.echo(f"report in {powerml.write_report(study, out, format)}")
+        path = powerml.write_report(study, out, format, price=by, machine_file=own)
+        typer.echo(f"report in {path}")
 
 
 def dashboard(

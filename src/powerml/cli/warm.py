@@ -34,7 +34,7 @@ def warm(
         list[str] | None,
         typer.Option(
             help="Machines whose caches are simulated, separated by commas; or all.",
-            show_default="xeon-x5650",
+            show_default="epyc-7763",
         ),
     ] = None,
     machine_file: Annotated[

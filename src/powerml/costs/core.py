@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from powerml.costs.counts import Counts, Instructions
 from powerml.errors import MachineError
@@ -26,6 +27,9 @@ __all__ = ["CYCLES_FACTOR", "CoreTime", "core_time", "has_core", "throughput_of"
 SHARPNESS = 3.0
 # Of the width of issue, what real code sustains. Fitted: 4 of 6 a cycle.
 SUSTAINED_SHARE = 2 / 3
+# Misses that a core has under way at once where no prefetcher asks for them. Line fill buffers are
+# 10 to 12 in Intel's cores from Nehalem to Skylake (optimization reference manual); not fitted.
+MISSES_IN_FLIGHT = 10
 # Of a miss's latency, what a fetch stalls the core; the rest is fetched ahead. Fitted: 7 of 12.
 FETCH_STALL_SHARE = 0.6
 # Nine of ten models lie within this factor of their native time, by `benchmarks/price.py`.
@@ -146,18 +150,46 @@ def _pipes(throughput: Throughput) -> float:
 
 def _line_cycles(counts: Counts, machine: Machine, counts_up_to_l2: Counts | None) -> float:
     """Return the cycles that lines take to come from the level that holds them."""
-    line, last = machine.line_cycles, counts.ll_misses
+    line, latency = machine.line_cycles, machine.latency_cycles
     assert line is not None  # noqa: S101 - it was required
-    beyond_l1 = max(counts.d1_misses, last)
-    if counts_up_to_l2 is None or line.l2 is None:
-        return (beyond_l1 - last) * line.ll.value + last * line.memory.value
-    # The two simulations differ a little in what they evict.
-    beyond_l2 = min(max(counts_up_to_l2.ll_misses, last), beyond_l1)
-    return (
-        (beyond_l1 - beyond_l2) * line.l2.value
-        + (beyond_l2 - last) * line.ll.value
-        + last * line.memory.value
-    )
+    memory = _beyond_last(counts)
+    levels = [(_beyond_first(counts), line.ll, latency.ll), (memory, line.memory, latency.memory)]
+    if counts_up_to_l2 is not None and line.l2 is not None and latency.l2 is not None:
+        levels[:1] = [
+            (_beyond_first(counts), line.l2, latency.l2),
+            (_beyond_last(counts_up_to_l2), line.ll, latency.ll),
+        ]
+    # The simulations of two last levels differ a little in what they evict.
+    most = max(counts.d1_misses, memory.lines)
+    cycles, farther = 0.0, _Misses(0, 0)
+    for misses, of_line, of_miss in reversed(levels):
+        lines = min(max(misses.lines, farther.lines), most)
+        answered = lines - farther.lines
+        waiting = min(max(misses.waiting - farther.waiting, 0), answered)
+        wait = max(of_line.value, of_miss.value / MISSES_IN_FLIGHT)
+        cycles += (answered - waiting) * of_line.value + waiting * wait
+        farther = _Misses(lines, max(misses.waiting, farther.waiting))
+    return cycles
+
+
+class _Misses(NamedTuple):
+    """Lines of data that a level did not hold, and those of them that continue no stream.
+
+    Where the meter does not tell streams, all lines are taken to continue one.
+    """
+
+    lines: int
+    waiting: int
+
+
+def _beyond_first(counts: Counts) -> _Misses:
+    streamed = counts.d1_misses if counts.streamed is None else counts.streamed.D1m
+    return _Misses(counts.d1_misses, max(counts.d1_misses - streamed, 0))
+
+
+def _beyond_last(counts: Counts) -> _Misses:
+    streamed = counts.ll_misses if counts.streamed is None else counts.streamed.DLm
+    return _Misses(counts.ll_misses, max(counts.ll_misses - streamed, 0))
 
 
 def _fetch_stalls(counts: Counts, machine: Machine) -> float:

@@ -5,18 +5,19 @@
 ``cost = L1 hits x L1 latency + LL hits x LL latency + LL misses x memory latency``
 
 ``core`` is the time of a core that does several things at once (`powerml.costs.core`). Its energy
-is that of this time and of the lines from memory.
+is that of this time and of the lines from memory (`powerml.costs.energy`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat
 
 from powerml.costs.core import CYCLES_FACTOR, core_time, throughput_of
 from powerml.costs.counts import Counts
+from powerml.costs.energy import EnergyParts, energy_parts
 from powerml.errors import UnknownNameError
 from powerml.machines import Machine, Number
 
@@ -29,6 +30,7 @@ __all__ = [
     "Hits",
     "Interval",
     "PriceName",
+    "PriceOption",
     "check_accesses",
     "check_price",
     "cycles_of",
@@ -42,9 +44,8 @@ Accesses = Literal["data", "all"]
 ACCESSES: tuple[str, ...] = get_args(Accesses)
 PriceName = Literal["paper", "core"]
 PRICES: tuple[str, ...] = get_args(PriceName)
-DEFAULT_PRICE: PriceName = "paper"
+DEFAULT_PRICE: PriceName = "core"
 JOULES_PER_PICOJOULE = 1e-12
-JOULES_PER_NANOJOULE = 1e-9
 HERTZ_PER_GIGAHERTZ = 1e9
 
 
@@ -98,6 +99,9 @@ class Cost(BaseModel):
         default=None,
         description="energy of nine models of ten; null by the price paper, or without energies",
     )
+    joules_parts: EnergyParts | None = Field(
+        default=None, description="parts of the energy; null by the price paper, or without it"
+    )
     joules_estimated: bool | None = Field(
         default=None, description="true if an energy is an estimate"
     )
@@ -141,7 +145,7 @@ def price(
     >>> counts = powerml.Counts(
     ...     Ir=10, Dr=6, Dw=4, I1mr=1, D1mr=2, D1mw=0, ILmr=0, DLmr=1, DLmw=0
     ... )
-    >>> powerml.price(counts, powerml.load_machine("xeon-x5650")).cycles
+    >>> powerml.price(counts, powerml.load_machine("xeon-x5650"), by="paper").cycles
     251.22
     """
     if by == "core":
@@ -190,17 +194,20 @@ def _core_cost(counts: Counts, machine: Machine, counts_up_to_l2: Counts | None)
     )
     if machine.power is None:
         return cost
-    lines = counts.ll_misses + counts.ILmr
     watts, line = machine.power.busy_core_watts, machine.power.memory_line_nj
-    of_lines = lines * JOULES_PER_NANOJOULE
+    parts = energy_parts(counts, machine, seconds)
+    core = parts.joules - parts.memory
     busy, moved = _interval(watts), _interval(line)
     return cost.model_copy(
         update={
-            "joules": seconds * watts.value + of_lines * line.value,
+            "joules": parts.joules,
             "joules_interval": Interval(
-                low=seconds / CYCLES_FACTOR * busy.low + of_lines * moved.low,
-                high=seconds * CYCLES_FACTOR * busy.high + of_lines * moved.high,
+                low=core / CYCLES_FACTOR * busy.low / watts.value
+                + parts.memory * moved.low / line.value,
+                high=core * CYCLES_FACTOR * busy.high / watts.value
+                + parts.memory * moved.high / line.value,
             ),
+            "joules_parts": parts,
             "joules_estimated": watts.estimated or line.estimated,
         }
     )
@@ -238,6 +245,7 @@ def per_sample(cost: Cost, samples: int) -> Cost:
             "seconds_interval": ends(cost.seconds_interval),
             "joules": one(cost.joules),
             "joules_interval": ends(cost.joules_interval),
+            "joules_parts": None if cost.joules_parts is None else cost.joules_parts.over(samples),
             "calibrated_value": one(cost.calibrated_value),
         }
     )
@@ -259,6 +267,17 @@ def check_price(name: str) -> PriceName:
     if name == "core":
         return "core"
     raise UnknownNameError("price", name, PRICES)
+
+
+def _check_given_price(name: object) -> PriceName | None:
+    return None if name is None else check_price(str(name))
+
+
+PriceOption = Annotated[
+    PriceName | None,
+    BeforeValidator(_check_given_price),
+    Field(description="core: what a core does at once; paper: eq. 2.1, a latency for each access."),
+]
 
 
 def require_price(machines: Iterable[Machine], by: PriceName) -> None:

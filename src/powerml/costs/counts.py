@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
@@ -15,10 +15,12 @@ __all__ = [
     "PHASES",
     "VERBS",
     "Counts",
+    "Details",
     "Fidelity",
     "Instructions",
     "PhaseCounts",
     "PhaseName",
+    "Streamed",
     "check_fidelity",
 ]
 
@@ -59,6 +61,21 @@ class Instructions(BaseModel):
     )
 
 
+class Streamed(BaseModel):
+    """Data misses of one region that continue a stream.
+
+    The line before or after such a one was among the last 32 that missed the first level.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    D1m: NonNegativeInt = Field(description="those that missed the first level")
+    DLm: NonNegativeInt = Field(description="those that missed the last level too")
+
+
+Details = TypeVar("Details", Instructions, Streamed)
+
+
 class Counts(BaseModel):
     """The nine integers of one region in the simulated caches.
 
@@ -84,6 +101,10 @@ class Counts(BaseModel):
     instructions: Instructions | None = Field(
         default=None, description="instructions by class; null if the meter does not tell them"
     )
+    streamed: Streamed | None = Field(
+        default=None,
+        description="data misses that continue a stream; null if the meter does not tell them",
+    )
 
     @classmethod
     def zero(cls) -> Counts:
@@ -108,26 +129,29 @@ class Counts(BaseModel):
     def combined(self, other: Counts, combine: Callable[[int, int], int]) -> Counts:
         """Combine two counts number by number.
 
-        Instructions are told where both tell them, or one is counts of nothing.
+        Instructions and streams are told where both tell them, or one is counts of nothing.
         """
         return Counts(
             **{event: combine(getattr(self, event), getattr(other, event)) for event in EVENTS},
-            instructions=self._combined_instructions(other, combine),
+            instructions=self._combined_details(other, combine, NO_INSTRUCTIONS),
+            streamed=self._combined_details(other, combine, NO_STREAMED),
         )
 
-    def _combined_instructions(
-        self, other: Counts, combine: Callable[[int, int], int]
-    ) -> Instructions | None:
-        mine, its = self.instructions, other.instructions
-        if mine is None and (its is None or self.Ir > 0):
+    def _combined_details(
+        self, other: Counts, combine: Callable[[int, int], int], nothing: Details
+    ) -> Details | None:
+        kind = type(nothing)
+        name = "instructions" if kind is Instructions else "streamed"
+        mine, its = getattr(self, name), getattr(other, name)
+        if (mine is None and its is None) or (mine is None and self.Ir > 0):
             return None
         if its is None and other.Ir > 0:
             return None
-        one, another = mine or NO_INSTRUCTIONS, its or NO_INSTRUCTIONS
-        return Instructions(
+        one, another = mine or nothing, its or nothing
+        return kind(
             **{
-                name: combine(getattr(one, name), getattr(another, name))
-                for name in Instructions.model_fields
+                field: combine(getattr(one, field), getattr(another, field))
+                for field in kind.model_fields
             }
         )
 
@@ -147,8 +171,10 @@ class Counts(BaseModel):
         return self.DLmr + self.DLmw
 
 
-EVENTS: tuple[str, ...] = tuple(name for name in Counts.model_fields if name != "instructions")
+DETAILS = ("instructions", "streamed")
+EVENTS: tuple[str, ...] = tuple(name for name in Counts.model_fields if name not in DETAILS)
 NO_INSTRUCTIONS = Instructions(**dict.fromkeys(Instructions.model_fields, 0))
+NO_STREAMED = Streamed(**dict.fromkeys(Streamed.model_fields, 0))
 
 
 class PhaseCounts(BaseModel):

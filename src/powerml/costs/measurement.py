@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from powerml.costs.cost import DEFAULT_PRICE, Accesses, Cost, PriceName, per_sample, price
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
-from powerml.errors import MeasurementError
-from powerml.machines import THREE_LEVELS, Geometry, Machine, up_to_l2
+from powerml.errors import MachineError, MeasurementError
+from powerml.machines import THREE_LEVELS, Geometry, Machine, geometries, up_to_l2
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Simulation",
     "costs_of_one",
     "price_phases",
+    "reprice",
     "scored",
 ]
 
@@ -264,6 +265,63 @@ def price_phases(
             )
         )
     return phases
+
+
+def reprice(
+    measurement: Measurement, machines: Sequence[Machine], by: PriceName = DEFAULT_PRICE
+) -> Measurement:
+    """Price the counts of a record again, by another price or for other machines. Pure.
+
+    Parameters
+    ----------
+    measurement
+        The record. It stays as it is. A calibration of its costs is left out.
+    machines
+        The machines to price for. Their caches, and with three levels their caches up to L2, must
+        be among those that were simulated.
+    by
+        The name of the price.
+
+    Raises
+    ------
+    MachineError
+        A machine has other caches, or its profile has not what the price needs.
+
+    Examples
+    --------
+    >>> measured = powerml.measure("dffr:layers=2,width=16", batch_size=32, epochs=1)
+    >>> again = powerml.reprice(measured, [powerml.load_machine("epyc-7763")], "paper")
+    >>> again.price, again.phase("inference").costs["epyc-7763"].seconds is None
+    ('paper', True)
+    """
+    plain = set(PhaseCounts.model_fields)
+    first = [
+        PhaseCounts.model_validate(one.model_dump(include=plain)) for one in measurement.phases
+    ]
+    simulated: dict[Geometry, Sequence[PhaseCounts]] = {}
+    for fingerprint, counted in (
+        (measurement.fingerprint, first),
+        *((one.fingerprint, one.phases) for one in measurement.simulations),
+    ):
+        if fingerprint.simulated_geometry is not None:
+            simulated[fingerprint.simulated_geometry] = counted
+    for geometry, needed in geometries(machines, measurement.levels).items():
+        if geometry not in simulated:
+            raise MachineError(
+                f"the record has no counts for the caches of {needed[0].name}: measure again with "
+                "--machine"
+            )
+    inference = next((phase for phase in measurement.phases if phase.name == "inference"), None)
+    phases = price_phases(
+        simulated,
+        machines,
+        measurement.accesses,
+        measurement.levels,
+        None if inference is None else inference.samples,
+        by=by,
+        inferences=None if inference is None else inference.inferences,
+    )
+    return measurement.model_copy(update={"phases": phases, "price": by, "calibration": None})
 
 
 def scored(measurement: Measurement, scores: Sequence[float]) -> Measurement:

@@ -20,8 +20,9 @@ from powerml.studies.defaults import default_min_score
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import Limits, make_limits
 from powerml.studies.objective import Constrained
-from powerml.studies.reader import StoredStudy, holds, place_of, read_study
+from powerml.studies.reader import StoredStudy, holds, place_of
 from powerml.studies.records import StudySettings, TrialRecord
+from powerml.studies.repricing import read_priced_study
 
 __all__ = ["best"]
 
@@ -57,6 +58,8 @@ def best(
     ------
     StudyError
         There is no study in the folder, or no trial of it has succeeded.
+    MachineError
+        A machine's profile is missing, or has not what the price needs.
     UsageError
         The weights or the limits are invalid.
 
@@ -67,7 +70,7 @@ def best(
     'dffr:layers=1,width=8'
     """
     wanted = BestOptions.of_call("best", options, given)
-    stored = read_study(Path(study))
+    stored = read_priced_study(Path(study), wanted.price, wanted.machine_file)
     if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     settings = _chosen(stored.settings, wanted)
@@ -111,6 +114,7 @@ def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
         beta=settings.beta,
         limits=settings.limits,
         machine=settings.machine,
+        price=settings.price,
         reference=None if stored.reference is None else stored.reference.workload.title,
         trials=len(findings.trials),
         best=None if best is None else best.trial,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from powerml.costs.cost import PriceName
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.limits import Limits
 from powerml.studies.records import Comparison, CostRatios, Prediction, Quantity, TrialRecord
@@ -90,6 +91,7 @@ class BestRecord(BaseModel):
     beta: float = Field(description="weight of the inference cost")
     limits: Limits = Field(description="limits of the best")
     machine: str = Field(description="machine of the objective")
+    price: PriceName = Field(default="paper", description="name of the price of the costs")
     reference: str | None = Field(
         description="topology that costs are relative to; null for the first trial"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from powerml.host.system import (
     stolen_ticks,
 )
 from powerml.host.timing import Timings, buffers_for, require_loops, time_all
-from powerml.machines import Machine, load_machine, machine_names, machine_toml
+from powerml.machines import Machine, Number, load_machine, machine_names, machine_toml
 from powerml.progress import Advance, Notify, silent, unwatched
 
 __all__ = [
@@ -162,15 +162,25 @@ def machine_of(
     if similar is None or similar.power is None:
         return machine
     power = {
-        field: {
-            **getattr(similar.power, field).model_dump(exclude_none=True),
-            "estimated": True,
-            "source": f"of {similar.name}, the most similar machine; no sensor was read. "
-            f"{getattr(similar.power, field).source}",
-        }
+        field: _borrowed(getattr(similar.power, field), similar)
         for field in ("busy_core_watts", "memory_line_nj")
     }
-    return Machine.model_validate({**machine.model_dump(exclude_none=True), "power": power})
+    about = {}
+    if similar.about is not None and similar.about.process_nm is not None:
+        about = {"about": {"process_nm": _borrowed(similar.about.process_nm, similar)}}
+    return Machine.model_validate(
+        {**machine.model_dump(exclude_none=True), "power": power, **about}
+    )
+
+
+def _borrowed(number: Number, similar: Machine) -> dict[str, Any]:
+    """Return a number of another machine as an estimate."""
+    return {
+        **number.model_dump(exclude_none=True),
+        "estimated": True,
+        "source": f"of {similar.name}, the most similar machine; nothing here tells it. "
+        f"{number.source}",
+    }
 
 
 def most_similar(machine: Machine, known: Sequence[Machine]) -> Machine | None:
@@ -395,12 +405,12 @@ def _not_measured(machine: Machine) -> Iterator[str]:
     for name, cache in machine.caches:
         if cache is not None and "are a guess" in cache.source:
             yield f"caches.{name}.ways: {cache.ways}, a guess"
-    power: Mapping[str, Any] = dict(machine.power) if machine.power else {}
-    for name, number in power.items():
-        if number is not None:
-            source = number.source.partition(";")[0]
-            yield f"power.{name}: {number.value:g}, an estimate {source}"
-    if not power:
+    for table in ("power", "about"):
+        for name, number in getattr(machine, table) or ():
+            if isinstance(number, Number):
+                source = number.source.partition(";")[0]
+                yield f"{table}.{name}: {number.value:g}, an estimate {source}"
+    if machine.power is None:
         yield "power: left out, since no machine with power is known; core gives no joules"
     else:
         yield "power.idle_watts: left out; core does not need it"

@@ -59,7 +59,7 @@ MISSING: Mapping[ModelKind, str] = {
     "recurrent": "each step waits for the one before, which no throughput tells",
     "window": "accesses that overlap and conversions of indices wait for each other",
     "element": "exponentials are chains of instructions that wait for each other",
-    "scattered": "lines that do not continue a stream, and misses of the TLB, cost more",
+    "scattered": "translations of addresses are not counted, and misses of the TLB cost more",
     "network": "several kinds of layers follow each other, each on lines that are cold",
     "overhead": "cold code, mispredicted branches and the runtime's interface cost more",
 }
@@ -315,7 +315,7 @@ def _validated(timed: _TimedModel, measured: Measurement, machine: Machine) -> V
     hertz = machine.clock_ghz.value * HERTZ_PER_GIGAHERTZ
     cost = price(counts, machine, counts_up_to_l2=up_to_l2, by="core")
     taken = core_time(counts, machine, up_to_l2)
-    cycles = price(counts, machine, counts_up_to_l2=up_to_l2).cycles
+    cycles = price(counts, machine, counts_up_to_l2=up_to_l2, by="paper").cycles
     return ValidatedModel(
         name=timed.model.name,
         kind=timed.model.kind,

@@ -12,6 +12,7 @@
 
 enum { BUCKETS = 1 << 14, FIRST_LEVEL = -1, USUAL_LINE_SHIFT = 6 };
 
+static const uint64_t NO_LINE = UINT64_MAX; /* none has this number */
 static const uint64_t START = 0xcbf29ce484222325ull; /* of FNV-1a hashes */
 
 /* Misses of a piece are kept in 32 bits: after so many executions none can have more. */
@@ -31,6 +32,10 @@ enum { AT_ONCE = 8, STRIDE = 8 };
 /* What large programs execute does not fit the processor's own caches: a piece is asked for so many
  * executions before it is its turn, and a set of a lower level when its turn is known to come. */
 enum { AHEAD = 16, TAGS_OF_A_LINE = 64 / sizeof(uint64_t) };
+
+/* As many lines are remembered as a prefetcher follows streams: 32 of Intel's second level, one
+ * forward or backward in each page (Intel's optimization reference manual, "Data Prefetching"). */
+enum { RECENT = 32 };
 
 struct cache {
     uint64_t *tags; /* of each set the numbers of its lines */
@@ -57,6 +62,8 @@ struct lower {
 
 struct front {
     struct first_level instructions, data;
+    uint64_t recent[RECENT]; /* lines of data that missed the first level last */
+    uint32_t oldest;         /* of them */
     uint32_t is_usual; /* its lines are of the usual length, and none is shorter */
     uint32_t lower_count;
     struct lower lower[MOST_LOWER];
@@ -173,7 +180,7 @@ static size_t bucket(uint64_t hash)
 
 uint32_t simulation_counters(const struct simulation *simulation)
 {
-    return FIXED_COUNTERS + simulation->cache_count * DIRECTIONS;
+    return FIXED_COUNTERS + simulation->cache_count * MISS_COUNTERS;
 }
 
 static uint64_t *make_counters(struct simulation *simulation)
@@ -190,7 +197,7 @@ static void add_piece(const struct simulation *simulation, const struct piece *p
     counters[READS] += cold->conditional[READ];
     counters[WRITES] += cold->conditional[WRITE];
     counters[MODIFIES] += cold->conditional[MODIFY];
-    for (uint32_t i = 0; i < simulation->cache_count * DIRECTIONS; i++)
+    for (uint32_t i = 0; i < simulation->cache_count * MISS_COUNTERS; i++)
         counters[FIXED_COUNTERS + i] += cold->missed[i];
 }
 
@@ -199,7 +206,7 @@ static void forget_executions(const struct simulation *simulation, struct piece 
     piece->executions = 0;
     for (uint32_t i = 0; i < DIRECTIONS; i++)
         piece->cold->conditional[i] = 0;
-    for (uint32_t i = 0; i < simulation->cache_count * DIRECTIONS; i++)
+    for (uint32_t i = 0; i < simulation->cache_count * MISS_COUNTERS; i++)
         piece->cold->missed[i] = 0;
 }
 
@@ -464,7 +471,7 @@ static int is_possible(struct cache_shape shape)
 static void empty(const struct cache *cache)
 {
     for (uint64_t i = 0; i < (cache->set_mask + 1) * cache->ways; i++)
-        cache->tags[i] = UINT64_MAX; /* no line has this number */
+        cache->tags[i] = NO_LINE;
 }
 
 void simulation_empty(struct simulation *simulation)
@@ -473,6 +480,8 @@ void simulation_empty(struct simulation *simulation)
         struct front *front = &simulation->fronts[i];
         empty(&front->instructions.cache);
         empty(&front->data.cache);
+        for (uint32_t j = 0; j < RECENT; j++)
+            front->recent[j] = NO_LINE;
         for (uint32_t j = 0; j < front->lower_count; j++)
             empty(&front->lower[j].cache);
     }
@@ -571,20 +580,41 @@ static int touch_all(const struct cache *cache, uint64_t first, uint64_t last)
     return missed;
 }
 
+/* Remember the lines of data that missed the first level. Returns 1 where they continue a stream. */
+static uint32_t continues_stream(struct front *front, uint64_t first, uint64_t last)
+{
+    uint64_t line = first >> front->data.cache.shift;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < RECENT; i++)
+        found |= front->recent[i] - line == 1 || line - front->recent[i] == 1;
+    front->recent[front->oldest] = last >> front->data.cache.shift;
+    front->oldest = (front->oldest + 1) % RECENT;
+    return found;
+}
+
+static void count_miss(struct cold_piece *piece, const struct cache *cache,
+                       enum direction direction, uint32_t is_streamed)
+{
+    uint32_t *missed = piece->missed + cache->row * MISS_COUNTERS;
+    missed[direction]++;
+    missed[STREAMED] += is_streamed;
+}
+
 /* Count a miss of the first level, and pass the access on to those below. */
-static void pass_on(const struct front *front, const struct first_level *first_level,
+static void pass_on(struct front *front, const struct first_level *first_level,
                     struct cold_piece *piece, enum direction direction, uint64_t first,
                     uint64_t last)
 {
     uint32_t missed = 0; /* bit n: lower level n */
-    piece->missed[first_level->cache.row * DIRECTIONS + direction]++;
+    uint32_t is_streamed = direction != FETCH && continues_stream(front, first, last);
+    count_miss(piece, &first_level->cache, direction, is_streamed);
     for (uint32_t i = 0; i < front->lower_count; i++) {
         const struct lower *lower = &front->lower[i];
         if (lower->above != FIRST_LEVEL && !(missed >> lower->above & 1))
             continue;
         if (touch_all(&lower->cache, first, last)) {
             missed |= 1u << i;
-            piece->missed[lower->cache.row * DIRECTIONS + direction]++;
+            count_miss(piece, &lower->cache, direction, is_streamed);
         }
     }
 }
@@ -739,7 +769,7 @@ access_all(struct running *running, struct front *front, const uint64_t *address
 }
 
 /* Pass on what missed the first level in the order in which it happened. */
-static void pass_on_all(struct running *running, const struct front *front,
+static void pass_on_all(struct running *running, struct front *front,
                         struct piece *const *first_piece, uint32_t piece_count,
                         const uint64_t *addresses, uint32_t line_shift)
 {
@@ -828,6 +858,8 @@ int simulation_add_front(struct simulation *simulation, struct cache_shape instr
         simulation->line_shift = line_shift;
         return -1;
     }
+    for (uint32_t i = 0; i < RECENT; i++)
+        front->recent[i] = NO_LINE;
     return (int)simulation->front_count++;
 }
 
@@ -955,7 +987,7 @@ struct piece *simulation_piece(struct simulation *simulation, const struct fetch
     piece->cold = cold;
     cold->fetch_of_line = copied(simulation, fetch_of_line, line_count * sizeof fetch_of_line[0]);
     cold->adds = copied(simulation, adds, FIXED_COUNTERS * sizeof *adds);
-    cold->missed = cleared(simulation, simulation->cache_count * DIRECTIONS * sizeof *cold->missed);
+    cold->missed = cleared(simulation, simulation->cache_count * MISS_COUNTERS * sizeof *cold->missed);
     cold->accesses = copied(simulation, accesses, access_count * sizeof *accesses);
     if (cold->fetch_of_line == NULL || cold->accesses == NULL || cold->adds == NULL ||
         cold->missed == NULL)

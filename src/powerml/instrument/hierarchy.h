@@ -17,6 +17,10 @@
 /* Directions of an access. MODIFY reads and writes one place by one instruction. */
 enum direction { FETCH, READ, WRITE, MODIFY, DIRECTIONS };
 
+/* Counters of the misses of a cache: by direction, then those of data that continue a stream. The
+ * line before or after such a one was among the last that missed the first level. */
+enum { STREAMED = DIRECTIONS, MISS_COUNTERS };
+
 /* Each instruction is of one class. Widths are those of the vectors that it works on, in bits. */
 enum instruction_class {
     MOVES,
@@ -35,7 +39,7 @@ enum instruction_class {
 };
 
 /* Counters of one scope, in this order: instructions by class, the two kinds of operations, data
- * accesses by direction, then the misses of each cache by direction. */
+ * accesses by direction, then the MISS_COUNTERS of each cache. */
 enum counter {
     FLOAT_OPERATIONS = CLASSES,
     INTEGER_OPERATIONS,
@@ -107,7 +111,7 @@ struct cold_piece {
     const struct fetch *fetch_of_line; /* by line the first fetch that touches it */
     const struct access *accesses;
     const uint32_t *adds;             /* what an execution adds to the fixed counters */
-    uint32_t *missed;                 /* by cache and direction */
+    uint32_t *missed;                 /* by cache its MISS_COUNTERS */
     uint32_t conditional[DIRECTIONS]; /* conditional accesses that were done */
 };
 

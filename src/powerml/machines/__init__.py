@@ -6,6 +6,7 @@ come through entry points of the group ``powerml.machines`` (a path to a TOML).
 
 from powerml.machines.catalogue import (
     DEFAULT_MACHINE,
+    PAPERS_MACHINE,
     load_machine,
     load_machine_file,
     load_machines,
@@ -19,6 +20,7 @@ from powerml.machines.profile import (
     Geometry,
     Machine,
     Number,
+    Power,
     Throughput,
     geometries,
     simulated_cache,
@@ -28,11 +30,13 @@ from powerml.machines.toml import machine_toml
 
 __all__ = [
     "DEFAULT_MACHINE",
+    "PAPERS_MACHINE",
     "THREE_LEVELS",
     "Cache",
     "Geometry",
     "Machine",
     "Number",
+    "Power",
     "Throughput",
     "geometries",
     "load_machine",

@@ -23,6 +23,7 @@ __all__ = [
     "Geometry",
     "Machine",
     "Number",
+    "Power",
     "geometries",
     "simulated_cache",
     "up_to_l2",

@@ -62,7 +62,7 @@ def measure(
     >>> measured = powerml.measure("dffr:layers=2,width=16", batch_size=32, epochs=1)
     >>> measured.score_split, [phase.name for phase in measured.phases]
     ('validation', ['training', 'load', 'inference'])
-    >>> measured.cost_cycles("inference", "xeon-x5650") > 0
+    >>> measured.cost_cycles("inference", "epyc-7763") > 0
     True
     """
     wanted = MeasureOptions.of_call("measure", options, given)
@@ -76,19 +76,15 @@ def measure(
     )
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
-    if working.fidelity == PREDICTED and wanted.price == "core":
-        raise UsageError(
-            "predicted counts tell no instructions by class, which the price core needs: give "
-            "--fidelity sampled, or --price paper"
-        )
     profiles = wanted.profiles()
-    require_price(profiles, wanted.price)
+    by = wanted.chosen_price
+    require_price(profiles, by)
     groups = geometries(profiles, wanted.levels)
     calibration = wanted.calibration
     if isinstance(calibration, (str, Path)):
         calibration = load_calibration(Path(calibration))
     if calibration is not None:
-        if wanted.price == "core":
+        if by == "core":
             raise UsageError(
                 "a calibration is of costs by the price paper: give --price paper, or leave out "
                 "--calibration"
@@ -106,7 +102,7 @@ def measure(
             scores = [
                 one.score for one in train_natively(training, material, [wanted.seed], notify)
             ]
-        measurement = counting.measurement(profiles, wanted.levels, wanted.accesses, wanted.price)
+        measurement = counting.measurement(profiles, wanted.levels, wanted.accesses, by)
         if isinstance(material, ModelFile) and material.remarks:
             measurement = measurement.model_copy(update={"remarks": list(material.remarks)})
         if calibration is not None:

@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from powerml.calibration.fit import Calibration
+from powerml.costs.cost import PriceName
 from powerml.errors import UsageError
+from powerml.machines import PAPERS_MACHINE
 from powerml.meters.options import DATASETS, CountingOptions, FidelityName
 from powerml.options import FIRST, Shown
 from powerml.workloads.workload import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
@@ -71,3 +73,13 @@ class MeasureOptions(CountingOptions):
         Field(description="File of powerml calibrate; adds the expected reading of a power meter."),
         Shown(after="limit_seconds", details="In Python also the result of `powerml.calibrate`."),
     ] = None
+
+    @property
+    def usual_machine(self) -> str:
+        """The machine that is taken if none is given: the paper's if a calibration is."""
+        return super().usual_machine if self.calibration is None else PAPERS_MACHINE
+
+    @property
+    def usual_price(self) -> PriceName:
+        """The price that is taken if none is given: a calibration is of ``paper``."""
+        return super().usual_price if self.calibration is None else "paper"

@@ -8,9 +8,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
-from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, check_accesses, check_price
+from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, PriceOption, check_accesses
 from powerml.costs.counts import Fidelity, check_fidelity
-from powerml.machines import DEFAULT_MACHINE, Machine, load_machine_file, load_machines
+from powerml.machines import (
+    DEFAULT_MACHINE,
+    PAPERS_MACHINE,
+    Machine,
+    load_machine_file,
+    load_machines,
+)
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
 from powerml.workloads.workload import (
@@ -32,17 +38,23 @@ class MachineOptions(Options):
     """Options that choose the machines."""
 
     machine: Annotated[
-        str | Machine | Sequence[str | Machine],
+        str | Machine | Sequence[str | Machine] | None,
         Field(description="Machines that price the counts, separated by commas; or all."),
         Shown(
+            default=f"{DEFAULT_MACHINE}; {PAPERS_MACHINE} under the paper's protocol",
             details="They are given by name or as profiles. Each geometry of caches is simulated "
-            "once."
+            "once.",
         ),
-    ] = DEFAULT_MACHINE
+    ] = None
     machine_file: Annotated[
         str | Path | Sequence[str | Path],
         Field(description="TOML profile of your own machine, used alone or beside --machine."),
     ] = ()
+
+    @property
+    def usual_machine(self) -> str:
+        """The machine that is taken if none is given."""
+        return DEFAULT_MACHINE
 
     def profiles(self) -> tuple[Machine, ...]:
         """Return the machines: those of files beside the others, or instead of the default.
@@ -60,8 +72,8 @@ class MachineOptions(Options):
         paths = [files] if isinstance(files, (str, Path)) else files
         own = {profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)}
         wanted: list[str | Machine] = []
-        if not own or "machine" in self.model_fields_set:
-            given = self.machine
+        if not own or self.machine is not None:
+            given = self.usual_machine if self.machine is None else self.machine
             for one in [given] if isinstance(given, (str, Machine)) else given:
                 names = one.split(",") if isinstance(one, str) else []
                 wanted += [own.get(name.strip(), name.strip()) for name in names] or [one]
@@ -108,13 +120,13 @@ class CountingOptions(SimulationOptions):
     """Options of counting a workload, in a measurement or in the trials of a search."""
 
     price: Annotated[
-        PriceName,
-        BeforeValidator(check_price),
-        Field(
-            description="paper: eq. 2.1, a latency for each access; core: what a core does at once."
+        PriceOption,
+        Shown(
+            after="machine_file",
+            default="core; paper under the paper's protocol",
+            details="``core`` gives seconds too, each with an interval.",
         ),
-        Shown(after="machine_file", details="``core`` gives seconds too, each with an interval."),
-    ] = DEFAULT_PRICE
+    ] = None
     levels: Annotated[
         int,
         Field(description="Cache levels to price: 2; or 3, with L2."),
@@ -181,6 +193,21 @@ class CountingOptions(SimulationOptions):
     def evaluates(self) -> bool:
         """True if a topology is run as in the paper unless a runtime is named."""
         return self.protocol == "paper" or self.counts_whole_processes
+
+    @property
+    def usual_machine(self) -> str:
+        """The machine that is taken if none is given: the paper's where the rest is, too."""
+        return PAPERS_MACHINE if self.evaluates else DEFAULT_MACHINE
+
+    @property
+    def usual_price(self) -> PriceName:
+        """The price that is taken if none is given: the paper's where the rest is, too."""
+        return "paper" if self.evaluates else DEFAULT_PRICE
+
+    @property
+    def chosen_price(self) -> PriceName:
+        """The price: the given one, or the usual one."""
+        return self.price or self.usual_price
 
     def deployment(self, backend: str) -> Deployment | None:
         """Make the deployment of a Keras model; see `make_deployment`, also for errors."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.costs.cache import CountsCache, Entry
-from powerml.costs.cost import price
+from powerml.costs.core import has_core
+from powerml.costs.cost import PriceName, cycles_of
 from powerml.costs.cost_fit import Terms, fit_costs, structure_sums
 from powerml.costs.cost_model import Demand
-from powerml.costs.counts import EVENTS, Counts, PhaseCounts
+from powerml.costs.counts import EVENTS, Counts, Details, Instructions, PhaseCounts, Streamed
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import PredictionError
 from powerml.machines import Machine
@@ -158,7 +160,11 @@ class PredictingMeter:
             [one.phases[phase].counts for one in examples],
         )
         counts = fits.counts()
-        bound = max(fits.bound(counts, machine) for machine in self._machines)
+        bound = max(
+            fits.bound(counts, machine, by)
+            for machine in self._machines
+            for by in (("paper", "core") if has_core(machine) else ("paper",))
+        )
         if bound > self._error:
             raise PredictionError(
                 f"the {phase} cost of {workload.title} is predicted to within {bound:.1%} only, "
@@ -187,22 +193,34 @@ class _Fits:
 
     def counts(self) -> Counts:
         """Return predicted counts, each event fitted like costs, or averaged if incomplete."""
+        return Counts(
+            **self._numbers(self.counted, EVENTS),
+            instructions=self._details("instructions", Instructions),
+            streamed=self._details("streamed", Streamed),
+        )
+
+    def _details(self, name: str, kind: type[Details]) -> Details | None:
+        """Return predicted details of the counts, None unless all the counts tell them."""
+        told = [getattr(one, name) for one in self.counted]
+        return None if None in told else kind(**self._numbers(told, kind.model_fields))
+
+    def _numbers(self, counted: Sequence[object], names: Iterable[str]) -> dict[str, int]:
         found = {}
-        for event in EVENTS:
-            measured = np.array([getattr(one, event) for one in self.counted], dtype=float)
+        for name in names:
+            measured = np.array([getattr(one, name) for one in counted], dtype=float)
             expected = float(measured.mean())
             if measured.all():
                 predicted, _ = fit_costs(self.known, measured, self.prior).predict(self.asked)
                 expected = float(predicted[0])
-            found[event] = round(expected)
-        return Counts(**found)
+            found[name] = round(expected)
+        return found
 
-    def bound(self, counts: Counts, machine: Machine) -> float:
+    def bound(self, counts: Counts, machine: Machine, by: PriceName) -> float:
         """Bound the relative error of the cost, by its fit and its difference from the counts."""
-        measured = np.array([price(one, machine).cycles for one in self.counted])
-        fitted = fit_costs(self.known, measured, self.prior)
+        cost = partial(cycles_of, machine, "data", by)
+        fitted = fit_costs(self.known, np.array([cost(one) for one in self.counted]), self.prior)
         cycles, error = fitted.predict(self.asked)
-        disagreement = abs(price(counts, machine).cycles / float(cycles[0]) - 1)
+        disagreement = abs(cost(counts) / float(cycles[0]) - 1)
         return float(fitted.bound(error, CONFIDENCE)[0]) + disagreement
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from powerml.errors import UnknownNameError, UsageError
+from powerml.machines import PAPERS_MACHINE
 from powerml.paper.known import ACCURATE_SCORE
 from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.settings import FIGURES, SETTINGS, SPACES, TRIALS, Setting, find_settings
@@ -17,8 +18,15 @@ from powerml.workloads.workload import DEFAULT_EPOCHS, check_at_least_one
 __all__ = ["ALIKE", "BARE", "PAPER", "RIGHT", "WAYS", "Plan", "PlannedStudy", "Way", "make_plan"]
 
 DATA = "mnist_small"  # section 2.6
-# What all three have from the paper: eq. 2.6 and two epochs (section 2.5).
-ALIKE: Mapping[str, Any] = MappingProxyType({"objective": Squared.name, "epochs": DEFAULT_EPOCHS})
+# What all three have from the paper: eq. 2.6, two epochs (section 2.5), eq. 2.1 and its machine.
+ALIKE: Mapping[str, Any] = MappingProxyType(
+    {
+        "objective": Squared.name,
+        "epochs": DEFAULT_EPOCHS,
+        "price": "paper",
+        "machine": PAPERS_MACHINE,
+    }
+)
 
 
 @dataclass(frozen=True)

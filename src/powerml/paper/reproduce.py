@@ -12,7 +12,7 @@ from powerml.costs.cache import CountsCache
 from powerml.costs.fingerprint import Fingerprint, require_comparable
 from powerml.errors import ComparisonError, StudyError
 from powerml.files.atomic import write_whole
-from powerml.machines import DEFAULT_MACHINE, load_machine
+from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import DEFAULT_ERROR, DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter
 from powerml.meters.catalogue import make_meter, meter_options
 from powerml.options import described
@@ -110,7 +110,7 @@ def _running(meter: str | Meter, jobs: int | None) -> Iterator[Meter]:
         yield meter
         return
     options = meter_options(FIDELITY, DEFAULT_ERROR, jobs, DEFAULT_LIMIT_SECONDS)
-    machine, backend = load_machine(DEFAULT_MACHINE), select_backend()
+    machine, backend = load_machine(PAPERS_MACHINE), select_backend()
     with make_meter(meter, machine, backend, options, CountsCache()) as running:
         yield running
 

@@ -90,7 +90,7 @@ def markdown_text(report: Report) -> str:
         "## Trials",
         "",
         f"Costs are relative to {_plain(report.unit or 'the first trial')} on "
-        f"{_plain(report.settings.machine)}.",
+        f"{_plain(report.settings.machine)}, by the price {report.settings.price}.",
         "",
         *_table(report),
         "",

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from powerml.costs.cost import PriceName, check_price
 from powerml.errors import StudyError, UnknownNameError
 from powerml.files.atomic import write_whole
 from powerml.report.account import report_of
 from powerml.report.record import Report
 from powerml.report.text import csv_text, markdown_text
-from powerml.studies.reader import is_of_study, read_study
+from powerml.studies.reader import is_of_study
+from powerml.studies.repricing import MachineFiles, read_priced_study
 
 __all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
 
@@ -35,7 +37,13 @@ FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
 )
 
 
-def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # noqa: A002
+def render_report(
+    study: str | Path,
+    format: str = DEFAULT_FORMAT,  # noqa: A002
+    *,
+    price: PriceName | None = None,
+    machine_file: MachineFiles = (),
+) -> str:
     """Render the results of a study, finished or not.
 
     The study's folder is neither changed nor locked; the study may be running.
@@ -47,11 +55,17 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
     format
         ``html``, one self-contained page; ``markdown``; ``csv``, a line for each trial; or
         ``json``.
+    price
+        ``core`` or ``paper``, by which the counts are priced again; None for the study's own.
+    machine_file
+        Profiles of the study's machines that are the user's own; for a price alone.
 
     Raises
     ------
     StudyError
         There is no study in the folder.
+    MachineError
+        A machine's profile is missing, or has not what the price needs.
     UnknownNameError
         There is no such format.
 
@@ -62,19 +76,23 @@ def render_report(study: str | Path, format: str = DEFAULT_FORMAT) -> str:  # no
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    return FORMATS[format](report_of(read_study(Path(study))))
+    by = None if price is None else check_price(price)
+    return FORMATS[format](report_of(read_priced_study(Path(study), by, machine_file)))
 
 
 def write_report(
     study: str | Path,
     out: str | Path | None = None,
     format: str = DEFAULT_FORMAT,  # noqa: A002
+    *,
+    price: PriceName | None = None,
+    machine_file: MachineFiles = (),
 ) -> Path:
     """Write a report, whole or not at all.
 
     Parameters
     ----------
-    study, format
+    study, format, price, machine_file
         As for `render_report`.
     out
         The file; None for ``report.html`` in the study's folder.
@@ -96,7 +114,7 @@ def write_report(
     >>> powerml.write_report("powerml-studies/my-study", "my-report.md", format="markdown").name
     'my-report.md'
     """
-    text = render_report(study, format)
+    text = render_report(study, format, price=price, machine_file=machine_file)
     target = Path(study) / REPORT if out is None else Path(out)
     if is_of_study(target, Path(study)):
         raise StudyError(f"{target} is part of the study: give another file with --out")

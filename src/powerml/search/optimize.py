@@ -82,7 +82,7 @@ def optimize(
             "predicts costs in any case"
         )
     subspace, profiles = parse_subspace(space), wanted.profiles()
-    require_price(profiles, wanted.price)
+    require_price(profiles, wanted.chosen_price)
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = wanted.deployment(backend)

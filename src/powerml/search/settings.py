@@ -82,6 +82,7 @@ def settings_of(
         "epochs": epochs,
         "machine": machines[0].name,
         "other_machines": tuple(machine.name for machine in machines[1:]),
+        "price": options.chosen_price,
         "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines)),
         "deployment": deployment,
         "reference": reference_name(subspace.space, options.reference),
@@ -98,9 +99,11 @@ def options_of(settings: StudySettings) -> SearchOptions:
     The user's own machines are in files of their names.
     """
     machines = [settings.machine, *settings.other_machines]
+    unnamed = SearchOptions(protocol=settings.protocol, meter=settings.meter)
     found = {
         **_goal(settings),
-        "machine": ",".join(machines),
+        "machine": None if machines == [unnamed.usual_machine] else ",".join(machines),
+        "price": None if settings.price == unnamed.usual_price else settings.price,
         "machine_file": [Path(f"{name}.toml") for name in machines if name not in machine_names()],
     }
     if settings.reference == reference_name(parse_subspace(settings.space).space, None):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerml.costs.counts import Instructions
+from powerml.costs.counts import Instructions, Streamed
 from powerml.errors import OutputError
 from powerml.machines import Cache, Geometry
-from powerml.meters.simulator.caches import CLASSES, DIRECTIONS, FIXED, SimulatedCaches
+from powerml.meters.simulator.caches import CLASSES, FIXED, MISS_COUNTERS, SimulatedCaches
 from tests.builders import make_geometry
 
 FRONT, WIDE = Cache(size_bytes=32768, ways=4), Cache(size_bytes=32768, ways=8)
@@ -38,7 +38,7 @@ def counters_of(simulated: SimulatedCaches) -> list[int]:
         sum(option.startswith(kind) for option in simulated.options)
         for kind in ("--front=", "--lower=")
     )
-    return list(range(1, 1 + len(FIXED) + DIRECTIONS * (2 * front + lower)))
+    return list(range(1, 1 + len(FIXED) + MISS_COUNTERS * (2 * front + lower)))
 
 
 def test_a_first_level_is_simulated_once_with_all_last_levels_below_it() -> None:
@@ -54,12 +54,13 @@ def test_a_first_level_is_simulated_once_with_all_last_levels_below_it() -> None
 def test_the_counts_of_one_geometry_by_hand() -> None:
     instructions = range(10, 10 + len(CLASSES))
     fixed = [*instructions, 7, 8, 3000, 2000, 400]
-    # By cache: fetches, reads, writes, and reads whose instruction writes the same place.
-    i1, d1, ll = (90, 0, 0, 0), (0, 200, 100, 30), (9, 20, 10, 3)
+    # By cache: fetches, reads, writes, reads whose instruction writes the same place, and streams.
+    i1, d1, ll = (90, 0, 0, 0, 0), (0, 200, 100, 30, 250), (9, 20, 10, 3, 25)
     counts = SimulatedCaches([ONE]).counts([*fixed, *i1, *d1, *ll], ONE)
     assert (counts.Ir, counts.Dr, counts.Dw) == (sum(instructions), 3400, 2000)
     assert (counts.I1mr, counts.D1mr, counts.D1mw) == (90, 230, 100)
     assert (counts.ILmr, counts.DLmr, counts.DLmw) == (9, 23, 10)
+    assert counts.streamed == Streamed(D1m=250, DLm=25)
     assert counts.instructions is not None
     assert counts.instructions.moves == 10
     assert counts.instructions.divisions == 21
@@ -85,7 +86,7 @@ def test_each_geometry_has_the_misses_of_its_own_caches(several: list[Geometry])
     counters = counters_of(simulated)
 
     def missed(cache: int, *directions: int) -> int:
-        return sum(counters[len(FIXED) + DIRECTIONS * cache + one] for one in directions)
+        return sum(counters[len(FIXED) + MISS_COUNTERS * cache + one] for one in directions)
 
     for geometry in several:
         i1, d1, ll = place[f"{geometry.i1}/{geometry.d1}", str(geometry.ll)]

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from powerml.meters.simulator import launch
+from powerml.machines import load_machine
+from powerml.meters.simulator import guest_meter, launch
+from powerml.meters.simulator.meter import SimulatorMeter
 from tests.meters.simulator.processes import is_running, wait_for
 
 pytestmark = pytest.mark.simulator
@@ -47,6 +49,29 @@ def test_the_server_ends_with_its_parent_whatever_way_it_ends(
         assert wait_for(lambda: "libtorch" in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"))
         host.send_signal(number)
     wait_for(lambda: not is_running(int(pid)))
+
+
+def test_a_server_is_ended_that_an_interruption_found_at_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[InterruptedServer] = []
+
+    class InterruptedServer:
+        def __init__(self, *_: object) -> None:
+            self.is_closed = False
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    monkeypatch.setattr(guest_meter, "Server", InterruptedServer)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        SimulatorMeter(load_machine("xeon-x5650"), "torch") as meter,
+    ):
+        meter.start()
+    assert [server.is_closed for server in started] == [True]
 
 
 def test_the_folder_of_a_killed_process_is_removed_at_the_next_start(

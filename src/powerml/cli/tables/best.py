@@ -58,7 +58,7 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
         Text(
             f"score {_number(best.score)}, {costs}, objective {_number(best.objective)}{parameters}"
         ),
-        Text(f"costs relative to {unit} on {record.machine}"),
+        Text(f"costs relative to {unit} on {record.machine}, by the price {record.price}"),
         Text("its models were not kept" if record.models is None else kept),
     ]
 

@@ -102,7 +102,8 @@ def _levels_line(measurement: Measurement) -> str:
         l2 = " L2," if measurement.levels == THREE_LEVELS else ""
         return (
             f"price: core, with lines from{l2} last level and memory; in brackets where nine of "
-            "ten inferences lay on the one host that was compared, trainings were not"
+            "ten inferences lay on the one host that was compared; energies leave out what the "
+            "machine takes idle"
         )
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from powerml.costs.counts import Counts, Instructions
+from powerml.costs.counts import Counts, Instructions, Streamed
 from powerml.errors import OutputError
 from powerml.machines import Cache, Geometry
 
@@ -27,8 +27,9 @@ CLASSES = (
 )
 OPERATIONS = ("float_operations", "integer_operations")
 FIXED = (*CLASSES, *OPERATIONS, "reads", "writes", "modifies")
-FETCH, READ, WRITE, MODIFY = range(4)  # directions of the misses of a cache
-DIRECTIONS = 4
+# Misses of a cache by direction, and those of data that continue a stream.
+FETCH, READ, WRITE, MODIFY, STREAMED = range(5)
+MISS_COUNTERS = 5
 Front = tuple[Cache, Cache]
 
 
@@ -68,7 +69,7 @@ class SimulatedCaches:
             There are not as many counters as the caches have, or no instruction was counted.
         """
         caches = sum(2 + len(lower) for lower in self._lower.values())
-        if len(counters) != len(FIXED) + DIRECTIONS * caches:
+        if len(counters) != len(FIXED) + MISS_COUNTERS * caches:
             raise OutputError(
                 f"the simulator gave {len(counters)} counters for {caches} caches: "
                 "install powerml again"
@@ -94,14 +95,15 @@ class SimulatedCaches:
             DLmr=ll[READ] + ll[MODIFY],
             DLmw=ll[WRITE],
             instructions=Instructions(**instructions),
+            streamed=Streamed(D1m=d1[STREAMED], DLm=ll[STREAMED]),
         )
 
     def _misses(self, counters: Sequence[int], geometry: Geometry, number: int) -> Sequence[int]:
-        """Return the misses by direction of a cache of the geometry's first level."""
+        """Return the counters of the misses of a cache of the geometry's first level."""
         before = 0
         for front, lower in self._lower.items():
             if front == (geometry.i1, geometry.d1):
                 break
             before += 2 + len(lower)
-        start = len(FIXED) + DIRECTIONS * (before + number)
-        return counters[start : start + DIRECTIONS]
+        start = len(FIXED) + MISS_COUNTERS * (before + number)
+        return counters[start : start + MISS_COUNTERS]

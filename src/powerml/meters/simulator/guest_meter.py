@@ -48,6 +48,7 @@ from powerml.meters.simulator.sampling import (
 )
 from powerml.meters.simulator.server import Done, GuestServer, Server, ServerDiedError
 from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.signals import interruption_held
 from powerml.workloads.workload import (
     TRAINING_JOB,
     AnyWorkload,
@@ -387,13 +388,16 @@ class GuestMeter(ValgrindMeter, ABC):
                 raise ServerError("the meter was closed: make a new one")
             if job not in self._servers:
                 mode: Mode = "serve" if self._forks(job) else "once"
-                self._servers[job] = self._open_server(job, mode, notify)
+                self._open_server(job, mode, notify)
             return self._servers[job]
 
-    def _open_server(self, job: str, mode: Mode, notify: Notify) -> GuestServer:
-        """Start a process of this meter's own."""
+    def _open_server(self, job: str, mode: Mode, notify: Notify) -> None:
+        """Start a process of this meter's own, and keep it as the job's."""
         self._tell_of_start(job, notify)
-        return Server(self._launch(job, mode), self.folder, job, mode)
+        launched = self._launch(job, mode)
+        # A process that was started and not kept would not be ended, and write on in the folder.
+        with interruption_held():
+            self._servers[job] = Server(launched, self.folder, job, mode)
 
     def _tell_of_start(self, job: str, notify: Notify) -> None:
         seconds = "30 to 90" if job in KERAS_JOBS else "10 to 30"

@@ -18,7 +18,7 @@ from powerml.meters.simulator.composition import Mark
 from powerml.meters.simulator.guest_meter import GuestMeter, PhasesByGeometry
 from powerml.meters.simulator.launch import Launch, Mode
 from powerml.meters.simulator.marks import read_marks
-from powerml.meters.simulator.server import Done, GuestServer
+from powerml.meters.simulator.server import Done
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material
 
@@ -41,13 +41,14 @@ class SimulatorMeter(GuestMeter):
     def _launch(self, job: str, mode: Mode) -> Launch:
         return launch.simulator(self._caches, self._backend_of(job), self.view, mode, job)
 
-    def _open_server(self, job: str, mode: Mode, notify: Notify) -> GuestServer:
+    def _open_server(self, job: str, mode: Mode, notify: Notify) -> None:
         """Use the warm simulator if that is wished, or start a process of this meter's own.
 
         A process that does one request and ends is never kept warm.
         """
         if not self._options.warm or mode != "serve":
-            return super()._open_server(job, mode, notify)
+            super()._open_server(job, mode, notify)
+            return
         # Others need neither the protocol nor sockets.
         from powerml.meters.simulator.warm.client import reach
 
@@ -55,10 +56,11 @@ class SimulatorMeter(GuestMeter):
             server = reach(job, self._backend_of(job), list(self._groups), self.folder)
         except ServerError as error:
             notify(f"{error}; measuring without it")
-            return super()._open_server(job, mode, notify)
+            super()._open_server(job, mode, notify)
+            return
+        self._servers[job] = server
         if not server.was_ready:
             self._tell_of_start(job, notify)
-        return server
 
     def _take_marks(
         self,
