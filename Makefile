@@ -41,10 +41,10 @@ schemas: $(INSTALLED)
 	$(BIN)/python scripts/write_option_tables.py
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so
+	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so src/powerml/host/*.so
 	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built)
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c \
+$(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c src/powerml/host/_loops.c \
               $(wildcard src/powerml/instrument/*.[ch])
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)

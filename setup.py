@@ -83,5 +83,13 @@ setup(
             # only the simulator needs this module, and says so.
             optional=True,
         ),
+        Extension(
+            "powerml.host._loops",
+            ["src/powerml/host/_loops.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            # Only powerml machines probe needs it, and says so.
+            optional=True,
+        ),
     ],
 )

@@ -2,6 +2,8 @@
 
     python benchmarks/price.py times TRUTH    # native times of models on one host
     python benchmarks/price.py joules TRUTH   # joules of the models on three machines, in parts
+    python benchmarks/price.py probe          # this machine three times: spread of each number
+    python benchmarks/price.py validate       # the prices beside the times of this machine
 
 TRUTH is a folder with `zoo_native_times.csv`, the native times, and `make_zoo.py`, which makes the
 models. Every fitted number is fitted again with each model left out.
@@ -13,14 +15,13 @@ import csv
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.stats import spearmanr
 
 import powerml
 from commands import machine_line
@@ -28,6 +29,7 @@ from powerml.costs import core
 from powerml.costs.core import CYCLES_FACTOR, CoreTime, core_time
 from powerml.costs.cost import price
 from powerml.costs.counts import Counts
+from powerml.host import DEFAULT_SECONDS, Agreement, agreement_of, farthest
 from powerml.machines import THREE_LEVELS, Machine, up_to_l2
 
 MODELS = Path("~/.cache/powerml-benchmarks/zoo").expanduser()
@@ -37,6 +39,7 @@ HOST_LINE_CYCLES = {"l2": 2.3, "ll": 5.0, "memory": 17.0}
 HOST_LATENCIES = {"l1": 4.0, "l2": 12.4, "ll": 37.0}
 NEAREST_MACHINE = "epyc-7763"
 OTHERS = ("xeon-8280", "cortex-a72")
+PROBES = 3
 LEAST_RANK, LARGEST_ERROR, RATIOS, WORST = 0.985, 0.12, (0.8, 1.25), 2.0  # the requirements
 FITTED = (core.SHARPNESS, core.SUSTAINED_SHARE, core.FETCH_STALL_SHARE)
 
@@ -53,18 +56,26 @@ class Timed:
 
 def main() -> int:
     """Print what was asked for; return 1 where a requirement is missed."""
-    if len(sys.argv) != 3:
-        print(__doc__)
-        return 2
+    of_truth = {"times": times, "joules": joules}
+    of_this_machine = {"probe": probe, "validate": validate}
+    run: Callable[[], bool]
+    match sys.argv[1:]:
+        case [name, truth] if name in of_truth:
+            run = partial(of_truth[name], Path(truth))
+        case [name] if name in of_this_machine:
+            run = of_this_machine[name]
+        case _:
+            print(__doc__)
+            return 2
     print(machine_line(), flush=True)
-    return 0 if {"times": times, "joules": joules}[sys.argv[1]](Path(sys.argv[2])) else 1
+    return 0 if run() else 1
 
 
 def times(truth: Path) -> bool:
     """Rank, error and ratio of each price against the native times."""
     host = _host()
     models = _models(truth, host)
-    native = np.array([model.native_cycles for model in models])
+    native = [model.native_cycles for model in models]
     timed = [core_time(model.counts, host, model.counts_up_to_l2) for model in models]
     predictors: dict[str, Callable[[Timed], float]] = {
         "core": lambda model: core_time(model.counts, host, model.counts_up_to_l2).cycles,
@@ -76,22 +87,15 @@ def times(truth: Path) -> bool:
     print(f"{len(models)} models; rank, median error after one scale, median ratio, its range")
     good = True
     for name, predict in predictors.items():
-        row = _agreement(np.array([predict(model) for model in models]), native)
-        print(f"    {name:32}{row.rank:8.4f}{row.error:8.1%}{row.ratio:9.3f}  {row.span}")
+        agreement = agreement_of([predict(model) for model in models], native)
+        print(_row(name, agreement))
         if name == "core":
-            good = (
-                row.rank >= LEAST_RANK
-                and row.error <= LARGEST_ERROR
-                and RATIOS[0] <= row.ratio <= RATIOS[1]
-                and row.worst <= WORST
-            )
-    left_out = _left_out(timed, native)
-    row = _agreement(left_out, native)
-    print(f"    {'core, each model left out':32}{row.rank:8.4f}{row.error:8.1%}{row.ratio:9.3f}")
-    ratios = np.array([one.cycles for one in timed]) / native
+            good = _is_required(agreement)
+    print(_row("core, each model left out", agreement_of(_left_out(timed, native), native)))
+    ratios = np.array([one.cycles for one in timed]) / np.array(native)
     inside = np.mean((ratios <= CYCLES_FACTOR) & (ratios >= 1 / CYCLES_FACTOR))
     print(f"within the interval: {inside:.0%} of the models")
-    for number in np.argsort(np.abs(np.log(ratios)))[::-1][:3]:
+    for number in farthest([one.cycles for one in timed], native, 3):
         one = timed[number]
         print(
             f"    worst: {models[number].name}: {ratios[number]:.2f} times; by {one.bottleneck}, "
@@ -121,33 +125,75 @@ def joules(truth: Path) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of predictions with native times."""
+def probe() -> bool:
+    """Spread of each number of this machine over three probes."""
+    probed = [powerml.probe_machine() for _ in range(PROBES)]
+    found = [dict(_numbers(one.machine)) for one in probed]
+    print(f"{PROBES} probes of {DEFAULT_SECONDS:g} s; largest over least")
+    for name in found[0]:
+        values = [one.get(name, math.nan) for one in found]
+        shown = ", ".join(f"{value:g}" for value in values)
+        print(f"    {name:28}{max(values) / min(values) - 1:8.1%}  {shown}")
+    for remark in probed[-1].remarks:
+        print(remark)
+    return True
 
-    rank: float
-    error: float
-    ratio: float
-    span: str
-    worst: float
+
+def _numbers(machine: Machine) -> Iterator[tuple[str, float]]:
+    """Yield each measured number of a profile by the names of its table and field."""
+    yield "clock_ghz", machine.clock_ghz.value
+    for table in ("latency_cycles", "line_cycles", "throughput", "divide_cycles"):
+        for name, number in getattr(machine, table) or ():
+            if number is not None:
+                yield f"{table}.{name}", number.value
 
 
-def _agreement(predicted: np.ndarray, native: np.ndarray) -> Agreement:
-    ratios = predicted / native
-    scale = float(np.exp(median(np.log(ratios))))
-    least, most = float(ratios.min() / scale), float(ratios.max() / scale)
-    return Agreement(
-        rank=float(spearmanr(predicted, native).statistic),
-        error=float(median(np.abs(ratios / scale - 1))),
-        ratio=scale,
-        span=f"{ratios.min():.2f} to {ratios.max():.2f}",
-        worst=max(most, 1 / least),
+def validate() -> bool:
+    """Agreement of the prices with the times of this machine, after a probe of it."""
+    found = powerml.validate_machine(warm=True, notify=_tell)
+    for one in found.models:
+        parts = ", ".join(
+            f"{name} {part / one.native_seconds:.2f}" for name, part in one.core_parts.items()
+        )
+        print(
+            f"    {one.name:24}{one.native_seconds * 1e3:9.3f} ms, core {one.ratio:5.2f} "
+            f"({parts}, fetches {one.fetch_seconds / one.native_seconds:.2f})"
+        )
+    print("rank, median error after one scale, median ratio, its range")
+    for name, agreement in found.agreement.items():
+        print(_row(name, agreement))
+    print(f"within the interval: {found.share_inside:.0%} of the models")
+    for worst in found.worst:
+        print(f"    worst: {worst.model}: {worst.ratio:.2f} times; by {worst.bottleneck}")
+    for remark in found.remarks:
+        print(remark)
+    return _is_required(found.agreement["core"])
+
+
+def _tell(line: str) -> None:
+    print(f"\r{line:60}", end="", file=sys.stderr, flush=True)
+
+
+def _row(name: str, agreement: Agreement) -> str:
+    return (
+        f"    {name:32}{agreement.rank or 0.0:8.4f}{agreement.median_error:8.1%}"
+        f"{agreement.median_ratio:9.3f}  "
+        f"{agreement.least_ratio:.2f} to {agreement.greatest_ratio:.2f}"
     )
 
 
-def _left_out(timed: Sequence[CoreTime], native: np.ndarray) -> np.ndarray:
+def _is_required(agreement: Agreement) -> bool:
+    return (
+        (agreement.rank or 0.0) >= LEAST_RANK
+        and agreement.median_error <= LARGEST_ERROR
+        and RATIOS[0] <= agreement.median_ratio <= RATIOS[1]
+        and agreement.worst_factor <= WORST
+    )
+
+
+def _left_out(timed: Sequence[CoreTime], native: Sequence[float]) -> list[float]:
     """Predict each model by the three numbers that are fitted to the others."""
-    found = []
+    found: list[float] = []
     for number in range(len(timed)):
         others = [one for one in range(len(timed)) if one != number]
 
@@ -157,7 +203,7 @@ def _left_out(timed: Sequence[CoreTime], native: np.ndarray) -> np.ndarray:
 
         best = minimize(loss, FITTED, method="Nelder-Mead", options={"maxiter": 200})
         found.append(_again(timed[number], list(best.x)))
-    return np.array(found)
+    return found
 
 
 def _again(time: CoreTime, fitted: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
 from powerml.explain.records import BestRecord
+from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
 from powerml.studies.records import StudyRecord, TrialRecord
@@ -20,6 +21,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
     "energy-calibration-1": EnergyCalibration,
+    "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,
     "report-2": Report,
     "reproduction-2": Reproduction,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
     from powerml.explain.records import BestRecord
+    from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
         Machine,
         load_machine,
@@ -125,6 +126,12 @@ _HOMES = {
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
     "powerml.explain.records": ("BestRecord",),
+    "powerml.host": (
+        "MachineProbe",
+        "MachineValidation",
+        "probe_machine",
+        "validate_machine",
+    ),
     "powerml.machines": (
         "Machine",
         "load_machine",
@@ -208,6 +215,8 @@ __all__ = [
     "LoadWorkload",
     "Machine",
     "MachineError",
+    "MachineProbe",
+    "MachineValidation",
     "MeasureOptions",
     "Measurement",
     "MeasurementError",
@@ -261,12 +270,14 @@ __all__ = [
     "optimize",
     "parse_topology",
     "price",
+    "probe_machine",
     "render_report",
     "reprice",
     "reproduce",
     "require_comparable",
     "runtime_names",
     "space_names",
+    "validate_machine",
     "write_report",
 ]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "command_to_resume",
     "loads_progress",
+    "parts_progress",
     "print_result",
     "program",
     "stages_shown",
@@ -92,6 +93,30 @@ def loads_progress(
     with (
         _telling_what_is_kept("loads that were counted are in the cache", kept=kept),
         loads_bar(Console(stderr=True)) as shown,
+    ):
+        yield shown
+
+
+@contextmanager
+def parts_progress(
+    first: str, kept_words: str, *, kept: bool
+) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """Show the progress over several parts; when interrupted, say how to continue.
+
+    Parameters
+    ----------
+    first
+        Description until the first part begins.
+    kept_words, kept
+        The words for what an interruption leaves, and whether it is left.
+    """
+    from rich.console import Console
+
+    from powerml.cli.progress import parts_bar
+
+    with (
+        _telling_what_is_kept(kept_words, kept=kept),
+        parts_bar(Console(stderr=True), first) as shown,
     ):
         yield shown
 

@@ -45,6 +45,7 @@ def examine() -> list[InstallationCheck]:
         _check("valgrind", lambda: f"{valgrind_version()}, {find_valgrind()}"),
         _check("simulator", _simulator),
         _check("client requests", _client_requests),
+        _check("machine probe", _machine_probe, required=False),
         _check("compiler", _compiler, required=False),
         _check("keras", lambda: metadata.version("keras")),
         _check("backend", _backend),
@@ -81,6 +82,12 @@ def _client_requests() -> str:
 
     launch.require_client_requests()
     return "the C extension is there"
+
+
+def _machine_probe() -> str:
+    from powerml.host.timing import require_loops
+
+    return f"the C extension is there, with {len(require_loops().loops())} loops"
 
 
 def _simulator() -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from powerml.cli.console import print_result
+from powerml.cli.console import parts_progress, print_result, program
 from powerml.cli.options import Json
 
 __all__ = ["machines_app"]
+
+Seconds = Annotated[float, typer.Option(help="Seconds that the loops of the probe take.")]
+SECONDS = 30.0
+OUT = Path("this-machine.toml")
 
 machines_app = typer.Typer(
     invoke_without_command=True, help="List the machines. Example: powerml machines show xeon-x5650"
@@ -48,3 +54,109 @@ def show_machine(
     from powerml.cli.tables.machines import machine_picture, machine_sources
 
     print_result(machine_picture(profile), "", machine_sources(profile))
+
+
+@machines_app.command("probe")
+def probe(
+    out: Annotated[
+        Path, typer.Option(help="TOML file of the profile; the machine takes its name.")
+    ] = OUT,
+    seconds: Seconds = SECONDS,
+) -> None:
+    """Measure this machine, and write its profile for --machine-file.
+
+    It takes half a minute. Leave the machine alone meanwhile: what else runs makes loops slower.
+
+    Example: powerml machines probe --out my-server.toml
+    """
+    import powerml
+    from powerml.cli.tables.machines import machine_picture
+    from powerml.errors import UsageError
+    from powerml.files.atomic import write_whole
+    from powerml.machines import name_of_file
+
+    name = name_of_file(out)
+    if out.exists():
+        raise UsageError(f"{out} exists: give another --out, or remove it")
+    if not out.parent.is_dir():
+        raise UsageError(f"the folder {out.parent} does not exist: make it, or give another --out")
+    with parts_progress(
+        f"measuring this machine for about {seconds:g} s", "nothing was written", kept=True
+    ) as (notify, advance):
+        probed = powerml.probe_machine(name, seconds=seconds, notify=notify, advance=advance)
+    write_whole(out, probed.toml)
+    print_result(machine_picture(probed.machine), "")
+    typer.echo("not measured:")
+    for one in probed.not_measured:
+        typer.echo(f"  {one}")
+    for remark in probed.remarks:
+        typer.echo(remark)
+    file = shlex.quote(str(out))
+    typer.echo(f"written to {out}")
+    typer.echo(f"to price with it: {program()} measure MODEL --price core --machine-file {file}")
+    typer.echo(f"to compare it: {program()} machines validate --machine-file {file}")
+
+
+@machines_app.command("validate")
+def validate(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="Machine whose profile prices the counts.",
+            show_default="this machine, probed now",
+        ),
+    ] = None,
+    machine_file: Annotated[
+        Path | None, typer.Option(help="TOML profile of your own machine, instead of NAME.")
+    ] = None,
+    seconds: Seconds = SECONDS,
+    cache: Annotated[
+        bool, typer.Option(help="Use the cached counts of earlier simulations.")
+    ] = True,
+    warm: Annotated[
+        bool | None,
+        typer.Option(
+            help="Keep the simulator ready for later commands; see powerml warm.",
+            show_default="if POWERML_WARM is 1, but for CI",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run models on this machine, and compare the prices with the times that they take.
+
+    Some 24 small models of many kinds run natively and in the simulator, for a few minutes.
+
+    Example: powerml machines validate
+
+    Example: powerml machines validate epyc-7763
+
+    Example: powerml machines validate --machine-file my-server.toml
+    """
+    import powerml
+    from powerml.errors import UsageError
+
+    if name is not None and machine_file is not None:
+        raise UsageError("NAME and --machine-file exclude each other: give one of them")
+    machine = None if machine_file is None else powerml.load_machine_file(machine_file)
+    with parts_progress(
+        "running and counting models, for a few minutes",
+        "models that were counted are in the cache",
+        kept=cache,
+    ) as (notify, advance):
+        found = powerml.validate_machine(
+            machine or name,
+            seconds=seconds,
+            cache=cache,
+            warm=warm,
+            notify=notify,
+            advance=advance,
+        )
+    if json:
+        typer.echo(found.to_json())
+        return
+    from powerml.cli.tables.validation import validation_lines, validation_table
+
+    print_result(validation_table(found))
+    for line in validation_lines(found):
+        typer.echo(line)

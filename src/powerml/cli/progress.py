@@ -10,13 +10,14 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-__all__ = ["LEAST_STEP", "loads_bar", "stages"]
+__all__ = ["LEAST_STEP", "loads_bar", "parts_bar", "stages"]
 
 LEAST_STEP = 1e-9
 
@@ -41,22 +42,7 @@ def stages(console: Console) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
     """Show a bar over all work, a line for each beginning or end, and the time left."""
-    hidden = not console.is_terminal
-    columns = (
-        SpinnerColumn(),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=hidden, speed_estimate_period=300
-    ) as progress:
-        task = progress.add_task("starting the simulator", total=1.0)
-        # The pace is reckoned from the first step: without one at the start, from two in a row.
-        progress.advance(task, LEAST_STEP)
+    with _bar(console, "starting the simulator") as (progress, task):
 
         def tell(line: str) -> None:
             progress.update(task, description=line)
@@ -66,3 +52,41 @@ def loads_bar(console: Console) -> Iterator[tuple[Callable[[str], None], Callabl
             progress.update(task, completed=part)
 
         yield tell, advance
+
+
+@contextmanager
+def parts_bar(
+    console: Console, first: str
+) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """Show a bar over all work, the part that is under way, and the time left.
+
+    Where nobody watches, only the `first` line is printed.
+    """
+    if not console.is_terminal:
+        console.print(first, highlight=False, markup=False, soft_wrap=True)
+    with _bar(console, first) as (progress, task):
+        yield (
+            lambda part: progress.update(task, description=part),
+            lambda done: progress.update(task, completed=done),
+        )
+
+
+@contextmanager
+def _bar(console: Console, first: str) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    hidden = not console.is_terminal
+    with Progress(
+        *columns, console=console, transient=True, disable=hidden, speed_estimate_period=300
+    ) as progress:
+        task = progress.add_task(first, total=1.0)
+        # The pace is reckoned from the first step: without one at the start, from two in a row.
+        progress.advance(task, LEAST_STEP)
+        yield progress, task

@@ -12,6 +12,7 @@ from powerml.machines.catalogue import (
     load_machines,
     machine_from_toml,
     machine_names,
+    name_of_file,
 )
 from powerml.machines.profile import (
     THREE_LEVELS,
@@ -25,6 +26,7 @@ from powerml.machines.profile import (
     simulated_cache,
     up_to_l2,
 )
+from powerml.machines.toml import machine_toml
 
 __all__ = [
     "DEFAULT_MACHINE",
@@ -42,6 +44,8 @@ __all__ = [
     "load_machines",
     "machine_from_toml",
     "machine_names",
+    "machine_toml",
+    "name_of_file",
     "simulated_cache",
     "up_to_l2",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "load_machines",
     "machine_from_toml",
     "machine_names",
+    "name_of_file",
 ]
 
 # The price `core` was held against native times of its kind, on which many clouds and CI run.
@@ -72,6 +73,14 @@ def load_machine(name: str) -> Machine:
     return machine_from_toml(text, name)
 
 
+def name_of_file(path: Path) -> str:
+    """Return the name of the machine in a file; raises ``MachineError`` if it is taken."""
+    name = path.stem
+    if name in machine_names() or name == ALL or "," in name:
+        raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
+    return name
+
+
 def load_machine_file(path: Path) -> Machine:
     """Read a profile of the user's own; its name is the file's, without ``.toml``.
 
@@ -86,9 +95,7 @@ def load_machine_file(path: Path) -> Machine:
     >>> powerml.load_machine_file(Path("my-board.toml")).name
     'my-board'
     """
-    name = path.stem
-    if name in machine_names() or name == ALL or "," in name:
-        raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
+    name = name_of_file(path)
     text = read_user_text(path, "the machine file", "give the path of a TOML file", MachineError)
     return machine_from_toml(text, name)
 
