@@ -1,8 +1,8 @@
 """Times of models on this machine, as they are and with the code that the simulator runs.
 
 The simulator has no AVX-512. A runtime that uses it natively does half as many instructions as were
-counted. So a process of its own times the models too, in which the processor does not tell of what
-the simulator has not: the runtime then takes the code that was counted.
+counted. So a process of its own times the models too, with AVX-512 hidden. The runtime then takes
+the code that was counted.
 """
 
 from __future__ import annotations
