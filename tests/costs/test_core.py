@@ -222,3 +222,11 @@ def test_a_price_of_another_name_is_refused() -> None:
     assert check_price("core") == "core"
     with pytest.raises(UnknownNameError, match="paper"):
         check_price("eq-2.1")
+
+
+def test_a_fetch_that_misses_stalls_the_core_for_its_latency() -> None:
+    latency = MACHINE.latency_cycles
+    assert latency.l2 is not None
+    counts = _counts(Ir=1000, I1mr=100, ILmr=10)
+    stalls = core_time(counts, MACHINE).fetch_stalls
+    assert stalls == 90 * latency.l2.value + 10 * latency.memory.value

@@ -6,8 +6,9 @@ of them, and a little longer where several are long:
 
 ``cycles = (sum of part ** SHARPNESS) ** (1 / SHARPNESS) + stalls of instruction fetches``
 
-The machine's profile has the throughputs, and its lines' cycles. Three numbers were fitted, to the
-32 models of decision 0031 on one host, and hold with each model left out.
+The machine's profile has the throughputs, and its lines' cycles. Two numbers were fitted, to the 32
+models of decision 0031 on one host, and hold with each model left out. A fetch that misses stalls
+the core for its latency: nothing is done meanwhile.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ SUSTAINED_SHARE = 2 / 3
 # Misses that a core has under way at once where no prefetcher asks for them. Line fill buffers are
 # 10 to 12 in Intel's cores from Nehalem to Skylake (optimization reference manual); not fitted.
 MISSES_IN_FLIGHT = 10
-# Of a miss's latency, what a fetch stalls the core; the rest is fetched ahead. Fitted: 7 of 12.
-FETCH_STALL_SHARE = 0.6
 # Nine of ten models lie within this factor of their native time, by `benchmarks/price.py`.
 CYCLES_FACTOR = 1.35
 # Bits of the widest vectors of a class, against which a narrower processor splits it.
@@ -193,7 +192,12 @@ def _beyond_last(counts: Counts) -> _Misses:
 
 
 def _fetch_stalls(counts: Counts, machine: Machine) -> float:
+    """Return the latencies of the fetches that missed the first level.
+
+    All that hit the last level are taken to hit L2, even where it was simulated: lines of code that
+    follow each other are fetched ahead, and L3's latency for them agreed worse with native times.
+    """
     latency = machine.latency_cycles
     near = (latency.l2 or latency.ll).value
     beyond = min(counts.ILmr, counts.I1mr)
-    return FETCH_STALL_SHARE * ((counts.I1mr - beyond) * near + beyond * latency.memory.value)
+    return (counts.I1mr - beyond) * near + beyond * latency.memory.value

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import PhaseCounts
-from powerml.costs.measurement import AppliedCalibration, Measurement
+from powerml.costs.measurement import AppliedCalibration, Measurement, Phase
 from powerml.costs.readings import PhaseEnergy
 from powerml.machines import THREE_LEVELS
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
@@ -25,7 +25,15 @@ def measurement_table(measurement: Measurement) -> Table:
     table = Table(
         title=Text(_title(workload)),
         title_justify="left",
-        caption=Text("\n".join([*_inference_lines(workload), _levels_line(measurement)])),
+        caption=Text(
+            "\n".join(
+                [
+                    *_inference_lines(workload),
+                    *_energy_lines(phases[-1], machine),
+                    _levels_line(measurement),
+                ]
+            )
+        ),
         caption_justify="left",
     )
     table.add_column("")
@@ -166,6 +174,18 @@ def _inference_lines(workload: AnyWorkload) -> list[str]:
         return [text]
     shapes = ", ".join(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in workload.inputs)
     return [f"{text}; inputs {_origin(workload)}: {shapes}"]
+
+
+def _energy_lines(phase: Phase, machine: str) -> list[str]:
+    """Tell the parts of a phase's energy, if they are known."""
+    cost = phase.costs[machine]
+    if cost.joules_parts is None or not cost.joules:
+        return []
+    shares = (
+        f"{'being on' if name == 'on' else name} {part / cost.joules:.0%}"
+        for name, part in cost.joules_parts
+    )
+    return [f"energy of the {phase.name}: {', '.join(shares)}"]
 
 
 def _shape(shape: tuple[int, ...]) -> str:
