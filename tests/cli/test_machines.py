@@ -116,7 +116,7 @@ def test_a_validation_is_a_table_with_the_agreement_beneath(run: Run, validated:
     assert "0.50*" in rows["gather"]
     assert "rank correlation (Spearman)" in printed
     assert "in core's interval: 50% of 2 models" in printed
-    assert "worst: gather, 0.50 times the native time, by lines; " in printed
+    assert "worst: gather, 0.50 times the time, by lines; " in printed
     assert "virtual machine (KVM)" in printed
 
 

@@ -60,6 +60,9 @@ class FakeLoops:
     def stream(self, memory: int, size_bytes: int, bits: int, /) -> int:
         return self._nanoseconds(size_bytes / 64 * LINES[self._level(memory)])
 
+    def hide_wide_vectors(self) -> bool:
+        return False
+
     def cpuid_caches(self) -> list[tuple[int, int, int, int, int]]:
         return []
 

@@ -3,6 +3,7 @@
  * A loop's registers hold independent chains, so that its instructions wait for their units alone.
  * The loops of AArch64 ran in an emulator alone: no processor has told their times.
  */
+#define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -13,7 +14,12 @@
 #include <time.h>
 
 #ifdef __x86_64__
+#include <asm/prctl.h>
 #include <cpuid.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
 #endif
 
 #define LINE_BYTES 64
@@ -464,6 +470,57 @@ static PyObject *cpuid_caches(PyObject *self, PyObject *unused)
     return found;
 }
 
+#ifdef __x86_64__
+
+/* Features of leaf 7 and its second part that the simulator has not: AVX-512 in all its parts, and
+ * products of bytes in vectors. */
+static const unsigned hidden_b = 1u << 16 | 1u << 17 | 1u << 21 | 1u << 26 | 1u << 27 | 1u << 28 |
+                                 1u << 30 | 1u << 31;
+static const unsigned hidden_c = 1u << 1 | 1u << 6 | 1u << 11 | 1u << 12 | 1u << 14;
+static const unsigned hidden_d = 1u << 2 | 1u << 3 | 1u << 8 | 1u << 22 | 1u << 23 | 1u << 24 | 1u << 25;
+static const unsigned hidden_1_a = 1u << 4 | 1u << 5;
+
+/* Answer the instruction CPUID, which the kernel lets fail. Other faults end the process as ever. */
+static void answer_cpuid(int number, siginfo_t *info, void *context)
+{
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    const unsigned char *code = (const unsigned char *)registers[REG_RIP];
+    unsigned a, b, c, d, leaf = (unsigned)registers[REG_RAX], part = (unsigned)registers[REG_RCX];
+    (void)info;
+    if (code[0] != 0x0f || code[1] != 0xa2) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
+    __cpuid_count(leaf, part, a, b, c, d);
+    syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
+    if (leaf == 7 && part == 0)
+        b &= ~hidden_b, c &= ~hidden_c, d &= ~hidden_d;
+    if (leaf == 7 && part == 1)
+        a &= ~hidden_1_a;
+    registers[REG_RAX] = a;
+    registers[REG_RBX] = b;
+    registers[REG_RCX] = c;
+    registers[REG_RDX] = d;
+    registers[REG_RIP] += 2;
+}
+
+#endif
+
+static PyObject *hide_wide_vectors(PyObject *self, PyObject *unused)
+{
+#if defined(__x86_64__) && defined(ARCH_SET_CPUID)
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = answer_cpuid;
+    action.sa_flags = SA_SIGINFO;
+    if (sigaction(SIGSEGV, &action, NULL) == 0 && syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) == 0)
+        Py_RETURN_TRUE;
+    signal(SIGSEGV, SIG_DFL);
+#endif
+    Py_RETURN_FALSE;
+}
+
 static PyMethodDef methods[] = {
     {"loops", loops_of, METH_NOARGS,
      "The loops that this processor can run, with the instructions of one round."},
@@ -476,6 +533,8 @@ static PyMethodDef methods[] = {
      "stream(memory, size_bytes, bits): nanoseconds of reading line after line by vectors."},
     {"cpuid_caches", cpuid_caches, METH_NOARGS,
      "Level, kind (1 data, 2 instructions, 3 both), bytes, ways and line of each cache."},
+    {"hide_wide_vectors", hide_wide_vectors, METH_NOARGS,
+     "Hide AVX-512 from what this process loads later; false where the processor cannot."},
     {NULL, NULL, 0, NULL},
 };
 

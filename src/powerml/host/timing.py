@@ -55,6 +55,9 @@ class Loops(Protocol):
     def stream(self, memory: Any, size_bytes: int, bits: int, /) -> int:
         """Read lines one after the other, by vectors of so many bits."""
 
+    def hide_wide_vectors(self) -> bool:
+        """Hide AVX-512 from what the process loads later; False where that cannot be done."""
+
     def cpuid_caches(self) -> list[tuple[int, int, int, int, int]]:
         """Return level, kind, bytes, ways and line of each cache, if the processor tells them."""
 

@@ -6,9 +6,8 @@ import contextlib
 import os
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +20,9 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import UsageError
 from powerml.host.agreement import Agreement, agreement_of, farthest
 from powerml.host.models import MODELS, ModelKind, ValidationModel, write_model
+from powerml.host.native import WIDE_FLAGS, TimeModel, native_seconds, same_code
 from powerml.host.probe import DEFAULT_SECONDS, probe_machine
-from powerml.host.system import HostSystem, choose_cpu, pinned, read_system
+from powerml.host.system import HostSystem, choose_cpu, read_system
 from powerml.machines import THREE_LEVELS, Machine, geometries, load_machine
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
@@ -43,13 +43,9 @@ __all__ = [
 ]
 
 DEFAULT_MODEL_SECONDS = 1.0
-LEAST_BLOCKS = 12
-BLOCK_NANOSECONDS = 5e6  # of inferences that are timed at once
-WARM_UP_RUNS = 5
-FAST_SHARE = 0.1
+ROUNDS = 3  # over all models: a neighbour rarely disturbs one in all of them
 WORST = 3
 HERTZ_PER_GIGAHERTZ = 1e9
-NANOSECONDS = 1e9  # in a second
 TWO_LEVELS = 2
 LEAST_MODELS = 2
 # What a price does not know of a kind of models.
@@ -63,7 +59,7 @@ MISSING: Mapping[ModelKind, str] = {
     "network": "several kinds of layers follow each other, each on lines that are cold",
     "overhead": "cold code, mispredicted branches and the runtime's interface cost more",
 }
-MISSING_AVX512 = "natively the runtime uses AVX-512, which the simulator lacks"
+MISSING_AVX512 = "natively the runtime uses instructions that the simulator lacks, as AVX-512"
 OF_AVX512: frozenset[ModelKind] = frozenset(("matrix", "int8", "recurrent", "element", "network"))
 # The end of a processor's name in a title: AMD EPYC 7763 (Milan, Zen 3, 2021), one core complex.
 NAME_END = re.compile(r" \(|,| of ")
@@ -77,7 +73,12 @@ class ValidatedModel(BaseModel):
     name: str = Field(description="name of the model")
     kind: ModelKind = Field(description="kind of the model")
     native_seconds: PositiveFloat = Field(
-        description="CPU seconds on this machine, 10th percentile of repetitions"
+        description="CPU seconds on this machine: 10th percentile of runs, least of the rounds"
+    )
+    same_code_seconds: PositiveFloat | None = Field(
+        default=None,
+        description="CPU seconds with the code that the simulator runs; null where it is the same, "
+        "or this processor cannot be made to run it",
     )
     counts: Counts = Field(description="counts of one inference")
     core_seconds: PositiveFloat = Field(description="seconds by the price core")
@@ -93,9 +94,14 @@ class ValidatedModel(BaseModel):
     )
 
     @property
+    def counted_seconds(self) -> float:
+        """The native time with the code that was counted, as far as it is known."""
+        return self.same_code_seconds or self.native_seconds
+
+    @property
     def ratio(self) -> float:
-        """Time by core over the native time."""
-        return self.core_seconds / self.native_seconds
+        """Time by core over the native time of the counted code."""
+        return self.core_seconds / self.counted_seconds
 
     @property
     def bottleneck(self) -> str:
@@ -104,8 +110,8 @@ class ValidatedModel(BaseModel):
 
     @property
     def is_inside(self) -> bool:
-        """True if the native time is in the interval of core."""
-        return self.core_interval.low <= self.native_seconds <= self.core_interval.high
+        """True if the native time of the counted code is in the interval of core."""
+        return self.core_interval.low <= self.counted_seconds <= self.core_interval.high
 
 
 class WorstModel(BaseModel):
@@ -114,7 +120,9 @@ class WorstModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str = Field(description="name of the model")
-    ratio: PositiveFloat = Field(description="time by core over the native time")
+    ratio: PositiveFloat = Field(
+        description="time by core over the native time, of the simulator's code where it is known"
+    )
     bottleneck: str = Field(description="part of core that takes longest")
     missing: str = Field(description="known lacks of the price for models of its kind")
 
@@ -137,7 +145,14 @@ class MachineValidation(BaseModel):
     agreement: dict[PriceName, Agreement] = Field(
         description="agreement of each price with the native times"
     )
-    share_inside: float = Field(ge=0, le=1, description="share of the models in core's interval")
+    same_code_agreement: dict[PriceName, Agreement] | None = Field(
+        description="agreement with the times of the simulator's code; null where they are unknown"
+    )
+    share_inside: float = Field(
+        ge=0,
+        le=1,
+        description="share of the models in core's interval, by the simulator's code if timed",
+    )
     worst: list[WorstModel] = Field(description="models on which core is off most, those first")
     remarks: list[str] = Field(description="what disturbs the comparison, one sentence each")
 
@@ -161,7 +176,8 @@ def validate_machine(
     """Run models on this machine and in the simulator, and compare the prices with the times.
 
     The models are small, of many kinds, and the same everywhere. Each runs in ONNX Runtime with one
-    thread on one CPU. Its time is the 10th percentile of the CPU time of repeated runs.
+    thread on one CPU. Its time is the 10th percentile of the CPU time of repeated runs, the least
+    of three rounds over all models.
 
     Parameters
     ----------
@@ -218,66 +234,49 @@ def validate_machine(
         machine = load_machine(machine)
     require_price([machine], "core")
 
-    def advance_models(done: int) -> None:
+    def advance_models(done: float) -> None:
         advance(probing + (1 - probing) * done / (2 * len(models)))
 
+    system = read_system(choose_cpu(os.sched_getaffinity(0)))
     found = []
     with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
-        timed = []
-        for model in models:
-            notify(f"timing {model.name}")
-            timed.append(_timed(model, Path(folder), model_seconds))
-            advance_models(len(timed))
+        timed = [_prepared(model, Path(folder)) for model in models]
+        with same_code() if system.flags & WIDE_FLAGS else contextlib.nullcontext() as other:
+            for number in range(ROUNDS * len(timed)):
+                one = timed[number % len(timed)]
+                notify(f"timing {one.model.name}")
+                one.run(model_seconds / ROUNDS, other)
+                advance_models((number + 1) / ROUNDS)
         with _counter(machine, meter, working, cache=cache) as count:
             for one in timed:
                 notify(f"counting {one.model.name}")
                 found.append(_validated(one, count(one), machine))
                 advance_models(len(timed) + len(found))
-    system = read_system(choose_cpu(os.sched_getaffinity(0)))
     return validation_of(found, machine, system, runtime.versions(), remarks)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _TimedModel:
-    """A model that was run natively, and is to be counted."""
+    """A model that is run natively, round by round, and then counted on the same inputs."""
 
     model: ValidationModel
+    path: Path
     workload: AnyWorkload
     material: ModelFile
-    seconds: float
+    seconds: list[float] = field(default_factory=list)
+    same_code_seconds: list[float] = field(default_factory=list)
+
+    def run(self, seconds: float, other: TimeModel | None) -> None:
+        """Time it for one round; `other` does so with the code that the simulator runs."""
+        feed = {name: array[0, ...] for name, array in (self.material.inputs or {}).items()}
+        self.seconds.append(native_seconds(self.path, feed, seconds))
+        if other is not None and (found := other(self.path, feed, seconds)) is not None:
+            self.same_code_seconds.append(found)
 
 
-def _timed(model: ValidationModel, folder: Path, seconds: float) -> _TimedModel:
-    """Write a model, and time its inference on the inputs that will be counted."""
+def _prepared(model: ValidationModel, folder: Path) -> _TimedModel:
     path = write_model(model, folder)
-    workload, material = prepare_file(path, MeasureOptions())
-    runtime = require_runtime(DEFAULT_RUNTIME)
-    runtime.start()
-    session = runtime.load(str(path))
-    feed = {name: array[0, ...] for name, array in (material.inputs or {}).items()}
-    with pinned(choose_cpu(os.sched_getaffinity(0))):
-        taken = _native_seconds(lambda: session.run(feed), seconds)
-    return _TimedModel(model, workload, material, taken)
-
-
-def _native_seconds(run: Callable[[], object], seconds: float) -> float:
-    """Return the CPU seconds of a run: the 10th percentile of blocks of some milliseconds."""
-    for _ in range(WARM_UP_RUNS):
-        run()
-    once = max(_nanoseconds_of(run, 1), 1)
-    times = max(1, round(BLOCK_NANOSECONDS / once))
-    ends = time.monotonic() + seconds
-    blocks: list[float] = []
-    while len(blocks) < LEAST_BLOCKS or time.monotonic() < ends:
-        blocks.append(_nanoseconds_of(run, times) / times)
-    return sorted(blocks)[int(FAST_SHARE * len(blocks))] / NANOSECONDS
-
-
-def _nanoseconds_of(run: Callable[[], object], times: int) -> int:
-    started = time.thread_time_ns()
-    for _ in range(times):
-        run()
-    return time.thread_time_ns() - started
+    return _TimedModel(model, path, *prepare_file(path, MeasureOptions()))
 
 
 @contextlib.contextmanager
@@ -319,7 +318,8 @@ def _validated(timed: _TimedModel, measured: Measurement, machine: Machine) -> V
     return ValidatedModel(
         name=timed.model.name,
         kind=timed.model.kind,
-        native_seconds=timed.seconds,
+        native_seconds=min(timed.seconds),
+        same_code_seconds=min(timed.same_code_seconds, default=None),
         counts=counts,
         core_seconds=cost.seconds,
         core_interval=cost.seconds_interval,
@@ -356,13 +356,9 @@ def validation_of(
     UsageError
         There are fewer than two models.
     """
-    native = [one.native_seconds for one in models]
-    by_core = [one.core_seconds for one in models]
-    agreement: dict[PriceName, Agreement] = {
-        "core": agreement_of(by_core, native),
-        "paper": agreement_of([one.paper_seconds for one in models], native),
-    }
-    has_avx512 = "avx512f" in system.flags
+    counted = [one.counted_seconds for one in models]
+    is_known = all(one.same_code_seconds is not None for one in models)
+    has_others = bool(system.flags & WIDE_FLAGS)
     said = list(remarks)
     if is_other_processor(machine, system.processor):
         said.append(
@@ -374,22 +370,37 @@ def validation_of(
             f"This is a virtual machine ({system.hypervisor}): its neighbours and the translation "
             "of its memory are in the native times."
         )
-    if has_avx512:
-        said.append(f"This processor has AVX-512: {MISSING_AVX512}.")
+    if has_others:
+        how = (
+            "The same code is timed too, without them."
+            if is_known
+            else "This processor cannot hide them, so core comes out too high."
+        )
+        said.append(f"This processor has instructions that the simulator lacks, as AVX-512. {how}")
     return MachineValidation(
         machine=machine,
         processor=system.processor,
         runtime=DEFAULT_RUNTIME,
         versions=dict(versions),
         models=list(models),
-        agreement=agreement,
+        agreement=_agreements(models, [one.native_seconds for one in models]),
+        same_code_agreement=_agreements(models, counted) if is_known else None,
         share_inside=sum(one.is_inside for one in models) / len(models),
         worst=[
-            _deviation(models[place], has_avx512=has_avx512)
-            for place in farthest(by_core, native, WORST)
+            _deviation(models[place], has_avx512=has_others and not is_known)
+            for place in farthest([one.core_seconds for one in models], counted, WORST)
         ],
         remarks=said,
     )
+
+
+def _agreements(
+    models: Sequence[ValidatedModel], times: Sequence[float]
+) -> dict[PriceName, Agreement]:
+    return {
+        "core": agreement_of([one.core_seconds for one in models], times),
+        "paper": agreement_of([one.paper_seconds for one in models], times),
+    }
 
 
 def is_other_processor(machine: Machine, processor: str) -> bool:

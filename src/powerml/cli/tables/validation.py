@@ -20,16 +20,19 @@ def validation_table(validation: MachineValidation) -> Table:
     table = Table(
         title=Text(f"{validation.runtime} on {validation.processor}"),
         title_justify="left",
-        caption=Text("* native time outside core's interval"),
+        caption=Text("* time outside core's interval"),
         caption_justify="left",
     )
     table.add_column("model", no_wrap=True)
+    again = validation.same_code_agreement is not None
+    native = "same code" if again else "native"
     for heading in (
         "instructions\n(millions)",
         "native\n(ms)",
+        *(["same code\n(ms)"] if again else []),
         "core\n(ms)",
-        "core /\nnative",
-        "paper /\nnative",
+        f"core /\n{native}",
+        f"paper /\n{native}",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in validation.models:
@@ -37,9 +40,10 @@ def validation_table(validation: MachineValidation) -> Table:
             one.name,
             f"{one.counts.Ir / 1e6:.3g}",
             f"{one.native_seconds / MILLI:.3g}",
+            *([f"{one.counted_seconds / MILLI:.3g}"] if again else []),
             f"{one.core_seconds / MILLI:.3g}",
             f"{one.ratio:.2f}{' ' if one.is_inside else '*'}",
-            f"{one.paper_seconds / one.native_seconds:.1f}",
+            f"{one.paper_seconds / one.counted_seconds:.1f}",
         )
     return table
 
@@ -49,10 +53,12 @@ def validation_lines(validation: MachineValidation) -> Iterator[str]:
     yield f"priced for {validation.machine.name}: {validation.machine.title}"
     for name, agreement in validation.agreement.items():
         yield f"{LABELS[name]}: {_agreement(agreement)}"
+    for name, agreement in (validation.same_code_agreement or {}).items():
+        yield f"{LABELS[name]}, of the same code: {_agreement(agreement)}"
     yield f"in core's interval: {validation.share_inside:.0%} of {len(validation.models)} models"
     for one in validation.worst:
         yield (
-            f"worst: {one.model}, {one.ratio:.2f} times the native time, by {one.bottleneck}; "
+            f"worst: {one.model}, {one.ratio:.2f} times the time, by {one.bottleneck}; "
             f"{one.missing}"
         )
     yield from validation.remarks
