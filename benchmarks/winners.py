@@ -1,4 +1,4 @@
-"""What a search finds by the prices `paper` and `core`, and which is faster natively (15 minutes).
+"""What a search finds by the prices `paper` and `core`, and which is faster natively (10 minutes).
 
     python benchmarks/winners.py [SPACE ...]
 
@@ -25,7 +25,7 @@ from powerml.workloads.datasets import DEFAULT_VALIDATION, load_dataset
 
 SPACES = ("dffr", "cnn")
 PRICES = ("paper", "core")
-DATA, TRIALS, SEED = "digits", 20, 0
+DATA, TRIALS, SEED = "digits", 10, 0
 TRAININGS, RUNS, PERCENTILE = 3, 3000, 10
 
 
