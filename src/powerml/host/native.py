@@ -74,7 +74,7 @@ def same_code() -> Iterator[TimeModel | None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        bufsize=0,  # what an ended process cannot take is not written again when it is left
         start_new_session=True,
         env={**os.environ, **TUNABLES},
     ) as process:
@@ -84,8 +84,7 @@ def same_code() -> Iterator[TimeModel | None]:
             np.savez(inputs, **feed)  # type: ignore[arg-type]
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(f"{json.dumps([str(path), str(inputs), seconds])}\n")
-                process.stdin.flush()
+                process.stdin.write(f"{json.dumps([str(path), str(inputs), seconds])}\n".encode())
             found = _answer(process)
             return None if found is None else float(found)
 
@@ -95,10 +94,10 @@ def same_code() -> Iterator[TimeModel | None]:
             process.kill()
 
 
-def _answer(process: subprocess.Popen[str]) -> Any:
+def _answer(process: subprocess.Popen[bytes]) -> Any:
     """Read a line of the other process; None if it has ended."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    return json.loads(process.stdout.readline() or "null")
+    return json.loads(process.stdout.readline() or b"null")
 
 
 def _serve() -> None:
