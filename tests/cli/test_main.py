@@ -46,7 +46,7 @@ def test_measure_prints_costs_with_their_units_and_the_score(run: Run, replay: s
     assert code == 0
     assert "cost on epyc-7763 (Mcycles)" in out
     assert "time (ms)" in out
-    assert "energy of core and memory (mJ, estimated)" in out
+    assert "energy (mJ, estimated)" in out
     assert "(validation)" in out
 
 

@@ -56,11 +56,13 @@ def test_a_price_by_core_shows_time_and_energy_with_their_intervals() -> None:
     phase = make_phase("inference", costs={"toy": cost}, samples=1, costs_per_sample={"toy": cost})
     measurement = make_measurement(phases=[phase], price="core")
     text = shown(measurement_table(measurement))
-    assert row(text, "time (ms)") == ["2.000 (1.500 to 3.000)"]
-    assert row(text, "energy of core and memory (mJ, estimated)") == ["4.000 (2.000 to 8.000)"]
+    assert row(text, "time (ms)") == ["2.000"]
+    assert row(text, "energy (mJ, estimated)") == ["4.000"]
+    assert "1.5 to 3" in text
+    assert "2 to 8" in text
     by_machine = shown(machines_costs_table(measurement))
-    assert "2.000 (1.500 to 3.000)" in by_machine
-    assert "one sample (ms)" in by_machine
+    assert row(by_machine, "toy") == ["2.000", "2.000", "2.000", "4.000"]
+    assert by_machine.count("one sample") == 3
 
 
 def test_a_workload_without_an_inference_is_shown_without_one() -> None:

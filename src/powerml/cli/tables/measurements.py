@@ -46,9 +46,11 @@ def measurement_table(measurement: Measurement) -> Table:
     found = [phase.costs[machine] for phase in phases]
     row(f"cost on {machine} (Mcycles)", [_mcycles(cost) for cost in found])
     if measurement.price == "core":
-        row("time (ms)", [_milliseconds(cost) for cost in found])
-    of_what = " of core and memory" if measurement.price == "core" else ""
-    row(f"energy{of_what} (mJ, estimated)", [_millijoules(cost) for cost in found])
+        row("time (ms)", [_thousandths(cost.seconds) for cost in found])
+        row("  nine of ten within", [_range(cost.seconds_interval) for cost in found])
+    row("energy (mJ, estimated)", [_thousandths(cost.joules) for cost in found])
+    if measurement.price == "core":
+        row("  nine of ten within", [_range(cost.joules_interval) for cost in found])
     if measurement.calibration is not None:
         row(*_calibrated_row(measurement, measurement.calibration))
     for what, costs in (
@@ -197,9 +199,9 @@ def _levels_line(measurement: Measurement) -> str:
     if measurement.price == "core":
         l2 = " L2," if measurement.levels == THREE_LEVELS else ""
         return (
-            f"price: core, with lines from{l2} last level and memory; in brackets where nine of "
-            "ten inferences lay on the one host that was compared; energies leave out what the "
-            "machine takes idle"
+            f"price: core, with lines from{l2} last level and memory; nine of ten inferences lay "
+            "within on the one host that was compared; energies are of one busy core and memory, "
+            "without what the machine takes idle"
         )
     if measurement.levels != THREE_LEVELS:
         return "levels priced: L1, last level, memory; energies are estimated"
@@ -217,12 +219,11 @@ def _mcycles(cost: Cost) -> str:
     return _digits(cost.cycles / 1e6)
 
 
-def _milliseconds(cost: Cost) -> str:
-    return _with_interval(cost.seconds, cost.seconds_interval)
-
-
-def _millijoules(cost: Cost) -> str:
-    return _with_interval(cost.joules, cost.joules_interval)
+def _range(interval: Interval | None) -> str:
+    """Format the ends of an interval in thousandths, to three digits."""
+    if interval is None:
+        return "-"
+    return f"{interval.low * 1e3:.3g} to {interval.high * 1e3:.3g}"
 
 
 def _with_interval(value: float | None, interval: Interval | None) -> str:
@@ -254,19 +255,26 @@ def machines_costs_table(measurement: Measurement) -> Table:
     table.add_column("one sample", justify="right")
     has_time = measurement.price == "core"
     if has_time:
-        table.add_column("one sample (ms)", justify="right")
-    table.add_column("one sample (mJ)", justify="right")
+        table.add_column("one sample\n(ms)", justify="right")
+    table.add_column("one sample\n(mJ)", justify="right")
     costs = [phase.costs_per_sample for phase in measurement.phases if phase.costs_per_sample]
     per_sample = costs[0] if costs else {}
-    texts = [_mcycles, *([_milliseconds] if has_time else []), _millijoules]
     for machine in measurement.machines:
         alone = per_sample.get(machine)
         table.add_row(
             machine,
             *[_mcycles(phase.costs[machine]) for phase in measurement.phases],
-            *["-" if alone is None else text(alone) for text in texts],
+            *_alone(alone, has_time=has_time),
         )
     return table
+
+
+def _alone(cost: Cost | None, *, has_time: bool) -> list[str]:
+    """Return the cells of one sample's cost, time if there is one, and energy."""
+    if cost is None:
+        return ["-"] * (3 if has_time else 2)
+    time = [_thousandths(cost.seconds)] if has_time else []
+    return [_mcycles(cost), *time, _thousandths(cost.joules)]
 
 
 def _steps(phase: PhaseCounts) -> str:
