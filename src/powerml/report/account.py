@@ -176,7 +176,12 @@ def _prices(
     for phase in PHASES:
         counted = measurement.phase(phase)
         cost = (counted.costs_per_sample or counted.costs)[machine]
-        found[phase] = Price(cycles=cost.cycles, ratio=ratios.get(phase), joules=cost.joules)
+        found[phase] = Price(
+            cycles=cost.cycles,
+            ratio=ratios.get(phase),
+            seconds=cost.seconds,
+            joules=cost.joules,
+        )
     return found
 
 

@@ -59,6 +59,7 @@ def page_html(report: Report) -> str:
         number=quantities.number_text,
         ratio=quantities.ratio_text,
         cycles=quantities.cycles_text,
+        seconds=quantities.seconds_text,
         joules=quantities.joules_text,
     )
     environment.tests["on_scale"] = _on_scale

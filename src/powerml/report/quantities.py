@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from powerml.studies.objective import UNFIT
 
-__all__ = ["cycles_text", "joules_text", "number_text", "objective_text", "ratio_text"]
+__all__ = [
+    "cycles_text",
+    "joules_text",
+    "number_text",
+    "objective_text",
+    "ratio_text",
+    "seconds_text",
+]
 
 NOTHING = "-"
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -29,6 +36,11 @@ def ratio_text(value: float | None) -> str:
 def cycles_text(cycles: float | None) -> str:
     """Format processor cycles, as in ``61.2 Mcycles``."""
     return NOTHING if cycles is None else _prefixed(cycles, PREFIXES, "cycles")
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Format seconds, as in ``21.8 µs``."""
+    return NOTHING if seconds is None else _prefixed(seconds, SMALL_PREFIXES, "s")
 
 
 def joules_text(joules: float | None) -> str:

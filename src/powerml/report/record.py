@@ -25,6 +25,9 @@ class Price(_ReportRecord):
 
     cycles: NonNegativeFloat = Field(description="processor cycles")
     ratio: NonNegativeFloat | None = Field(description="cost relative to the reference's")
+    seconds: NonNegativeFloat | None = Field(
+        default=None, description="seconds at the machine's clock; null by the price paper"
+    )
     joules: NonNegativeFloat | None = Field(
         description="estimated joules; null if the machine's profile has no energies"
     )

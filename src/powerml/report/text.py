@@ -13,6 +13,7 @@ from powerml.report.quantities import (
     number_text,
     objective_text,
     ratio_text,
+    seconds_text,
 )
 from powerml.report.record import Price, Report, TrialRow
 
@@ -28,7 +29,7 @@ COLUMNS = (
     *(
         f"{phase}_{quantity}"
         for phase in PHASES
-        for quantity in ("cost_cycles", "cost_ratio", "energy_joules")
+        for quantity in ("cost_cycles", "cost_ratio", "time_seconds", "energy_joules")
     ),
     "objective",
     "outcome",
@@ -66,7 +67,9 @@ def csv_text(report: Report) -> str:
 
 
 def _priced(price: Price | None) -> list[float | None]:
-    return [None] * 3 if price is None else [price.cycles, price.ratio, price.joules]
+    if price is None:
+        return [None] * 4
+    return [price.cycles, price.ratio, price.seconds, price.joules]
 
 
 def _harmless(text: str) -> str:
@@ -125,8 +128,9 @@ def _tested(row: TrialRow) -> str:
 def _cost(price: Price | None) -> str:
     if price is None:
         return cycles_text(None)
+    seconds = "" if price.seconds is None else f", {seconds_text(price.seconds)}"
     joules = "" if price.joules is None else f", {joules_text(price.joules)} (estimated)"
-    return f"{cycles_text(price.cycles)}{joules}"
+    return f"{cycles_text(price.cycles)}{seconds}{joules}"
 
 
 def _table(report: Report) -> list[str]:
