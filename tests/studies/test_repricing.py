@@ -8,7 +8,7 @@ import pytest
 
 import powerml
 from powerml.costs.measurement import reprice
-from powerml.errors import MachineError
+from powerml.errors import MachineError, UnknownNameError
 from powerml.machines import Machine, load_machine
 from powerml.studies.reader import read_study
 from powerml.studies.repricing import read_priced_study, repriced_study
@@ -102,3 +102,31 @@ def test_a_profile_of_the_users_own_is_asked_for(
     with pytest.raises(MachineError, match=r"--machine-file mine\.toml"):
         powerml.best(study.folder, price="core")
     assert powerml.best(study.folder, price="core", machine_file=profile).price == "core"
+
+
+def test_a_profile_that_the_study_has_not_is_refused(
+    study: powerml.StudyRecord, tmp_path: Path
+) -> None:
+    profile = tmp_path / "mine.toml"
+    source = Path(powerml.__file__).parent / "machines" / "epyc-7763.toml"
+    profile.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(MachineError, match="the study has no machine mine, but xeon-x5650"):
+        powerml.best(study.folder, machine_file=profile)
+
+
+def test_a_price_that_is_none_is_refused_and_machines_go_by_name(machine: Machine) -> None:
+    fingerprint = make_fingerprint(
+        geometry=machine.geometry, simulated_geometry=machine.simulated_geometry
+    )
+    counted = make_measurement(fingerprint=fingerprint)
+    assert reprice(counted, machine.name) == reprice(counted, [machine], "core")
+    with pytest.raises(UnknownNameError, match="did you mean 'paper'"):
+        reprice(counted, machine.name, "papper")  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="price 'nosuch'"):
+        powerml.price(counted.phases[0].counts, machine, by="nosuch")  # type: ignore[arg-type]
+
+
+def test_a_report_by_another_price_leaves_the_studys_own(study: powerml.StudyRecord) -> None:
+    own = powerml.write_report(study.folder)
+    assert powerml.write_report(study.folder, price="core").name == "report-core.html"
+    assert own.name == "report.html"

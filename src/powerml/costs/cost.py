@@ -139,6 +139,8 @@ def price(
     ------
     MachineError
         The profile has no throughputs, which ``core`` needs.
+    UnknownNameError
+        There is no such price.
 
     Examples
     --------
@@ -148,7 +150,7 @@ def price(
     >>> powerml.price(counts, powerml.load_machine("xeon-x5650"), by="paper").cycles
     251.22
     """
-    if by == "core":
+    if check_price(by) == "core":
         return _core_cost(counts, machine, counts_up_to_l2)
     return _papers_cost(counts, machine, accesses, counts_up_to_l2)
 

@@ -8,12 +8,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from powerml.costs.cost import DEFAULT_PRICE, Accesses, Cost, PriceName, per_sample, price
+from powerml.costs.cost import (
+    DEFAULT_PRICE,
+    Accesses,
+    Cost,
+    PriceName,
+    check_price,
+    per_sample,
+    price,
+)
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
-from powerml.machines import THREE_LEVELS, Geometry, Machine, geometries, up_to_l2
+from powerml.machines import (
+    THREE_LEVELS,
+    Geometry,
+    Machine,
+    geometries,
+    load_machines,
+    up_to_l2,
+)
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -276,7 +291,9 @@ def price_phases(
 
 
 def reprice(
-    measurement: Measurement, machines: Sequence[Machine], by: PriceName = DEFAULT_PRICE
+    measurement: Measurement,
+    machines: str | Machine | Sequence[str | Machine],
+    by: PriceName = DEFAULT_PRICE,
 ) -> Measurement:
     """Price the counts of a record again, by another price or for other machines. Pure.
 
@@ -285,8 +302,8 @@ def reprice(
     measurement
         The record. It stays as it is. A calibration of its costs is left out.
     machines
-        The machines to price for. Their caches, and with three levels their caches up to L2, must
-        be among those that were simulated.
+        The machines to price for, as `powerml.load_machines` takes them. Their caches, and with
+        three levels their caches up to L2, must be among those that were simulated.
     by
         The name of the price.
 
@@ -294,14 +311,17 @@ def reprice(
     ------
     MachineError
         A machine has other caches, or its profile has not what the price needs.
+    UnknownNameError
+        There is no such price, or no machine of a name.
 
     Examples
     --------
     >>> measured = powerml.measure("dffr:layers=2,width=16", batch_size=32, epochs=1)
-    >>> again = powerml.reprice(measured, [powerml.load_machine("epyc-7763")], "paper")
+    >>> again = powerml.reprice(measured, "epyc-7763", "paper")
     >>> again.price, again.phase("inference").costs["epyc-7763"].seconds is None
     ('paper', True)
     """
+    profiles, by = load_machines(machines), check_price(by)
     plain = set(PhaseCounts.model_fields)
     first = [
         PhaseCounts.model_validate(one.model_dump(include=plain)) for one in measurement.phases
@@ -313,7 +333,7 @@ def reprice(
     ):
         if fingerprint.simulated_geometry is not None:
             simulated[fingerprint.simulated_geometry] = counted
-    for geometry, needed in geometries(machines, measurement.levels).items():
+    for geometry, needed in geometries(profiles, measurement.levels).items():
         if geometry not in simulated:
             raise MachineError(
                 f"the record has no counts for the caches of {needed[0].name}: measure again with "
@@ -322,7 +342,7 @@ def reprice(
     inference = next((phase for phase in measurement.phases if phase.name == "inference"), None)
     phases = price_phases(
         simulated,
-        machines,
+        profiles,
         measurement.accesses,
         measurement.levels,
         None if inference is None else inference.samples,

@@ -75,13 +75,14 @@ def load_machine(name: str) -> Machine:
 
 def name_of_file(path: Path) -> str:
     """Return the name of the machine in a file; raises ``MachineError`` if it is taken."""
+    path = Path(path)
     name = path.stem
     if name in machine_names() or name == ALL or "," in name:
         raise MachineError(f"{path} would be called {name!r}, which is taken: rename the file")
     return name
 
 
-def load_machine_file(path: Path) -> Machine:
+def load_machine_file(path: str | Path) -> Machine:
     """Read a profile of the user's own; its name is the file's, without ``.toml``.
 
     Raises
@@ -95,6 +96,7 @@ def load_machine_file(path: Path) -> Machine:
     >>> powerml.load_machine_file(Path("my-board.toml")).name
     'my-board'
     """
+    path = Path(path)
     name = name_of_file(path)
     text = read_user_text(path, "the machine file", "give the path of a TOML file", MachineError)
     return machine_from_toml(text, name)

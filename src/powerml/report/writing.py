@@ -95,7 +95,8 @@ def write_report(
     study, format, price, machine_file
         As for `render_report`.
     out
-        The file; None for ``report.html`` in the study's folder.
+        The file; None for ``report.html`` in the study's folder, or with a price for
+        ``report-PRICE.html``.
 
     Returns
     -------
@@ -115,7 +116,8 @@ def write_report(
     'my-report.md'
     """
     text = render_report(study, format, price=price, machine_file=machine_file)
-    target = Path(study) / REPORT if out is None else Path(out)
+    usual = REPORT if price is None else f"report-{price}.html"
+    target = Path(study) / usual if out is None else Path(out)
     if is_of_study(target, Path(study)):
         raise StudyError(f"{target} is part of the study: give another file with --out")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,14 +41,26 @@ def read_priced_study(
         A profile cannot be found, or has not what the price needs.
     """
     stored = read_study(folder)
+    own = _own_machines(stored.settings, machine_file)
     if by is None or by == stored.settings.price:
         return stored
-    return repriced_study(stored, _machines_of(stored.settings, machine_file), by)
+    return repriced_study(stored, _machines_of(stored.settings, own), by)
 
 
-def _machines_of(settings: StudySettings, machine_file: MachineFiles) -> list[Machine]:
+def _own_machines(settings: StudySettings, machine_file: MachineFiles) -> dict[str, Machine]:
+    """Read the user's profiles; raises ``MachineError`` if the study has no such machine."""
     paths = [machine_file] if isinstance(machine_file, (str, Path)) else machine_file
-    own = {machine.name: machine for machine in (load_machine_file(Path(one)) for one in paths)}
+    own = {machine.name: machine for machine in map(load_machine_file, paths)}
+    machines = (settings.machine, *settings.other_machines)
+    if others := [name for name in own if name not in machines]:
+        raise MachineError(
+            f"the study has no machine {others[0]}, but {', '.join(machines)}: leave out "
+            "--machine-file"
+        )
+    return own
+
+
+def _machines_of(settings: StudySettings, own: Mapping[str, Machine]) -> list[Machine]:
     found = []
     for name in (settings.machine, *settings.other_machines):
         if name not in own and name not in machine_names():

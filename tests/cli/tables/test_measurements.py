@@ -144,5 +144,5 @@ def test_three_levels_can_be_told_from_two() -> None:
         " ".join(shown(measurement_table(make_measurement(levels=levels))).split())
         for levels in (2, 3)
     )
-    assert "levels priced: L1, last level, memory" in two
-    assert "levels priced: L1, L2, last level, memory" in three
+    assert "price: paper (eq. 2.1), of accesses to L1, last level, memory" in two
+    assert "price: paper (eq. 2.1), of accesses to L1, L2, last level, memory" in three

@@ -197,17 +197,20 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _levels_line(measurement: Measurement) -> str:
     """Name the levels that the cycles and joules price."""
     if measurement.price == "core":
-        l2 = " L2," if measurement.levels == THREE_LEVELS else ""
+        levels = "every level" if measurement.levels == THREE_LEVELS else "last level"
         return (
-            f"price: core, with lines from{l2} last level and memory; nine of ten inferences lay "
+            f"price: core, with lines from {levels} and memory; nine of ten inferences lay "
             "within on the one host that was compared; energies are of one busy core and memory, "
             "without what the machine takes idle"
         )
     if measurement.levels != THREE_LEVELS:
-        return "levels priced: L1, last level, memory; energies are estimated"
+        return (
+            "price: paper (eq. 2.1), of accesses to L1, last level, memory; energies are "
+            "estimated, of these accesses alone"
+        )
     return (
-        "levels priced: L1, L2, last level, memory; energies are estimated, of two levels: "
-        "none is known for L2"
+        "price: paper (eq. 2.1), of accesses to L1, L2, last level, memory; energies are "
+        "estimated, of these accesses alone, on two levels: none is known for L2"
     )
 
 
