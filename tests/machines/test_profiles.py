@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from powerml import machines
 from powerml.costs.counts import PhaseCounts
@@ -155,3 +155,10 @@ def test_three_levels_can_be_priced(machine: Machine) -> None:
     counted = {geometry: [inference] for geometry in found}
     [phase] = price_phases(counted, [machine], "data", 3, None, by="paper")
     assert phase.costs[machine.name].cycles > 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(11, 20), (1, 9)])
+def test_a_number_outside_its_own_range_is_refused(low: float, high: float) -> None:
+    with pytest.raises(ValidationError, match="value 10 is not from low"):
+        Number(value=10, source="made up", low=low, high=high)
+    assert Number(value=10, source="made up", low=10, high=10).value == 10

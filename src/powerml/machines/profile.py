@@ -94,6 +94,9 @@ class Number(_ProfileRecord):
     def _range_has_both_ends(self) -> Self:
         if (self.low is None) != (self.high is None):
             raise ValueError("give both low and high, or neither")
+        low, high = self.low or self.value, self.high or self.value
+        if not low <= self.value <= high:
+            raise ValueError(f"value {self.value:g} is not from low {low:g} to high {high:g}")
         return self
 
 

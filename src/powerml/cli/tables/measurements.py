@@ -203,15 +203,15 @@ def _levels_line(measurement: Measurement) -> str:
             "within on the one host that was compared; energies are of one busy core and memory, "
             "without what the machine takes idle"
         )
-    if measurement.levels != THREE_LEVELS:
-        return (
-            "price: paper (eq. 2.1), of accesses to L1, last level, memory; energies are "
-            "estimated, of these accesses alone"
-        )
-    return (
-        "price: paper (eq. 2.1), of accesses to L1, L2, last level, memory; energies are "
-        "estimated, of these accesses alone, on two levels: none is known for L2"
+    has_l2 = measurement.levels == THREE_LEVELS
+    line = (
+        f"price: paper (eq. 2.1), of accesses to L1,{' L2,' if has_l2 else ''} last level, memory"
     )
+    machine = measurement.machines[0]
+    if measurement.phases[0].costs[machine].joules is None:
+        return f"{line}; the profile of {machine} has no energies of accesses"
+    line += "; energies are estimated, of these accesses alone"
+    return f"{line}, on two levels: none is known for L2" if has_l2 else line
 
 
 def _origin(workload: ModelWorkload) -> str:
