@@ -27,7 +27,8 @@ def report(
         typer.Option(
             metavar="FILE",
             help="The file to write.",
-            show_default="report.html in the study's folder; standard output for other formats",
+            show_default="report.html in the study's folder, with a price report-PRICE.html; "
+            "standard output for other formats",
         ),
     ] = None,
     price: Annotated[
