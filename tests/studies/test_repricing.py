@@ -86,7 +86,11 @@ def test_the_best_is_chosen_by_the_price_that_is_asked_for(study: powerml.StudyR
 
 def test_a_report_is_written_by_the_price_that_is_asked_for(study: powerml.StudyRecord) -> None:
     assert "by the price core" in powerml.render_report(study.folder, "markdown", price="core")
-    assert "by the price paper" in powerml.render_report(study.folder, "markdown")
+    own = powerml.render_report(study.folder, "markdown")
+    assert "by the price paper" in own
+    # The study is repeated as it was searched.
+    assert "--price paper" in own
+    assert "--price paper" in powerml.render_report(study.folder, "markdown", price="core")
     page = powerml.render_report(study.folder, price="core")
     assert "what the machine takes idle" in page
     assert "neither seconds nor watts" in powerml.render_report(study.folder)

@@ -127,6 +127,8 @@ def _machine_row(found: MachineFinding, best: TrialFinding | None) -> MachineRow
 
 def _repetition(stored: StoredStudy) -> Repetition:
     settings, count = stored.settings, len(stored.trials)
+    if stored.searched_by is not None:
+        settings = settings.model_copy(update={"price": stored.searched_by})
     jobs, wanted = jobs_of(stored.runs), wanted_trials(stored.runs, count)
     command = command_of(settings, wanted, jobs)
     out = str(stored.folder.parent)

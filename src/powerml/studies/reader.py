@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import ValidationError
 
+from powerml.costs.cost import PriceName
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
 from powerml.spaces import parameter_count
@@ -110,7 +111,10 @@ def drop_unfinished_line(journal: Path) -> None:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """The content of a study's folder."""
+    """The content of a study's folder.
+
+    `searched_by` is the price of the search, if the study was priced again by another.
+    """
 
     folder: Path
     settings: StudySettings
@@ -119,6 +123,7 @@ class StoredStudy:
     runs: list[RunRecord] = field(default_factory=list)
     winners: list[Winner] = field(default_factory=list)
     reference_test_score: float | None = None
+    searched_by: PriceName | None = None
 
     @property
     def unit(self) -> Measurement | None:

@@ -124,4 +124,11 @@ def repriced_study(stored: StoredStudy, machines: Sequence[Machine], by: PriceNa
     winners = [
         one.model_copy(update={"trial": by_number[one.trial.number]}) for one in stored.winners
     ]
-    return replace(stored, settings=settings, reference=reference, trials=trials, winners=winners)
+    return replace(
+        stored,
+        settings=settings,
+        reference=reference,
+        trials=trials,
+        winners=winners,
+        searched_by=stored.searched_by or stored.settings.price,
+    )
