@@ -62,7 +62,7 @@ struct lower {
 
 struct front {
     struct first_level instructions, data;
-    uint64_t recent[RECENT]; /* lines of data that missed the first level last */
+    uint32_t recent[RECENT]; /* lines of data that missed the first level last, their low bits */
     uint32_t oldest;         /* of them */
     uint32_t is_usual; /* its lines are of the usual length, and none is shorter */
     uint32_t lower_count;
@@ -481,7 +481,7 @@ void simulation_empty(struct simulation *simulation)
         empty(&front->instructions.cache);
         empty(&front->data.cache);
         for (uint32_t j = 0; j < RECENT; j++)
-            front->recent[j] = NO_LINE;
+            front->recent[j] = UINT32_MAX;
         for (uint32_t j = 0; j < front->lower_count; j++)
             empty(&front->lower[j].cache);
     }
@@ -583,11 +583,12 @@ static int touch_all(const struct cache *cache, uint64_t first, uint64_t last)
 /* Remember the lines of data that missed the first level. Returns 1 where they continue a stream. */
 static uint32_t continues_stream(struct front *front, uint64_t first, uint64_t last)
 {
-    uint64_t line = first >> front->data.cache.shift;
-    uint32_t found = 0;
+    /* 32 bits are compared four at once on every x86-64. */
+    uint32_t line = (uint32_t)(first >> front->data.cache.shift), before = line - 1;
+    uint32_t after = line + 1, found = 0;
     for (uint32_t i = 0; i < RECENT; i++)
-        found |= front->recent[i] - line == 1 || line - front->recent[i] == 1;
-    front->recent[front->oldest] = last >> front->data.cache.shift;
+        found |= (front->recent[i] == before) | (front->recent[i] == after);
+    front->recent[front->oldest] = (uint32_t)(last >> front->data.cache.shift);
     front->oldest = (front->oldest + 1) % RECENT;
     return found;
 }
@@ -859,7 +860,7 @@ int simulation_add_front(struct simulation *simulation, struct cache_shape instr
         return -1;
     }
     for (uint32_t i = 0; i < RECENT; i++)
-        front->recent[i] = NO_LINE;
+        front->recent[i] = UINT32_MAX;
     return (int)simulation->front_count++;
 }
 
