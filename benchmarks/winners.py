@@ -22,6 +22,7 @@ from powerml.machines import DEFAULT_MACHINE
 from powerml.networks.native import train
 from powerml.studies.records import StudyRecord
 from powerml.workloads.datasets import DEFAULT_VALIDATION, load_dataset
+from powerml.workloads.workload import TrainedWorkload
 
 SPACES = ("dffr", "cnn")
 PRICES = ("paper", "core")
@@ -57,7 +58,10 @@ def _print_winner(space: str, price: str, record: StudyRecord) -> None:
     if best is None or best.measurement is None or record.exported is None:
         print(f"    {space} by {price}: no trial is accurate enough")
         return
-    training, inference = _training_seconds(record), _inference_seconds(record)
+    workload = best.measurement.workload.training
+    if workload is None:
+        raise SystemExit(f"{best.topology} was not trained")
+    training, inference = _training_seconds(workload), _inference_seconds(record)
     print(
         f"    {space} by {price}: {best.topology} batch {best.batch_size}, score {best.score:.4f}, "
         f"test score {record.test_score:.4f}; costs against the reference "
@@ -67,17 +71,13 @@ def _print_winner(space: str, price: str, record: StudyRecord) -> None:
     )
 
 
-def _training_seconds(record: StudyRecord) -> float:
+def _training_seconds(workload: TrainedWorkload) -> float:
     """Return the least seconds of the processor that a training takes, building included."""
-    assert record.best is not None  # noqa: S101 - it was looked at
-    assert record.best.measurement is not None  # noqa: S101
-    workload = record.best.measurement.workload
-    assert workload.training is not None  # noqa: S101
     dataset = load_dataset(DATA, DEFAULT_VALIDATION)
     found = []
     for _ in range(1 + TRAININGS):
         begun = time.process_time()
-        train(workload.training, dataset, SEED)
+        train(workload, dataset, SEED)
         found.append(time.process_time() - begun)
     return min(found[1:])
 
