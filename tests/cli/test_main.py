@@ -187,7 +187,9 @@ def test_interrupting_a_search_leaves_nothing_behind(
     assert "Traceback" not in err
     assert "stopped before the first trial ended" in err
     assert list(temporary.glob("powerml-*")) == []
-    assert not (tmp_path / "out" / "cnn-digits-a0.5-b0.5-s0-1").exists()
+    # On a slow machine the reference may have been counted meanwhile, which is kept.
+    journal = tmp_path / "out" / "cnn-digits-a0.5-b0.5-s0-1" / "study.journal"
+    assert not journal.parent.exists() or '"reference"' in journal.read_text(encoding="utf-8")
 
 
 def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) -> None:

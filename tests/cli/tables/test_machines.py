@@ -23,8 +23,8 @@ def test_machines_side_by_side() -> None:
     assert (kind, year) == ("server", "2010")
     assert (last, clock) == ("12 MiB/16", "2.66")
     assert latencies == "4, 41, 178.22"
-    assert row(text, "cortex-a53")[:2] == ["board", "2016"]
-    assert row(text, "cortex-a53")[2] == "512 KiB/16"
+    assert row(text, "raspberry-pi-3")[:2] == ["board", "2016"]
+    assert row(text, "raspberry-pi-3")[2] == "512 KiB/16"
     assert max(map(len, text.splitlines())) <= 80
     assert "(GHz)" in text
     assert "L1, LL, memory" in text
@@ -85,7 +85,7 @@ def test_a_picture_of_a_server_goes_from_the_core_to_memory() -> None:
 
 
 def test_a_picture_of_a_board_names_l2_as_its_last_level() -> None:
-    text = shown(machine_picture(load_machine("cortex-a53")))
+    text = shown(machine_picture(load_machine("raspberry-pi-3")))
     assert _line(text, "L2").startswith("│ last level (L2)")
     assert "0.5 loads" in text
     assert "L3" not in text

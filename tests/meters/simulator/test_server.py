@@ -14,6 +14,7 @@ import pytest
 from powerml.machines import load_machine
 from powerml.meters.simulator import guest_meter, launch
 from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.meters.simulator.staging import Staging
 from tests.meters.simulator.processes import is_running, wait_for
 
 pytestmark = pytest.mark.simulator
@@ -89,3 +90,14 @@ def test_the_folder_of_a_killed_process_is_removed_at_the_next_start(
             assert first.exists()
             assert second.exists()
     assert list(tmp_path.iterdir()) == [somebody_elses]
+
+
+def test_a_stopped_meters_thread_does_not_make_the_folder_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with launch.private_folder() as folder:
+        staging = Staging(folder)
+    with pytest.raises(FileNotFoundError):
+        staging.write_once("model.onnx", lambda path: path.write_bytes(b"model"))
+    assert list(tmp_path.iterdir()) == []

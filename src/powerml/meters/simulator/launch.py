@@ -76,6 +76,7 @@ from importlib.util import find_spec
 print(*(name for name in sys.argv[1:] if find_spec(name) is None))
 """
 FOLDER_PREFIX = "powerml-"
+REMOVED_SUFFIX = "-removed"
 OWNER_LOCK = "owner.lock"
 
 # glibc chooses its memory routines by the sizes of the host's caches unless they are given: any
@@ -338,7 +339,17 @@ def private_folder() -> Iterator[Path]:
         with lock:
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which a thread that was not awaited may still write.
+
+    Under its new name nothing is added while it is emptied.
+    """
+    with contextlib.suppress(OSError):
+        folder = folder.rename(folder.with_name(f"{folder.name}{REMOVED_SUFFIX}"))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_abandoned(parent: Path) -> None:

@@ -131,7 +131,9 @@ class Staging:
 
     def _copy_of(self, path: Path) -> str:
         content = path.read_bytes()
-        return self._once(_short_name(content, path.suffix), lambda copy: copy.write_bytes(content))
+        return self.write_once(
+            _short_name(content, path.suffix), lambda copy: copy.write_bytes(content)
+        )
 
     def _exported(
         self,
@@ -148,7 +150,7 @@ class Staging:
             deployment.batch_size,
         ]
         name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
-        return self._once(name, lambda path: export_topology(workload, path, inputs))
+        return self.write_once(name, lambda path: export_topology(workload, path, inputs))
 
     def _copy(self, material: ModelFile) -> str:
         suffix = format_of(material.path)
@@ -165,7 +167,7 @@ class Staging:
                 shutil.copyfile(material.path.parent / weights, target)
             shutil.copyfile(material.path, path)
 
-        return self._once(name, copy)
+        return self.write_once(name, copy)
 
     def _for_runtime(self, material: ModelFile, runtime: Runtime) -> str:
         if format_of(material.path) == runtime.format.suffix:
@@ -174,14 +176,16 @@ class Staging:
         if content is None:
             raise UsageError(f"{material.path} was not exported for {runtime.name}")
         name = _short_name(content, runtime.format.suffix)
-        return self._once(name, lambda path: path.write_bytes(content))
+        return self.write_once(name, lambda path: path.write_bytes(content))
 
-    def _once(self, name: str, write: Callable[[Path], object]) -> str:
+    def write_once(self, name: str, write: Callable[[Path], object]) -> str:
         """Write a file unless it is there; it never appears half written."""
         path = self._folder / name
         with self._lock:
             if not path.exists():
-                path.parent.mkdir(exist_ok=True)
+                if path.parent != self._folder:
+                    # The folder itself is gone after a stop, and stays so.
+                    path.parent.mkdir(exist_ok=True)
                 unfinished = path.with_name(f"unfinished-{path.name}")
                 write(unfinished)
                 unfinished.rename(path)
