@@ -23,7 +23,7 @@ from tests.doubles import FormulaMeter
 from tests.host.fakes import PROCESSOR, make_system, make_validated
 
 XEON = load_machine("xeon-8280")
-BOARD = load_machine("cortex-a72")
+BOARD = load_machine("raspberry-pi-4")
 
 
 def _validation(
@@ -97,8 +97,8 @@ def test_it_is_said_if_this_is_another_processor_or_a_virtual_machine() -> None:
         ("xeon-x5650", "Intel(R) Xeon(R) CPU X5650 @ 2.67GHz"),
         ("xeon-e5-2699v4", "Intel(R) Xeon(R) CPU E5-2699 v4 @ 2.20GHz"),
         ("core-i7-6700", "Intel(R) Core(TM) i7-6700 CPU @ 3.40GHz"),
-        ("cortex-a72", "Arm Cortex-A72"),
-        ("neoverse-n1", "Arm Neoverse N1"),
+        ("raspberry-pi-4", "Arm Cortex-A72"),
+        ("graviton2", "Arm Neoverse N1"),
     ],
 )
 def test_a_processor_is_known_by_the_number_in_its_name(name: str, processor: str) -> None:

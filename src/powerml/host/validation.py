@@ -212,7 +212,7 @@ def validate_machine(
     Examples
     --------
     >>> from powerml.host import MODELS
-    >>> validated = powerml.validate_machine("cortex-a72", models=MODELS[:2])
+    >>> validated = powerml.validate_machine("raspberry-pi-4", models=MODELS[:2])
     >>> [one.name for one in validated.models]
     ['mlp-tiny', 'dense-1024-batch-1']
     """

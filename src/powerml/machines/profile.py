@@ -24,12 +24,18 @@ __all__ = [
     "Machine",
     "Number",
     "Power",
+    "Processor",
     "geometries",
     "simulated_cache",
     "up_to_l2",
 ]
 
 THREE_LEVELS = 3
+HEXADECIMAL = "^0x[0-9a-f]+$"
+# The 64-bit Arm processors of qemu 7.2, the oldest that the plug-in is tried with.
+EmulatedProcessor = Literal[
+    "cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1"
+]
 LEVELS = (2, THREE_LEVELS)
 Source = Annotated[str, Field(min_length=3, description="the page or measurement of the numbers")]
 
@@ -54,12 +60,51 @@ class Cache(_ProfileRecord):
         return f"{self.size_bytes},{self.ways},{self.line_bytes}"
 
 
+class Processor(_ProfileRecord):
+    """An Arm processor as the emulator plays it and as Linux describes it to programs.
+
+    Runtimes choose their kernels by it.
+    """
+
+    emulated_as: EmulatedProcessor = Field(description="name of the processor in the emulator")
+    features: tuple[str, ...] = Field(
+        min_length=1, description="`Features` of /proc/cpuinfo on the board"
+    )
+    implementer: str = Field(
+        pattern=HEXADECIMAL, description="`CPU implementer` of /proc/cpuinfo on the board"
+    )
+    part: str = Field(pattern=HEXADECIMAL, description="`CPU part` of /proc/cpuinfo on the board")
+    variant: str = Field(
+        pattern=HEXADECIMAL, description="`CPU variant` of /proc/cpuinfo on the board"
+    )
+    revision: int = Field(ge=0, description="`CPU revision` of /proc/cpuinfo on the board")
+
+
+class SourcedProcessor(Processor):
+    """A processor and where its description comes from."""
+
+    source: Source
+
+    @property
+    def processor(self) -> Processor:
+        """The bare description."""
+        return Processor(**{name: getattr(self, name) for name in Processor.model_fields})
+
+
 class Geometry(_ProfileRecord):
-    """The caches that the simulator has: first-level instructions and data, and the last level."""
+    """The caches that the simulator has: first-level instructions and data, and the last level.
+
+    The processor is that of an emulated board, whose own code is counted. It is None where the
+    host's code is.
+    """
 
     i1: Cache = Field(description="first level for instructions")
     d1: Cache = Field(description="first level for data")
     ll: Cache = Field(description="last level")
+    processor: Processor | None = Field(
+        default=None,
+        description="emulated processor; null for code of the host's kind",
+    )
 
 
 class SourcedCache(Cache):
@@ -212,6 +257,11 @@ class Machine(_ProfileRecord):
     name: str = Field(description="name by which it is asked for")
     title: str = Field(description="vendor's name, with core and year")
     clock_ghz: Number = Field(description="clock of one busy core, in gigahertz")
+    processor: SourcedProcessor | None = Field(
+        default=None,
+        description="Arm processor whose own code is counted under emulation; null for code of "
+        "the host's kind",
+    )
     caches: Caches = Field(description="caches from the core outwards")
     latency_cycles: Latencies = Field(description="cycles of an access, by the level that answers")
     energy_pj: Energies | None = Field(
@@ -238,14 +288,20 @@ class Machine(_ProfileRecord):
     def geometry(self) -> Geometry:
         """The caches as the vendor built them."""
         caches = self.caches
-        return Geometry(i1=caches.i1.cache, d1=caches.d1.cache, ll=caches.ll.cache)
+        played = None if self.processor is None else self.processor.processor
+        return Geometry(
+            i1=caches.i1.cache, d1=caches.d1.cache, ll=caches.ll.cache, processor=played
+        )
 
     @property
     def simulated_geometry(self) -> Geometry:
         """The nearest caches to `geometry` that the simulator accepts."""
         real = self.geometry
         return Geometry(
-            i1=simulated_cache(real.i1), d1=simulated_cache(real.d1), ll=simulated_cache(real.ll)
+            i1=simulated_cache(real.i1),
+            d1=simulated_cache(real.d1),
+            ll=simulated_cache(real.ll),
+            processor=real.processor,
         )
 
 
