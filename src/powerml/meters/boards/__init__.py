@@ -1,0 +1,1 @@
+"""Boards: machines whose own code is counted under emulation."""
