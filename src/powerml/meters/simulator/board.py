@@ -13,9 +13,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from filelock import FileLock
 
@@ -28,7 +31,7 @@ from powerml.meters.simulator.caches import SimulatedCaches
 from powerml.meters.simulator.launch import WORKER_MODULE, Launch, Mode
 from powerml.meters.simulator.view import open_descriptor
 
-__all__ = ["BOARD_ENVIRONMENT", "Board", "board_code_digest", "open_board"]
+__all__ = ["BOARD_ENVIRONMENT", "Board", "Boards", "board_code_digest", "open_board"]
 
 PACKAGE = Path(__file__).parents[2]
 # All of powerML that runs on a board.
@@ -146,6 +149,35 @@ def open_board(processor: Processor, folder: Path) -> Iterator[Board]:
         yield Board(side, emulator, processor, descriptor)
     finally:
         os.close(descriptor)
+
+
+class Boards:
+    """Boards with files in one private folder, each opened when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = contextlib.ExitStack()
+        self._opening = threading.Lock()
+        self._opened: dict[Processor, Board] = {}
+
+    def board(self, processor: Processor) -> Board:
+        """Return the board with this processor; raises what `open_board` does."""
+        with self._opening:
+            if processor not in self._opened:
+                opened = open_board(processor, self._folder)
+                self._opened[processor] = self._stack.enter_context(opened)
+            return self._opened[processor]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
 
 
 def board_code_digest() -> str:
