@@ -1,1 +1,1 @@
-"""Boards: machines whose own code is counted under emulation."""
+"""Meters of boards, whose code runs under emulation."""
