@@ -33,7 +33,7 @@ def warm(
     machine: Annotated[
         list[str] | None,
         typer.Option(
-            help="Machines whose caches are simulated, separated by commas; or all.",
+            help="Machines whose caches are simulated, separated by commas; or all but boards.",
             show_default="epyc-7763",
         ),
     ] = None,

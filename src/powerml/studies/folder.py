@@ -276,19 +276,24 @@ def _flat(settings: StudySettings) -> dict[str, Any]:
 
 def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:
     """Say in what settings differ, machines by their names."""
-    lists = (("machine", "other_machines"), ("training_machine", "other_training_machines"))
+    apart = ("machine", "other_machines", "training_machine", "other_training_machines")
     said = [
         f"{name} is {theirs[name]}, not {mine[name]}"
         for name in changed
-        if name not in {*lists[0], *lists[1], "profiles_digest"}
+        if name not in {*apart, "profiles_digest"}
     ]
-    same = True
-    for first, others in lists:
-        names = [",".join((one[first] or "the same", *one[others])) for one in (theirs, mine)]
-        if names[0] != names[1]:
-            same = False
-            said.append(f"{first.replace('_', ' ')} is {names[0]}, not {names[1]}")
-    if same and "profiles_digest" in changed:
+    run = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
+    if run[0] != run[1]:
+        said.append(f"machine is {run[0]}, not {run[1]}")
+    trained = [
+        ",".join((one["training_machine"], *one["other_training_machines"]))
+        if one["training_machine"]
+        else same
+        for one, same in zip((theirs, mine), run, strict=True)
+    ]
+    if trained != run and trained[0] != trained[1]:
+        said.append(f"training machine is {trained[0]}, not {trained[1]}")
+    if not set(apart) & set(changed) and "profiles_digest" in changed:
         said.append("a machine's profile holds other numbers now")
     return "; ".join(said)
 
