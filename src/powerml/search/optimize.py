@@ -82,11 +82,17 @@ def optimize(
             "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
             "predicts costs in any case"
         )
+    limits = wanted.limits()
     subspace, profiles = parse_subspace(space), wanted.profiles()
     require_price(profiles, wanted.chosen_price)
     groups = geometries(profiles, wanted.levels)
     backend = select_backend()
     deployment = wanted.deployment(backend)
+    if deployment is None and (limits.max_memory_bytes or limits.max_file_bytes):
+        raise UsageError(
+            "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
+            "protocol deploys none: add --runtime, or leave them out"
+        )
     dataset = load_dataset(str(wanted.data), wanted.validation)
     hearing = listener or Listener()
     if dataset.remark:
