@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Hashable
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ def test_weights_that_are_read_count_once_and_others_do_not() -> None:
 
 def test_what_follows_from_weights_alone_is_computed_once() -> None:
     steps = [Step(["w"], ["transposed"]), Step(["x", "transposed"], ["y"])]
-    known = {"x": 1, "w": 7, "transposed": 7, "y": 2}
+    known: dict[Hashable, int] = {"x": 1, "w": 7, "transposed": 7, "y": 2}
     assert footprint_of(Graph(steps, ["x"], ["y"], known, {"w"})) == Footprint(7, 3)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +24,7 @@ FLOAT = TensorProto.FLOAT
 def write(
     path: Path,
     nodes: list[onnx.NodeProto],
-    weights: dict[str, np.ndarray],  # type: ignore[type-arg]
+    weights: Mapping[str, Any],
     shape: tuple[int | str, ...] = ("n", 4),
     outputs: tuple[str, ...] = ("y",),
 ) -> Path:
@@ -31,7 +33,7 @@ def write(
         "graph",
         [helper.make_tensor_value_info("x", FLOAT, shape)],
         [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
@@ -78,8 +80,7 @@ def test_weights_beside_the_file_count_once(tmp_path: Path) -> None:
         helper.make_node("MatMul", ["a", "w"], ["y"]),
     ]
     path = write(tmp_path / "m.onnx", nodes, weights, (1, 64))
-    beside = {"location": "w.bin", "size_threshold": 0}
-    onnx.save(onnx.load(path), path, save_as_external_data=True, **beside)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
     found = memory(path, (1, 64))
     assert found.weights_bytes == 64 * 64 * 4
     assert found.file_bytes == path.stat().st_size + (tmp_path / "w.bin").stat().st_size

@@ -34,7 +34,7 @@ class InstallationCheck:
 
 
 def examine() -> list[InstallationCheck]:
-    """Check everything a measurement needs. Only Valgrind is started, on ``true``."""
+    """Check everything a measurement needs. Valgrind is started on ``true``, QEMU for its help."""
     # They take a second, and no other command has to wait for them.
     from powerml.instrument import find_valgrind, valgrind_version
     from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
@@ -61,6 +61,8 @@ def examine() -> list[InstallationCheck]:
         ),
         _check("temporary folder", _temporary_folder),
         _check("warm simulator", _warm_simulator, required=False),
+        _check("emulator of boards", _emulator, required=False),
+        _check("ARM side of boards", _arm_side, required=False),
         _check("full mnist", lambda: str(locate_mnist()), required=False),
     ]
 
@@ -146,6 +148,20 @@ def _warm_simulator() -> str:
         return "not started; powerml warm starts it"
     processes = ", ".join(str(state.process) for state in found)
     return f"process {processes}: {', '.join(guests) or 'no guest'}; powerml warm --stop ends it"
+
+
+def _emulator() -> str:
+    from powerml.boards import find_emulator
+
+    emulator = find_emulator()
+    return f"QEMU {emulator.version} with plug-ins; {emulator.path}"
+
+
+def _arm_side() -> str:
+    from powerml.boards import find_arm_side
+
+    side = find_arm_side()
+    return f"{side.root.parent}; powerml machines forget removes it"
 
 
 def _temporary_folder() -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from powerml.cli.console import parts_progress, print_result, program
 from powerml.cli.options import Json
+
+if TYPE_CHECKING:
+    from powerml.boards import PreparationPlan
 
 __all__ = ["machines_app"]
 
@@ -54,6 +57,79 @@ def show_machine(
     from powerml.cli.tables.machines import machine_picture, machine_sources
 
     print_result(machine_picture(profile), "", machine_sources(profile))
+
+
+@machines_app.command("prepare")
+def prepare(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Fetch what Arm boards need as machines. Other machines need nothing.
+
+    It fetches Debian's Python for arm64 and the runtimes' aarch64 wheels, some 75 MB.
+
+    It checks them, and keeps them in one folder for all studies.
+
+    Example: powerml machines prepare --dry-run
+
+    Example: powerml machines prepare
+    """
+    from powerml.boards import plan_preparation, prepare_arm_side
+
+    plan = plan_preparation()
+    if dry_run:
+        _show_plan(plan, json=json)
+        return
+    typer.echo(_planned(plan), err=True)
+    with parts_progress("preparing boards", "nothing was kept", kept=True) as (notify, advance):
+        side = prepare_arm_side(notify, advance)
+    if json:
+        import json as json_text
+        from dataclasses import asdict
+
+        typer.echo(json_text.dumps({**asdict(side), "root": str(side.root)}, indent=2))
+        return
+    versions = ", ".join(f"{name} {version}" for name, version in side.versions.items())
+    typer.echo(f"{side.root.parent}: {versions}")
+
+
+def _planned(plan: PreparationPlan) -> str:
+    """Return one line about the work that is left."""
+    fetched = f"about {plan.download_bytes / 1e6:.0f} MB to fetch"
+    emulator = "qemu-user to install through apt, " if plan.installs_emulator else ""
+    if plan.is_prepared:
+        nothing = f"{plan.folder} is complete: nothing to fetch"
+        return f"{emulator}{fetched}" if emulator else nothing
+    return f"{emulator}{fetched}, {plan.disk_bytes / 1e6:.0f} MB to keep in {plan.folder}"
+
+
+def _show_plan(plan: PreparationPlan, *, json: bool) -> None:
+    if not json:
+        typer.echo(_planned(plan))
+        return
+    import json as json_text
+    from dataclasses import asdict
+
+    typer.echo(json_text.dumps({**asdict(plan), "folder": str(plan.folder)}, indent=2))
+
+
+@machines_app.command("forget")
+def forget(json: Json = False) -> None:
+    """Remove what `powerml machines prepare` has fetched. Example: powerml machines forget."""
+    from powerml.boards import boards_folder, forget_arm_side
+
+    folder = boards_folder()
+    freed = forget_arm_side()
+    if json:
+        import json as json_text
+
+        typer.echo(json_text.dumps({"folder": str(folder), "freed_bytes": freed}, indent=2))
+    elif freed is None:
+        typer.echo(f"there is nothing in {folder}")
+    else:
+        typer.echo(f"freed {freed / 1e6:.0f} MB in {folder}")
 
 
 @machines_app.command("probe")

@@ -132,6 +132,7 @@ def _record(findings: Findings, predictor: Predictor | None) -> BestRecord:
         beta=settings.beta,
         limits=settings.limits,
         machine=settings.machine,
+        training_machine=settings.training_machine,
         price=settings.price,
         reference=None if stored.reference is None else stored.reference.workload.title,
         trials=len(findings.trials),

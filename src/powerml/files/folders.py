@@ -1,11 +1,11 @@
-"""The user's folders for caches and logs, if there are any."""
+"""The user's folders for caches, data and logs, if there are any."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["user_cache_folder", "user_log_folder"]
+__all__ = ["user_cache_folder", "user_data_folder", "user_log_folder"]
 
 APPLICATION = "powerml"
 
@@ -13,6 +13,11 @@ APPLICATION = "powerml"
 def user_cache_folder() -> Path | None:
     """Return the folder of caches, None for a user without a home."""
     return _at_home("user_cache_path")
+
+
+def user_data_folder() -> Path | None:
+    """Return the folder of data that stay, None for a user without a home."""
+    return _at_home("user_data_path")
 
 
 def user_log_folder() -> Path | None:

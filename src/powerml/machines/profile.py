@@ -78,6 +78,12 @@ class Processor(_ProfileRecord):
         pattern=HEXADECIMAL, description="`CPU variant` of /proc/cpuinfo on the board"
     )
     revision: int = Field(ge=0, description="`CPU revision` of /proc/cpuinfo on the board")
+    l2_size_bytes: PositiveInt | None = Field(
+        default=None,
+        description="size of L2 in bytes, by which libraries choose tiles; null where Linux does "
+        "not tell it",
+    )
+    l2_shared_by: PositiveInt = Field(default=1, description="cores that share one L2")
 
 
 class SourcedProcessor(Processor):

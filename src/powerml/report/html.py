@@ -15,6 +15,7 @@ from powerml.explain.importance import FEW_TRIALS
 from powerml.memory.sizes import size_text
 from powerml.report import quantities
 from powerml.report.record import Report, TrialRow
+from powerml.report.sentences import machines_words
 from powerml.studies.objective import UNFIT
 from powerml.studies.records import Quantity
 
@@ -67,6 +68,7 @@ def page_html(report: Report) -> str:
     environment.tests["on_scale"] = _on_scale
     return environment.get_template("report.html.j2").render(
         report=report,
+        machines=machines_words(report.settings.machine, report.settings.training_machine),
         shown=report.row(report.best) or report.row(report.least_infeasible),
         outcomes=OUTCOMES,
         few_trials=FEW_TRIALS,

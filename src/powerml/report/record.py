@@ -70,7 +70,7 @@ class TrialRow(_ReportRecord):
 
 
 class MachineRow(_ReportRecord):
-    """Costs of the study's best on one machine, and the best trial there."""
+    """Costs of the study's best with the inference on one machine, and the best trial there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
@@ -100,9 +100,19 @@ class Repetition(_ReportRecord):
     fingerprint: Fingerprint | None = Field(
         description="fingerprint of the counts; null if nothing was measured"
     )
+    training_fingerprint: Fingerprint | None = Field(
+        default=None,
+        description="fingerprint of the training's counts; null if they are of the same caches",
+    )
     notes: list[str] = Field(
         description="limits of the repetition by the command, one sentence each"
     )
+
+    @property
+    def software(self) -> dict[str, str]:
+        """Versions of all that was counted, by the name of the software."""
+        counted = [one for one in (self.fingerprint, self.training_fingerprint) if one is not None]
+        return {name: version for one in counted for name, version in one.software.items()}
 
 
 class Report(_ReportRecord):

@@ -22,6 +22,7 @@ __all__ = [
     "headline",
     "least_infeasible_sentence",
     "limits_words",
+    "machines_words",
     "named",
     "no_best_line",
     "nothing_sentence",
@@ -86,6 +87,13 @@ def limits_words(settings: StudySettings) -> str:
     if limits.max_file_bytes is not None:
         asked.append(f"a file of at most {size_text(limits.max_file_bytes)}")
     return f", with {_listed(asked)}" if asked else ""
+
+
+def machines_words(machine: str, training_machine: str | None) -> str:
+    """Name the machines of costs, as in `` on epyc-7763``; training may have one of its own."""
+    if training_machine in (None, machine):
+        return f" on {machine}"
+    return f", training on {training_machine}, inference on {machine}"
 
 
 def _article(word: str) -> str:

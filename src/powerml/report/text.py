@@ -17,6 +17,7 @@ from powerml.report.quantities import (
     seconds_text,
 )
 from powerml.report.record import Price, Report, TrialRow
+from powerml.report.sentences import machines_words
 
 __all__ = ["csv_text", "markdown_text"]
 
@@ -85,6 +86,7 @@ def _harmless(text: str) -> str:
 def markdown_text(report: Report) -> str:
     """Return the headline, the notes, all trials and the repeating command."""
     reproduction = report.reproduction
+    machines = machines_words(report.settings.machine, report.settings.training_machine)
     lines = [
         f"# {_plain(report.title)}",
         "",
@@ -97,8 +99,8 @@ def markdown_text(report: Report) -> str:
         "",
         "## Trials",
         "",
-        f"Costs are relative to {_plain(report.unit or 'the first trial')} on "
-        f"{_plain(report.settings.machine)}, by the price {report.settings.price}.",
+        f"Costs are relative to {_plain((report.unit or 'the first trial') + machines)}, by the "
+        f"price {report.settings.price}.",
         "",
         *_table(report),
         "",

@@ -286,7 +286,7 @@ class Run:
             record = record.model_copy(update={"memory": memory})
         # The first trial's costs are 1, as in the paper.
         unit = unit_of(self._reference, self._ended) or measurement
-        ratios = cost_ratios(measurement, unit, self._problem.settings.machine)
+        ratios = cost_ratios(measurement, unit, self._problem.settings.machines_of())
         found = {"measurement": measurement, "cost_ratios": ratios}
         record = record.model_copy(update=found)
         reason = self._goal(record).ruled_out(record, self._ended)
