@@ -13,9 +13,9 @@ INSTRUMENT = Path("powerml", "instrument")
 
 
 class BuildTool(Command):
-    """Build the Valgrind tool beside the extension modules."""
+    """Build the Valgrind tool and the QEMU plug-in beside the extension modules."""
 
-    description = "build the Valgrind tool"
+    description = "build the Valgrind tool and the QEMU plug-in"
     user_options: ClassVar = []
     editable_mode = False
 
@@ -28,19 +28,24 @@ class BuildTool(Command):
         self.set_undefined_options("build", ("build_lib", "build_lib"))
 
     def run(self):
-        """Build the tool, or write why there is none: like the modules it is optional."""
+        """Build each, or write why there is none: like the modules they are optional."""
         sys.path.insert(0, str(ROOT / "src"))
-        from powerml.errors import SetupError
-        from powerml.instrument.build import build_tool
+        from powerml.instrument.build import build_plugin, build_tool
 
         for name in self._results():
             (self._folder() / name).unlink()
         self._folder().mkdir(parents=True, exist_ok=True)
+        self._try("Valgrind tool", build_tool, "not_built")
+        self._try("QEMU plug-in", build_plugin, "plugin_not_built")
+
+    def _try(self, title, build_one, reason):
+        from powerml.errors import SetupError
+
         try:
-            build_tool(self._folder())
+            build_one(self._folder())
         except SetupError as error:
-            logging.getLogger(__name__).warning("the Valgrind tool was not built: %s", error)
-            (self._folder() / "not_built").write_text(f"{error}\n", encoding="utf-8")
+            logging.getLogger(__name__).warning("the %s was not built: %s", title, error)
+            (self._folder() / reason).write_text(f"{error}\n", encoding="utf-8")
 
     def get_source_files(self):
         """Return nothing: the sources are among the package's data."""
@@ -61,7 +66,13 @@ class BuildTool(Command):
         return (ROOT / "src" if self.editable_mode else Path(self.build_lib)) / INSTRUMENT
 
     def _results(self):
-        patterns = ("powerml-*-linux", "built_for", "not_built")
+        patterns = (
+            "powerml-*-linux",
+            "built_for",
+            "not_built",
+            "powerml-qemu.so",
+            "plugin_not_built",
+        )
         return [file.name for pattern in patterns for file in self._folder().glob(pattern)]
 
 
@@ -89,6 +100,15 @@ setup(
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             # Only powerml machines probe needs it, and says so.
+            optional=True,
+        ),
+        # No module: it is preloaded into the process whose allocations it counts.
+        Extension(
+            "powerml.memory._allocations",
+            ["src/powerml/memory/_allocations.c"],
+            libraries=["dl", "pthread"],
+            py_limited_api=True,
+            # Without it the memory that a runtime allocates is null, with a remark.
             optional=True,
         ),
     ],

@@ -1,7 +1,7 @@
 """The price `core` against times that powerML had no part in (5 minutes, then from the cache).
 
     python benchmarks/price.py times TRUTH    # native times of models on one host
-    python benchmarks/price.py joules TRUTH   # joules of the models on three machines, in parts
+    python benchmarks/price.py joules TRUTH   # joules of the models on two machines, in parts
     python benchmarks/price.py probe          # this machine three times: spread of each number
     python benchmarks/price.py validate       # the prices beside the times of this machine
 
@@ -39,7 +39,7 @@ HOST_CLOCK_GHZ = 3.2
 HOST_LINE_CYCLES = {"l2": 2.3, "ll": 5.0, "memory": 17.0}
 HOST_LATENCIES = {"l1": 4.0, "l2": 12.4, "ll": 37.0}
 NEAREST_MACHINE = "epyc-7763"
-OTHERS = ("xeon-8280", "raspberry-pi-4")
+OTHER_MACHINE = "xeon-8280"
 FACTOR_OF_WATTS = 2.0  # required
 PROBES = 3
 LEAST_RANK, LARGEST_ERROR, RATIOS, WORST = 0.985, 0.12, (0.8, 1.25), 2.0  # the requirements
@@ -109,8 +109,8 @@ def times(truth: Path) -> bool:
 
 
 def joules(truth: Path) -> bool:
-    """Joules of one inference on three machines, in parts, beside a core's watts times the time."""
-    machines = powerml.load_machines((NEAREST_MACHINE, *OTHERS))
+    """Joules of one inference on two machines, in parts, beside a core's watts times the time."""
+    machines = powerml.load_machines((NEAREST_MACHINE, OTHER_MACHINE))
     records = {
         name: powerml.measure(MODELS / f"{name}.onnx", machine=machines, warm=True)
         for name in _made(truth)

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 
 import powerml
 from commands import machine_line
-from powerml.machines import Machine
+from powerml.machines import Machine, is_board
 from powerml.meters.simulator import launch
 
 DATA, EPOCHS, REPETITIONS = "digits", 3, 3
@@ -95,6 +95,8 @@ def main() -> int:
         return 2
     print(machine_line(), flush=True)
     machine = _machine(sys.argv[1])
+    if is_board(machine):
+        raise SystemExit(f"Keras does not run on boards: name another machine than {machine.name}")
     print(f"priced for {machine.title}")
     print(f"{'training':32}{'native ms':>10}{'core ms':>10}{'ratio':>7}{'paper Mcycles':>15}")
     native, core, paper = [], [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Phase
 from powerml.explain.records import BestRecord
-from powerml.machines import PAPERS_MACHINE, Cache, Geometry, Machine, load_machine
+from powerml.machines import (
+    PAPERS_MACHINE,
+    Cache,
+    Geometry,
+    Machine,
+    PhaseMachines,
+    load_machine,
+)
 from powerml.studies.limits import Limits
 from powerml.studies.records import (
     Complete,
@@ -75,6 +83,11 @@ def make_fingerprint(**fields: Any) -> Fingerprint:
         "environment_digest": "e" * 64,
     }
     return Fingerprint.model_validate({**ordinary, **fields})
+
+
+def everywhere(machines: Sequence[Machine]) -> PhaseMachines:
+    """The machines of every phase."""
+    return PhaseMachines(tuple(machines), tuple(machines))
 
 
 def make_workload_record(**fields: Any) -> TopologyWorkload:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from typing import Protocol
 
+import pytest
+
+from powerml import plugins
 from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import WorkerError
-from powerml.machines import Machine
+from powerml.machines import Machine, is_board
+from powerml.meters.base import Machines, MeterOptions
 from powerml.meters.replay import ReplayMeter
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
@@ -62,6 +67,48 @@ class FormulaMeter(ReplayMeter):
             return [training, _phase("inference", workload.inference_steps, work)]
         inference = _phase("inference", workload.deployment.inferences, work)
         return [training, _phase("load", 1, work), inference]
+
+
+class PhaseMeter(FormulaMeter):
+    """Counts the phases that a meter by name is opened for: a board's all but the training."""
+
+    def __init__(self, machines: Machines, options: MeterOptions) -> None:
+        first = machines if isinstance(machines, Machine) else machines[0]
+        super().__init__(first)
+        self._options = options
+        self._is_board = is_board(first)
+
+    def measure(
+        self,
+        workload: AnyWorkload,
+        material: Material,
+        notify: Notify = silent,
+        advance: Advance = unwatched,
+    ) -> list[PhaseCounts]:
+        return [
+            phase
+            for phase in super().measure(workload, material, notify, advance)
+            if self._counts(is_training=phase.name == "training")
+        ]
+
+    def _counts(self, *, is_training: bool) -> bool:
+        if is_training:
+            return not (self._is_board or self._options.deployment_only)
+        return not self._options.training_only
+
+
+def make_phase_meter(machines: Machines, _backend: str | None, options: MeterOptions) -> PhaseMeter:
+    """Make the meter as an entry point does."""
+    return PhaseMeter(machines, options)
+
+
+def name_phase_meter(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Install the meter as another package would, and return its name."""
+    point = EntryPoint("phases", "tests.doubles:make_phase_meter", "powerml.meters")
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: [point] if group == point.group else []
+    )
+    return point.name
 
 
 def _phase(name: str, steps: int, work: int) -> PhaseCounts:

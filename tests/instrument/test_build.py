@@ -103,9 +103,9 @@ def test_a_compiler_that_refuses_is_quoted_and_the_tool_before_is_kept(
 
 
 def test_all_sources_are_built() -> None:
-    assert sorted(build.SOURCES) == sorted(
+    assert {*build.SOURCES, *build.PLUGIN_SOURCES} == {
         file.name for file in Path(build.__file__).parent.glob("*.c")
-    )
+    }
 
 
 @pytest.mark.simulator
@@ -126,4 +126,6 @@ def test_a_build_of_the_package_holds_the_tool_and_its_sources(tmp_path: Path) -
     assert (folder / "built_for").read_text() == f"{valgrind_version()}\n"
     assert (folder / f"powerml-{platform_name()}").is_file()
     assert (folder / "COPYING").is_file()
-    assert all((folder / name).is_file() for name in (*build.SOURCES, "hierarchy.h"))
+    assert (folder / "powerml-qemu.so").is_file()
+    sources = (*build.SOURCES, *build.PLUGIN_SOURCES, "hierarchy.h")
+    assert all((folder / name).is_file() for name in sources)

@@ -13,7 +13,7 @@ from powerml import machines
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import price_phases
 from powerml.machines import Cache, Machine, Number, geometries, load_machine
-from tests.builders import make_counts
+from tests.builders import everywhere, make_counts
 
 SHIPPED = sorted(path.stem for path in Path(machines.__file__).parent.glob("*.toml"))
 of_each_machine = pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_three_levels_can_be_priced(machine: Machine) -> None:
         name="inference", counts=make_counts(), steps_simulated=1, steps_total=1
     )
     counted = {geometry: [inference] for geometry in found}
-    [phase] = price_phases(counted, [machine], "data", 3, None, by="paper")
+    [phase] = price_phases(counted, everywhere([machine]), "data", 3, None, by="paper")
     assert phase.costs[machine.name].cycles > 0
 
 

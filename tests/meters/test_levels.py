@@ -11,7 +11,7 @@ from powerml.costs.counts import EVENTS, Counts, PhaseCounts
 from powerml.costs.measurement import price_phases
 from powerml.errors import MachineError, MeasurementError
 from powerml.machines import Machine, geometries, load_machine, load_machines, up_to_l2
-from tests.builders import make_counts, make_machine
+from tests.builders import everywhere, make_counts, make_machine
 
 # 50 data accesses, 20 miss L1, 3 of them the last level.
 WHOLE = Counts(Ir=100, Dr=30, Dw=20, I1mr=9, D1mr=12, D1mw=8, ILmr=2, DLmr=2, DLmw=1)
@@ -139,7 +139,7 @@ def test_each_machine_is_priced_by_its_own_caches() -> None:
     shared, own = geometries(machines, 2)
     few, many = make_counts(D1mr=10, DLmr=1), make_counts(D1mr=1000, DLmr=900)
     simulated = {shared: [_phase("training", few)], own: [_phase("training", many)]}
-    (phase,) = price_phases(simulated, machines, "data", 2, None, by="paper")
+    (phase,) = price_phases(simulated, everywhere(machines), "data", 2, None, by="paper")
     assert list(phase.costs) == ["core-i7-4770", "xeon-x5650", "core-i7-6700"]
     for machine, counts in zip(machines, (few, many, few), strict=True):
         assert phase.costs[machine.name] == price(counts, machine, by="paper")
@@ -154,7 +154,10 @@ def test_the_counts_shown_are_those_of_the_first_machines_caches() -> None:
         other.simulated_geometry: [_phase("inference", many)],
     }
     for machines, counts in (((one, other), few), ((other, one), many)):
-        assert price_phases(simulated, machines, "data", 2, 1, by="paper")[0].counts == counts
+        assert (
+            price_phases(simulated, everywhere(machines), "data", 2, 1, by="paper")[0].counts
+            == counts
+        )
 
 
 @pytest.mark.parametrize("accesses", ["data", "all"])
@@ -165,11 +168,11 @@ def test_three_levels_take_both_simulations(accesses: Accesses) -> None:
         up_to_l2(machine).simulated_geometry: [_phase("load", LOWER), _phase("inference", LOWER)],
     }
     assert set(simulated) == set(geometries([machine], 3))
-    phases = price_phases(simulated, [machine], accesses, 3, 1, by="paper")
+    phases = price_phases(simulated, everywhere([machine]), accesses, 3, 1, by="paper")
     for phase in phases:
         assert phase.counts == WHOLE
         assert phase.costs[machine.name] == price(WHOLE, machine, accesses, LOWER, by="paper")
-    two = price_phases(simulated, [machine], accesses, 2, 1, by="paper")
+    two = price_phases(simulated, everywhere([machine]), accesses, 2, 1, by="paper")
     assert two[0].costs[machine.name].cycles > phases[0].costs[machine.name].cycles
 
 
@@ -184,7 +187,7 @@ def test_a_phase_is_priced_by_its_own_counts_up_to_l2() -> None:
             _phase("inference", busy_lower),
         ],
     }
-    load, inference = price_phases(simulated, [machine], "data", 3, 1, by="paper")
+    load, inference = price_phases(simulated, everywhere([machine]), "data", 3, 1, by="paper")
     assert load.costs[machine.name] == price(WHOLE, machine, "data", LOWER, by="paper")
     assert inference.costs[machine.name] == price(busy, machine, "data", busy_lower, by="paper")
 
@@ -195,7 +198,9 @@ def test_only_the_inference_has_a_price_for_one_sample() -> None:
         geometry: [_phase("training", WHOLE), _phase("load", WHOLE), _phase("inference", WHOLE)]
         for geometry in geometries(machines, 2)
     }
-    training, load, inference = price_phases(simulated, machines, "data", 2, 40, by="paper")
+    training, load, inference = price_phases(
+        simulated, everywhere(machines), "data", 2, 40, by="paper"
+    )
     assert (training.samples, load.samples, inference.samples) == (None, None, 40)
     assert training.costs_per_sample is None
     assert load.costs_per_sample is None
@@ -208,7 +213,9 @@ def test_only_the_inference_has_a_price_for_one_sample() -> None:
 def test_where_the_batch_is_not_known_an_inference_alone_has_a_price() -> None:
     machine = load_machine("xeon-x5650")
     simulated = {machine.simulated_geometry: [_phase("load", WHOLE), _phase("inference", WHOLE)]}
-    load, inference = price_phases(simulated, [machine], "data", 2, None, inferences=4, by="paper")
+    load, inference = price_phases(
+        simulated, everywhere([machine]), "data", 2, None, inferences=4, by="paper"
+    )
     assert (load.inferences, load.costs_per_inference) == (None, None)
     assert (inference.samples, inference.costs_per_sample, inference.inferences) == (None, None, 4)
     assert inference.costs_per_inference == {
@@ -221,12 +228,17 @@ def test_an_inference_that_came_to_nothing_is_no_measurement() -> None:
     nothing = Counts(**dict.fromkeys(EVENTS, 0))
     simulated = {machine.simulated_geometry: [_phase("inference", nothing)]}
     with pytest.raises(MeasurementError, match="so nothing was measured"):
-        price_phases(simulated, [machine], "data", 2, 1, by="paper")
+        price_phases(simulated, everywhere([machine]), "data", 2, 1, by="paper")
 
 
 def test_three_levels_on_a_machine_without_l2_are_refused() -> None:
     toy = make_machine()
     with pytest.raises(MachineError, match="toy has no L2: leave out --levels 3"):
         price_phases(
-            {toy.simulated_geometry: [_phase("load", WHOLE)]}, [toy], "data", 3, None, by="paper"
+            {toy.simulated_geometry: [_phase("load", WHOLE)]},
+            everywhere([toy]),
+            "data",
+            3,
+            None,
+            by="paper",
         )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerml.costs.cost import Cost
+from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.studies.goal import cost_ratios, objectives_by_machine, ranking
 from powerml.studies.records import StudyRecord, TrialRecord
@@ -38,9 +39,10 @@ def _study(*trials: TrialRecord, **fields: object) -> StudyRecord:
 
 def test_costs_are_relative_on_the_machine_that_is_asked_for() -> None:
     one, unit = _measured(30, 80, inference=6), _measured(10, 20, inference=4)
-    assert cost_ratios(one, unit, HOME) == {"training": 3, "inference": 1.5}
-    assert cost_ratios(one, unit, AWAY) == {"training": 4, "inference": 1.5}
-    assert cost_ratios(unit, unit, AWAY) == {"training": 1, "inference": 1}
+    home, away = (dict.fromkeys(PHASES, name) for name in (HOME, AWAY))
+    assert cost_ratios(one, unit, home) == {"training": 3, "inference": 1.5}
+    assert cost_ratios(one, unit, away) == {"training": 4, "inference": 1.5}
+    assert cost_ratios(unit, unit, away) == {"training": 1, "inference": 1}
 
 
 def test_the_objective_on_each_machine_by_hand() -> None:

@@ -12,7 +12,7 @@ from powerml.errors import MachineError, UnknownNameError
 from powerml.machines import Machine, load_machine
 from powerml.studies.reader import read_study
 from powerml.studies.repricing import read_priced_study, repriced_study
-from tests.builders import make_fingerprint, make_measurement
+from tests.builders import everywhere, make_fingerprint, make_measurement
 from tests.doubles import FormulaMeter
 from tests.searches import search
 
@@ -70,7 +70,8 @@ def test_its_own_price_changes_nothing(study: powerml.StudyRecord) -> None:
 
 def test_there_and_back_is_what_it_was(study: powerml.StudyRecord, machine: Machine) -> None:
     stored = read_study(Path(study.folder))
-    back = repriced_study(repriced_study(stored, [machine], "core"), [machine], "paper")
+    machines = everywhere([machine])
+    back = repriced_study(repriced_study(stored, machines, "core"), machines, "paper")
     for before, after in zip(stored.trials, back.trials, strict=True):
         assert after.cost_ratios == before.cost_ratios
         assert after.objective == before.objective

@@ -17,7 +17,7 @@ from powerml.costs.cost import price
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.readings import require_counts
 from powerml.errors import MachineError, UnknownNameError, UsageError
-from powerml.machines import Machine
+from powerml.machines import Machine, require_no_board
 from powerml.meters.base import DEFAULT_METER, AdvancingMeter, MeterOptions
 from powerml.meters.caching import CachingMeter
 from powerml.meters.catalogue import meter_options, require_counting
@@ -59,6 +59,8 @@ def calibrate(
         What was asked for cannot be done; nothing was started.
     CalibrationError
         The readings cannot be used or fitted.
+    UsageError
+        The machine is a board.
     SetupError
         Valgrind, the simulator or the C extension is not installed.
     MeasurementError
@@ -86,6 +88,9 @@ def calibrate(
     if len(profiles) > 1:
         raise MachineError("a calibration is for one machine: give the one that was metered")
     profile = profiles[0]
+    require_no_board(
+        profiles, "and loads run in this machine's code", "run powerml calibrate on the board"
+    )
     read = load_readings(None if readings is None else Path(readings))
     require_spread(list(read.by_load.values()))  # before minutes are spent on counting
     loads = synthetic_loads()

@@ -213,10 +213,15 @@ class Calibration(_CalibrationRecord):
 
 def calibrated(measurement: Measurement, calibration: Calibration) -> Measurement:
     """Return the measurement with a power meter's expected readings beside its machine's costs."""
-    costs = {phase.name: phase.costs[calibration.machine].cycles for phase in measurement.phases}
+    machine = calibration.machine
+    priced = [phase for phase in measurement.phases if machine in phase.costs]
+    costs = {phase.name: phase.costs[machine].cycles for phase in priced}
     return measurement.model_copy(
         update={
-            "phases": [_calibrated(phase, calibration) for phase in measurement.phases],
+            "phases": [
+                _calibrated(phase, calibration) if phase in priced else phase
+                for phase in measurement.phases
+            ],
             "calibration": calibration.applied(costs),
         }
     )

@@ -13,7 +13,7 @@ from powerml.calibration.energy_fit import EnergyCalibration, MeteredPhase, fit_
 from powerml.costs.measurement import Measurement
 from powerml.errors import CalibrationError
 from powerml.files.texts import read_user_text
-from powerml.machines import Machine
+from powerml.machines import Machine, require_no_board
 from powerml.meters.replay import ReplayMeter
 
 __all__ = ["calibrate_networks", "load_measurements", "power_table"]
@@ -40,7 +40,14 @@ def calibrate_networks(path: Path, machine: Machine) -> EnergyCalibration:
         The records cannot be used or fitted.
     MeasurementError
         A workload was not counted, or not on the machine's caches.
+    UsageError
+        The machine is a board.
     """
+    require_no_board(
+        [machine],
+        "whose code this machine does not run",
+        "run powerml calibrate on the board",
+    )
     records = load_measurements(path)
     metered = [record for record in records if record.energies]
     counted = [record for record in records if record.phases]

@@ -33,7 +33,7 @@ def warm(
     machine: Annotated[
         list[str] | None,
         typer.Option(
-            help="Machines whose caches are simulated, separated by commas; or all.",
+            help="Machines whose caches are simulated, separated by commas; or all but boards.",
             show_default="epyc-7763",
         ),
     ] = None,
@@ -85,13 +85,17 @@ def _get_ready(
 ) -> None:
     """Start the guests that are not running, and wait for them."""
     from powerml.cli.console import stages_shown
-    from powerml.machines import geometries
+    from powerml.machines import geometries, require_no_board
     from powerml.meters.options import MachineOptions
     from powerml.meters.simulator.warm import client
 
     given: dict[str, Any] = {"machine": machine, "machine_file": machine_file}
     chosen = MachineOptions(**{name: one for name, one in given.items() if one})
-    caches = list(geometries(chosen.profiles(), levels))
+    profiles = chosen.profiles()
+    require_no_board(
+        profiles, "and the warm simulator runs this machine's code", "name another machine"
+    )
+    caches = list(geometries(profiles, levels))
     for guest in guests:
         client.job_of(guest)  # a wrong name starts nothing
     with stages_shown(kept=True) as notify:

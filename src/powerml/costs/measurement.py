@@ -17,18 +17,22 @@ from powerml.costs.cost import (
     per_sample,
     price,
 )
-from powerml.costs.counts import PhaseCounts
+from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
 from powerml.machines import (
+    DEFAULT_MACHINE,
     THREE_LEVELS,
+    TRAINING_PHASES,
     Geometry,
     Machine,
-    geometries,
+    PhaseMachines,
+    load_machine,
     load_machines,
     up_to_l2,
 )
+from powerml.memory.record import Memory
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -55,7 +59,7 @@ FIRST_NAMES = {
 
 
 class Phase(PhaseCounts):
-    """Counts of one phase, priced for each machine by name.
+    """Counts of one phase, priced for each of its machines by name.
 
     An inference was run `inferences` times over `samples` samples in all. `costs_per_inference` and
     `costs_per_sample` are the costs of one of each. The fields of samples are None if the batch
@@ -111,7 +115,9 @@ class Measurement(BaseModel):
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
     over `scores`, or None if nothing was trained. The counts and the fingerprint are those of the
-    first machine's caches; `simulations` holds those of the others. A meter with a sensor gives
+    first machine's caches; `simulations` holds those of the others. Training and inference may have
+    machines of their own, which the costs of their phases name. The counts of the training are then
+    those of its first machine's caches, with `training_fingerprint`. A meter with a sensor gives
     `energies` instead of phases, and nothing is priced then. `calibration` is the
     calibration of its machine's costs. `remarks` name other influences on the costs. Records of
     ``powerml.measurement/1``, ``/2`` and ``/3`` are read too.
@@ -151,8 +157,17 @@ class Measurement(BaseModel):
     fingerprint: Fingerprint = Field(
         description="fingerprint of the counts, for the first machine's caches"
     )
+    training_fingerprint: Fingerprint | None = Field(
+        default=None,
+        description="fingerprint of the training's counts; null if they are of the same caches",
+    )
     simulations: list[Simulation] = Field(
         default_factory=list, description="counts on other caches, if several were simulated"
+    )
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that the deployed network takes; null if nothing is deployed, for a "
+        "prediction, in earlier records, and in a study, whose trials have it themselves",
     )
     calibration: AppliedCalibration | None = Field(
         default=None, description="calibration of a machine's costs; null without one"
@@ -181,8 +196,30 @@ class Measurement(BaseModel):
 
     @property
     def machines(self) -> list[str]:
-        """Names of the machines that it is priced for, in the order they were asked for."""
-        return list(self.phases[0].costs) if self.phases else []
+        """Names of the machines that it is priced for, in the order they were asked for.
+
+        Those that the training alone is priced for come last.
+        """
+        ordered = sorted(self.phases, key=lambda phase: phase.name in TRAINING_PHASES)
+        return list(dict.fromkeys(name for phase in ordered for name in phase.costs))
+
+    def counted(self) -> list[tuple[Fingerprint, list[PhaseCounts]]]:
+        """Return the counted phases for each of the simulated caches, the first machine's first."""
+        plain = set(PhaseCounts.model_fields)
+        phases = [PhaseCounts.model_validate(one.model_dump(include=plain)) for one in self.phases]
+        shown: list[tuple[Fingerprint, list[PhaseCounts]]] = [(self.fingerprint, phases)]
+        if self.training_fingerprint is not None:
+            apart = [phase for phase in phases if phase.name in TRAINING_PHASES]
+            rest = [phase for phase in phases if phase not in apart]
+            shown = [(self.fingerprint, rest), (self.training_fingerprint, apart)]
+        found: dict[Geometry | None, tuple[Fingerprint, list[PhaseCounts]]] = {}
+        for fingerprint, some in [
+            *shown,
+            *((one.fingerprint, one.phases) for one in self.simulations),
+        ]:
+            _, known = found.setdefault(fingerprint.simulated_geometry, (fingerprint, []))
+            known.extend(some)
+        return list(found.values())
 
     def phase(self, name: str) -> Phase:
         """Return the phase of that name; raises ``KeyError`` if it was not counted."""
@@ -232,7 +269,7 @@ def costs_of_one(costs: Mapping[str, Cost], number: int | None) -> dict[str, Cos
 
 def price_phases(
     simulated: Mapping[Geometry, Sequence[PhaseCounts]],
-    machines: Sequence[Machine],
+    machines: PhaseMachines,
     accesses: Accesses,
     levels: int,
     samples: int | None,
@@ -245,9 +282,10 @@ def price_phases(
     Parameters
     ----------
     simulated
-        The phases of one workload, counted on each of the caches that `geometries` names.
+        The phases of one workload, counted on each of the caches that `PhaseMachines.geometries`
+        names.
     machines
-        The machines to price for; the phases show the counts of the first one's caches.
+        The machines of each phase. A phase shows the counts of its first one's caches.
     accesses, levels
         The priced accesses, and the number of cache levels.
     by
@@ -259,16 +297,20 @@ def price_phases(
     ------
     MeasurementError
         The inference has no data accesses, so nothing was run.
+    MachineError
+        A phase was not counted on the caches of one of its machines.
     """
-    shown = simulated[machines[0].simulated_geometry]
+    counted = {
+        geometry: {phase.name: phase for phase in phases} for geometry, phases in simulated.items()
+    }
     phases = []
-    for number, phase in enumerate(shown):
+    for phase in _shown(simulated, machines):
         costs = {}
-        for machine in machines:
-            counts = simulated[machine.simulated_geometry][number].counts
+        for machine in machines.of(phase.name):
+            counts = _counts_of(phase.name, machine, counted)
             lower = None
             if levels == THREE_LEVELS and not machine.ends_at_l2:
-                lower = simulated[up_to_l2(machine).simulated_geometry][number].counts
+                lower = _counts_of(phase.name, up_to_l2(machine), counted)
             costs[machine.name] = price(counts, machine, accesses, lower, by)
         is_inference = phase.name == "inference"
         if is_inference and phase.counts.data_accesses == 0:
@@ -290,10 +332,53 @@ def price_phases(
     return phases
 
 
+def _shown(
+    simulated: Mapping[Geometry, Sequence[PhaseCounts]], machines: PhaseMachines
+) -> list[PhaseCounts]:
+    """Return each phase as it was counted for its first machine; the training's come first."""
+    shown = [
+        geometry
+        for geometry in {
+            one[0].simulated_geometry: None
+            for one in (machines.training, machines.inference)
+            if one
+        }
+        if geometry in simulated
+    ]
+    return [
+        phase
+        for geometry in shown
+        for phase in simulated[geometry]
+        if (of := machines.of(phase.name)) and of[0].simulated_geometry == geometry
+    ]
+
+
+def _counts_of(
+    phase: str, machine: Machine, counted: Mapping[Geometry, Mapping[str, PhaseCounts]]
+) -> Counts:
+    found = counted.get(machine.simulated_geometry, {}).get(phase)
+    if found is None:
+        raise MachineError(_not_counted(phase, machine))
+    return found.counts
+
+
+def _not_counted(phase: str, machine: Machine) -> str:
+    name = machine.name.removesuffix(" up to L2")
+    what = f"the record has no counts for the caches of {machine.name}, as its {phase} needs"
+    if machine.processor is not None:
+        what = (
+            f"the record has no counts of its {phase} in the code of {name}, and those of other "
+            "code cannot be priced for it"
+        )
+    flag = "--machine or --training-machine" if phase in TRAINING_PHASES else "--machine"
+    return f"{what}: measure again with {flag} {name}"
+
+
 def reprice(
     measurement: Measurement,
     machines: str | Machine | Sequence[str | Machine],
     by: PriceName = DEFAULT_PRICE,
+    training_machine: str | Machine | Sequence[str | Machine] | None = None,
 ) -> Measurement:
     """Price the counts of a record again, by another price or for other machines. Pure.
 
@@ -303,16 +388,22 @@ def reprice(
         The record. It stays as it is. A calibration of its costs is left out.
     machines
         The machines to price for, as `powerml.load_machines` takes them. Their caches, and with
-        three levels their caches up to L2, must be among those that were simulated.
+        three levels their caches up to L2, must be among those that were simulated. A board needs
+        counts of its own code.
     by
         The name of the price.
+    training_machine
+        The machines that price the training. None for those of `machines` that are no boards, or
+        the usual machine.
 
     Raises
     ------
     MachineError
-        A machine has other caches, or its profile has not what the price needs.
+        A machine has other caches or other code, or its profile has not what the price needs.
     UnknownNameError
         There is no such price, or no machine of a name.
+    UsageError
+        A board is to price the training.
 
     Examples
     --------
@@ -322,27 +413,23 @@ def reprice(
     ('paper', True)
     """
     profiles, by = load_machines(machines), check_price(by)
-    plain = set(PhaseCounts.model_fields)
-    first = [
-        PhaseCounts.model_validate(one.model_dump(include=plain)) for one in measurement.phases
-    ]
-    simulated: dict[Geometry, Sequence[PhaseCounts]] = {}
-    for fingerprint, counted in (
-        (measurement.fingerprint, first),
-        *((one.fingerprint, one.phases) for one in measurement.simulations),
-    ):
-        if fingerprint.simulated_geometry is not None:
-            simulated[fingerprint.simulated_geometry] = counted
-    for geometry, needed in geometries(profiles, measurement.levels).items():
-        if geometry not in simulated:
-            raise MachineError(
-                f"the record has no counts for the caches of {needed[0].name}: measure again with "
-                "--machine"
-            )
+    assigned = PhaseMachines(profiles)
+    if measurement.workload.training is not None:
+        trained_on = None if training_machine is None else load_machines(training_machine)
+        assigned = PhaseMachines.assigned(profiles, trained_on, load_machine(DEFAULT_MACHINE))
+    simulated = {
+        fingerprint.simulated_geometry: phases
+        for fingerprint, phases in measurement.counted()
+        if fingerprint.simulated_geometry is not None
+    }
+    for phase in measurement.phases:
+        for geometry, needed in assigned.geometries_of(phase.name, measurement.levels).items():
+            if phase.name not in [one.name for one in simulated.get(geometry, ())]:
+                raise MachineError(_not_counted(phase.name, needed[0]))
     inference = next((phase for phase in measurement.phases if phase.name == "inference"), None)
     phases = price_phases(
         simulated,
-        profiles,
+        assigned,
         measurement.accesses,
         measurement.levels,
         None if inference is None else inference.samples,

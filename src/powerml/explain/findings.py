@@ -57,7 +57,7 @@ class TrialFinding:
 
 @dataclass(frozen=True)
 class MachineFinding:
-    """Findings on one machine.
+    """Findings on one machine, which runs the inference.
 
     `cost_ratios` are those of the study's best there, empty where there is none. `objectives` are
     those of the trials that meet the limits, by their numbers.
@@ -102,7 +102,7 @@ class Findings:
     prediction_errors
         How far off the cost model was, for each phase that it predicted.
     machines
-        The study's machine, and the others that it is priced for.
+        The study's machine, and the others that its inference is priced for.
     """
 
     stored: StoredStudy
@@ -216,12 +216,12 @@ def _machines(
             name=name,
             cost_ratios={}
             if measured is None or unit is None
-            else cost_ratios(measured, unit, name),
+            else cost_ratios(measured, unit, settings.machines_of(name)),
             objectives={
                 number: value
                 for number, value in objectives.get(name, {}).items()
                 if number not in barred
             },
         )
-        for name in (settings.machine, *settings.other_machines)
+        for name in settings.inference_machines
     ]

@@ -90,7 +90,13 @@ class BestRecord(BaseModel):
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
     limits: Limits = Field(description="limits of the best")
-    machine: str = Field(description="machine of the objective")
+    machine: str = Field(
+        description="machine of the objective; of its inference alone where a training machine is "
+        "given"
+    )
+    training_machine: str | None = Field(
+        default=None, description="machine of the training; null for the same machine"
+    )
     price: PriceName = Field(default="paper", description="name of the price of the costs")
     reference: str | None = Field(
         description="topology that costs are relative to; null for the first trial"

@@ -23,7 +23,13 @@ from powerml.host.models import MODELS, ModelKind, ValidationModel, write_model
 from powerml.host.native import WIDE_FLAGS, TimeModel, native_seconds, same_code
 from powerml.host.probe import DEFAULT_SECONDS, probe_machine
 from powerml.host.system import HostSystem, choose_cpu, read_system
-from powerml.machines import THREE_LEVELS, Machine, geometries, load_machine
+from powerml.machines import (
+    THREE_LEVELS,
+    Machine,
+    PhaseMachines,
+    load_machine,
+    require_no_board,
+)
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare_file
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, Meter, MeterOptions
@@ -205,14 +211,15 @@ def validate_machine(
     SetupError
         The simulator, ONNX Runtime or the extension in C is not installed.
     UsageError
-        A number of seconds is not positive, or there are fewer than two models.
+        A number of seconds is not positive, there are fewer than two models, or the machine is a
+        board and this is another machine.
     MeasurementError
         The counting failed.
 
     Examples
     --------
     >>> from powerml.host import MODELS
-    >>> validated = powerml.validate_machine("raspberry-pi-4", models=MODELS[:2])
+    >>> validated = powerml.validate_machine("epyc-7763", models=MODELS[:2])
     >>> [one.name for one in validated.models]
     ['mlp-tiny', 'dense-1024-batch-1']
     """
@@ -232,6 +239,11 @@ def validate_machine(
         machine, remarks = probed.machine, probed.remarks
     elif isinstance(machine, str):
         machine = load_machine(machine)
+    require_no_board(
+        [machine],
+        "whose code this machine does not run",
+        "run powerml machines validate on the board",
+    )
     require_price([machine], "core")
 
     def advance_models(done: float) -> None:
@@ -286,15 +298,15 @@ def _counter(
     """Open the meter; yields a function that counts a model and prices it by core."""
     has_l2 = machine.caches.l2 is not None and not machine.ends_at_l2
     levels = THREE_LEVELS if has_l2 else TWO_LEVELS
-    groups = geometries([machine], levels)
+    machines = PhaseMachines((machine,))
     with (
-        open_meters(meter, groups, None, working, cache=cache) as running,
+        open_meters(meter, machines, levels, None, working, cache=cache) as running,
         counting_threads(jobs=min(working.jobs, len(running))) as threads,
     ):
 
         def count(timed: _TimedModel) -> Measurement:
             counting = start_counting(threads, timed.workload, timed.material, running, silent)
-            return counting.measurement([machine], levels, "data", "core")
+            return counting.measurement(machines, levels, "data", "core")
 
         yield count
 

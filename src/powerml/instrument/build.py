@@ -1,7 +1,7 @@
-"""Build the Valgrind tool for the installed Valgrind: ``python -m powerml.instrument.build``.
+"""Build the Valgrind tool and the QEMU plug-in: ``python -m powerml.instrument.build``.
 
-Installing powerML does this too. It takes gcc, and Valgrind's headers, static libraries and
-pkg-config file, which is read here: the program pkg-config is not needed.
+Installing powerML does this too. It takes gcc, and for the tool Valgrind's headers, static
+libraries and pkg-config file, which is read here: the program pkg-config is not needed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 
 from powerml.errors import SetupError
+from powerml.instrument.plugin import PLUGIN, PLUGIN_NOT_BUILT
 from powerml.instrument.tool import BUILT_FOR, FOLDER, NOT_BUILT, install_to_build, tool_path
 from powerml.instrument.valgrind import find_valgrind, platform_name, valgrind_version
 
-__all__ = ["SOURCES", "build_tool", "find_description"]
+__all__ = ["PLUGIN_SOURCES", "SOURCES", "build_plugin", "build_tool", "find_description"]
 
 SOURCES = ("classes.c", "fma.c", "hierarchy.c", "listing.c", "tool.c")
 DESCRIPTION = "valgrind.pc"
@@ -42,6 +43,22 @@ COMPILE_FOR = {"amd64-linux": ("-m64",), "arm64-linux": ("-mno-outline-atomics",
 LINK = ("-static", "-no-pie", "-nodefaultlibs", "-nostartfiles", "-u", "_start")
 NEEDED_LIBRARIES = ("coregrind", "vex")
 LIBRARIES = (*NEEDED_LIBRARIES, "gcc-sup")  # the last is not in every version
+PLUGIN_SOURCES = ("a64.c", "hierarchy.c", "listing.c", "plugin.c", "symbols.c")
+COMPILE_PLUGIN = (
+    "-O3",
+    "-std=gnu11",
+    "-Wall",
+    "-Wextra",
+    "-U_FORTIFY_SOURCE",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+    "-fno-strict-aliasing",
+    # It replaces memset, which must not be made of a call of itself.
+    "-fno-builtin-memset",
+    "-fno-tree-loop-distribute-patterns",
+    "-DPOWERML_PLUGIN",
+)
 VARIABLES = ("includedir", "libdir", "valt_load_address")
 
 
@@ -60,7 +77,10 @@ def build_tool(folder: Path = FOLDER) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=tool.parent, prefix=".build-") as private:
             built = Path(private) / tool.name
-            _compile([compiler, *_options(description), "-o", str(built)], description)
+            _compile(
+                [compiler, *_options(description), "-o", str(built)],
+                f"Valgrind {description['Version']}",
+            )
             version = Path(private) / BUILT_FOR
             version.write_text(f"{description['Version']}\n", encoding="utf-8")
             built.replace(tool)
@@ -71,6 +91,34 @@ def build_tool(folder: Path = FOLDER) -> Path:
             f"the simulator cannot be written to {folder}", error, "build it as the folder's owner"
         ) from error
     return tool
+
+
+def build_plugin(folder: Path = FOLDER) -> Path:
+    """Compile and link the plug-in into a folder.
+
+    Raises
+    ------
+    SetupError
+        There is no compiler, it refuses, or the folder cannot be written.
+    """
+    plugin = folder.resolve() / PLUGIN
+    compiler = _find_compiler()
+    try:
+        with tempfile.TemporaryDirectory(dir=plugin.parent, prefix=".build-") as private:
+            built = Path(private) / PLUGIN
+            _compile(
+                [compiler, *COMPILE_PLUGIN, "-o", str(built), *PLUGIN_SOURCES, "-ldl", "-lpthread"],
+                "QEMU",
+            )
+            built.replace(plugin)
+        (folder / PLUGIN_NOT_BUILT).unlink(missing_ok=True)
+    except OSError as error:
+        raise SetupError.quoting(
+            f"the QEMU plug-in cannot be written to {folder}",
+            error,
+            "build it as the folder's owner",
+        ) from error
+    return plugin
 
 
 def find_description() -> dict[str, str]:
@@ -162,7 +210,7 @@ def _options(description: dict[str, str]) -> list[str]:
     ]
 
 
-def _compile(command: list[str], description: dict[str, str]) -> None:
+def _compile(command: list[str], carrier: str) -> None:
     # In the folder of the sources: their path must not get into the tool.
     ended = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
@@ -171,7 +219,7 @@ def _compile(command: list[str], description: dict[str, str]) -> None:
         if said.startswith("collect2"):  # its error is that the linker had one
             said = lines[0]
         raise SetupError.quoting(
-            f"{command[0]} could not build the simulator for Valgrind {description['Version']}",
+            f"{command[0]} could not build the simulator for {carrier}",
             said,
             install_to_build(),
         )
@@ -180,5 +228,6 @@ def _compile(command: list[str], description: dict[str, str]) -> None:
 if __name__ == "__main__":
     try:
         build_tool()
+        build_plugin()
     except SetupError as error:
         raise SystemExit(f"{error}") from None

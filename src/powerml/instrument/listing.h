@@ -5,9 +5,10 @@
 #ifndef POWERML_LISTING_H
 #define POWERML_LISTING_H
 
-#include "pub_tool_basics.h"
+#include <stddef.h>
+#include <stdint.h>
 
 /* Sort the entries that getdents64 has written, by their names. What is no listing stays as it is. */
-void sort_listing(UChar *entries, UWord bytes);
+void sort_listing(uint8_t *entries, size_t bytes);
 
 #endif

@@ -14,6 +14,7 @@ from pydantic import (
 from powerml import plugins
 from powerml.errors import LONGEST_QUOTE, MachineError, shortened
 from powerml.files.texts import read_user_text
+from powerml.machines.phases import is_board
 from powerml.machines.profile import Machine
 
 __all__ = [
@@ -105,6 +106,8 @@ def load_machine_file(path: str | Path) -> Machine:
 def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Machine, ...]:
     """Look several machines up: names, separated by commas, ``all``, or profiles.
 
+    All are those whose code this machine runs; boards are asked for by name.
+
     Raises
     ------
     MachineError
@@ -123,7 +126,8 @@ def load_machines(wanted: str | Machine | Sequence[str | Machine]) -> tuple[Mach
             found.append(one)
         else:
             names = machine_names() if one == ALL else [name.strip() for name in one.split(",")]
-            found += [load_machine(name) for name in names]
+            named = [load_machine(name) for name in names]
+            found += [each for each in named if one != ALL or not is_board(each)]
     names = [machine.name for machine in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise MachineError(f"the machine {twice[0]} is given twice: give it once")

@@ -11,18 +11,25 @@ from powerml.costs.cost import require_price
 from powerml.costs.measurement import Measurement, scored
 from powerml.costs.readings import doubts_about
 from powerml.errors import UsageError
-from powerml.machines import geometries
+from powerml.machines import PhaseMachines, require_no_board
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare
 from powerml.meters.base import runs_natively
-from powerml.meters.catalogue import meter_options, open_meters, reads_sensor, require_sensor
+from powerml.meters.catalogue import (
+    meter_options,
+    open_meters,
+    reads_sensor,
+    require_machines_for,
+    require_sensor,
+)
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.meters.predicting import PREDICTED
+from powerml.networks.deployed import memory_of
 from powerml.networks.native import train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
 from powerml.spaces import Topology
-from powerml.workloads.workload import ModelFile
+from powerml.workloads.workload import AnyWorkload, ModelFile
 
 __all__ = ["measure"]
 
@@ -84,10 +91,10 @@ def measure(
         require_sensor(wanted.meter)
     if working.fidelity == PREDICTED and not wanted.cache:
         raise UsageError("counts are predicted from the cache of counts: leave out --no-cache")
-    profiles = wanted.profiles()
-    by = wanted.chosen_price
-    require_price(profiles, by)
-    groups = geometries(profiles, wanted.levels)
+    machines, by = wanted.phase_machines(), wanted.chosen_price
+    require_machines_for(wanted.meter, machines.all)
+    require_price(machines.all, by)
+    machines.geometries(wanted.levels)  # before minutes are spent on the model
     calibration = wanted.calibration
     if isinstance(calibration, (str, Path)):
         calibration = load_calibration(Path(calibration))
@@ -97,10 +104,13 @@ def measure(
                 "a calibration is of costs by the price paper: give --price paper, or leave out "
                 "--calibration"
             )
-        calibration.require_fit_for(profiles, wanted.accesses, wanted.levels)
+        calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
+    machines = _needed(machines, workload, wanted)
     with (
-        open_meters(wanted.meter, groups, workload.backend, working, cache=wanted.cache) as running,
+        open_meters(
+            wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
+        ) as running,
         counting_threads(jobs=min(working.jobs, len(running))) as threads,
     ):
         once = isinstance(wanted.meter, str)
@@ -112,15 +122,38 @@ def measure(
             scores = [
                 one.score for one in train_natively(training, material, [wanted.seed], notify)
             ]
+        memory = None
+        if workload.deployment is not None and working.fidelity != PREDICTED:
+            notify(f"measuring the memory of {workload.title}")
+            memory = memory_of(workload, material, allocated=True)
         measurement = (
             energies
             or counting.energies()
-            or counting.measurement(profiles, wanted.levels, wanted.accesses, by)
+            or counting.measurement(machines, wanted.levels, wanted.accesses, by)
         )
         remarks = list(material.remarks) if isinstance(material, ModelFile) else []
         remarks += doubts_about(measurement.energies or (), working.error)
-        if remarks:
-            measurement = measurement.model_copy(update={"remarks": remarks})
+        measurement = measurement.model_copy(update={"memory": memory, "remarks": remarks})
         if calibration is not None:
             measurement = calibrated(measurement, calibration)
         return scored(measurement, scores) if scores else measurement
+
+
+def _needed(
+    machines: PhaseMachines, workload: AnyWorkload, wanted: MeasureOptions
+) -> PhaseMachines:
+    """Return the machines of a workload, which may have no training; raises ``UsageError``."""
+    if workload.deployment is not None and workload.deployment.runtime == "keras":
+        require_no_board(
+            machines.inference,
+            f"and {workload.title} runs in Keras, which does not run on boards",
+            "leave it out, or give a model that can be exported",
+        )
+    if workload.training is not None:
+        return machines
+    if wanted.training_machine is not None:
+        raise UsageError(
+            f"{workload.title} is not trained: leave out --training-machine, or give a .keras file "
+            "with --data"
+        )
+    return PhaseMachines(machines.inference)

@@ -22,6 +22,7 @@ __all__ = ["MeasureOptions"]
 # Options of counts and their prices, which a sensor has not.
 OF_COUNTS = (
     "machine",
+    "training_machine",
     "machine_file",
     "price",
     "levels",

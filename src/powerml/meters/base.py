@@ -95,6 +95,8 @@ class MeterOptions:
         Whether to simulate in the warm simulator, which outlives the command.
     repeating
         Options of a sensor's repeated readings.
+    training_only, deployment_only
+        Whether the training alone is counted, or all but the training, of a workload with both.
     """
 
     fidelity: Fidelity = "exact"
@@ -103,6 +105,8 @@ class MeterOptions:
     limit_seconds: float = DEFAULT_LIMIT_SECONDS
     warm: bool = False
     repeating: Repeating = Repeating()
+    training_only: bool = False
+    deployment_only: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.error < 1:
@@ -111,6 +115,8 @@ class MeterOptions:
             raise UsageError(f"jobs is {self.jobs}: give at least 1")
         if not self.limit_seconds > 0:
             raise UsageError(f"the limit is {self.limit_seconds:g} s: give more than 0")
+        if self.training_only and self.deployment_only:
+            raise UsageError("nothing is counted: give training_only or deployment_only, not both")
 
 
 DEFAULTS = MeterOptions()

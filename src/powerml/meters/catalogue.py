@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,15 @@ from powerml import plugins
 from powerml.costs.cache import CountsCache
 from powerml.costs.counts import check_fidelity
 from powerml.errors import UnknownNameError, UsageError
-from powerml.machines import Geometry, Machine
+from powerml.machines import (
+    Geometry,
+    Machine,
+    PhaseMachines,
+    Processor,
+    is_board,
+    is_emulated,
+    require_no_board,
+)
 from powerml.meters.base import (
     DEFAULT_ERROR,
     DEFAULT_METER,
@@ -25,6 +34,7 @@ from powerml.meters.base import (
     Repeating,
     runs_natively,
 )
+from powerml.meters.boards.meter import BoardMeter
 from powerml.meters.caching import CachingMeter
 from powerml.meters.predicting import DEFAULT_PREDICTED_ERROR, PREDICTED, PredictingMeter
 from powerml.meters.replay import REPLAY_PREFIX, ReplayMeter
@@ -44,6 +54,7 @@ __all__ = [
     "open_meters",
     "reads_sensor",
     "require_counting",
+    "require_machines_for",
     "require_sensor",
 ]
 
@@ -98,6 +109,16 @@ def require_counting(meter: str | Meter, what: str) -> None:
         )
 
 
+def require_machines_for(meter: str | Meter, machines: Sequence[Machine]) -> None:
+    """Refuse boards for a meter of the host's own code; raises ``UsageError``."""
+    if meter != DEFAULT_METER and isinstance(meter, str) and meter in BUILT_IN:
+        require_no_board(
+            machines,
+            f"and the meter {meter} counts code of this machine's kind",
+            f"leave out --meter, or give --meter {DEFAULT_METER}",
+        )
+
+
 def _sensor(name: str) -> Sensor:
     if name.startswith(READINGS_PREFIX):
         return LogSensor(Path(name.removeprefix(READINGS_PREFIX)))
@@ -115,9 +136,9 @@ def make_meter(
 
     ``simulator``, ``callgrind`` and ``cachegrind`` simulate, and ``replay:FILE`` looks counts up.
     ``rapl``, ``nvml`` and ``readings:FILE`` read joules by a sensor. Others are plug-ins. A meter
-    serves one machine, or several with the same simulated caches. A meter that simulates first
-    looks counts up in the cache, if one is given. With the fidelity ``predicted`` it simulates
-    nothing, and predicts counts from those in the cache.
+    serves one machine, or several with the same simulated caches; a board's counts all but the
+    training. A meter that simulates first looks counts up in the cache, if one is given. With the
+    fidelity ``predicted`` it simulates nothing, and predicts counts from those in the cache.
 
     Raises
     ------
@@ -125,6 +146,8 @@ def make_meter(
         What it needs is not installed.
     UnknownNameError
         There is none of that name.
+    UsageError
+        It is a meter of this machine's code, and a machine is a board.
 
     Examples
     --------
@@ -134,15 +157,18 @@ def make_meter(
     'replay'
     """
     chosen = options or MeterOptions()
+    several = (machines,) if isinstance(machines, Machine) else tuple(machines)
+    require_machines_for(name, several)
+    first = several[0]
     if name.startswith(REPLAY_PREFIX):
-        first = machines if isinstance(machines, Machine) else machines[0]
         return ReplayMeter.from_file(
             Path(name.removeprefix(REPLAY_PREFIX)), first.simulated_geometry
         )
     if reads_sensor(name):
         return SensorMeter(_sensor(name), backend, chosen)
     if name in BUILT_IN:
-        meter = BUILT_IN[name](machines, backend, chosen)
+        kind = BoardMeter if is_board(first) else BUILT_IN[name]
+        meter = kind(machines, backend, chosen)
         return _in_front(meter, meter.machines, chosen, cache)
     try:
         made = plugins.find("meter", "meters", name, list)
@@ -166,7 +192,8 @@ def _in_front(
 @contextlib.contextmanager
 def open_meters(
     meter: str | Meter,
-    groups: Mapping[Geometry, tuple[Machine, ...]],
+    machines: PhaseMachines,
+    levels: int,
     backend: str | None,
     options: MeterOptions,
     *,
@@ -174,11 +201,15 @@ def open_meters(
 ) -> Iterator[dict[Geometry, Meter]]:
     """Make a meter for each cache geometry; one that is already running serves one of them.
 
+    The simulator counts all caches of one kind of code in one run. Each board's processor has a
+    simulator of its own.
+
     Raises
     ------
     UsageError
         A running meter was given for several geometries.
     """
+    groups = machines.geometries(levels)
     if not isinstance(meter, str):
         if len(groups) > 1:
             raise UsageError(
@@ -188,21 +219,62 @@ def open_meters(
         yield dict.fromkeys(groups, meter)
         return
     store = CountsCache() if cache else None
-    if meter == DEFAULT_METER and len(groups) > 1:  # one run simulates the caches of all
-        machines = [machine for group in groups.values() for machine in group]
-        with SimulatorMeter(machines, backend, options) as shared:
-            yield {
-                geometry: _in_front(one, one.machines, options, store)
-                for geometry, one in shared.by_geometry().items()
-            }
-        return
-    # They share the processes that may simulate at once.
-    each = replace(options, jobs=max(1, options.jobs // min(options.jobs, len(groups))))
+    wanted = {geometry: _of_role(geometry, machines, levels, options) for geometry in groups}
     with contextlib.ExitStack() as stack:
+        if meter == DEFAULT_METER:
+            yield _open_simulators(stack, groups, wanted, backend, store)
+            return
+        # They share the processes that may simulate at once.
+        jobs = max(1, options.jobs // min(options.jobs, len(groups)))
         yield {
-            geometry: stack.enter_context(make_meter(meter, machines, backend, each, store))
-            for geometry, machines in groups.items()
+            geometry: stack.enter_context(
+                make_meter(meter, group, backend, replace(wanted[geometry], jobs=jobs), store)
+            )
+            for geometry, group in groups.items()
         }
+
+
+def _of_role(
+    geometry: Geometry, machines: PhaseMachines, levels: int, options: MeterOptions
+) -> MeterOptions:
+    """Leave out the phases that no machine with these caches is priced for."""
+    if not machines.training or is_emulated(geometry.processor):
+        return options
+    training, inference = (
+        geometry in machines.geometries_of(phase, levels) for phase in ("training", "inference")
+    )
+    return replace(options, training_only=not inference, deployment_only=not training)
+
+
+def _open_simulators(
+    stack: contextlib.ExitStack,
+    groups: Mapping[Geometry, tuple[Machine, ...]],
+    wanted: Mapping[Geometry, MeterOptions],
+    backend: str | None,
+    store: CountsCache | None,
+) -> dict[Geometry, Meter]:
+    """Start a simulator for all caches of one kind of code of which the same phases are counted."""
+    kinds: dict[tuple[Processor | None, MeterOptions], list[Machine]] = {}
+    for geometry, group in groups.items():
+        processor = geometry.processor if is_emulated(geometry.processor) else None
+        kinds.setdefault((processor, wanted[geometry]), []).extend(group)
+    found: dict[Geometry, Meter] = {}
+    slots: threading.Semaphore | None = None
+    for (processor, options), machines in kinds.items():
+        made = (SimulatorMeter if processor is None else BoardMeter)(machines, backend, options)
+        slots = slots or threading.Semaphore(options.jobs)
+        made.share_slots(slots)
+        own = {machine.simulated_geometry for machine in machines}
+        if len(own) == 1:
+            [geometry] = own
+            found[geometry] = stack.enter_context(_in_front(made, made.machines, options, store))
+        else:
+            stack.enter_context(made)
+            found |= {
+                geometry: _in_front(one, one.machines, options, store)
+                for geometry, one in made.by_geometry().items()
+            }
+    return {geometry: found[geometry] for geometry in groups}
 
 
 def meter_options(

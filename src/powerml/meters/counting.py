@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal, ParamSpec, TypeVar, cast
 
 from powerml.costs.cost import Accesses, PriceName
+from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Measurement, Simulation, price_phases
 from powerml.costs.readings import Reading, energies_of, require_counts
-from powerml.machines import Geometry, Machine, geometries
+from powerml.errors import MeasurementError
+from powerml.machines import Geometry, PhaseMachines
 from powerml.meters.base import Meter
 from powerml.progress import Notify
 from powerml.signals import interruption_held
@@ -40,47 +42,77 @@ class Counting:
 
     def measurement(
         self,
-        machines: Sequence[Machine],
+        machines: PhaseMachines,
         levels: int,
         accesses: Accesses,
         by: PriceName,
     ) -> Measurement:
         """Wait for the counts and price them; raises ``MeasurementError``, for joules too."""
-        simulated = {}
+        counted: dict[Geometry, list[PhaseCounts]] = {}
+        fingerprints: dict[Geometry, Fingerprint] = {}
         for geometry, future in self.phases.items():
             readings, fingerprint = future.result()
-            simulated[geometry] = require_counts(fingerprint.meter, readings), fingerprint
-        shown = machines[0].simulated_geometry
-        groups = geometries(machines, levels)
-        counted = {geometry: phases for geometry, (phases, _) in simulated.items()}
+            fingerprints[geometry] = fingerprint
+            counted[geometry] = [
+                phase
+                for phase in require_counts(fingerprint.meter, readings)
+                if geometry in machines.geometries_of(phase.name, levels)
+            ]
+        self._require_all(machines, counted)
+        phases = price_phases(
+            counted,
+            machines,
+            accesses,
+            levels,
+            self._samples(),
+            by=by,
+            inferences=self._inferences(),
+        )
+        shown = {phase.name: machines.of(phase.name)[0].simulated_geometry for phase in phases}
+        groups = machines.geometries(levels)
+        others = {
+            geometry: [one for one in found if shown[one.name] != geometry]
+            for geometry, found in counted.items()
+        }
+        first = machines.inference[0].simulated_geometry
+        trained_on = shown.get("training", first)
         return Measurement(
             workload=self.workload,
             accesses=accesses,
             price=by,
             levels=cast(Literal[2, 3], levels),
-            phases=price_phases(
-                counted,
-                machines,
-                accesses,
-                levels,
-                self._samples(),
-                by=by,
-                inferences=self._inferences(),
-            ),
+            phases=phases,
             score=None,
             score_split=None,
-            fingerprint=simulated[shown][1],
+            fingerprint=fingerprints[first],
+            training_fingerprint=None if trained_on == first else fingerprints[trained_on],
             simulations=[
                 Simulation(
                     machines=[machine.name for machine in groups[geometry]],
-                    fingerprint=fingerprint,
-                    phases=phases,
+                    fingerprint=fingerprints[geometry],
+                    phases=found,
                 )
-                for geometry, (phases, fingerprint) in simulated.items()
-                if geometry != shown
+                for geometry, found in others.items()
+                if found
             ],
             seconds=round(time.monotonic() - self.started_seconds, 3),
         )
+
+    def _require_all(
+        self, machines: PhaseMachines, counted: Mapping[Geometry, Sequence[PhaseCounts]]
+    ) -> None:
+        """Check that the first machine of each phase has counts of it."""
+        training, deployment = self.workload.training, self.workload.deployment
+        wanted = [] if training is None else ["training", "inference"]
+        if deployment is not None:
+            wanted.append("inference")
+        for phase in wanted:
+            machine = machines.of(phase)[0]
+            if phase not in [one.name for one in counted[machine.simulated_geometry]]:
+                raise MeasurementError(
+                    f"the {phase} of {self.workload.title} was not counted for the caches of "
+                    f"{machine.name}: measure it with the meter simulator"
+                )
 
     def energies(self) -> Measurement | None:
         """Wait for the readings; return them as a record if they are joules, None if counts.
@@ -137,10 +169,12 @@ def start_counting(
 
 
 def _labelled(notify: Notify, geometry: Geometry, several: int) -> Notify:
-    """Name the caches in a message if there are several."""
+    """Name the caches in a message if there are several, and a board's processor."""
     if several == 1:
         return notify
     label = f"last level of {geometry.ll.size_bytes / 2**20:g} MiB"
+    if geometry.processor is not None:
+        label = f"{geometry.processor.emulated_as}, {label}"
     return lambda message: notify(f"{label}: {message}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +10,16 @@ from pydantic import BeforeValidator, Field, SkipValidation
 
 from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, PriceOption, check_accesses
 from powerml.costs.counts import Fidelity, check_fidelity
+from powerml.errors import UsageError
 from powerml.machines import (
     DEFAULT_MACHINE,
     PAPERS_MACHINE,
     Machine,
+    PhaseMachines,
+    load_machine,
     load_machine_file,
     load_machines,
+    require_no_board,
 )
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
@@ -39,7 +43,9 @@ class MachineOptions(Options):
 
     machine: Annotated[
         str | Machine | Sequence[str | Machine] | None,
-        Field(description="Machines that price the counts, separated by commas; or all."),
+        Field(
+            description="Machines that price the counts, separated by commas; or all but boards."
+        ),
         Shown(
             default=f"{DEFAULT_MACHINE}; {PAPERS_MACHINE} under the paper's protocol",
             details="They are given by name or as profiles. Each geometry of caches is simulated "
@@ -68,16 +74,35 @@ class MachineOptions(Options):
         UnknownNameError
             There is none of a name.
         """
+        own, given = self._own_profiles(), self.machine
+        wanted = [] if given is None else _found(given, own)
+        # A file that is named for the training alone is for nothing else.
+        training = self._training_names()
+        beside = [one for one in own.values() if one not in wanted and one.name not in training]
+        return load_machines([*wanted, *beside] or self.usual_machine)
+
+    def _own_profiles(self) -> dict[str, Machine]:
+        """Read the user's own profiles, by their names; raises ``MachineError``."""
         files = self.machine_file
         paths = [files] if isinstance(files, (str, Path)) else files
-        own = {profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)}
-        wanted: list[str | Machine] = []
-        if not own or self.machine is not None:
-            given = self.usual_machine if self.machine is None else self.machine
-            for one in [given] if isinstance(given, (str, Machine)) else given:
-                names = one.split(",") if isinstance(one, str) else []
-                wanted += [own.get(name.strip(), name.strip()) for name in names] or [one]
-        return load_machines(wanted + [one for one in own.values() if one not in wanted])
+        return {
+            profile.name: profile for profile in (load_machine_file(Path(one)) for one in paths)
+        }
+
+    def _training_names(self) -> set[str]:
+        """Return the names of the machines that are given for the training alone."""
+        return set()
+
+
+def _found(
+    given: str | Machine | Sequence[str | Machine], own: Mapping[str, Machine]
+) -> list[str | Machine]:
+    """Return machines as they were given, with the user's own profiles in place of their names."""
+    found: list[str | Machine] = []
+    for one in [given] if isinstance(given, (str, Machine)) else given:
+        names = one.split(",") if isinstance(one, str) else []
+        found += [own.get(name.strip(), name.strip()) for name in names] or [one]
+    return found
 
 
 class SimulationOptions(MachineOptions):
@@ -119,6 +144,16 @@ class SimulationOptions(MachineOptions):
 class CountingOptions(SimulationOptions):
     """Options of counting a workload, in a measurement or in the trials of a search."""
 
+    training_machine: Annotated[
+        str | Machine | Sequence[str | Machine] | None,
+        Field(description="Machines that price the training, separated by commas; no boards."),
+        Shown(
+            after="machine",
+            default=f"those of --machine that are no boards, else {DEFAULT_MACHINE}",
+            details="Keras does not run on boards. The machines of --machine price all other "
+            "phases.",
+        ),
+    ] = None
     price: Annotated[
         PriceOption,
         Shown(
@@ -198,6 +233,47 @@ class CountingOptions(SimulationOptions):
     def usual_machine(self) -> str:
         """The machine that is taken if none is given: the paper's where the rest is, too."""
         return PAPERS_MACHINE if self.evaluates else DEFAULT_MACHINE
+
+    def _training_names(self) -> set[str]:
+        given = self.training_machine
+        found = [] if given is None else _found(given, {})
+        return {one if isinstance(one, str) else one.name for one in found}
+
+    def phase_machines(self) -> PhaseMachines:
+        """Return the machines of each phase of a network that is trained and run.
+
+        Raises
+        ------
+        MachineError
+            A profile cannot be used, or is given twice.
+        UnknownNameError
+            There is none of a name.
+        UsageError
+            A board is to train, or to run Keras, or the paper's protocol is to have two machines.
+        """
+        profiles = self.profiles()
+        if self.evaluates:
+            how = "the paper's protocol" if self.protocol == "paper" else f"the meter {self.meter}"
+            if self.training_machine is not None:
+                raise UsageError(
+                    f"{how} has one machine for training and inference: leave out "
+                    "--training-machine"
+                )
+            require_no_board(
+                profiles,
+                f"and {how} trains and runs in Keras, on one machine",
+                f"name another machine, as {self.usual_machine}",
+            )
+        if self.runtime == "keras":
+            require_no_board(
+                profiles,
+                "and Keras does not run on boards",
+                "give --runtime onnxruntime or litert",
+            )
+        training = None
+        if self.training_machine is not None:
+            training = load_machines(_found(self.training_machine, self._own_profiles()))
+        return PhaseMachines.assigned(profiles, training, load_machine(DEFAULT_MACHINE))
 
     @property
     def usual_price(self) -> PriceName:

@@ -136,16 +136,9 @@ def _recordings(record: Measurement | Recording) -> list[Recording]:
     """Return all counts of a record: those of its phases and those on other caches."""
     if isinstance(record, Recording):
         return [record]
-    shown = [
-        PhaseCounts(**phase.model_dump(include=set(PhaseCounts.model_fields)))
-        for phase in record.phases
+    return [
+        Recording(record.workload, phases, fingerprint) for fingerprint, phases in record.counted()
     ]
-    first = Recording(record.workload, shown, record.fingerprint)
-    others = [
-        Recording(record.workload, simulation.phases, simulation.fingerprint)
-        for simulation in record.simulations
-    ]
-    return [first, *others]
 
 
 def _key(workload: AnyWorkload) -> str:

@@ -40,7 +40,7 @@ def report_of(stored: StoredStudy) -> Report:
         unit=None if reference is None else reference.workload.title,
         unit_score=None if unit is None else unit.score,
         unit_test_score=stored.reference_test_score,
-        unit_costs=_prices(unit, settings.machine, dict.fromkeys(PHASES, 1.0)),
+        unit_costs=_prices(unit, settings.machines_of(), dict.fromkeys(PHASES, 1.0)),
         inference_of=_inference_of(unit),
         max_cost_ratios=dict(findings.limits.max_cost_ratios),
         wanted_trials=wanted_trials(stored.runs, len(stored.trials)),
@@ -48,9 +48,9 @@ def report_of(stored: StoredStudy) -> Report:
         least_infeasible=_number(findings.least_infeasible),
         leaders={quantity: one.number for quantity, one in findings.leaders.items()},
         comparisons=_comparisons(findings),
-        rows=[_row(one, settings.machine) for one in findings.trials],
+        rows=[_row(one, settings) for one in findings.trials],
         importances=importances_of(stored),
-        machines=[_machine_row(one, findings.best) for one in findings.machines],
+        machines=[_machine_row(one, settings, findings.best) for one in findings.machines],
         reproduction=_repetition(stored),
     )
 
@@ -88,7 +88,7 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _row(found: TrialFinding, machine: str) -> TrialRow:
+def _row(found: TrialFinding, settings: StudySettings) -> TrialRow:
     trial, proved = found.trial, found.proved
     return TrialRow(
         number=trial.number,
@@ -96,9 +96,10 @@ def _row(found: TrialFinding, machine: str) -> TrialRow:
         batch_size=trial.batch_size,
         parameters=dict(parse_topology(trial.topology).parameters),
         weights=trial.parameters,
+        memory=trial.memory,
         score=trial.score,
         test_score=None if proved is None else proved.test_score,
-        costs=_prices(trial.measurement, machine, trial.cost_ratios),
+        costs=_prices(trial.measurement, settings.machines_of(), trial.cost_ratios),
         objective=trial.objective,
         outcome=found.outcome,
         on_front=found.on_front,
@@ -114,12 +115,14 @@ def _remark(found: TrialFinding) -> str:
     return "; ".join([*repeated, *said])
 
 
-def _machine_row(found: MachineFinding, best: TrialFinding | None) -> MachineRow:
+def _machine_row(
+    found: MachineFinding, settings: StudySettings, best: TrialFinding | None
+) -> MachineRow:
     measured = None if best is None else best.trial.measurement
     first = next(iter(found.ranking), None)
     return MachineRow(
         name=found.name,
-        costs=_prices(measured, found.name, found.cost_ratios),
+        costs=_prices(measured, settings.machines_of(found.name), found.cost_ratios),
         best=first,
         objective=None if first is None else found.objectives[first],
     )
@@ -144,6 +147,7 @@ def _repetition(stored: StoredStudy) -> Repetition:
         profiles_digest=settings.profiles_digest,
         backend=settings.backend,
         fingerprint=None if shown is None else shown.fingerprint,
+        training_fingerprint=None if shown is None else shown.training_fingerprint,
         notes=_repetition_notes(settings, [run.jobs for run in stored.runs]),
     )
 
@@ -158,7 +162,7 @@ def _repetition_notes(settings: StudySettings, jobs: Sequence[int]) -> list[str]
             f"The study ran in {len(jobs)} parts with --jobs {said}. A run in one part may propose "
             "other topologies after the first stop."
         )
-    own = [name for name in (settings.machine, *settings.other_machines) if _is_own(name)]
+    own = [name for name in settings.machines if _is_own(name)]
     if own:
         notes.append(f"The command needs your profile of {', '.join(own)}.")
     return notes
@@ -169,15 +173,17 @@ def _is_own(machine: str) -> bool:
 
 
 def _prices(
-    measurement: Measurement | None, machine: str, ratios: Mapping[PhaseName, float]
+    measurement: Measurement | None,
+    machines: Mapping[PhaseName, str],
+    ratios: Mapping[PhaseName, float],
 ) -> Prices:
-    """Return the cost of each phase, and of one sample's inference if it is known."""
+    """Return the cost of each phase on its machine, of one sample's inference if it is known."""
     if measurement is None:
         return {}
     found: Prices = {}
     for phase in PHASES:
         counted = measurement.phase(phase)
-        cost = (counted.costs_per_sample or counted.costs)[machine]
+        cost = (counted.costs_per_sample or counted.costs)[machines[phase]]
         found[phase] = Price(
             cycles=cost.cycles,
             ratio=ratios.get(phase),

@@ -10,6 +10,7 @@ from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
+from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
@@ -44,6 +45,11 @@ class TrialRow(_ReportRecord):
     batch_size: int = Field(description="samples in a batch of the training")
     parameters: dict[str, int] = Field(description="the space's parameters by name")
     weights: int | None = Field(description="number of weights and biases")
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that its untrained network takes where it is deployed; null if not "
+        "known, and in earlier records",
+    )
     score: float | None = Field(description="accuracy on the split that chooses")
     test_score: float | None = Field(
         description="accuracy on the test split; of winners alone, once the study has ended"
@@ -64,7 +70,7 @@ class TrialRow(_ReportRecord):
 
 
 class MachineRow(_ReportRecord):
-    """Costs of the study's best on one machine, and the best trial there."""
+    """Costs of the study's best with the inference on one machine, and the best trial there."""
 
     name: str = Field(description="the machine's name")
     costs: Prices = Field(description="cost of each phase of the study's best there")
@@ -94,9 +100,19 @@ class Repetition(_ReportRecord):
     fingerprint: Fingerprint | None = Field(
         description="fingerprint of the counts; null if nothing was measured"
     )
+    training_fingerprint: Fingerprint | None = Field(
+        default=None,
+        description="fingerprint of the training's counts; null if they are of the same caches",
+    )
     notes: list[str] = Field(
         description="limits of the repetition by the command, one sentence each"
     )
+
+    @property
+    def software(self) -> dict[str, str]:
+        """Versions of all that was counted, by the name of the software."""
+        counted = [one for one in (self.fingerprint, self.training_fingerprint) if one is not None]
+        return {name: version for one in counted for name, version in one.software.items()}
 
 
 class Report(_ReportRecord):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import PhaseErrors
+from powerml.memory.sizes import size_text
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
@@ -21,6 +22,7 @@ __all__ = [
     "headline",
     "least_infeasible_sentence",
     "limits_words",
+    "machines_words",
     "named",
     "no_best_line",
     "nothing_sentence",
@@ -80,7 +82,18 @@ def limits_words(settings: StudySettings) -> str:
         asked.append(f"a score at most {limits.score_margin} below the best of all trials")
     if limits.max_parameters is not None:
         asked.append(f"at most {limits.max_parameters} weights and biases")
+    if limits.max_memory_bytes is not None:
+        asked.append(f"a memory of at most {size_text(limits.max_memory_bytes)}")
+    if limits.max_file_bytes is not None:
+        asked.append(f"a file of at most {size_text(limits.max_file_bytes)}")
     return f", with {_listed(asked)}" if asked else ""
+
+
+def machines_words(machine: str, training_machine: str | None) -> str:
+    """Name the machines of costs, as in `` on epyc-7763``; training may have one of its own."""
+    if training_machine in (None, machine):
+        return f" on {machine}"
+    return f", training on {training_machine}, inference on {machine}"
 
 
 def _article(word: str) -> str:

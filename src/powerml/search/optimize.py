@@ -11,8 +11,12 @@ from typing import Any
 from powerml.backend import select_backend
 from powerml.costs.cost import require_price
 from powerml.errors import UsageError
-from powerml.machines import geometries
-from powerml.meters.catalogue import meter_options, open_meters, require_counting
+from powerml.meters.catalogue import (
+    meter_options,
+    open_meters,
+    require_counting,
+    require_machines_for,
+)
 from powerml.meters.predicting import PREDICTED
 from powerml.options import described
 from powerml.search.listener import Listener
@@ -82,23 +86,32 @@ def optimize(
             "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
             "predicts costs in any case"
         )
-    subspace, profiles = parse_subspace(space), wanted.profiles()
-    require_price(profiles, wanted.chosen_price)
-    groups = geometries(profiles, wanted.levels)
+    limits = wanted.limits()
+    subspace, machines = parse_subspace(space), wanted.phase_machines()
+    require_machines_for(wanted.meter, machines.all)
+    require_price(machines.all, wanted.chosen_price)
+    machines.geometries(wanted.levels)  # before the data is loaded
     backend = select_backend()
     deployment = wanted.deployment(backend)
+    if deployment is None and (limits.max_memory_bytes or limits.max_file_bytes):
+        raise UsageError(
+            "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
+            "protocol deploys none: add --runtime, or leave them out"
+        )
     dataset = load_dataset(str(wanted.data), wanted.validation)
     hearing = listener or Listener()
     if dataset.remark:
         hearing.stage(dataset.remark)
     settings = settings_of(
-        wanted, subspace, dataset, profiles, deployment=deployment, backend=backend
+        wanted, subspace, dataset, machines, deployment=deployment, backend=backend
     )
     searched = subspace.space
-    problem = Problem(searched, dataset, profiles, settings)
+    problem = Problem(searched, dataset, machines, settings)
     problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
     folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
-    meters = open_meters(wanted.meter, groups, backend, working, cache=wanted.cache)
+    meters = open_meters(
+        wanted.meter, machines, wanted.levels, backend, working, cache=wanted.cache
+    )
     with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
         run = Run(problem, opened, counting, hearing)
         return run.search(wanted.trials, working.jobs)

@@ -9,7 +9,7 @@ from typing import Protocol
 from optuna.distributions import BaseDistribution, IntDistribution
 
 from powerml.errors import UsageError
-from powerml.machines import Machine
+from powerml.machines import PhaseMachines
 from powerml.spaces import (
     Bounds,
     Space,
@@ -81,7 +81,7 @@ class Problem:
 
     space: Space
     dataset: Dataset
-    machines: tuple[Machine, ...]
+    machines: PhaseMachines
     settings: StudySettings
 
     @property

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from powerml.costs.fingerprint import digest_of
 from powerml.errors import UnknownNameError, UsageError
-from powerml.machines import Machine, machine_names
+from powerml.machines import PhaseMachines, machine_names
 from powerml.samplers import sampler_names
 from powerml.search.options import SearchOptions
 from powerml.search.problem import reference_name
@@ -22,7 +21,8 @@ from powerml.workloads.workload import Deployment
 __all__ = ["complete", "options_of", "settings_of"]
 
 # What an option and a setting have in common is called alike.
-TAKEN_OVER = sorted(set(SearchOptions.model_fields) & set(StudySettings.model_fields))
+SHARED = set(SearchOptions.model_fields) & set(StudySettings.model_fields)
+TAKEN_OVER = sorted(SHARED - {"machine", "training_machine"})
 DEFAULT_DEPLOYMENT = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
 
 
@@ -65,7 +65,7 @@ def settings_of(
     options: SearchOptions,
     subspace: Subspace,
     dataset: Dataset,
-    machines: Sequence[Machine],
+    machines: PhaseMachines,
     *,
     deployment: Deployment | None,
     backend: str,
@@ -80,15 +80,18 @@ def settings_of(
         "data_digest": dataset.digest,
         "limits": options.limits(),
         "epochs": epochs,
-        "machine": machines[0].name,
-        "other_machines": tuple(machine.name for machine in machines[1:]),
+        "machine": machines.inference[0].name,
+        "other_machines": tuple(machine.name for machine in machines.inference[1:]),
         "price": options.chosen_price,
-        "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines)),
+        "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines.all)),
         "deployment": deployment,
         "reference": reference_name(subspace.space, options.reference),
         "meter": meter if isinstance(meter, str) else meter.name,
         "backend": backend,
     }
+    if machines.training != machines.inference:
+        trained_on = [machine.name for machine in machines.training]
+        found |= {"training_machine": trained_on[0], "other_training_machines": trained_on[1:]}
     taken = {name: getattr(options, name) for name in TAKEN_OVER}
     return StudySettings.model_validate({**taken, **found})
 
@@ -98,13 +101,16 @@ def options_of(settings: StudySettings) -> SearchOptions:
 
     The user's own machines are in files of their names.
     """
-    machines = [settings.machine, *settings.other_machines]
+    machines, trained_on = list(settings.inference_machines), settings.training_machine
     unnamed = SearchOptions(protocol=settings.protocol, meter=settings.meter)
     found = {
         **_goal(settings),
         "machine": None if machines == [unnamed.usual_machine] else ",".join(machines),
+        "training_machine": None if trained_on is None else ",".join(settings.training_machines),
         "price": None if settings.price == unnamed.usual_price else settings.price,
-        "machine_file": [Path(f"{name}.toml") for name in machines if name not in machine_names()],
+        "machine_file": [
+            Path(f"{name}.toml") for name in settings.machines if name not in machine_names()
+        ],
     }
     if settings.reference == reference_name(parse_subspace(settings.space).space, None):
         found["reference"] = None
@@ -136,4 +142,9 @@ def _goal(settings: StudySettings) -> dict[str, object]:
     for name, limit in limits.named():
         if isinstance(limit, CostLimit):
             found[name] = f"{limit.amount!r}{'x' if limit.unit == 'references' else ''}"
-    return {**found, "max_parameters": limits.max_parameters}
+    return {
+        **found,
+        "max_parameters": limits.max_parameters,
+        "max_memory": limits.max_memory_bytes,
+        "max_file_size": limits.max_file_bytes,
+    }

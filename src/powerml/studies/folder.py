@@ -172,8 +172,13 @@ class Study:
         """
         for earlier in [self.reference, *(trial.measurement for trial in self.trials)]:
             if earlier is not None:
+                pairs = [(earlier.fingerprint, measurement.fingerprint)]
+                trained = (earlier.training_fingerprint, measurement.training_fingerprint)
+                if trained[0] is not None and trained[1] is not None:
+                    pairs.append((trained[0], trained[1]))
                 try:
-                    require_comparable(earlier.fingerprint, measurement.fingerprint)
+                    for one, other in pairs:
+                        require_comparable(one, other)
                 except ComparisonError as error:
                     # What differs are our own words, and stays whole.
                     raise StudyError(
@@ -271,14 +276,24 @@ def _flat(settings: StudySettings) -> dict[str, Any]:
 
 def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:
     """Say in what settings differ, machines by their names."""
-    machines = ("machine", "other_machines", "profiles_digest")
+    apart = ("machine", "other_machines", "training_machine", "other_training_machines")
     said = [
-        f"{name} is {theirs[name]}, not {mine[name]}" for name in changed if name not in machines
+        f"{name} is {theirs[name]}, not {mine[name]}"
+        for name in changed
+        if name not in {*apart, "profiles_digest"}
     ]
-    names = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
-    if names[0] != names[1]:
-        said.append(f"machine is {names[0]}, not {names[1]}")
-    elif "profiles_digest" in changed:
+    run = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
+    if run[0] != run[1]:
+        said.append(f"machine is {run[0]}, not {run[1]}")
+    trained = [
+        ",".join((one["training_machine"], *one["other_training_machines"]))
+        if one["training_machine"]
+        else same
+        for one, same in zip((theirs, mine), run, strict=True)
+    ]
+    if trained != run and trained[0] != trained[1]:
+        said.append(f"training machine is {trained[0]}, not {trained[1]}")
+    if not set(apart) & set(changed) and "profiles_digest" in changed:
         said.append("a machine's profile holds other numbers now")
     return "; ".join(said)
 

@@ -233,8 +233,9 @@ def limits_of(
     limits, unit = settings.limits, unit_of(reference, trials)
     seen = best_score(trials)
     if unit is None:
-        return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
-    cycles = {phase: unit.cost_cycles(phase, settings.machine) for phase in PHASES}
+        return limits.in_ratios({}, seen)
+    machines = settings.machines_of()
+    cycles = {phase: unit.cost_cycles(phase, machines[phase]) for phase in PHASES}
     return limits.in_ratios(cycles, seen)
 
 
@@ -280,26 +281,28 @@ class Searched(Protocol):
 
 
 def cost_ratios(
-    measurement: Measurement, unit: Measurement, machine: str
+    measurement: Measurement, unit: Measurement, machines: Mapping[PhaseName, str]
 ) -> dict[PhaseName, float]:
-    """Return the cost of each phase on a machine, relative to another measurement's there."""
+    """Return the cost of each phase on its machine, relative to another measurement's there."""
     return {
-        phase: measurement.cost_cycles(phase, machine) / unit.cost_cycles(phase, machine)
+        phase: measurement.cost_cycles(phase, machines[phase])
+        / unit.cost_cycles(phase, machines[phase])
         for phase in PHASES
     }
 
 
 def objectives_by_machine(study: Searched) -> dict[str, dict[int, float]]:
-    """The objective of each trial that succeeded, by its number, on each machine of the study."""
+    """The objective of each trial that succeeded, by its number, on each machine that runs it."""
     settings = study.settings
     least = limits_of(settings, study.reference, study.trials).min_score
     objective = objective_of(settings, least)
     unit = unit_of(study.reference, study.trials)
     found: dict[str, dict[int, float]] = {}
-    for machine in (settings.machine, *settings.other_machines):
+    for machine in settings.inference_machines:
+        machines = settings.machines_of(machine)
         found[machine] = {
             trial.number: objective.value(
-                cost_ratios(trial.measurement, unit, machine), trial.score
+                cost_ratios(trial.measurement, unit, machines), trial.score
             )
             for trial in study.trials
             if trial.measurement is not None and unit is not None and trial.score is not None

@@ -16,6 +16,7 @@ from pydantic import (
 from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
+from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, ProtocolName
@@ -49,7 +50,8 @@ class StudySettings(BaseModel):
 
     `reference` is the topology by which costs are normalised, with its batch size as in
     ``dffr:layers=5,width=10 batch 64``, or ``first`` for the first trial. `objective` names the
-    function that is minimised, with the costs of `machine`; `other_machines` are priced too.
+    function that is minimised, with the costs of `machine`; `other_machines` are priced too. The
+    costs of the training are those of `training_machine`, where it is given; `machines_of` tells.
     `profiles_digest` is the SHA-256 of their profiles. What is reported as the best meets the
     `limits`. With `pareto` the front of score and costs is searched, and only ``powerml best`` uses
     the weights.
@@ -68,8 +70,17 @@ class StudySettings(BaseModel):
     pareto: bool = Field(default=False, description="true if the Pareto front is searched")
     epochs: int = Field(description="passes over the training data")
     protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
-    machine: str = Field(description="machine of the objective")
+    machine: str = Field(
+        description="machine of the objective; of its inference alone where a "
+        "training machine is given"
+    )
     other_machines: tuple[str, ...] = Field(default=(), description="machines that are priced too")
+    training_machine: str | None = Field(
+        default=None, description="machine of the training; null for the same machines as above"
+    )
+    other_training_machines: tuple[str, ...] = Field(
+        default=(), description="further machines that the training is priced for"
+    )
     profiles_digest: str = Field(description="SHA-256 of the machines' profiles")
     levels: Literal[2, 3] = Field(default=2, description="levels of caches that are priced")
     accesses: Accesses = Field(description="accesses that are priced")
@@ -91,6 +102,38 @@ class StudySettings(BaseModel):
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
         return renamed(content, {"family": "space"})
+
+    @property
+    def inference_machines(self) -> tuple[str, ...]:
+        """Names of the machines that the inference is priced for, that of the objective first."""
+        return (self.machine, *self.other_machines)
+
+    @property
+    def training_machines(self) -> tuple[str, ...]:
+        """Names of the machines that the training is priced for, that of the objective first."""
+        if self.training_machine is None:
+            return self.inference_machines
+        return (self.training_machine, *self.other_training_machines)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Names of all machines, those of the inference first."""
+        return tuple(dict.fromkeys((*self.inference_machines, *self.training_machines)))
+
+    def machines_of(self, inference: str | None = None) -> dict[PhaseName, str]:
+        """Return the machine of each phase in the objective.
+
+        Parameters
+        ----------
+        inference
+            The machine of the inference; None for that of the study's objective. A training on
+            another machine is that of the same machine, if the training is priced for it.
+        """
+        machine = self.machine if inference is None else inference
+        trained_on = self.training_machines[0]
+        if machine != self.machine and machine in self.training_machines:
+            trained_on = machine
+        return {"training": trained_on, "inference": machine}
 
 
 class Prediction(BaseModel):
@@ -120,6 +163,10 @@ class Prediction(BaseModel):
     @property
     def parameters(self) -> None:
         """The number of weights and biases, which is not predicted."""
+
+    @property
+    def memory(self) -> None:
+        """The memory, which is not predicted."""
 
 
 class _StateRecord(BaseModel):
@@ -172,6 +219,11 @@ class TrialRecord(BaseModel):
     batch_size: int = Field(description="samples in a batch of the training")
     state: State = Field(description="state, with its details")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that its untrained network takes where it is deployed; null if nothing "
+        "is deployed, if it was ruled out before, and in earlier records",
+    )
     objective: float | None = Field(default=None, description="objective value")
     score: float | None = Field(default=None, description="accuracy, from 0 to 1")
     cost_ratios: CostRatios = Field(

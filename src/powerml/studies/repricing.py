@@ -9,7 +9,13 @@ from pathlib import Path
 from powerml.costs.cost import PriceName, require_price
 from powerml.costs.measurement import Measurement, reprice
 from powerml.errors import MachineError
-from powerml.machines import Machine, load_machine, load_machine_file, machine_names
+from powerml.machines import (
+    Machine,
+    PhaseMachines,
+    load_machine,
+    load_machine_file,
+    machine_names,
+)
 from powerml.studies.goal import cost_ratios, make_goal, unit_of
 from powerml.studies.reader import StoredStudy, read_study
 from powerml.studies.records import StudySettings, TrialRecord
@@ -51,7 +57,7 @@ def _own_machines(settings: StudySettings, machine_file: MachineFiles) -> dict[s
     """Read the user's profiles; raises ``MachineError`` if the study has no such machine."""
     paths = [machine_file] if isinstance(machine_file, (str, Path)) else machine_file
     own = {machine.name: machine for machine in map(load_machine_file, paths)}
-    machines = (settings.machine, *settings.other_machines)
+    machines = settings.machines
     if others := [name for name in own if name not in machines]:
         raise MachineError(
             f"the study has no machine {others[0]}, but {', '.join(machines)}: leave out "
@@ -60,19 +66,22 @@ def _own_machines(settings: StudySettings, machine_file: MachineFiles) -> dict[s
     return own
 
 
-def _machines_of(settings: StudySettings, own: Mapping[str, Machine]) -> list[Machine]:
-    found = []
-    for name in (settings.machine, *settings.other_machines):
+def _machines_of(settings: StudySettings, own: Mapping[str, Machine]) -> PhaseMachines:
+    found = {}
+    for name in settings.machines:
         if name not in own and name not in machine_names():
             raise MachineError(
                 f"the study's machine {name} is none of powerML's: give its profile with "
                 f"--machine-file {name}.toml"
             )
-        found.append(own[name] if name in own else load_machine(name))
-    return found
+        found[name] = own[name] if name in own else load_machine(name)
+    return PhaseMachines(
+        tuple(found[name] for name in settings.inference_machines),
+        tuple(found[name] for name in settings.training_machines),
+    )
 
 
-def repriced_study(stored: StoredStudy, machines: Sequence[Machine], by: PriceName) -> StoredStudy:
+def repriced_study(stored: StoredStudy, machines: PhaseMachines, by: PriceName) -> StoredStudy:
     """Return a study with its costs by another price. Pure.
 
     Counts, scores and states stay as they are, and so do limits in cycles. Predictions are left
@@ -83,7 +92,7 @@ def repriced_study(stored: StoredStudy, machines: Sequence[Machine], by: PriceNa
     stored
         The study.
     machines
-        The study's machines.
+        The study's machines of each phase.
     by
         The price.
 
@@ -92,10 +101,12 @@ def repriced_study(stored: StoredStudy, machines: Sequence[Machine], by: PriceNa
     MachineError
         A profile has not what the price needs, or other caches than were simulated.
     """
-    require_price(machines, by)
+    require_price(machines.all, by)
 
     def again(measurement: Measurement | None) -> Measurement | None:
-        return None if measurement is None else reprice(measurement, machines, by)
+        if measurement is None:
+            return None
+        return reprice(measurement, machines.inference, by, machines.training)
 
     settings = stored.settings.model_copy(update={"price": by})
     reference = again(stored.reference)
@@ -109,7 +120,7 @@ def repriced_study(stored: StoredStudy, machines: Sequence[Machine], by: PriceNa
         if trial.measurement is None or unit is None:
             return trial
         return trial.model_copy(
-            update={"cost_ratios": cost_ratios(trial.measurement, unit, settings.machine)}
+            update={"cost_ratios": cost_ratios(trial.measurement, unit, settings.machines_of())}
         )
 
     trials = [related(trial) for trial in counted]

@@ -9,14 +9,14 @@ import pytest
 
 from powerml.costs.counts import PhaseCounts
 from powerml.errors import WorkerError
-from powerml.machines import Machine, geometries, load_machines
+from powerml.machines import Machine, load_machines
 from powerml.meters.base import MeterOptions
 from powerml.meters.catalogue import open_meters
 from powerml.meters.simulator.guest_meter import PhasesByGeometry
 from powerml.meters.simulator.meter import GeometryMeter, SimulatorMeter
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.workloads.workload import AnyWorkload, Material
-from tests.builders import make_counts, make_workload_record
+from tests.builders import everywhere, make_counts, make_workload_record
 from tests.meters.simulator.processes import wait_for
 
 WORKLOAD, OTHER = make_workload_record(), make_workload_record(batch_size=7)
@@ -126,8 +126,9 @@ def test_a_meter_of_one_geometry_measures_its_first_machine(shared: CountedSimul
 
 
 def test_the_default_meter_serves_all_machines_and_levels_with_one_simulator() -> None:
-    groups = geometries(load_machines("all"), 3)
-    with open_meters("simulator", groups, None, MeterOptions(), cache=False) as meters:
+    machines = everywhere(load_machines("all"))
+    groups = machines.geometries(3)
+    with open_meters("simulator", machines, 3, None, MeterOptions(), cache=False) as meters:
         assert list(meters) == list(groups)
         shared = [one for one in meters.values() if isinstance(one, GeometryMeter)]
         assert [one.machines for one in shared] == list(groups.values())

@@ -10,18 +10,22 @@ from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase
 from powerml.costs.readings import PhaseEnergy
 from powerml.machines import THREE_LEVELS
+from powerml.memory.record import Memory
+from powerml.memory.sizes import size_text
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
     "energy_table",
     "machines_costs_table",
     "measurement_table",
+    "memory_table",
 ]
 
 
 def measurement_table(measurement: Measurement) -> Table:
-    """Counts and costs of each phase, a column for each; costs on the first machine."""
-    phases, machine, workload = measurement.phases, measurement.machines[0], measurement.workload
+    """Counts and costs of each phase, a column for each; costs on its first machine."""
+    phases, workload = measurement.phases, measurement.workload
+    firsts = [next(iter(phase.costs)) for phase in phases]
     table = Table(
         title=Text(_title(workload)),
         title_justify="left",
@@ -29,7 +33,8 @@ def measurement_table(measurement: Measurement) -> Table:
             "\n".join(
                 [
                     *_inference_lines(workload),
-                    *_energy_lines(phases[-1], machine),
+                    *_machine_lines(measurement),
+                    *_energy_lines(phases[-1]),
                     _levels_line(measurement),
                 ]
             )
@@ -43,8 +48,9 @@ def measurement_table(measurement: Measurement) -> Table:
     def row(label: str | Text, cells: list[str]) -> None:
         table.add_row(label, *cells)
 
-    found = [phase.costs[machine] for phase in phases]
-    row(f"cost on {machine} (Mcycles)", [_mcycles(cost) for cost in found])
+    found = [phase.costs[machine] for phase, machine in zip(phases, firsts, strict=True)]
+    on = f" on {firsts[0]}" if len(set(firsts)) == 1 else ""
+    row(f"cost{on} (Mcycles)", [_mcycles(cost) for cost in found])
     if measurement.price == "core":
         row("time (ms)", [_thousandths(cost.seconds) for cost in found])
         row("  nine of ten within", [_range(cost.seconds_interval) for cost in found])
@@ -58,7 +64,10 @@ def measurement_table(measurement: Measurement) -> Table:
         ("sample", [phase.costs_per_sample for phase in phases]),
     ):
         if any(one is not None for one in costs):
-            cells = ["-" if one is None else _mcycles(one[machine]) for one in costs]
+            cells = [
+                "-" if one is None else _mcycles(one[machine])
+                for one, machine in zip(costs, firsts, strict=True)
+            ]
             row(f"cost of one {what} (Mcycles)", cells)
     if any(phase.samples is not None for phase in phases):
         row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
@@ -149,7 +158,8 @@ def _calibrated_row(
     measurement: Measurement, calibration: AppliedCalibration
 ) -> tuple[Text, list[str]]:
     """Return the row of calibrated readings, one for each phase."""
-    values = [phase.costs[calibration.machine].calibrated_value for phase in measurement.phases]
+    costs = [phase.costs.get(calibration.machine) for phase in measurement.phases]
+    values = [None if cost is None else cost.calibrated_value for cost in costs]
     on = "" if calibration.machine == measurement.machines[0] else f" on {calibration.machine}"
     unit = "unit unstated" if calibration.unit == "unstated" else calibration.unit
     label = Text(f"calibrated reading{on} ({unit})")
@@ -178,9 +188,19 @@ def _inference_lines(workload: AnyWorkload) -> list[str]:
     return [f"{text}; inputs {_origin(workload)}: {shapes}"]
 
 
-def _energy_lines(phase: Phase, machine: str) -> list[str]:
-    """Tell the parts of a phase's energy, if they are known."""
-    cost = phase.costs[machine]
+def _machine_lines(measurement: Measurement) -> list[str]:
+    """Name the first machine of each phase, if there are several."""
+    named: dict[str, list[str]] = {}
+    for phase in measurement.phases:
+        named.setdefault(next(iter(phase.costs)), []).append(phase.name)
+    if len(named) == 1:
+        return []
+    return [", ".join(f"{' and '.join(of)} on {machine}" for machine, of in named.items())]
+
+
+def _energy_lines(phase: Phase) -> list[str]:
+    """Tell the parts of a phase's energy on its first machine, if they are known."""
+    cost = next(iter(phase.costs.values()))
     if cost.joules_parts is None or not cost.joules:
         return []
     shares = (
@@ -207,8 +227,8 @@ def _levels_line(measurement: Measurement) -> str:
     line = (
         f"price: paper (eq. 2.1), of accesses to L1,{' L2,' if has_l2 else ''} last level, memory"
     )
-    machine = measurement.machines[0]
-    if measurement.phases[0].costs[machine].joules is None:
+    machine, cost = next(iter(measurement.phases[-1].costs.items()))
+    if cost.joules is None:
         return f"{line}; the profile of {machine} has no energies of accesses"
     line += "; energies are estimated, of these accesses alone"
     return f"{line}, on two levels: none is known for L2" if has_l2 else line
@@ -245,7 +265,7 @@ def _digits(value: float) -> str:
 
 
 def machines_costs_table(measurement: Measurement) -> Table:
-    """The costs on each machine side by side."""
+    """The costs on each machine side by side, of the phases that it is priced for."""
     table = Table(
         title=Text("costs in Mcycles by machine"),
         title_justify="left",
@@ -266,7 +286,10 @@ def machines_costs_table(measurement: Measurement) -> Table:
         alone = per_sample.get(machine)
         table.add_row(
             machine,
-            *[_mcycles(phase.costs[machine]) for phase in measurement.phases],
+            *[
+                _mcycles(phase.costs[machine]) if machine in phase.costs else "-"
+                for phase in measurement.phases
+            ],
             *_alone(alone, has_time=has_time),
         )
     return table
@@ -278,6 +301,37 @@ def _alone(cost: Cost | None, *, has_time: bool) -> list[str]:
         return ["-"] * (3 if has_time else 2)
     time = [_thousandths(cost.seconds)] if has_time else []
     return [_mcycles(cost), *time, _thousandths(cost.joules)]
+
+
+def memory_table(memory: Memory) -> Table:
+    """Return what of the deployed network must fit."""
+    table = Table(
+        title=Text("memory of the deployed network"),
+        title_justify="left",
+        caption=Text(
+            "\n".join(
+                [
+                    "activations: the peak of live tensors, without reuse in place",
+                    "allocated: by the runtime natively on this machine, with its copies",
+                    *memory.remarks,
+                ]
+            )
+        ),
+        caption_justify="left",
+    )
+    table.add_column("")
+    table.add_column("size", justify="right")
+    table.add_column("bytes", justify="right")
+    for label, size in (
+        ("weights", memory.weights_bytes),
+        ("activations, peak", memory.activations_bytes),
+        ("weights and activations", memory.needed_bytes),
+        ("file", memory.file_bytes),
+        ("allocated, peak", memory.allocated_bytes),
+    ):
+        cells = ("-", "-") if size is None else (size_text(size), f"{size:,}")
+        table.add_row(label, *cells)
+    return table
 
 
 def _steps(phase: PhaseCounts) -> str:

@@ -12,7 +12,7 @@ from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.report.quantities import number_text, objective_text
-from powerml.report.sentences import limits_words
+from powerml.report.sentences import limits_words, machines_words
 from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Squared
 from powerml.studies.reader import BEST, StoredStudy
@@ -25,7 +25,8 @@ def trials_table(findings: Findings) -> Table:
     """Return all trials in order under the reference, the best or the front in bold."""
     settings, reference = findings.settings, findings.stored.reference
     unit = "the first trial" if reference is None else "the reference"
-    caption = f"costs relative to {unit} on {settings.machine}"
+    machines = machines_words(settings.machine, settings.training_machine)
+    caption = f"costs relative to {unit}{machines}"
     split = "test" if settings.protocol == "paper" else "validation"
     table = Table(
         title=Text(_title(settings)),
@@ -130,6 +131,8 @@ def ranking_table(findings: Findings) -> Table:
         said = f"the ranking differs from that of {first.name} on " + ", ".join(differing)
         winners = {one.ranking[0] for one in findings.machines}
         said += "; the best is " + ("the same on all" if len(winners) == 1 else "another")
+    if findings.settings.training_machine is not None:
+        said += f"\ntraining on {', '.join(findings.settings.training_machines)}"
     table = Table(
         title=Text("objective (rank) on each machine"),
         title_justify="left",

@@ -132,6 +132,7 @@ class ValgrindMeter:
         """
         options = asdict(self._options)
         del options["jobs"], options["limit_seconds"], options["warm"]
+        parts = [name for name in ("training_only", "deployment_only") if options.pop(name)]
         sampled = self._options.fidelity == "sampled"
         return {
             "meter": self.name,
@@ -141,6 +142,7 @@ class ValgrindMeter:
             "prices": [one.model_dump(mode="json") for one in self.machines] if sampled else None,
             **launch.surroundings(self._backend),
             "code": launch.code_digest(_plug_ins(workload)),
+            **dict.fromkeys(parts, True),
         }
 
 

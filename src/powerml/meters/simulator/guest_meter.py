@@ -87,6 +87,9 @@ class GuestMeter(ValgrindMeter, ABC):
         simulates several at once.
     """
 
+    counts_training = True
+    counts_deployment = True
+
     def __init__(
         self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
     ) -> None:
@@ -100,6 +103,10 @@ class GuestMeter(ValgrindMeter, ABC):
         self._slots = threading.Semaphore(options.jobs)
         self._starting = threading.Lock()
         self._left = False
+
+    def share_slots(self, slots: threading.Semaphore) -> None:
+        """Take from these slots, one for each process that may simulate at once, with others."""
+        self._slots = slots
 
     @property
     def server(self) -> Server | None:
@@ -181,7 +188,7 @@ class GuestMeter(ValgrindMeter, ABC):
     ) -> PhasesByGeometry:
         """Simulate all phases side by side, and wait for them."""
         # They take their time to start: meanwhile the model is exported.
-        servers = {job: self._running_server(job, notify) for job in workload.guest_jobs}
+        servers = {job: self._running_server(job, notify) for job in self._jobs_of(workload)}
         begun: list[_UnderWay] = []
         try:
             if workload.kind == "load":
@@ -191,11 +198,12 @@ class GuestMeter(ValgrindMeter, ABC):
                 [server] = servers.values()
                 begun.append(self._begin_own(server, own, notify))
             else:
-                if (deployment := workload.deployment) is not None:
+                deployment = workload.deployment
+                if deployment is not None and deployment.job in servers:
                     request = self.staging.deployment(workload, deployment, material)
                     server = servers[deployment.job]
                     begun.append(self._begin_deployment(server, request, deployment, notify))
-                if (training := workload.training) is not None:
+                if (training := workload.training) is not None and TRAINING_JOB in servers:
                     begin = self._begin_phases if self._forks(TRAINING_JOB) else self._begin_alone
                     # Its phases come first.
                     begun[:0] = begin(servers[TRAINING_JOB], training, material, notify)
@@ -215,6 +223,17 @@ class GuestMeter(ValgrindMeter, ABC):
                 if not self._forks(job):
                     self._discard(job, server)
         return phases
+
+    def _jobs_of(self, workload: AnyWorkload) -> list[str]:
+        """List the jobs of a workload that this meter counts."""
+        jobs = list(workload.guest_jobs)
+        if workload.training is None or workload.deployment is None:
+            return jobs
+        if self._options.deployment_only or not self.counts_training:
+            jobs.remove(TRAINING_JOB)
+        if self._options.training_only or not self.counts_deployment:
+            jobs.remove(workload.deployment.job)
+        return jobs
 
     def _forks(self, job: str) -> bool:
         """Return whether a job runs in children of its process."""

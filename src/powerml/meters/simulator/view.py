@@ -34,7 +34,7 @@ from powerml.costs.cache import default_cache_folder
 from powerml.errors import ServerError, SetupError, UsageError
 from powerml.files.atomic import write_whole
 
-__all__ = ["View", "installation", "installed", "interpreter", "open_view"]
+__all__ = ["View", "installation", "installed", "interpreter", "open_descriptor", "open_view"]
 
 PACKAGE = Path(__file__).parents[2]
 COMPILER_MODULE = "powerml.guest.byte_code"
@@ -103,7 +103,7 @@ def open_view(folder: Path, environment: Mapping[str, str]) -> Iterator[View]:
             error,
             "set TMPDIR to a folder of a file system that has symbolic links",
         ) from error
-    descriptor = _open(links)
+    descriptor = open_descriptor(links)
     try:
         yield View(folder, descriptor)
     finally:
@@ -218,7 +218,7 @@ class View:
         return ended.stdout
 
 
-def _open(folder: Path) -> int:
+def open_descriptor(folder: Path) -> int:
     """Open a folder as a descriptor whose number has three digits."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from powerml.errors import PowerMLError, ServerError
-from powerml.machines import Geometry
+from powerml.machines import Geometry, is_emulated
 from powerml.meters.simulator import launch
+from powerml.meters.simulator.board import Boards
 from powerml.meters.simulator.caches import SimulatedCaches
 from powerml.meters.simulator.server import Server
 from powerml.meters.simulator.view import PACKAGE, open_view
@@ -275,6 +276,7 @@ def _run(folder: int, name: str, idle_minutes: float, telling: int) -> None:
     with (
         launch.private_folder() as private,
         open_view(private, launch.environment(None)) as view,
+        Boards(private) as boards,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening,
     ):
 
@@ -284,8 +286,12 @@ def _run(folder: int, name: str, idle_minutes: float, telling: int) -> None:
                     "the installation has changed since the warm simulator was started: stop it "
                     "with powerml warm --stop"
                 )
-            caches = SimulatedCaches(map(Geometry.model_validate_json, wanted.geometries))
-            launched = launch.simulator(caches, wanted.backend, view, "serve", wanted.job)
+            geometries = [Geometry.model_validate_json(one) for one in wanted.geometries]
+            caches, processor = SimulatedCaches(geometries), geometries[0].processor
+            if processor is not None and is_emulated(processor):
+                launched = boards.board(processor).launch(caches, "serve", wanted.job)
+            else:
+                launched = launch.simulator(caches, wanted.backend, view, "serve", wanted.job)
             return Server(launched, private, wanted.job)
 
         guests = Guests(start, idle_minutes * SECONDS_IN_A_MINUTE)

@@ -1,0 +1,67 @@
+"""Requests to the QEMU plug-in, in place of the C extension, on the Arm side.
+
+There it is the module `powerml.guest._client_requests`: a compiler for the board is not needed. The
+requests are those of ``instrument/plugin_requests.h``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+
+GETPRIORITY = 141  # system call of 64-bit Arm
+MAGIC = 0x504D
+START, ZERO, HOST_CLOCK, OPEN_MARKS, MARK = 1, 3, 12, 13, 14
+SET_PARENT_DEATH_SIGNAL = 1
+
+_number, _text = ctypes.c_long, ctypes.c_char_p
+# Each call has arguments of its own kinds, so that none is converted by guess.
+_of_numbers = ctypes.CDLL(None).syscall
+_of_numbers.argtypes, _of_numbers.restype = [_number] * 4, _number
+_of_texts = ctypes.CDLL(None).syscall
+_of_texts.argtypes, _of_texts.restype = [_number, _number, _number, _text], _number
+
+
+def running_on_valgrind() -> int:
+    """Return 0: this is another simulator."""
+    return 0
+
+
+def start_instrumentation() -> None:
+    """Start counting. Empties the simulated caches and drops all translations."""
+    _of_numbers(GETPRIORITY, MAGIC, START, 0)
+
+
+def zero_stats() -> None:
+    """Set the counts to zero. The simulated caches stay as they are."""
+    _of_numbers(GETPRIORITY, MAGIC, ZERO, 0)
+
+
+def open_marks(path: str, /) -> None:
+    """Have marks written into a new file; raises ``OSError``."""
+    _check(_of_texts(GETPRIORITY, MAGIC, OPEN_MARKS, path.encode()), path)
+
+
+def mark(name: str, /) -> None:
+    """Write the counts so far down, under the given name; raises ``OSError``."""
+    _check(_of_texts(GETPRIORITY, MAGIC, MARK, name.encode()), name)
+
+
+def _check(number: int, what: str) -> None:
+    if number:
+        raise OSError(number, os.strerror(number), what)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, whatever way."""
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def monotonic_seconds() -> float:
+    """Return the system's monotonic clock, whatever clock the process is given."""
+    _of_numbers(GETPRIORITY, MAGIC, HOST_CLOCK, 1)
+    told = time.clock_gettime(time.CLOCK_MONOTONIC)
+    _of_numbers(GETPRIORITY, MAGIC, HOST_CLOCK, 0)
+    return told

@@ -1,0 +1,1 @@
+"""Meters of boards, whose code runs under emulation."""
