@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +129,19 @@ def test_an_emulator_that_cannot_be_fetched_leaves_nothing(
     with pytest.raises(SetupError, match="Temporary failure resolving"):
         fetch_emulator(silent)
     assert [path.name for path in boards.iterdir()] == ["lock"]
+
+
+def test_the_fetched_emulator_hands_on_arguments_and_environment_as_they_are(
+    fetching: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import json, os, sys; print(json.dumps([sys.argv[3:], dict(os.environ)]))"
+    loader = fetching.add("loader-that-tells", f"#!{sys.executable}\n{program}\n")
+    host = module.Host("amd64", str(loader), "usr/lib")
+    monkeypatch.setattr(module, "HOSTS", dict.fromkeys(module.HOSTS, host))
+    monkeypatch.setattr(module, "find_emulator", lambda: None)
+    fetch_emulator(silent)
+    environment = {"LC_ALL": "C.UTF-8"}
+    command = [fetched_emulator_folder() / "qemu-aarch64", "-L", "a b"]
+    told = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    program_run = str(fetched_emulator_folder() / "usr/bin/qemu-aarch64")
+    assert json.loads(told) == [[program_run, "-L", "a b"], environment]

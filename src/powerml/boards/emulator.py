@@ -46,8 +46,10 @@ SOURCES = f"deb [signed-by={KEYS}] http://deb.debian.org/debian {RELEASE} main\n
 # It runs with the host's own C library, for which its plug-in is compiled, and Debian 12's others.
 WANTED = re.compile(r"qemu-user|zlib1g|lib(?!c6$|gcc-s1$|stdc\+\+6$).*")
 LEFT_OUT = ("etc*", "usr/share*", "usr/bin/qemu-[!a]*", "usr/bin/qemu-a[!a]*", "usr/bin/*_be")
+# A shell exports variables of its own. The emulator would pass them on, and they move the stack.
 LAUNCHER = """\
 #!/bin/sh
+unset PWD OLDPWD SHLVL
 here=${{0%/*}}
 exec {loader} --library-path "$here/{libraries}" "$here/usr/bin/qemu-aarch64" "$@"
 """

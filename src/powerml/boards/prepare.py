@@ -81,11 +81,7 @@ def plan_preparation() -> PreparationPlan:
     """
     installs = _lacks_emulator()
     prepared = _is_prepared()
-    wheels = max(
-        sum(wheel.size_bytes for wheel in packages.values())
-        for packages in pinned_wheels().values()
-    )
-    to_fetch = 0 if prepared else LISTS_BYTES + DEBIAN_BYTES + wheels
+    to_fetch = 0 if prepared else _side_bytes()
     return PreparationPlan(
         folder=side_folder(),
         is_prepared=prepared,
@@ -93,6 +89,15 @@ def plan_preparation() -> PreparationPlan:
         download_bytes=to_fetch + (EMULATOR_BYTES if installs else 0),
         disk_bytes=DISK_BYTES,
     )
+
+
+def _side_bytes() -> int:
+    """Return the bytes to download for the ARM side, with the Python whose wheels are largest."""
+    wheels = max(
+        sum(wheel.size_bytes for wheel in packages.values())
+        for packages in pinned_wheels().values()
+    )
+    return LISTS_BYTES + DEBIAN_BYTES + wheels
 
 
 def _lacks_emulator() -> bool:
@@ -158,6 +163,7 @@ def prepare_arm_side(notify: Notify, advance: Advance) -> ArmSide:
 
 def _build(emulator: Emulator, final: Path, notify: Notify, advance: Advance) -> None:
     """Build the ARM side beside its place, and move it there."""
+    notify(f"fetching what boards need, about {_side_bytes() / 1e6:.0f} MB, into {final}")
     with folder_beside(final) as folder:
         root = folder / "built" / ROOT
         root.mkdir(parents=True)
