@@ -102,5 +102,14 @@ setup(
             # Only powerml machines probe needs it, and says so.
             optional=True,
         ),
+        # No module: it is preloaded into the process whose allocations it counts.
+        Extension(
+            "powerml.memory._allocations",
+            ["src/powerml/memory/_allocations.c"],
+            libraries=["dl", "pthread"],
+            py_limited_api=True,
+            # Without it the memory that a runtime allocates is null, with a remark.
+            optional=True,
+        ),
     ],
 )

@@ -13,10 +13,13 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from powerml.boards import FOLDER_VARIABLE, ArmSide, find_arm_side, find_emulator, prepare_arm_side
 from powerml.cli import main as cli
+from powerml.errors import SetupError
 from powerml.machines import PAPERS_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.progress import silent, unwatched
 from powerml.spaces import parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload, make_workload
@@ -116,3 +119,20 @@ def simulator(machine: Machine) -> Iterator[SimulatorMeter]:
     """The real simulator, started once for the whole session."""
     with SimulatorMeter(machine, "torch", OPTIONS) as meter:
         yield meter
+
+
+@pytest.fixture(scope="session")
+def arm_side(tmp_path_factory: pytest.TempPathFactory) -> ArmSide:
+    """The user's ARM side, or one of this session's; without a network the test is skipped."""
+    try:
+        find_emulator()
+        return find_arm_side()
+    except SetupError:
+        base = tmp_path_factory.getbasetemp()
+        # Processes of one session share it.
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        os.environ.setdefault(FOLDER_VARIABLE, str(shared / "boards"))
+    try:
+        return prepare_arm_side(silent, unwatched)
+    except SetupError as error:
+        pytest.skip(f"the ARM side cannot be prepared: {error}")

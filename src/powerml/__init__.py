@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from powerml.measuring.measure import measure
     from powerml.measuring.options import MeasureOptions
+    from powerml.memory.record import Memory
     from powerml.meters.base import Meter, MeterOptions
     from powerml.meters.catalogue import make_meter
     from powerml.meters.replay import ReplayMeter
@@ -141,6 +142,7 @@ _HOMES = {
     ),
     "powerml.measuring.measure": ("measure",),
     "powerml.measuring.options": ("MeasureOptions",),
+    "powerml.memory.record": ("Memory",),
     "powerml.meters.base": (
         "MeterOptions",
         "Meter",
@@ -220,6 +222,7 @@ __all__ = [
     "MeasureOptions",
     "Measurement",
     "MeasurementError",
+    "Memory",
     "Meter",
     "MeterOptions",
     "ModelError",

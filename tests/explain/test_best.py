@@ -10,10 +10,12 @@ import powerml
 from powerml.errors import StudyError, UsageError
 from powerml.explain.records import BestRecord
 from powerml.machines import Machine
+from powerml.memory.record import Memory
 from powerml.studies.objective import Linear, Weights
 from powerml.studies.records import Prediction, TrialRecord
 from tests.doubles import FormulaMeter
 from tests.searches import best_of, search
+from tests.stored_studies import make_trials, save_study
 
 TRIALS = 12
 
@@ -179,3 +181,36 @@ def test_weights_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         powerml.best(front.folder, **wanted)  # type: ignore[arg-type]
+
+
+def test_limits_of_memory_choose_among_the_trials_that_have_figures(tmp_path: Path) -> None:
+    sizes = {1: (60_000, 70_000), 2: (1_000, 9_000), 3: (5_000, 9_000)}
+    trials = [
+        trial
+        if trial.number not in sizes
+        else trial.model_copy(
+            update={
+                "memory": Memory(
+                    weights_bytes=sizes[trial.number][0],
+                    activations_bytes=24,
+                    file_bytes=sizes[trial.number][1],
+                )
+            }
+        )
+        for trial in make_trials()
+    ]
+    study = save_study(tmp_path / "s", trials)
+    unlimited, limited = powerml.best(study), powerml.best(study, max_memory="1KiB")
+    assert _best(unlimited).number == _best(limited).number == 2
+    assert limited.limits.max_memory_bytes == 1024
+    nothing = powerml.best(study, max_file_size="8KB")
+    assert nothing.best is None
+    assert "the file of 9,000 bytes is more than 8,000" in nothing.violations
+
+
+@pytest.mark.parametrize("limit", ["max_memory", "max_file_size"])
+def test_a_study_without_figures_of_memory_says_so(tmp_path: Path, limit: str) -> None:
+    study = save_study(tmp_path / "s")
+    flag = f"--{limit.replace('_', '-')}"
+    with pytest.raises(StudyError, match=f"has a figure that {flag} could be held against"):
+        powerml.best(study, **{limit: "1GiB"})  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def _names(**given: object) -> tuple[list[str], list[str]]:
-    found = CountingOptions(**given).phase_machines()  # type: ignore[arg-type]
+    found = CountingOptions(**given).phase_machines()
     return [one.name for one in found.inference], [one.name for one in found.training]
 
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_named_for_the_training_prices_nothing_else(own: Path) ->
 )
 def test_what_a_board_cannot_do_is_refused_in_one_line(given: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        CountingOptions(**given).phase_machines()  # type: ignore[arg-type]
+        CountingOptions(**given).phase_machines()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -147,6 +147,7 @@ def _opened(machines: PhaseMachines, options: MeterOptions) -> list[SimulatorMet
         assert list(meters) == list(machines.geometries(2))
         for one in meters.values():
             simulator = getattr(one, "_meter", one)
+            assert isinstance(simulator, SimulatorMeter)
             if simulator not in started:
                 started.append(simulator)
     return started

@@ -15,9 +15,11 @@ import pytest
 
 import powerml
 from powerml.errors import StudyError, UnknownNameError
+from powerml.memory.record import Memory
 from powerml.report.account import report_of
 from powerml.report.html import best_so_far, page_html, plots_data
 from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
+from powerml.report.sentences import limits_words
 from powerml.report.text import csv_text, markdown_text
 from powerml.studies.limits import make_limits
 from tests.builders import make_failed_trial, make_settings, make_trial
@@ -154,6 +156,25 @@ def test_quantities_carry_their_units() -> None:
     assert joules_text(2.5) == "2.5 J"
     assert cycles_text(0.0) == "0 cycles"
     assert [number_text(None), ratio_text(None), cycles_text(None), joules_text(None)] == ["-"] * 4
+
+
+def test_winners_are_described_with_their_memory(tmp_path: Path) -> None:
+    memory = Memory(weights_bytes=51488, activations_bytes=6288, file_bytes=53801)
+    trials = [trial.model_copy(update={"memory": memory}) for trial in make_trials()]
+    study = save_study(tmp_path / "s", trials)
+    said = "memory 56.42 KiB (weights 50.28 KiB, activations 6.141 KiB), file 52.54 KiB"
+    assert f"; {said}." in powerml.render_report(study, "markdown")
+    page = powerml.render_report(study, "html")
+    assert "<dd>56.42 KiB</dd>" in page
+    assert 'data-value="57776"' in page
+    [first, *_] = csv.DictReader(io.StringIO(powerml.render_report(study, "csv")))
+    assert (first["memory_bytes"], first["file_bytes"]) == ("57776", "53801")
+
+
+def test_limits_of_memory_are_part_of_what_is_sought() -> None:
+    limits = make_limits(max_memory="1.5MiB", max_file_size="64KB")
+    said = limits_words(make_settings(limits=limits))
+    assert said == ", with a memory of at most 1.5 MiB and a file of at most 62.5 KiB"
 
 
 def test_a_format_that_does_not_exist_is_refused_before_anything_is_read(tmp_path: Path) -> None:

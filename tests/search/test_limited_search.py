@@ -12,8 +12,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from powerml.errors import MeasurementError, StudyError, TrainingError
+from powerml.errors import MeasurementError, StudyError, TrainingError, UsageError
 from powerml.machines import Machine
+from powerml.memory.record import Memory
 from powerml.networks import native
 from powerml.samplers import QUANTITIES
 from powerml.search import problem
@@ -136,6 +137,50 @@ def test_what_has_too_many_parameters_is_not_even_counted(
         assert (trial.measurement, trial.cost_ratios) == (None, {})
         assert f"{trial.topology} batch {trial.batch_size}" not in meter.measured
     assert len(meter.measured) == 1 + 5 - len(pruned)
+
+
+@pytest.mark.parametrize("sampler", ["random", "composite"])
+def test_what_needs_too_much_memory_is_not_even_counted(
+    meter: FormulaMeter, tmp_path: Path, trained: list[str], sampler: str
+) -> None:
+    limits = {"max_memory": "40KiB", "max_file_size": "40KB"}
+    record = search(meter, tmp_path, trials=5, sampler=sampler, **limits)
+    for trial in record.trials:
+        assert trial.memory is not None
+        needed, file_bytes = trial.memory.needed_bytes, trial.memory.file_bytes
+        assert needed is not None
+        assert file_bytes is not None
+        fits = needed <= 40 * 1024 and file_bytes <= 40_000
+        assert fits == (trial.measurement is not None)
+        if not fits:
+            assert trial.outcome.name == "pruned"
+            assert "is more than 40," in trial.outcome.reason
+            assert f"{trial.topology} batch {trial.batch_size}" not in meter.measured + trained
+    assert best_of(record).measurement is not None
+    if sampler == "random":
+        assert any(trial.measurement is None for trial in record.trials)
+
+
+def test_a_network_whose_memory_is_not_known_is_pruned_with_the_reason(
+    meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = Memory(file_bytes=5, remarks=["it decides at run time"])
+    monkeypatch.setattr(run_module, "memory_of", lambda *_, **__: unknown)
+    record = search(meter, tmp_path, trials=2, max_memory="1GiB")
+    assert record.best is None
+    reason = "the memory's size is not known, and 1,073,741,824 bytes are allowed"
+    assert {trial.outcome for trial in record.trials} == {
+        Pruned(reason=f"{reason}; it decides at run time")
+    }
+    assert len(meter.measured) == 1  # the reference
+    record = search(meter, tmp_path, study="free", trials=2)
+    assert best_of(record).memory == unknown
+
+
+def test_limits_of_memory_need_a_deployment(meter: FormulaMeter, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the paper's protocol deploys none: add --runtime"):
+        search(meter, tmp_path, protocol="paper", max_memory="1MiB")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_space_that_does_not_tell_its_layers_is_counted_by_building_it(

@@ -21,7 +21,8 @@ UNDER_OTHER_NAMES = {
 def test_a_study_records_every_option_that_its_trials_depend_on() -> None:
     options = set(powerml.SearchOptions.fields()) - NO_SETTINGS - UNDER_OTHER_NAMES
     limits = {f"max_{phase}_cost" for phase in ("training", "inference")}
-    assert options - set(StudySettings.model_fields) == {*limits, "min_score", "max_parameters"}
+    limits |= {"min_score", "max_parameters", "max_memory", "max_file_size"}
+    assert options - set(StudySettings.model_fields) == limits
 
 
 def test_what_follows_from_the_protocol_is_filled_in() -> None:
@@ -52,3 +53,10 @@ def test_options_that_repeat_a_study_leave_out_what_is_the_default() -> None:
     found = options_of(settings)
     assert (found.objective, found.alpha, found.beta, found.min_score) == (None, None, None, 0.5)
     assert (found.score_seeds, found.machine, found.reference) == (2, "xeon-x5650", None)
+
+
+def test_limits_of_memory_are_repeated_in_bytes() -> None:
+    limits = powerml.SearchOptions(max_memory="64KiB", max_file_size="1MB").limits()
+    found = options_of(make_settings(limits=limits))
+    assert (found.max_memory, found.max_file_size) == (65536, 1_000_000)
+    assert found.limits() == limits

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
+from powerml.memory.record import Memory
 from powerml.studies.limits import Limits, RatioLimits, make_limits
 from powerml.studies.records import TrialRecord
 from tests.builders import make_trial
@@ -21,6 +22,8 @@ limits = st.builds(
     st.dictionaries(st.sampled_from(PHASES), amounts),
     st.none() | st.floats(0, 1),
     st.none() | st.integers(1, 10_000),
+    st.none() | st.integers(1, 10_000),
+    st.none() | st.integers(1, 10_000),
 )
 networks = st.builds(
     make_trial,
@@ -28,6 +31,13 @@ networks = st.builds(
     inference=amounts,
     score=st.floats(0, 1),
     parameters=st.integers(1, 20_000),
+    memory=st.none()
+    | st.builds(
+        Memory,
+        weights_bytes=st.none() | st.integers(0, 20_000),
+        activations_bytes=st.integers(0, 20_000),
+        file_bytes=st.none() | st.integers(1, 20_000),
+    ),
     measurement=st.none(),
 )
 UNKNOWN: tuple[dict[str, object], ...] = (
@@ -87,6 +97,8 @@ def test_costs_that_cannot_be_read_are_refused(given_as: str) -> None:
         ({"min_score": -0.1}, "min score is -0.1"),
         ({"min_score": math.nan}, "min score is nan"),
         ({"max_parameters": 0}, "max parameters is 0: give at least 1"),
+        ({"max_memory": 0}, "max memory is 0: give from 1 byte"),
+        ({"max_file_size": "64K"}, "max file size is 64K: give bytes, or a number with KB"),
     ],
 )
 def test_limits_that_nothing_can_meet_are_refused(wanted: dict[str, float], told: str) -> None:
@@ -121,6 +133,29 @@ def test_what_is_not_known_breaks_nothing_and_meets_nothing() -> None:
     assert wanted.violations(cheap) == []
     assert not wanted.feasible(cheap)
     assert RatioLimits({"training": 1}).feasible(cheap)
+
+
+def test_memory_is_weights_and_activations_and_the_file_is_another_limit() -> None:
+    wanted = make_limits(max_memory="1KiB", max_file_size=700).in_ratios({}, None)
+    memory = Memory(weights_bytes=600, activations_bytes=500, file_bytes=800, allocated_bytes=10**6)
+    trial = make_trial(memory=memory)
+    assert wanted.violations(trial) == [
+        "the memory of 1,100 bytes is more than 1,024",
+        "the file of 800 bytes is more than 700",
+    ]
+    assert wanted.excess(trial) == pytest.approx(76 / 1024 + 1 / 7)
+    fits = Memory(weights_bytes=600, activations_bytes=424, file_bytes=700)
+    assert wanted.feasible(make_trial(memory=fits))
+
+
+def test_memory_that_is_not_known_misses_its_limit() -> None:
+    wanted = RatioLimits(max_memory_bytes=1024)
+    for memory in (None, Memory(weights_bytes=1, file_bytes=9)):
+        trial = make_trial(memory=memory)
+        [said] = wanted.violations(trial)
+        assert said == "the memory's size is not known, and 1,024 bytes are allowed"
+        assert not wanted.feasible(trial)
+        assert RatioLimits().feasible(trial)
 
 
 @pytest.mark.parametrize("right", range(101))

@@ -8,8 +8,10 @@ from powerml.boards.emulator import Emulator, find_emulator
 from powerml.boards.place import FOLDER_VARIABLE, boards_folder
 from powerml.boards.prepare import PreparationPlan, plan_preparation, prepare_arm_side
 from powerml.boards.side import ArmSide, find_arm_side, forget_arm_side
+from powerml.boards.wheels import BOARD_RUNTIMES
 
 __all__ = [
+    "BOARD_RUNTIMES",
     "FOLDER_VARIABLE",
     "ArmSide",
     "Emulator",

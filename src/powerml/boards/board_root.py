@@ -1,7 +1,7 @@
 """The root folder of one board: the ARM side, and the files in which Linux describes the board.
 
-Libraries read them to choose kernels and tiles. An absolute path that is missing in the root is
-looked up on the host, so files of the host are hidden behind the board's own.
+Libraries read them to choose kernels and tiles. The emulator looks up on the host what is missing
+in the root. So the board's own files also hide those of the host.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ URI = re.compile(r"^'[^']+' (?P<file>(?P<name>[a-z0-9][a-z0-9.+-]*)_\S+\.deb) (?
 FAULT = re.compile(r"^[EW]: (?:Failed to fetch \S+ +)?(?P<reason>.+)$", re.MULTILINE)
 # Of all that Python's packages depend on: what Python and the runtimes load.
 NEEDED = re.compile(
-    r"(lib)?python3\.\d+-(minimal|stdlib)|libc6|libcrypt1|libgcc-s1|libstdc\+\+6|zlib1g"
-    r"|libexpat1|libffi\d+|libssl3\w*|libbz2-1\.0|liblzma5|libuuid1|libmpdec\d+|libzstd1"
+    r"(lib)?python3\.\d+-(minimal|stdlib)|libc6|libgcc-s1|libstdc\+\+6|zlib1g"
+    r"|libexpat1|libffi\d+|libssl3\w*|libbz2-1\.0|liblzma5|libuuid1|libmpdec\d+"
 )
 # The packages themselves are asked for last: {} is Python's version.
 ROOTS = ("python{}-minimal", "libpython{}-stdlib", "libstdc++6")

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from powerml.boards.unpacking import place_inside
 from powerml.errors import SetupError
 
-__all__ = ["Wheel", "fetch_wheel", "pinned_wheels", "pins_digest", "unpack_wheel"]
+__all__ = ["BOARD_RUNTIMES", "Wheel", "fetch_wheel", "pinned_wheels", "pins_digest", "unpack_wheel"]
 
+BOARD_RUNTIMES = ("onnxruntime", "litert")  # those that have a wheel here
 PINS = Path(__file__).parent / "wheels.toml"
 # What pip says of a network that is not there. It then says too that no version matches.
 NO_NETWORK = ("connection broken", "Max retries exceeded", "Could not fetch URL", "ProxyError")

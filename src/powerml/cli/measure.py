@@ -44,12 +44,15 @@ def measure(
         energy_table,
         machines_costs_table,
         measurement_table,
+        memory_table,
     )
     from powerml.meters.predicting import PREDICTED
 
     print_result((measurement_table if measurement.phases else energy_table)(measurement))
     if len(measurement.machines) > 1:
         print_result(machines_costs_table(measurement))
+    if measurement.memory is not None:
+        print_result(memory_table(measurement.memory))
     if measurement.calibration is not None:
         for remark in measurement.calibration.remarks:
             typer.echo(remark)

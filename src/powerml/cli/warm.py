@@ -12,6 +12,7 @@ from powerml.cli.options import Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from powerml.machines import Geometry, Machine, Processor
     from powerml.meters.simulator.warm.protocol import WarmState
 
 __all__ = ["warm"]
@@ -33,7 +34,7 @@ def warm(
     machine: Annotated[
         list[str] | None,
         typer.Option(
-            help="Machines whose caches are simulated, separated by commas; or all but boards.",
+            help="Machines to simulate, separated by commas; or all but boards.",
             show_default="epyc-7763",
         ),
     ] = None,
@@ -84,28 +85,51 @@ def _get_ready(
     idle_minutes: float,
 ) -> None:
     """Start the guests that are not running, and wait for them."""
+    from powerml.boards import BOARD_RUNTIMES, prepare_arm_side
     from powerml.cli.console import stages_shown
-    from powerml.machines import geometries, require_no_board
     from powerml.meters.options import MachineOptions
     from powerml.meters.simulator.warm import client
+    from powerml.progress import unwatched
 
     given: dict[str, Any] = {"machine": machine, "machine_file": machine_file}
     chosen = MachineOptions(**{name: one for name, one in given.items() if one})
-    profiles = chosen.profiles()
-    require_no_board(
-        profiles, "and the warm simulator runs this machine's code", "name another machine"
-    )
-    caches = list(geometries(profiles, levels))
+    host, boards = _kinds_of_code(chosen.profiles(), levels)
+    wanted = []
     for guest in guests:
-        client.job_of(guest)  # a wrong name starts nothing
+        job, _ = client.job_of(guest)  # a wrong name starts nothing
+        runs = job.removeprefix(client.DEPLOYMENT) in BOARD_RUNTIMES
+        own = [*boards, host] if runs and boards else [host or _usual_caches(levels)]
+        wanted += [(guest, caches) for caches in own if caches]
     with stages_shown(kept=True) as notify:
+        if any(caches in boards for _, caches in wanted):
+            prepare_arm_side(notify, unwatched)
         client.start(idle_minutes)
-        started = {guest: client.get_ready(guest, caches) for guest in guests}
-        for guest, server in started.items():
+        started = [(guest, client.get_ready(guest, caches)) for guest, caches in wanted]
+        for guest, server in started:
             if not server.was_ready:
                 notify(f"starting the simulator for {guest}")
             server.ready.result()
             server.close()
+
+
+def _kinds_of_code(
+    profiles: Sequence[Machine], levels: int
+) -> tuple[list[Geometry], list[list[Geometry]]]:
+    """Return the caches of machines that run the host's code, and those of each board's."""
+    from powerml.machines import geometries, is_board
+
+    host = list(geometries([one for one in profiles if not is_board(one)], levels))
+    boards: dict[Processor | None, list[Geometry]] = {}
+    for one in geometries([one for one in profiles if is_board(one)], levels):
+        boards.setdefault(one.processor, []).append(one)
+    return host, list(boards.values())
+
+
+def _usual_caches(levels: int) -> list[Geometry]:
+    """Return the caches of the machine that trains where the network runs on a board."""
+    from powerml.machines import DEFAULT_MACHINE, geometries, load_machine
+
+    return list(geometries([load_machine(DEFAULT_MACHINE)], levels))
 
 
 def _show(states: list[WarmState], *, json: bool, ended: bool) -> None:

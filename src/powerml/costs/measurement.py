@@ -32,6 +32,7 @@ from powerml.machines import (
     load_machines,
     up_to_l2,
 )
+from powerml.memory.record import Memory
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -162,6 +163,11 @@ class Measurement(BaseModel):
     )
     simulations: list[Simulation] = Field(
         default_factory=list, description="counts on other caches, if several were simulated"
+    )
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that the deployed network takes; null if nothing is deployed, for a "
+        "prediction, in earlier records, and in a study, whose trials have it themselves",
     )
     calibration: AppliedCalibration | None = Field(
         default=None, description="calibration of a machine's costs; null without one"

@@ -57,7 +57,8 @@ def best(
     Raises
     ------
     StudyError
-        There is no study in the folder, or no trial of it has succeeded.
+        There is no study in the folder, no trial of it has succeeded, or none has the figure
+        of memory that a limit is of.
     MachineError
         A machine's profile is missing, or has not what the price needs.
     UsageError
@@ -74,7 +75,22 @@ def best(
     if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     settings = _chosen(stored.settings, wanted)
+    _require_memory(stored, wanted.limits())
     return _record(findings_of(stored, settings), predictor or expectation(stored))
+
+
+def _require_memory(stored: StoredStudy, limits: Limits) -> None:
+    """Refuse limits of memory for a study that has no figures of it."""
+    known = [trial.memory for trial in stored.trials if trial.memory is not None]
+    for option, limit, figures in (
+        ("--max-memory", limits.max_memory_bytes, [one.needed_bytes for one in known]),
+        ("--max-file-size", limits.max_file_bytes, [one.file_bytes for one in known]),
+    ):
+        if limit is not None and all(figure is None for figure in figures):
+            raise StudyError(
+                f"no trial of the study in {stored.folder} has a figure that {option} could be "
+                "held against: leave it out, or search again, with --runtime, in another --study"
+            )
 
 
 def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
@@ -92,6 +108,8 @@ def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
         min_score=scored.min_score,
         score_margin=scored.score_margin,
         max_parameters=limits.max_parameters or own.max_parameters,
+        max_memory_bytes=limits.max_memory_bytes or own.max_memory_bytes,
+        max_file_bytes=limits.max_file_bytes or own.max_file_bytes,
     )
     return settings.model_copy(update={**weighed, "limits": held, "pareto": False})
 

@@ -90,6 +90,20 @@ static const void *part(const struct file *file, uint64_t offset, uint64_t bytes
     return offset > file->bytes || bytes > file->bytes - offset ? NULL : file->content + offset;
 }
 
+/* Turn an address in the file's tables into a place in the file; 0: there is none. */
+static uint64_t place_in_file(const struct file *file, uint64_t address)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)file->content;
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        const Elf64_Phdr *segment =
+            part(file, header->e_phoff + i * sizeof *segment, sizeof *segment);
+        if (segment != NULL && segment->p_type == PT_LOAD && address >= segment->p_vaddr &&
+            address - segment->p_vaddr < segment->p_filesz)
+            return segment->p_offset + (address - segment->p_vaddr);
+    }
+    return 0;
+}
+
 /* Turn a place in the file into an address by which its tables call it. */
 static uint64_t address_in_file(const struct file *file, uint64_t offset)
 {
@@ -134,6 +148,49 @@ static bool name_by_symbol(const struct file *file, uint64_t address, char *name
     return false;
 }
 
+/* True if a frame, of which the table tells the place, covers so many bytes of code. Its numbers are
+ * of 32 bits: its length, the distance to what it shares with others, where it begins, its bytes. */
+static bool covers(const struct file *file, uint64_t frame, uint64_t bytes)
+{
+    enum { BYTES_OF_CODE = 12 };
+    const uint8_t *found = part(file, place_in_file(file, frame), BYTES_OF_CODE + 4);
+    uint32_t covered;
+    if (found == NULL)
+        return true;
+    memcpy(&covered, found + BYTES_OF_CODE, sizeof covered);
+    return bytes < covered;
+}
+
+/* Kernels in assembly have no frames. Find the end of the function before: its return. */
+static uint64_t after_return(const struct file *file, uint64_t address, uint64_t from)
+{
+    enum { INSTRUCTION_BYTES = 4 };
+    static const uint32_t RETURN = 0xd65f03c0, NOTHING = 0xd503201f, PADDING = 0;
+    uint64_t begin = address;
+    while (begin > from) {
+        uint32_t before;
+        const void *found =
+            part(file, place_in_file(file, begin - INSTRUCTION_BYTES), INSTRUCTION_BYTES);
+        if (found == NULL)
+            break;
+        memcpy(&before, found, sizeof before);
+        if (before == RETURN)
+            break;
+        begin -= INSTRUCTION_BYTES;
+    }
+    while (begin < address) {
+        uint32_t first;
+        const void *found = part(file, place_in_file(file, begin), INSTRUCTION_BYTES);
+        if (found == NULL)
+            break;
+        memcpy(&first, found, sizeof first);
+        if (first != NOTHING && first != PADDING)
+            break;
+        begin += INSTRUCTION_BYTES;
+    }
+    return begin;
+}
+
 /* Find the last function that begins at an address or before, by the table of frames. */
 static bool name_by_frame(const struct file *file, uint64_t address, char *name, size_t bytes)
 {
@@ -166,8 +223,12 @@ static bool name_by_frame(const struct file *file, uint64_t address, char *name,
         memcpy(&start, table + 12 + 8 * (size_t)low, sizeof start);
         if (start > wanted)
             return false;
-        snprintf(name, bytes, "+0x%llx",
-                 (unsigned long long)(segment->p_vaddr + (uint64_t)(int64_t)start));
+        int32_t frame;
+        memcpy(&frame, table + 12 + 8 * (size_t)low + 4, sizeof frame);
+        uint64_t begin = segment->p_vaddr + (uint64_t)(int64_t)start;
+        if (!covers(file, segment->p_vaddr + (uint64_t)(int64_t)frame, address - begin))
+            begin = after_return(file, address, begin);
+        snprintf(name, bytes, "+0x%llx", (unsigned long long)begin);
         return true;
     }
     return false;

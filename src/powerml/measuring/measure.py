@@ -24,6 +24,7 @@ from powerml.meters.catalogue import (
 )
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.meters.predicting import PREDICTED
+from powerml.networks.deployed import memory_of
 from powerml.networks.native import train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
@@ -121,6 +122,10 @@ def measure(
             scores = [
                 one.score for one in train_natively(training, material, [wanted.seed], notify)
             ]
+        memory = None
+        if workload.deployment is not None and working.fidelity != PREDICTED:
+            notify(f"measuring the memory of {workload.title}")
+            memory = memory_of(workload, material, allocated=True)
         measurement = (
             energies
             or counting.energies()
@@ -128,8 +133,7 @@ def measure(
         )
         remarks = list(material.remarks) if isinstance(material, ModelFile) else []
         remarks += doubts_about(measurement.energies or (), working.error)
-        if remarks:
-            measurement = measurement.model_copy(update={"remarks": remarks})
+        measurement = measurement.model_copy(update={"memory": memory, "remarks": remarks})
         if calibration is not None:
             measurement = calibrated(measurement, calibration)
         return scored(measurement, scores) if scores else measurement

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from powerml.errors import UsageError
+from powerml.memory.sizes import STEP, size_text
 
 __all__ = ["memory_bytes", "require_room"]
 
@@ -18,8 +19,6 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-STEP = 1024
 
 
 def memory_bytes() -> int | None:
@@ -46,21 +45,13 @@ def require_room(needed_bytes: int, what: str, advice: str) -> None:
     memory = memory_bytes()
     if memory is not None and needed_bytes > memory:
         raise UsageError(
-            f"{what} would take {_size(needed_bytes)} of memory, "
-            f"and this machine has {_size(memory)} free: {advice}"
+            f"{what} would take {size_text(needed_bytes)} of memory, "
+            f"and this machine has {size_text(memory)} free: {advice}"
         )
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:
         raise UsageError(
-            f"{what} would take {_size(needed_bytes)} in {folder}, "
-            f"which has {_size(free)} free: {advice}, or set TMPDIR to another folder"
+            f"{what} would take {size_text(needed_bytes)} in {folder}, "
+            f"which has {size_text(free)} free: {advice}, or set TMPDIR to another folder"
         )
-
-
-def _size(count: float) -> str:
-    for unit in UNITS[:-1]:
-        if count < STEP:
-            return f"{count:.4g} {unit}"
-        count /= STEP
-    return f"{count:.4g} {UNITS[-1]}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
+from powerml.boards import BOARD_RUNTIMES
 from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, PriceOption, check_accesses
 from powerml.costs.counts import Fidelity, check_fidelity
 from powerml.errors import UsageError
@@ -264,11 +265,12 @@ class CountingOptions(SimulationOptions):
                 f"and {how} trains and runs in Keras, on one machine",
                 f"name another machine, as {self.usual_machine}",
             )
-        if self.runtime == "keras":
+        if self.runtime is not None and self.runtime not in BOARD_RUNTIMES:
             require_no_board(
                 profiles,
-                "and Keras does not run on boards",
-                "give --runtime onnxruntime or litert",
+                f"and {'Keras' if self.runtime == 'keras' else self.runtime} does not run on "
+                "boards",
+                f"give --runtime {' or '.join(BOARD_RUNTIMES)}",
             )
         training = None
         if self.training_machine is not None:

@@ -9,7 +9,9 @@ import contextlib
 import io
 import logging
 import math
+import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ __all__ = [
     "TOLERANCE",
     "export_checked",
     "export_model",
+    "export_once",
     "export_proved",
     "export_topology",
     "largest_difference",
@@ -47,11 +50,43 @@ TOLERANCE = 1e-5
 CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
 SEED = 0  # counts do not depend on the values of the weights
+MOST_EXPORTS = 32  # that are kept in memory: some for each trial that is under way
 Unrolled = Callable[[str, int], None]
+_exports: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+_exports_lock = threading.Lock()
 
 
 def _nothing(_layer: str, _steps: int) -> None:
     """Ignore a layer that is exported step by step."""
+
+
+def export_once(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
+    """Write the export of a workload's topology, which is exported once in a process.
+
+    The most recent exports are kept. See `export_topology`.
+    """
+    deployment = workload.deployment
+    if deployment is None:
+        raise TypeError(workload)
+    key = (
+        workload.name,
+        workload.input_shape,
+        workload.classes,
+        workload.protocol,
+        workload.backend,
+        deployment.batch_size,
+        path.suffix,
+    )
+    with _exports_lock:
+        kept = _exports.get(key)
+    if kept is not None:
+        path.write_bytes(kept)
+        return
+    export_topology(workload, path, inputs)
+    with _exports_lock:
+        _exports[key] = path.read_bytes()
+        while len(_exports) > MOST_EXPORTS:
+            _exports.popitem(last=False)
 
 
 def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:

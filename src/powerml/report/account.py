@@ -96,6 +96,7 @@ def _row(found: TrialFinding, settings: StudySettings) -> TrialRow:
         batch_size=trial.batch_size,
         parameters=dict(parse_topology(trial.topology).parameters),
         weights=trial.parameters,
+        memory=trial.memory,
         score=trial.score,
         test_score=None if proved is None else proved.test_score,
         costs=_prices(trial.measurement, settings.machines_of(), trial.cost_ratios),

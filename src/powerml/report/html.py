@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.importance import FEW_TRIALS
+from powerml.memory.sizes import size_text
 from powerml.report import quantities
 from powerml.report.record import Report, TrialRow
 from powerml.report.sentences import machines_words
@@ -62,6 +63,7 @@ def page_html(report: Report) -> str:
         cycles=quantities.cycles_text,
         seconds=quantities.seconds_text,
         joules=quantities.joules_text,
+        size=size_text,
     )
     environment.tests["on_scale"] = _on_scale
     return environment.get_template("report.html.j2").render(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from powerml.memory.record import Memory
+from powerml.memory.sizes import size_text
 from powerml.studies.objective import UNFIT
 
 __all__ = [
     "cycles_text",
     "joules_text",
+    "memory_text",
     "number_text",
     "objective_text",
     "ratio_text",
@@ -46,6 +49,27 @@ def seconds_text(seconds: float | None) -> str:
 def joules_text(joules: float | None) -> str:
     """Format estimated joules, as in ``34.1 mJ``."""
     return NOTHING if joules is None else _prefixed(joules, SMALL_PREFIXES, "J")
+
+
+def memory_text(memory: Memory | None) -> str:
+    """Describe the memory of a network in one line, as in ``memory 41.2 KiB (...), file 36 KiB``.
+
+    It is empty if no figure is known.
+    """
+    if memory is None:
+        return ""
+    said = []
+    if memory.needed_bytes is not None:
+        parts = (("weights", memory.weights_bytes), ("activations", memory.activations_bytes))
+        shares = ", ".join(f"{what} {_size(size)}" for what, size in parts)
+        said.append(f"memory {size_text(memory.needed_bytes)} ({shares})")
+    if memory.file_bytes is not None:
+        said.append(f"file {size_text(memory.file_bytes)}")
+    return ", ".join(said)
+
+
+def _size(size: int | None) -> str:
+    return NOTHING if size is None else size_text(size)
 
 
 def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...], unit: str) -> str:

@@ -10,6 +10,7 @@ from powerml.costs.counts import PhaseName
 from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
+from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
@@ -44,6 +45,11 @@ class TrialRow(_ReportRecord):
     batch_size: int = Field(description="samples in a batch of the training")
     parameters: dict[str, int] = Field(description="the space's parameters by name")
     weights: int | None = Field(description="number of weights and biases")
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that its untrained network takes where it is deployed; null if not "
+        "known, and in earlier records",
+    )
     score: float | None = Field(description="accuracy on the split that chooses")
     test_score: float | None = Field(
         description="accuracy on the test split; of winners alone, once the study has ended"

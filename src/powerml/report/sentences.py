@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import PhaseErrors
+from powerml.memory.sizes import size_text
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
@@ -81,6 +82,10 @@ def limits_words(settings: StudySettings) -> str:
         asked.append(f"a score at most {limits.score_margin} below the best of all trials")
     if limits.max_parameters is not None:
         asked.append(f"at most {limits.max_parameters} weights and biases")
+    if limits.max_memory_bytes is not None:
+        asked.append(f"a memory of at most {size_text(limits.max_memory_bytes)}")
+    if limits.max_file_bytes is not None:
+        asked.append(f"a file of at most {size_text(limits.max_file_bytes)}")
     return f", with {_listed(asked)}" if asked else ""
 
 

@@ -10,6 +10,7 @@ from powerml.costs.counts import PHASES, PhaseName
 from powerml.report.quantities import (
     cycles_text,
     joules_text,
+    memory_text,
     number_text,
     objective_text,
     ratio_text,
@@ -25,6 +26,8 @@ COLUMNS = (
     "topology",
     "batch_size",
     "weights",
+    "memory_bytes",
+    "file_bytes",
     "score",
     "test_score",
     *(
@@ -55,6 +58,8 @@ def csv_text(report: Report) -> str:
                 _harmless(row.topology),
                 row.batch_size,
                 row.weights,
+                None if row.memory is None else row.memory.needed_bytes,
+                None if row.memory is None else row.memory.file_bytes,
                 row.score,
                 row.test_score,
                 *(cell for phase in PHASES for cell in _priced(row.costs.get(phase))),
@@ -113,6 +118,7 @@ def _winner_lines(report: Report) -> list[str]:
     return [
         f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
         + "; ".join(f"{_titled(phase, report)} {_cost(row.costs.get(phase))}" for phase in PHASES)
+        + _remembered(row)
         + "."
         for row in report.rows
         if row.outcome in ("best", "front")
@@ -125,6 +131,11 @@ def _titled(phase: PhaseName, report: Report) -> str:
 
 def _tested(row: TrialRow) -> str:
     return "" if row.test_score is None else f", {number_text(row.test_score)} on the test split"
+
+
+def _remembered(row: TrialRow) -> str:
+    memory = memory_text(row.memory)
+    return f"; {memory}" if memory else ""
 
 
 def _cost(price: Price | None) -> str:

@@ -13,7 +13,7 @@ from powerml.costs.cost_model import CostModel, Demand
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.samplers.acquisition import CandidateCosts
 from powerml.search.problem import BATCH_SIZE, FIRST
-from powerml.spaces import Layer, Space, layers_of, parameter_count, parse_topology
+from powerml.spaces import Layer, Space, layers_of, parse_topology
 from powerml.studies.records import Prediction, TrialRecord
 from powerml.workloads.workload import TrainedWorkload
 
@@ -77,9 +77,9 @@ class StudyCostModel:
             {phase: one.error for phase, one in found.items()},
         )
 
-    def parameter_counts(self, columns: Columns) -> NDArray[np.int64]:
-        """Weights and biases of many topologies."""
-        return np.array([parameter_count(self._layers(key)) for key in self._keys(columns)])
+    def layers_of(self, columns: Columns) -> list[tuple[Layer, ...]]:
+        """Return the layers of many topologies, from parameter values by name."""
+        return [self._layers(key) for key in self._keys(columns)]
 
     def predict(self, parameters: Mapping[str, int], batch_size: int) -> Prediction | None:
         """Predict the costs of one topology; None where nothing is known."""

@@ -86,12 +86,18 @@ def optimize(
             "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
             "predicts costs in any case"
         )
+    limits = wanted.limits()
     subspace, machines = parse_subspace(space), wanted.phase_machines()
     require_machines_for(wanted.meter, machines.all)
     require_price(machines.all, wanted.chosen_price)
     machines.geometries(wanted.levels)  # before the data is loaded
     backend = select_backend()
     deployment = wanted.deployment(backend)
+    if deployment is None and (limits.max_memory_bytes or limits.max_file_bytes):
+        raise UsageError(
+            "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
+            "protocol deploys none: add --runtime, or leave them out"
+        )
     dataset = load_dataset(str(wanted.data), wanted.validation)
     hearing = listener or Listener()
     if dataset.remark:

@@ -33,7 +33,7 @@ class SearchOptions(CountingOptions, GoalOptions):
             description="Search the Pareto front of score and both costs; powerml best then takes "
             "weights."
         ),
-        Shown(after="max_parameters"),
+        Shown(after="max_file_size"),
     ] = False
     trials: Annotated[
         int,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from optuna.samplers import BaseSampler
 
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
+from powerml.memory.bounds import least_file_bytes, least_needed_bytes
 from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
 from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE, Problem
-from powerml.spaces import Topology, parse_topology, topology_of
+from powerml.spaces import Layer, Topology, parameter_count, parse_topology, topology_of
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
 from powerml.studies.records import Prediction, TrialRecord
 
 __all__ = ["Proposals"]
+
+SizeOf = Callable[[tuple[Layer, ...]], int]
 
 
 class Proposals:
@@ -94,12 +102,31 @@ class Proposals:
         return Requirements(
             max_costs=dict(limits.max_cost_ratios.items()),
             min_score=0.0 if aimed is None else aimed,
-            admits=self._small_enough(limits.max_parameters),
+            admits=self._small_enough(limits),
         )
 
-    def _small_enough(self, most: int | None) -> Admits | None:
-        """Select the topologies with few enough parameters, if there is a limit."""
-        knowledge = self._knowledge
-        if knowledge is None or most is None:
+    def _small_enough(self, limits: RatioLimits) -> Admits | None:
+        """Select the topologies that may be small enough, if there are limits of size.
+
+        Of memory and file only lower bounds are known beforehand.
+        """
+        knowledge, deployment = self._knowledge, self._problem.settings.deployment
+        shape = self._problem.dataset.input_shape
+        bounds: list[tuple[float, SizeOf]] = []
+        if limits.max_parameters is not None:
+            bounds.append((limits.max_parameters, parameter_count))
+        if limits.max_file_bytes is not None:
+            bounds.append((limits.max_file_bytes, least_file_bytes))
+        if limits.max_memory_bytes is not None and deployment is not None:
+            batch_size = deployment.batch_size or 1
+            needed = partial(least_needed_bytes, input_shape=shape, batch_size=batch_size)
+            bounds.append((limits.max_memory_bytes, needed))
+        if knowledge is None or not bounds:
             return None
-        return lambda columns: np.asarray(knowledge.parameter_counts(columns) <= most)
+
+        def admits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+            layers = knowledge.layers_of(columns)
+            kept = [all(size(one) <= most for most, size in bounds) for one in layers]
+            return np.array(kept, dtype=bool)
+
+        return admits

@@ -20,8 +20,10 @@ from powerml.backend import import_keras
 from powerml.costs.measurement import Measurement, scored
 from powerml.errors import LONGEST_MESSAGE, MeasurementError, TrainingError, shortened, words_of
 from powerml.machines import Geometry
+from powerml.memory.record import Memory
 from powerml.meters.base import Meter
 from powerml.meters.counting import Counting, counting_threads, start_counting
+from powerml.networks.deployed import memory_of
 from powerml.networks.native import count_parameters, score_on_test, train_natively
 from powerml.search.listener import Listener
 from powerml.search.problem import BATCH_SIZE, FIRST, Problem
@@ -30,7 +32,7 @@ from powerml.search.winners import report, save_models
 from powerml.spaces import Topology, topology_of
 from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
-from powerml.studies.limits import too_many_parameters
+from powerml.studies.limits import RatioLimits, too_large, too_many_parameters
 from powerml.studies.records import (
     Complete,
     Failed,
@@ -62,6 +64,7 @@ class _Candidate:
     workload: TopologyWorkload
     number: int
     parameters: int | None
+    memory: Memory | None = None
     counting: Counting | None = None
     pruned: str | None = None
     predicted: Prediction | None = None
@@ -149,9 +152,7 @@ class Run:
             predicted=self._proposals.predict(topology, batch_size),
         )
         if not self._was_met(candidate):
-            too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
-            counting = None if too_many else self._count(workload, candidate.number)
-            candidate = replace(candidate, counting=counting, pruned=too_many)
+            candidate = self._count_or_prune(candidate, limits)
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
@@ -163,6 +164,7 @@ class Run:
             batch_size=candidate.batch_size,
             state=Complete(),
             parameters=candidate.parameters,
+            memory=candidate.memory,
             predicted=candidate.predicted,
         )
         trained: Sequence[Trained] = ()
@@ -202,6 +204,24 @@ class Run:
                 self.end_trial()
             elif in_order:
                 return
+
+    def _count_or_prune(self, candidate: _Candidate, limits: RatioLimits) -> _Candidate:
+        """Have a candidate counted, unless its size already rules it out."""
+        too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
+        if too_many is not None:
+            return replace(candidate, pruned=too_many)
+        if limits.of_memory:
+            memory = self._memory(candidate.workload)
+            candidate = replace(candidate, memory=memory)
+            if said := too_large(memory, limits):
+                remarks = [] if memory is None else memory.remarks
+                return replace(candidate, pruned="; ".join([*said, *remarks]))
+        counting = self._count(candidate.workload, candidate.number)
+        return replace(candidate, counting=counting)
+
+    def _memory(self, workload: TopologyWorkload) -> Memory | None:
+        """Return the memory of a topology's network, which is exported unless it is already."""
+        return memory_of(workload, self._problem.dataset, allocated=False)
 
     def _count(self, workload: TopologyWorkload, trial: int | None = None) -> Counting:
         notify = partial(self._listener.stage, trial=trial)
@@ -261,6 +281,9 @@ class Run:
             return self._repeat(record)
         measurement = self._price(candidate.counting)
         self._study.require_comparable(measurement)
+        if record.memory is None:  # its export was counted, and is at hand
+            memory = self._memory(candidate.workload)
+            record = record.model_copy(update={"memory": memory})
         # The first trial's costs are 1, as in the paper.
         unit = unit_of(self._reference, self._ended) or measurement
         ratios = cost_ratios(measurement, unit, self._problem.settings.machines_of())

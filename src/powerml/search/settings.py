@@ -142,4 +142,9 @@ def _goal(settings: StudySettings) -> dict[str, object]:
     for name, limit in limits.named():
         if isinstance(limit, CostLimit):
             found[name] = f"{limit.amount!r}{'x' if limit.unit == 'references' else ''}"
-    return {**found, "max_parameters": limits.max_parameters}
+    return {
+        **found,
+        "max_parameters": limits.max_parameters,
+        "max_memory": limits.max_memory_bytes,
+        "max_file_size": limits.max_file_bytes,
+    }

@@ -233,7 +233,7 @@ def limits_of(
     limits, unit = settings.limits, unit_of(reference, trials)
     seen = best_score(trials)
     if unit is None:
-        return RatioLimits(min_score=limits.least_score(seen), max_parameters=limits.max_parameters)
+        return limits.in_ratios({}, seen)
     machines = settings.machines_of()
     cycles = {phase: unit.cost_cycles(phase, machines[phase]) for phase in PHASES}
     return limits.in_ratios(cycles, seen)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
+from powerml.memory.record import Memory
+from powerml.memory.sizes import size_in_bytes
 from powerml.studies.earlier import by_phase
 from powerml.studies.objective import SCORE_TOLERANCE
 
@@ -21,6 +23,7 @@ __all__ = [
     "Limits",
     "RatioLimits",
     "make_limits",
+    "too_large",
     "too_many_parameters",
 ]
 
@@ -29,6 +32,8 @@ FEWEST_CYCLES = 1000.0
 # What a limit is held against and is not known: as if it were twice what is allowed.
 UNKNOWN_EXCESS = 1.0
 BELOW_BEST = "best-"
+# Options whose limits are recorded by another name.
+OPTIONS = {"max_memory_bytes": "max_memory", "max_file_bytes": "max_file_size"}
 
 
 class CostLimit(BaseModel):
@@ -64,6 +69,10 @@ class Known(Protocol):
     def parameters(self) -> int | None:
         """Number of weights and biases."""
 
+    @property
+    def memory(self) -> Memory | None:
+        """Bytes that the deployed network takes."""
+
 
 @dataclass(frozen=True)
 class RatioLimits:
@@ -75,9 +84,20 @@ class RatioLimits:
     max_cost_ratios: Mapping[PhaseName, float] = field(default_factory=dict)
     min_score: float | None = None
     max_parameters: int | None = None
+    max_memory_bytes: int | None = None
+    max_file_bytes: int | None = None
+
+    @property
+    def of_memory(self) -> bool:
+        """True if there is a limit of the memory or of the file."""
+        return self.max_memory_bytes is not None or self.max_file_bytes is not None
 
     def violations(self, known: Known) -> list[str]:
-        """Say which limits are certainly missed; what is not known misses none."""
+        """Say which limits are certainly missed; what is not known misses none.
+
+        Memory is known before a trial is counted, or never: if it is not known, its limit is
+        missed.
+        """
         said = [
             *(
                 _too_expensive(phase, known.cost_ratios.get(phase), limit)
@@ -85,6 +105,7 @@ class RatioLimits:
             ),
             _too_low(known.score, self.min_score),
             too_many_parameters(known.parameters, self.max_parameters),
+            *too_large(known.memory, self),
         ]
         return [reason for reason in said if reason is not None]
 
@@ -100,6 +121,11 @@ class RatioLimits:
         ]
         if self.max_parameters is not None:
             above.append(_excess(known.parameters, self.max_parameters))
+        memory = known.memory or Memory()
+        if self.max_memory_bytes is not None:
+            above.append(_excess(memory.needed_bytes, self.max_memory_bytes))
+        if self.max_file_bytes is not None:
+            above.append(_excess(memory.file_bytes, self.max_file_bytes))
         return sum(above) + (0 if self.min_score is None else _lack(known.score, self.min_score))
 
     def feasible(self, known: Known) -> bool:
@@ -129,6 +155,14 @@ class Limits(BaseModel):
     max_parameters: int | None = Field(
         default=None, ge=1, description="largest number of weights and biases"
     )
+    max_memory_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="largest sum of the deployed network's weights and its peak of activations",
+    )
+    max_file_bytes: int | None = Field(
+        default=None, ge=1, description="largest file of the deployed network"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -141,7 +175,7 @@ class Limits(BaseModel):
             yield f"max_{phase}_cost", self.max_costs.get(phase)
         for name, limit in self:
             if name != "max_costs":
-                yield name, limit
+                yield OPTIONS.get(name, name), limit
 
     def least_score(self, best_score: float | None) -> float | None:
         """Return the least score, given the best score of the trials so far.
@@ -155,14 +189,20 @@ class Limits(BaseModel):
     def in_ratios(
         self, reference_cycles: Mapping[PhaseName, float], best_score: float | None
     ) -> RatioLimits:
-        """Return the limits relative to a reference of these costs and to the best score."""
+        """Return the limits relative to a reference of these costs and to the best score.
+
+        Limits of costs that the reference lacks are left out.
+        """
         return RatioLimits(
             {
                 phase: limit.ratio(reference_cycles[phase])
                 for phase, limit in self.max_costs.items()
+                if phase in reference_cycles
             },
             self.least_score(best_score),
             self.max_parameters,
+            self.max_memory_bytes,
+            self.max_file_bytes,
         )
 
 
@@ -171,6 +211,9 @@ def make_limits(
     max_inference_cost: str | float | None = None,
     min_score: str | float | None = None,
     max_parameters: int | None = None,
+    *,
+    max_memory: str | int | None = None,
+    max_file_size: str | int | None = None,
 ) -> Limits:
     """Read the limits that a user gives.
 
@@ -183,6 +226,9 @@ def make_limits(
         trials.
     max_parameters
         Largest number of weights and biases.
+    max_memory, max_file_size
+        Largest sum of weights and peak of activations, and largest file, as `size_in_bytes` reads
+        them.
 
     Raises
     ------
@@ -205,7 +251,13 @@ def make_limits(
         min_score=least,
         score_margin=margin,
         max_parameters=max_parameters,
+        max_memory_bytes=_size_limit("max memory", max_memory),
+        max_file_bytes=_size_limit("max file size", max_file_size),
     )
+
+
+def _size_limit(name: str, given: str | int | None) -> int | None:
+    return None if given is None else size_in_bytes(name, given)
 
 
 def _score_limit(given: str | float | None) -> tuple[float | None, float | None]:
@@ -251,6 +303,24 @@ def too_many_parameters(parameters: int | None, limit: int | None) -> str | None
     if parameters is None or limit is None or parameters <= limit:
         return None
     return f"{parameters:,} parameters are more than {limit:,}"
+
+
+def too_large(memory: Memory | None, limits: RatioLimits) -> list[str]:
+    """Return messages on the limits of memory and file that are missed, or may be."""
+    found = memory or Memory()
+    said = (
+        _too_many_bytes("memory", found.needed_bytes, limits.max_memory_bytes),
+        _too_many_bytes("file", found.file_bytes, limits.max_file_bytes),
+    )
+    return [reason for reason in said if reason is not None]
+
+
+def _too_many_bytes(what: str, size: int | None, limit: int | None) -> str | None:
+    if limit is None or (size is not None and size <= limit):
+        return None
+    if size is None:
+        return f"the {what}'s size is not known, and {limit:,} bytes are allowed"
+    return f"the {what} of {size:,} bytes is more than {limit:,}"
 
 
 def _too_expensive(phase: str, ratio: float | None, limit: float) -> str | None:

@@ -23,6 +23,7 @@ ObjectiveName = Annotated[
     ),
 ]
 # `make_limits` reads numbers and texts alike.
+SizeText = Annotated[str | int | None, SkipValidation, Shown(metavar="SIZE")]
 CostLimitText = Annotated[str | float | None, SkipValidation, Shown(metavar="COST")]
 
 
@@ -64,9 +65,28 @@ class GoalOptions(Options):
     max_parameters: Annotated[
         int | None, Field(description="Largest number of weights and biases.")
     ] = None
+    max_memory: Annotated[
+        SizeText,
+        Field(
+            description="Largest sum of weights and peak activations where the network is "
+            "deployed, as in 64KiB or 1.5MB."
+        ),
+        Shown(
+            details="Both follow from the exported graph, before the training. A runtime's own "
+            "copies are not included: see `allocated_bytes` of `Memory`."
+        ),
+    ] = None
+    max_file_size: Annotated[
+        SizeText, Field(description="Largest file of the deployed network, as in 64KiB or 1MB.")
+    ] = None
 
     def limits(self) -> Limits:
         """Return the limits as they are recorded; raises ``UsageError``."""
         return make_limits(
-            self.max_training_cost, self.max_inference_cost, self.min_score, self.max_parameters
+            self.max_training_cost,
+            self.max_inference_cost,
+            self.min_score,
+            self.max_parameters,
+            max_memory=self.max_memory,
+            max_file_size=self.max_file_size,
         )

@@ -16,6 +16,7 @@ from pydantic import (
 from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
+from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.workloads.workload import Deployment, ProtocolName
@@ -163,6 +164,10 @@ class Prediction(BaseModel):
     def parameters(self) -> None:
         """The number of weights and biases, which is not predicted."""
 
+    @property
+    def memory(self) -> None:
+        """The memory, which is not predicted."""
+
 
 class _StateRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -214,6 +219,11 @@ class TrialRecord(BaseModel):
     batch_size: int = Field(description="samples in a batch of the training")
     state: State = Field(description="state, with its details")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
+    memory: Memory | None = Field(
+        default=None,
+        description="bytes that its untrained network takes where it is deployed; null if nothing "
+        "is deployed, if it was ruled out before, and in earlier records",
+    )
     objective: float | None = Field(default=None, description="objective value")
     score: float | None = Field(default=None, description="accuracy, from 0 to 1")
     cost_ratios: CostRatios = Field(

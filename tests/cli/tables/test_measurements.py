@@ -4,8 +4,10 @@ from powerml.calibration.loads import synthetic_loads
 from powerml.cli.tables.measurements import (
     machines_costs_table,
     measurement_table,
+    memory_table,
 )
 from powerml.costs.cost import Cost, Interval
+from powerml.memory.record import Memory
 from powerml.workloads.workload import Deployment, ModelInput, ModelWorkload
 from tests.builders import (
     make_counts,
@@ -146,3 +148,16 @@ def test_three_levels_can_be_told_from_two() -> None:
     )
     assert "price: paper (eq. 2.1), of accesses to L1, last level, memory" in two
     assert "price: paper (eq. 2.1), of accesses to L1, L2, last level, memory" in three
+
+
+def test_memory_is_shown_in_units_and_in_bytes_within_80_columns() -> None:
+    memory = Memory(weights_bytes=51488, activations_bytes=6288, file_bytes=53801)
+    text = shown(memory_table(memory))
+    assert row(text, "weights and activations") == ["56.42 KiB", "57,776"]
+    assert row(text, "file") == ["52.54 KiB", "53,801"]
+    assert row(text, "allocated, peak") == ["-", "-"]
+    assert max(map(len, text.splitlines())) <= 80
+    unknown = Memory(remarks=["the memory of its graph is not known: it has a loop"])
+    text = shown(memory_table(unknown))
+    assert row(text, "weights") == ["-", "-"]
+    assert "it has a loop" in text

@@ -11,7 +11,7 @@ from rich.text import Text
 from powerml.costs.counts import PHASES
 from powerml.explain.importance import FEW_TRIALS
 from powerml.explain.records import BestRecord, Importance, Neighbour
-from powerml.report.quantities import objective_text
+from powerml.report.quantities import memory_text, objective_text
 from powerml.report.sentences import comparison_sentences, machines_words
 from powerml.studies.records import Quantity, TrialRecord
 
@@ -49,6 +49,7 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
     costs = ", ".join(f"{phase} cost {_number(best.cost_ratios.get(phase))} x" for phase in PHASES)
     unit = record.reference or "the first trial"
     machines = machines_words(record.machine, record.training_machine)
+    memory = memory_text(best.memory)
     kept = f"its models are in {record.folder}/{record.models}"
     return [
         Text(
@@ -59,6 +60,7 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
         Text(
             f"score {_number(best.score)}, {costs}, objective {_number(best.objective)}{parameters}"
         ),
+        *([Text(memory)] if memory else []),
         Text(f"costs relative to {unit}{machines}, by the price {record.price}"),
         Text("its models were not kept" if record.models is None else kept),
     ]

@@ -10,12 +10,15 @@ from powerml.costs.counts import PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase
 from powerml.costs.readings import PhaseEnergy
 from powerml.machines import THREE_LEVELS
+from powerml.memory.record import Memory
+from powerml.memory.sizes import size_text
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [
     "energy_table",
     "machines_costs_table",
     "measurement_table",
+    "memory_table",
 ]
 
 
@@ -298,6 +301,37 @@ def _alone(cost: Cost | None, *, has_time: bool) -> list[str]:
         return ["-"] * (3 if has_time else 2)
     time = [_thousandths(cost.seconds)] if has_time else []
     return [_mcycles(cost), *time, _thousandths(cost.joules)]
+
+
+def memory_table(memory: Memory) -> Table:
+    """Return what of the deployed network must fit."""
+    table = Table(
+        title=Text("memory of the deployed network"),
+        title_justify="left",
+        caption=Text(
+            "\n".join(
+                [
+                    "activations: the peak of live tensors, without reuse in place",
+                    "allocated: by the runtime natively on this machine, with its copies",
+                    *memory.remarks,
+                ]
+            )
+        ),
+        caption_justify="left",
+    )
+    table.add_column("")
+    table.add_column("size", justify="right")
+    table.add_column("bytes", justify="right")
+    for label, size in (
+        ("weights", memory.weights_bytes),
+        ("activations, peak", memory.activations_bytes),
+        ("weights and activations", memory.needed_bytes),
+        ("file", memory.file_bytes),
+        ("allocated, peak", memory.allocated_bytes),
+    ):
+        cells = ("-", "-") if size is None else (size_text(size), f"{size:,}")
+        table.add_row(label, *cells)
+    return table
 
 
 def _steps(phase: PhaseCounts) -> str:

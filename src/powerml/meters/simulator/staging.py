@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from powerml.errors import UsageError
 from powerml.guest.request import DeploymentRequest, LoadRequest, OwnRequest, Request
 from powerml.meters.simulator.rows import RowPlan
-from powerml.networks.export import export_topology
+from powerml.networks.deployed import dataset_of, deployed_inputs
+from powerml.networks.export import export_once
 from powerml.runtimes import Runtime, find_runtime
-from powerml.workloads.datasets import Dataset
 from powerml.workloads.inputs import digest_of_arrays
 from powerml.workloads.model_files import external_files, file_digest, format_of
 from powerml.workloads.workload import (
@@ -53,7 +53,7 @@ class Staging:
 
     def training(self, workload: TrainedWorkload, material: Material, phase: str) -> Request:
         """Stage a phase in Keras and write its request."""
-        dataset = _dataset(material)
+        dataset = dataset_of(material)
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
         with self._lock:
             for part, split in (("training", dataset.train), ("inference", dataset.test)):
@@ -92,7 +92,9 @@ class Staging:
         if not isinstance(workload, Deployed):
             raise TypeError(workload)
         # The guest reads rows in the order of C, whatever order they were given in.
-        inputs = [np.ascontiguousarray(one) for one in _inputs(workload, deployment, material)]
+        inputs = [
+            np.ascontiguousarray(one) for one in deployed_inputs(workload, deployment, material)
+        ]
         numbered = {str(number): array for number, array in enumerate(inputs)}
         stem = digest_of_arrays(numbered)[:NAME_LENGTH]
         runtime = find_runtime(deployment.runtime)
@@ -150,7 +152,7 @@ class Staging:
             deployment.batch_size,
         ]
         name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
-        return self.write_once(name, lambda path: export_topology(workload, path, inputs))
+        return self.write_once(name, lambda path: export_once(workload, path, inputs))
 
     def _copy(self, material: ModelFile) -> str:
         suffix = format_of(material.path)
@@ -192,32 +194,10 @@ class Staging:
         return name
 
 
-def _dataset(material: Material) -> Dataset:
-    dataset = material.dataset if isinstance(material, ModelFile) else material
-    if dataset is None:
-        raise UsageError("a model that is to be trained needs --data")
-    return dataset
-
-
 def _file(material: Material) -> ModelFile:
     if not isinstance(material, ModelFile):
         raise TypeError(material)
     return material
-
-
-def _inputs(workload: Deployed, deployment: Deployment, material: Material) -> list[NDArray[Any]]:
-    """Return arrays of shape (inferences, batch, ...), one for each input of the model."""
-    if workload.kind == "file":
-        given = _file(material).inputs
-        if given is None:
-            raise UsageError(f"{workload.model} needs arrays for its inputs")
-        return [given[one.name] for one in workload.inputs]
-    dataset = _dataset(material)
-    samples = dataset.inputs(dataset.test, scaled=workload.scaled)
-    # Where there are fewer samples than are asked for they come round again.
-    batch_size = deployment.batch_size or 1
-    chosen = samples[np.arange(deployment.inferences * batch_size) % len(samples)]
-    return [chosen.reshape(deployment.inferences, batch_size, *samples.shape[1:])]
 
 
 def _short_name(described: bytes, suffix: str) -> str:

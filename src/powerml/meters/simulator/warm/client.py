@@ -56,6 +56,7 @@ from powerml.workloads.workload import TRAINING_JOB
 
 __all__ = [
     "DEFAULT_IDLE_MINUTES",
+    "DEPLOYMENT",
     "WarmServer",
     "get_ready",
     "job_of",
