@@ -141,7 +141,7 @@ def test_the_fetched_emulator_hands_on_arguments_and_environment_as_they_are(
     monkeypatch.setattr(module, "find_emulator", lambda: None)
     fetch_emulator(silent)
     environment = {"LC_ALL": "C.UTF-8"}
-    command = [fetched_emulator_folder() / "qemu-aarch64", "-L", "a b"]
+    command = [str(fetched_emulator_folder() / "qemu-aarch64"), "-L", "a b"]
     told = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     program_run = str(fetched_emulator_folder() / "usr/bin/qemu-aarch64")
     assert json.loads(told) == [[program_run, "-L", "a b"], environment]
