@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from powerml.machines import load_machine, load_machine_file, machine_toml
 from powerml.machines.profile import Machine
 from powerml.meters.base import MeterOptions
 from powerml.meters.boards.meter import BoardMeter
+from powerml.meters.simulator.meter import SimulatorMeter
 
 pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("boards")]
 
@@ -165,6 +167,15 @@ def test_an_unknown_processor_of_a_profile_is_named(tmp_path: Path) -> None:
     path.write_text(profile, encoding="utf-8")
     with pytest.raises(MachineError, match=r"emulated_as: .*'neoverse-n1', not 'cortex-m4'"):
         load_machine_file(path)
+
+
+@pytest.mark.skipif(platform.machine() != "aarch64", reason="this host is no 64-bit Arm machine")
+def test_valgrind_and_the_emulator_agree_on_an_arm_host(meter: BoardMeter) -> None:
+    emulated = powerml.measure(WARM_UP / "dense.onnx", machine=BOARD, meter=meter)
+    with SimulatorMeter(BOARD, None) as natively:
+        native = powerml.measure(WARM_UP / "dense.onnx", machine=BOARD, meter=natively)
+    # The kernels are the same; Python and its C library are the host's own.
+    assert _inference(native).Ir == pytest.approx(_inference(emulated).Ir, rel=0.1)
 
 
 def test_training_here_and_inference_there_are_one_record(arm_side: ArmSide) -> None:
