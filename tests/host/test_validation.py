@@ -24,6 +24,8 @@ from tests.host.fakes import PROCESSOR, make_system, make_validated
 
 XEON = load_machine("xeon-8280")
 BOARD = load_machine("raspberry-pi-4")
+# Its caches end at L2, so that one meter counts them all.
+TWO_LEVELS = BOARD.model_copy(update={"processor": None})
 
 
 def _validation(
@@ -114,11 +116,11 @@ def test_a_profile_that_was_probed_here_is_of_this_processor() -> None:
 
 
 def test_models_run_here_and_are_counted_once_each() -> None:
-    meter = FormulaMeter(BOARD)
+    meter = FormulaMeter(TWO_LEVELS)
     said: list[str] = []
     parts: list[float] = []
     found = validate_machine(
-        BOARD,
+        TWO_LEVELS,
         models=MODELS[:2],
         model_seconds=0.01,
         meter=meter,
@@ -129,7 +131,7 @@ def test_models_run_here_and_are_counted_once_each() -> None:
     # Three million multiply-adds take longer than a thousand, on any machine.
     assert found.models[0].native_seconds < found.models[1].native_seconds
     for one in found.models:
-        hertz = BOARD.clock_ghz.value * 1e9
+        hertz = TWO_LEVELS.clock_ghz.value * 1e9
         assert one.core_seconds > 0
         assert one.paper_seconds * hertz > one.counts.data_accesses
         assert one.core_interval.low < one.core_seconds < one.core_interval.high
@@ -150,6 +152,12 @@ def test_what_cannot_be_validated_is_refused_before_anything_runs() -> None:
         validate_machine(BOARD, model_seconds=0)
     with pytest.raises(UsageError, match="give at least two"):
         validate_machine(BOARD, models=MODELS[:1])
+
+
+def test_a_board_is_validated_on_the_board_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(UsageError, match="run powerml machines validate on the board"):
+        validate_machine("raspberry-pi-4")
 
 
 @pytest.mark.simulator

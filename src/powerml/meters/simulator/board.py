@@ -1,7 +1,7 @@
 """A board's guest under emulation: its files, its environment and its command line.
 
-All paths that the measured process sees are the same everywhere, as in the view of an installation:
-the board's root is reached through an open file descriptor.
+All paths that the measured process sees are the same everywhere, as in the view of an installation.
+The board's root is reached through an open file descriptor.
 """
 
 from __future__ import annotations
