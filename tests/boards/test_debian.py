@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from powerml.boards.debian import Apt, choose_python, parse_uris, ubuntu_sources
+from powerml.boards.debian import NEEDED, Apt, choose_python, parse_uris, ubuntu_sources
 from powerml.errors import SetupError
 from tests.boards.archives import Programs
 
@@ -35,7 +35,8 @@ def test_packages_and_sizes_are_read_from_what_apt_prints() -> None:
 
 def test_packages_that_nothing_loads_are_left_out(tmp_path: Path, programs: Programs) -> None:
     programs.add("apt-get", f"#!/bin/sh\ncat <<'END'\n{PRINTED}END\n")
-    assert sorted(Apt(tmp_path / "apt").needed("3.11")) == ["libc6", "libssl3", "libstdc++6"]
+    needed = Apt(tmp_path / "apt").needed(["python3.11-minimal"], NEEDED)
+    assert sorted(needed) == ["libc6", "libssl3", "libstdc++6"]
 
 
 def test_the_newest_python_with_wheels_is_taken() -> None:

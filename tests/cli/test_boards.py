@@ -47,7 +47,7 @@ def test_what_is_prepared_is_said_with_its_versions(
     code, out, err = run("machines", "prepare")
     assert (code, out) == (0, "/b/arm64-1: numpy 2.4.6\n")
     assert err.splitlines()[0] == (
-        "qemu-user to install through apt, about 93 MB to fetch, 140 MB to keep in /b/arm64-1"
+        "about 93 MB to fetch with qemu-user, 140 MB to keep in /b/arm64-1"
     )
     code, out, _ = run("machines", "prepare", "--json")
     assert json.loads(out)["root"] == "/b/arm64-1/root"

@@ -1,4 +1,4 @@
-"""Debian's arm64 packages of Python, fetched by apt in a state of its own.
+"""Debian's packages, fetched by apt in a state of its own: Python for arm64, and an emulator.
 
 apt verifies signatures and checksums with the system's sources and keys. The system's own packages
 and lists stay untouched, and nobody needs to be root.
@@ -19,9 +19,20 @@ from urllib.parse import unquote
 
 from powerml.errors import SetupError
 
-__all__ = ["Apt", "Package", "choose_python", "parse_uris", "ubuntu_sources"]
+__all__ = [
+    "LEFT_OUT",
+    "NEEDED",
+    "ROOTS",
+    "Apt",
+    "Package",
+    "choose_python",
+    "foreign_sources",
+    "parse_uris",
+    "ubuntu_sources",
+]
 
 APT_GET = "apt-get"
+FOREIGN = "arm64"
 MINIMAL = re.compile(r"^python(3\.\d+)-minimal$", re.MULTILINE)
 URI = re.compile(r"^'[^']+' (?P<file>(?P<name>[a-z0-9][a-z0-9.+-]*)_\S+\.deb) (?P<size>\d+)")
 FAULT = re.compile(r"^[EW]: (?:Failed to fetch \S+ +)?(?P<reason>.+)$", re.MULTILINE)
@@ -50,8 +61,8 @@ SETTINGS = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; };
+APT::Architecture "ARCHITECTURE";
+APT::Architectures { "ARCHITECTURE"; };
 APT::Sandbox::User "";
 Acquire::Languages "none";
 Acquire::Retries "2";
@@ -127,12 +138,16 @@ def ubuntu_sources(os_release: str) -> str | None:
 
 
 class Apt:
-    """apt with its state in a folder, for arm64.
+    """apt with its state in a folder.
 
     Parameters
     ----------
     folder
         An empty folder for its lists and caches.
+    architecture
+        Debian's name of the packages' architecture.
+    sources
+        Sources in place of the system's, one a line.
 
     Raises
     ------
@@ -140,7 +155,9 @@ class Apt:
         apt or dpkg is not there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, architecture: str = FOREIGN, sources: str | None = None
+    ) -> None:
         for program in (APT_GET, "apt-cache", "dpkg-deb"):
             if shutil.which(program) is None:
                 raise SetupError(
@@ -150,7 +167,8 @@ class Apt:
         for name in ("state/lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
-        (folder / "settings").write_text(SETTINGS, encoding="utf-8")
+        settings = SETTINGS.replace("ARCHITECTURE", architecture)
+        (folder / "settings").write_text(settings, encoding="utf-8")
         self._options = [f"--config-file={folder / 'settings'}"]
         for name, path in (
             ("Dir::State", "state"),
@@ -161,7 +179,6 @@ class Apt:
             ("Dir::Log", "log"),
         ):
             self._options += ["--option", f"{name}={folder / path}"]
-        sources = _foreign_sources()
         if sources is not None:
             (folder / "sources.list").write_text(sources, encoding="utf-8")
             self._options += ["--option", f"Dir::Etc::sourcelist={folder / 'sources.list'}"]
@@ -192,15 +209,27 @@ class Apt:
             raise _apt_error(said, "apt has no sources")
         return choose_python(packages, supported)
 
-    def needed(self, python: str) -> dict[str, int]:
-        """Return the packages that Python and the runtimes need, with their sizes in bytes."""
-        roots = [root.format(python) for root in ROOTS]
+    def needed(self, roots: Sequence[str], pattern: re.Pattern[str]) -> dict[str, int]:
+        """Return packages and all that they depend on, with their sizes in bytes.
+
+        Parameters
+        ----------
+        roots
+            Names of packages.
+        pattern
+            Pattern of the names that are wanted among them.
+
+        Raises
+        ------
+        SetupError
+            A package is not in the lists.
+        """
         printed = self._run(
             APT_GET, "install", "--quiet=2", "--yes", "--no-install-recommends", "--print-uris",
             *roots,
         )  # fmt: skip
         sizes = parse_uris(printed.stdout)
-        return {name: size for name, size in sizes.items() if NEEDED.fullmatch(name)}
+        return {name: size for name, size in sizes.items() if pattern.fullmatch(name)}
 
     def download(self, names: Sequence[str]) -> list[Package]:
         """Download packages, in the order of their names.
@@ -246,8 +275,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 
 
-def _foreign_sources() -> str | None:
-    """Return sources to take instead of the system's, None if those have arm64."""
+def foreign_sources() -> str | None:
+    """Return sources of arm64 to take instead of the system's, None if those have it."""
     release = Path("/etc/os-release")
     if platform.machine() == "aarch64" or not release.is_file():
         return None

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from powerml.boards.debian import Apt
+from powerml.boards.place import boards_folder, boards_locked, folder_beside, move_into_place
+from powerml.boards.unpacking import unpack_package
 from powerml.errors import SetupError
+from powerml.progress import Notify
 
-__all__ = ["Emulator", "can_install_emulator", "find_emulator", "install_emulator"]
+__all__ = [
+    "EMULATOR_PREFIX",
+    "Emulator",
+    "can_fetch_emulator",
+    "can_install_emulator",
+    "fetch_emulator",
+    "fetched_emulator_folder",
+    "find_emulator",
+    "install_emulator",
+]
 
 PROGRAM = "qemu-aarch64"
 OLDEST = (7, 2)
@@ -25,6 +39,35 @@ INSTALLERS = {
     "zypper": "zypper install qemu-linux-user",
     "pacman": "pacman -S qemu-user",
 }
+EMULATOR_PREFIX = "emulator-"
+RELEASE = "bookworm"
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SOURCES = f"deb [signed-by={KEYS}] http://deb.debian.org/debian {RELEASE} main\n"
+# It runs with the host's own C library, for which its plug-in is compiled, and Debian 12's others.
+WANTED = re.compile(r"qemu-user|zlib1g|lib(?!c6$|gcc-s1$|stdc\+\+6$).*")
+LEFT_OUT = ("etc*", "usr/share*", "usr/bin/qemu-[!a]*", "usr/bin/qemu-a[!a]*", "usr/bin/*_be")
+# A shell exports variables of its own. The emulator would pass them on, and they move the stack.
+LAUNCHER = """\
+#!/bin/sh
+unset PWD OLDPWD SHLVL
+here=${{0%/*}}
+exec {loader} --library-path "$here/{libraries}" "$here/usr/bin/qemu-aarch64" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Debian's names for an architecture that the emulator runs on."""
+
+    architecture: str
+    loader: str
+    libraries: str
+
+
+HOSTS = {
+    "x86_64": Host("amd64", "/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+    "aarch64": Host("arm64", "/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,19 +79,38 @@ class Emulator:
 
 
 def find_emulator() -> Emulator:
-    """Find ``qemu-aarch64`` on PATH and try it.
+    """Find ``qemu-aarch64`` on PATH, or the one that was fetched, and try it.
 
     Raises
     ------
     SetupError
         It is not there, does not run, is older than 7.2, or was built without plug-ins.
     """
+    fetched = fetched_emulator_folder() / PROGRAM
+    try:
+        return _find_on_path()
+    except SetupError:
+        if not fetched.exists():
+            raise
+    return _tried(fetched)
+
+
+def fetched_emulator_folder() -> Path:
+    """Return the folder of the emulator that `fetch_emulator` fetches."""
+    return boards_folder() / f"{EMULATOR_PREFIX}{RELEASE}-{platform.machine()}"
+
+
+def _find_on_path() -> Emulator:
     found = shutil.which(PROGRAM)
     if found is None:
         raise SetupError(
-            f"{PROGRAM}, which runs the code of Arm boards, is not on PATH: {_how_to_install()}"
+            f"{PROGRAM}, which runs the code of Arm boards, is not on PATH: "
+            f"{_advice(_how_to_install())}"
         )
-    path = Path(found)
+    return _tried(Path(found))
+
+
+def _tried(path: Path) -> Emulator:
     said = _said(path, "-version")
     version = VERSION.search(said)
     if version is None:
@@ -59,12 +121,13 @@ def find_emulator() -> Emulator:
     if (int(version[1]), int(version[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise SetupError(
-            f"{path} is QEMU {number}, and boards need {oldest} or later: upgrade qemu-user"
+            f"{path} is QEMU {number}, and boards need {oldest} or later: "
+            f"{_advice('upgrade qemu-user')}"
         )
     if "-plugin" not in _said(path, "-help"):
         raise SetupError(
-            f"{path} (QEMU {number}) was built without plug-ins, which count its accesses: "
-            f"{_how_to_install()}, and put it first on PATH"
+            f"{path} (QEMU {number}) was built without plug-ins, which count accesses: "
+            f"{_advice('put one with plug-ins first on PATH')}"
         )
     return Emulator(path, number)
 
@@ -88,12 +151,56 @@ def _said(path: Path, option: str) -> str:
     return ended.stdout
 
 
+def _advice(otherwise: str) -> str:
+    if can_fetch_emulator() or can_install_emulator():
+        return f"run powerml machines prepare, or {otherwise}"
+    return otherwise
+
+
 def _how_to_install() -> str:
     for program, command in INSTALLERS.items():
         if shutil.which(program) is not None:
             as_root = "" if os.geteuid() == 0 else "sudo "
             return f"install it with {as_root}{command}"
     return "install qemu-user with your system's package manager"
+
+
+def can_fetch_emulator() -> bool:
+    """Return whether `fetch_emulator` may be tried: apt and Debian's keys are there."""
+    return (
+        all(shutil.which(program) for program in ("apt-get", "dpkg-deb"))
+        and Path(KEYS).is_file()
+        and platform.machine() in HOSTS
+    )
+
+
+def fetch_emulator(notify: Notify) -> Emulator:
+    """Fetch Debian 12's emulator into a folder, whole or not at all. Nobody has to be root.
+
+    Later releases of Debian build it without plug-ins.
+
+    Raises
+    ------
+    SetupError
+        There is no network, or what was fetched does not run.
+    """
+    folder = boards_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with boards_locked(folder, notify), folder_beside(fetched_emulator_folder()) as unfinished:
+        host = HOSTS[platform.machine()]
+        notify("fetching QEMU of Debian 12")
+        (unfinished / "apt").mkdir()
+        apt = Apt(unfinished / "apt", host.architecture, SOURCES)
+        apt.update()
+        root = unfinished / "built"
+        root.mkdir()
+        for package in apt.download(list(apt.needed([APT_PACKAGE], WANTED))):
+            unpack_package(package.path, root, LEFT_OUT)
+        program = root / PROGRAM
+        program.write_text(LAUNCHER.format(loader=host.loader, libraries=host.libraries), "utf-8")
+        program.chmod(0o755)
+        move_into_place(root, fetched_emulator_folder(), unfinished)
+    return find_emulator()
 
 
 def can_install_emulator() -> bool:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from powerml.errors import UsageError
+from powerml.files.atomic import UNFINISHED
 from powerml.files.folders import user_data_folder
 from powerml.progress import Notify
+from powerml.signals import interruption_held
 
-__all__ = ["FOLDER_VARIABLE", "boards_folder", "boards_locked"]
+__all__ = [
+    "FOLDER_VARIABLE",
+    "boards_folder",
+    "boards_locked",
+    "folder_beside",
+    "move_into_place",
+]
 
 FOLDER_VARIABLE = "POWERML_BOARDS_DIR"
 FOLDER = "boards"
@@ -55,3 +65,27 @@ def boards_locked(folder: Path, notify: Notify) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def folder_beside(final: Path) -> Iterator[Path]:
+    """Make a folder beside the place of another, for building it; it is removed at the end.
+
+    The caller holds the lock: the remains of killed processes are removed too.
+    """
+    for left in final.parent.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=final.parent))
+    try:
+        yield folder
+    finally:
+        with interruption_held():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_into_place(built: Path, final: Path, unfinished: Path) -> None:
+    """Move what was built to its place; a damaged predecessor goes with the unfinished folder."""
+    with interruption_held():
+        if final.exists():
+            final.rename(unfinished / "damaged")
+        built.rename(final)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from powerml.boards.board_root import make_board_root
 from powerml.boards.byte_code import ArmPython, compile_imported
-from powerml.boards.debian import LEFT_OUT, Apt, Package
+from powerml.boards.debian import LEFT_OUT, NEEDED, ROOTS, Apt, Package, foreign_sources
 from powerml.boards.emulator import (
     Emulator,
+    can_fetch_emulator,
     can_install_emulator,
+    fetch_emulator,
     find_emulator,
     install_emulator,
 )
-from powerml.boards.place import boards_folder, boards_locked
+from powerml.boards.place import boards_folder, boards_locked, folder_beside, move_into_place
 from powerml.boards.side import (
     MANIFEST,
     ROOT,
@@ -33,10 +31,8 @@ from powerml.boards.side import (
 from powerml.boards.unpacking import drop_dangling, unpack_package
 from powerml.boards.wheels import fetch_wheel, pinned_wheels, unpack_wheel
 from powerml.errors import SetupError, words_of
-from powerml.files.atomic import UNFINISHED
 from powerml.machines import load_machine
 from powerml.progress import Advance, Notify
-from powerml.signals import interruption_held
 
 __all__ = ["PreparationPlan", "plan_preparation", "prepare_arm_side"]
 
@@ -44,7 +40,7 @@ PACKAGES = "/usr/lib/powerml/packages"
 # A board on which the runtimes are imported for their byte code. Any will do.
 ANY_MACHINE, ANY_CORES = "raspberry-pi-4", 4
 # As measured with Debian 12; what they are is known only when they are fetched.
-LISTS_BYTES, DEBIAN_BYTES, EMULATOR_BYTES = 9_400_000, 9_700_000, 20_000_000
+LISTS_BYTES, DEBIAN_BYTES, EMULATOR_BYTES = 9_400_000, 9_500_000, 27_500_000
 DISK_BYTES = 140_000_000
 # Shares of the time, as measured.
 EMULATOR_PART, LISTS_PART, DEBIAN_PART, WHEELS_PART, UNPACKED_PART = 0.05, 0.15, 0.25, 0.5, 0.6
@@ -60,8 +56,8 @@ class PreparationPlan:
         Folder that it would be kept in.
     is_prepared
         Whether the ARM side is there already.
-    installs_emulator
-        Whether qemu-user would be installed.
+    needs_emulator
+        Whether qemu-user would be fetched too.
     download_bytes
         Bytes to download: the wheels exactly, Debian's packages and lists as with Debian 12.
     disk_bytes
@@ -70,7 +66,7 @@ class PreparationPlan:
 
     folder: Path
     is_prepared: bool
-    installs_emulator: bool
+    needs_emulator: bool
     download_bytes: int
     disk_bytes: int
 
@@ -85,28 +81,41 @@ def plan_preparation() -> PreparationPlan:
     """
     installs = _lacks_emulator()
     prepared = _is_prepared()
+    to_fetch = 0 if prepared else _side_bytes()
+    return PreparationPlan(
+        folder=side_folder(),
+        is_prepared=prepared,
+        needs_emulator=installs,
+        download_bytes=to_fetch + (EMULATOR_BYTES if installs else 0),
+        disk_bytes=DISK_BYTES,
+    )
+
+
+def _side_bytes() -> int:
+    """Return the bytes to download for the ARM side, with the Python whose wheels are largest."""
     wheels = max(
         sum(wheel.size_bytes for wheel in packages.values())
         for packages in pinned_wheels().values()
     )
-    to_fetch = 0 if prepared else LISTS_BYTES + DEBIAN_BYTES + wheels
-    return PreparationPlan(
-        folder=side_folder(),
-        is_prepared=prepared,
-        installs_emulator=installs,
-        download_bytes=to_fetch + (EMULATOR_BYTES if installs else 0),
-        disk_bytes=DISK_BYTES,
-    )
+    return LISTS_BYTES + DEBIAN_BYTES + wheels
 
 
 def _lacks_emulator() -> bool:
     try:
         find_emulator()
     except SetupError:
-        if not can_install_emulator():
+        if not (can_fetch_emulator() or can_install_emulator()):
             raise
         return True
     return False
+
+
+def _get_emulator(notify: Notify) -> Emulator:
+    """Fetch the emulator, or install it where Debian's keys are not known."""
+    if can_fetch_emulator():
+        return fetch_emulator(notify)
+    notify("installing qemu-user")
+    return install_emulator()
 
 
 def _is_prepared() -> bool:
@@ -134,11 +143,7 @@ def prepare_arm_side(notify: Notify, advance: Advance) -> ArmSide:
     SetupError
         There is no emulator, no network, a wheel with another checksum, or no such wheel.
     """
-    if _lacks_emulator():
-        notify("installing qemu-user")
-        emulator = install_emulator()
-    else:
-        emulator = find_emulator()
+    emulator = _get_emulator(notify) if _lacks_emulator() else find_emulator()
     advance(EMULATOR_PART)
     if not _is_prepared():
         folder = boards_folder()
@@ -158,9 +163,8 @@ def prepare_arm_side(notify: Notify, advance: Advance) -> ArmSide:
 
 def _build(emulator: Emulator, final: Path, notify: Notify, advance: Advance) -> None:
     """Build the ARM side beside its place, and move it there."""
-    for left in final.parent.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left)  # of killed processes: nobody else holds the lock
-    with _folder_beside(final) as folder:
+    notify(f"fetching what boards need, about {_side_bytes() / 1e6:.0f} MB, into {final}")
+    with folder_beside(final) as folder:
         root = folder / "built" / ROOT
         root.mkdir(parents=True)
         python, archives = _fetch_and_unpack(folder, root, notify, advance)
@@ -175,20 +179,7 @@ def _build(emulator: Emulator, final: Path, notify: Notify, advance: Advance) ->
             files=files_of(root),
         )
         (root.parent / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
-        with interruption_held():
-            if final.exists():  # damaged: it would not be built again otherwise
-                final.rename(folder / "damaged")
-            root.parent.rename(final)
-
-
-@contextmanager
-def _folder_beside(final: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=final.parent))
-    try:
-        yield folder
-    finally:
-        with interruption_held():
-            shutil.rmtree(folder, ignore_errors=True)
+        move_into_place(root.parent, final, folder)
 
 
 def _fetch_and_unpack(
@@ -196,12 +187,12 @@ def _fetch_and_unpack(
 ) -> tuple[str, list[Package]]:
     """Return the path of the interpreter in the root, and all that was downloaded."""
     (folder / "apt").mkdir()
-    apt = Apt(folder / "apt")
+    apt = Apt(folder / "apt", sources=foreign_sources())
     notify("fetching Debian's lists of arm64 packages")
     said = apt.update()
     python = apt.python(pinned_wheels(), said)
     advance(LISTS_PART)
-    needed = apt.needed(python)
+    needed = apt.needed([root.format(python) for root in ROOTS], NEEDED)
     notify(f"fetching {len(needed)} packages of Debian, {sum(needed.values()) / 1e6:.0f} MB")
     archives = apt.download(list(needed))
     advance(DEBIAN_PART)

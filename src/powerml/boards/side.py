@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from powerml.boards.emulator import EMULATOR_PREFIX
 from powerml.boards.place import boards_folder, boards_locked
 from powerml.boards.wheels import pins_digest
 from powerml.errors import SetupError, words_of
@@ -146,7 +147,7 @@ def digest_of(archives: Iterable[Archive]) -> str:
 
 
 def forget_arm_side() -> int | None:
-    """Remove every ARM side, and the remains of killed preparations.
+    """Remove every ARM side and fetched emulator, and the remains of killed preparations.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def forget_arm_side() -> int | None:
         found = [
             path
             for path in sorted(folder.iterdir())
-            if path.name.startswith((PREFIX, UNFINISHED)) and path.is_dir()
+            if path.name.startswith((PREFIX, EMULATOR_PREFIX, UNFINISHED)) and path.is_dir()
         ]
         freed = sum(size for path in found for size in files_of(path).values())
         for path in found:
@@ -173,12 +174,12 @@ def forget_arm_side() -> int | None:
 
 
 def _remove(path: Path) -> None:
-    # Moved away first: half of it must not be taken for the whole.
-    doomed = path.with_name(f"{UNFINISHED}{path.name}")
+    doomed = path
     try:
-        if path.name.startswith(PREFIX):
-            path.rename(doomed)
-        shutil.rmtree(doomed if path.name.startswith(PREFIX) else path)
+        if not path.name.startswith(UNFINISHED):
+            # Moved away first: half of it must not be taken for the whole.
+            doomed = path.rename(path.with_name(f"{UNFINISHED}{path.name}"))
+        shutil.rmtree(doomed)
     except OSError as error:
         raise SetupError(
             f"{path} cannot be removed ({words_of(error)}): remove it by hand"

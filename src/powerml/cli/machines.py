@@ -98,11 +98,10 @@ def prepare(
 def _planned(plan: PreparationPlan) -> str:
     """Return one line about the work that is left."""
     fetched = f"about {plan.download_bytes / 1e6:.0f} MB to fetch"
-    emulator = "qemu-user to install through apt, " if plan.installs_emulator else ""
-    if plan.is_prepared:
-        nothing = f"{plan.folder} is complete: nothing to fetch"
-        return f"{emulator}{fetched}" if emulator else nothing
-    return f"{emulator}{fetched}, {plan.disk_bytes / 1e6:.0f} MB to keep in {plan.folder}"
+    if plan.download_bytes == 0:
+        return f"{plan.folder} is complete: nothing to fetch"
+    emulator = " with qemu-user," if plan.needs_emulator else ","
+    return f"{fetched}{emulator} {plan.disk_bytes / 1e6:.0f} MB to keep in {plan.folder}"
 
 
 def _show_plan(plan: PreparationPlan, *, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a runtime allocates for a model, counted in a process of its own."""
+"""Allocations of a runtime for a model, counted in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Run", "find_counter", "run_natively"]
+__all__ = ["NativeRun", "find_counter", "run_natively"]
 
 COUNTER = "_allocations*.so"
 LIMIT_SECONDS = 300.0
@@ -24,7 +24,7 @@ SEPARATORS = (" ", ":")
 
 
 @dataclass(frozen=True)
-class Run:
+class NativeRun:
     """The peak of what a model allocated, and its tensors' shapes if its inputs are resized.
 
     `remark` is the reason why a figure is missing, in a clause.
@@ -51,7 +51,7 @@ def run_natively(
     *,
     counted: bool,
     resized: bool = False,
-) -> Run:
+) -> NativeRun:
     """Load a model and run it in a process of its own.
 
     Parameters
@@ -76,7 +76,7 @@ def run_natively(
         environment |= {"LD_PRELOAD": str(counter), "PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}
     missing = "the library that counts allocations is not built" if counted else None
     if counter is None and not resized:
-        return Run(remark=missing)
+        return NativeRun(remark=missing)
     with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
         arrays = Path(folder) / "inputs.npz"
         np.savez(arrays, *inputs)
@@ -101,13 +101,15 @@ def run_natively(
             )
             answer = json.loads(ended.stdout)
         except subprocess.TimeoutExpired:
-            return Run(remark=f"the model did not run twice within {LIMIT_SECONDS:.0f} s")
+            return NativeRun(remark=f"the model did not run twice within {LIMIT_SECONDS:.0f} s")
         except ValueError:
-            return Run(remark=f"the process that ran the model ended with code {ended.returncode}")
+            return NativeRun(
+                remark=f"the process that ran the model ended with code {ended.returncode}"
+            )
     if "error" in answer:
-        return Run(remark=f"the model did not run: {answer['error']}")
+        return NativeRun(remark=f"the model did not run: {answer['error']}")
     shapes = {int(number): shape for number, shape in (answer["shapes"] or {}).items()}
     allocated = answer["allocated"]
     if allocated is not None and allocated < 0:
-        return Run(resized=shapes, remark="there were too many mappings to follow")
-    return Run(allocated, shapes, missing if counter is None else None)
+        return NativeRun(resized=shapes, remark="there were too many mappings to follow")
+    return NativeRun(allocated, shapes, missing if counter is None else None)

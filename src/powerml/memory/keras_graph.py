@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from powerml.memory.liveness import Graph, Step, UnknownGraphError
+from powerml.memory.liveness import GraphStep, TensorGraph, UnknownGraphError
 
 __all__ = ["keras_graph"]
 
 
-def keras_graph(model: Any, shapes: Sequence[tuple[int, ...]]) -> Graph:
+def keras_graph(model: Any, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
     """Return the layers of a functional or sequential model, for inputs of these shapes.
 
     A layer is one step: what it computes within is not seen.
@@ -46,9 +46,9 @@ def keras_graph(model: Any, shapes: Sequence[tuple[int, ...]]) -> Graph:
             if node.input_tensors:
                 held = [id(weight) for weight in getattr(node.operation, "weights", ())]
                 reads = [id(one) for one in node.input_tensors]
-                steps.append(Step([*reads, *held], [id(one) for one in node.output_tensors]))
+                steps.append(GraphStep([*reads, *held], [id(one) for one in node.output_tensors]))
     outputs = [id(one) for one in keras.tree.flatten(functional.outputs)]
-    return Graph(steps, [id(one) for one in inputs], outputs, sizes, constants)
+    return TensorGraph(steps, [id(one) for one in inputs], outputs, sizes, constants)
 
 
 def _check_shapes(inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> None:

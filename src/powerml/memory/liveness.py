@@ -1,11 +1,11 @@
-"""Liveness: what of a graph's tensors lies in memory at once. Pure functions."""
+"""Liveness: the tensors of a graph that lie in memory at once. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Footprint", "Graph", "Step", "UnknownGraphError", "footprint_of"]
+__all__ = ["Footprint", "GraphStep", "TensorGraph", "UnknownGraphError", "footprint_of"]
 
 Name = Hashable
 
@@ -15,7 +15,7 @@ class UnknownGraphError(Exception):
 
 
 @dataclass(frozen=True)
-class Step:
+class GraphStep:
     """One operator: the tensors that it reads and those that it writes."""
 
     reads: Sequence[Name]
@@ -23,7 +23,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Graph:
+class TensorGraph:
     """A graph in the order of its execution.
 
     `sizes` are the bytes of tensors; a tensor that is missing is of unknown size. `constants` are
@@ -31,7 +31,7 @@ class Graph:
     lies in the storage of another.
     """
 
-    steps: Sequence[Step]
+    steps: Sequence[GraphStep]
     inputs: Sequence[Name]
     outputs: Sequence[Name]
     sizes: Mapping[Name, int]
@@ -52,7 +52,7 @@ class Footprint:
     unknown: tuple[str, ...] = ()
 
 
-def footprint_of(graph: Graph) -> Footprint:
+def footprint_of(graph: TensorGraph) -> Footprint:
     """Compute the weights and the peak of activations of a graph.
 
     What follows from constants alone is computed once, and then is a constant. The weights are the
@@ -94,8 +94,8 @@ def _storage(name: Name, aliases: Mapping[Name, Name]) -> Name:
 
 
 def _peak(
-    graph: Graph,
-    running: Sequence[Step],
+    graph: TensorGraph,
+    running: Sequence[GraphStep],
     storage: Mapping[Name, Name],
     activations: Collection[Name],
 ) -> int:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from powerml.errors import LONGEST_MESSAGE, shortened, words_of
 from powerml.files.texts import printable
-from powerml.memory.allocated import Run, run_natively
-from powerml.memory.liveness import Footprint, Graph, UnknownGraphError, footprint_of
+from powerml.memory.allocated import NativeRun, run_natively
+from powerml.memory.liveness import Footprint, TensorGraph, UnknownGraphError, footprint_of
 from powerml.memory.record import Memory
 from powerml.runtimes import KERAS_SUFFIX
 from powerml.workloads.model_files import external_files, format_of, load_model
@@ -49,7 +49,7 @@ def memory_of_file(
     """
     shapes = [tuple(array.shape) for array in inputs]
     remarks: list[str] = []
-    run = Run()
+    run = NativeRun()
     if allocated:
         run = run_natively(path, runtime_name, inputs, allowed, counted=True)
         if run.remark is not None:
@@ -84,7 +84,7 @@ def _graph_of(
     shapes: Sequence[tuple[int, ...]],
     inputs: Sequence[NDArray[Any]],
     allowed: Sequence[str],
-) -> Graph | None:
+) -> TensorGraph | None:
     """Read a model's graph; None for a format that is not known."""
     suffix = format_of(path)
     if suffix == ".onnx":

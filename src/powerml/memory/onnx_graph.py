@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from powerml.memory.liveness import Graph, Step, UnknownGraphError
+from powerml.memory.liveness import GraphStep, TensorGraph, UnknownGraphError
 from powerml.memory.onnx_shapes import infer_shapes
 
 __all__ = ["onnx_graph"]
@@ -17,7 +17,7 @@ CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 BITS_OF_BYTE = 8
 
 
-def onnx_graph(path: Path, shapes: Sequence[tuple[int, ...]]) -> Graph:
+def onnx_graph(path: Path, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
     """Read the graph of a file, for inputs of these shapes.
 
     Between a DequantizeLinear and a QuantizeLinear an operator computes in integers, as runtimes
@@ -49,13 +49,13 @@ def onnx_graph(path: Path, shapes: Sequence[tuple[int, ...]]) -> Graph:
             sizes[one.name] = size
     constants, aliases = _constants(graph, sizes)
     steps = [
-        Step([name for name in node.input if name], [name for name in node.output if name])
+        GraphStep([name for name in node.input if name], [name for name in node.output if name])
         for node in graph.node
         if node.op_type != "Constant"
     ]
     given, outputs = [one.name for one in inputs], [one.name for one in graph.output]
     aliases |= _quantised(graph.node, {*outputs, *constants, *given})
-    return Graph(steps, given, outputs, sizes, constants=constants, aliases=aliases)
+    return TensorGraph(steps, given, outputs, sizes, constants=constants, aliases=aliases)
 
 
 def _constants(graph: Any, sizes: dict[Any, int]) -> tuple[set[Any], dict[Any, Any]]:

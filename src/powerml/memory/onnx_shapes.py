@@ -22,7 +22,7 @@ EVALUATED = frozenset((
 ))  # fmt: skip
 MOST_ELEMENTS = 64
 MOST_ROUNDS = 200  # of inference and evaluation: one for each computed shape that awaits another
-Values = dict[str, NDArray[Any]]
+Evaluated = dict[str, NDArray[Any]]
 
 
 def infer_shapes(model: Any) -> Any:
@@ -37,7 +37,7 @@ def infer_shapes(model: Any) -> Any:
     """
     import onnx
 
-    values: Values = {}
+    values: Evaluated = {}
     known = -1
     for _ in range(MOST_ROUNDS):
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
@@ -48,7 +48,7 @@ def infer_shapes(model: Any) -> Any:
     return model
 
 
-def _evaluate(model: Any, values: Values) -> None:
+def _evaluate(model: Any, values: Evaluated) -> None:
     """Evaluate what has become known, and put constants into its place."""
     from onnx import TensorProto, numpy_helper
 
@@ -86,7 +86,7 @@ def _shape_of(value: Any) -> tuple[int, ...] | None:
 
 
 def _value_of(
-    node: Any, model: Any, values: Values, shapes: Mapping[str, tuple[int, ...] | None]
+    node: Any, model: Any, values: Evaluated, shapes: Mapping[str, tuple[int, ...] | None]
 ) -> NDArray[Any] | None:
     """Return what a node of one output computes; None if it is not known, or does not matter."""
     from onnx import numpy_helper

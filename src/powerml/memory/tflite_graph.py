@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from powerml.memory.liveness import Graph, Step, UnknownGraphError
+from powerml.memory.liveness import GraphStep, TensorGraph, UnknownGraphError
 
 __all__ = ["input_shapes", "tflite_graph"]
 
@@ -30,7 +30,7 @@ def input_shapes(path: Path) -> list[tuple[int, ...]]:
     return [_shape(graph.Tensors(number)) for number in numbers]
 
 
-def tflite_graph(path: Path, resized: Mapping[int, Sequence[int]]) -> Graph:
+def tflite_graph(path: Path, resized: Mapping[int, Sequence[int]]) -> TensorGraph:
     """Read the graph of a file that is run.
 
     Parameters
@@ -62,7 +62,7 @@ def tflite_graph(path: Path, resized: Mapping[int, Sequence[int]]) -> Graph:
         reads = [int(one.Inputs(place)) for place in range(one.InputsLength())]
         writes = [int(one.Outputs(place)) for place in range(one.OutputsLength())]
         # A missing input has the number -1.
-        steps.append(Step([name for name in reads if name >= 0], writes))
+        steps.append(GraphStep([name for name in reads if name >= 0], writes))
     inputs = [int(graph.Inputs(number)) for number in range(graph.InputsLength())]
     outputs = [int(graph.Outputs(number)) for number in range(graph.OutputsLength())]
     sizes: dict[Any, int] = {}
@@ -87,7 +87,9 @@ def tflite_graph(path: Path, resized: Mapping[int, Sequence[int]]) -> Graph:
         bits = BITS.get(types.get(tensor.Type(), ""))
         if bits is not None and all(size >= 0 for size in shape):
             sizes[number] = -(-math.prod(shape) * bits // BITS_OF_BYTE)
-    return Graph(steps, inputs, outputs, sizes, frozenset(constants), frozenset(states), aliases)
+    return TensorGraph(
+        steps, inputs, outputs, sizes, frozenset(constants), frozenset(states), aliases
+    )
 
 
 def _names(values: Any) -> dict[int, str]:

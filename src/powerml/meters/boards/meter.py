@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from powerml.boards import find_arm_side, find_emulator, prepare_arm_side
+from powerml.boards import BOARD_RUNTIMES, find_arm_side, find_emulator, prepare_arm_side
 from powerml.costs.fingerprint import Fingerprint, digest_of
-from powerml.errors import SetupError
+from powerml.errors import MeasurementError, SetupError
 from powerml.machines import Machine, Processor
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
@@ -69,7 +69,20 @@ class BoardMeter(SimulatorMeter):
         notify: Notify = silent,
         advance: Advance = unwatched,
     ) -> PhasesByGeometry:
-        """Count each phase on the board; see `GuestMeter.measure_geometries`."""
+        """Count each phase on the board; see `GuestMeter.measure_geometries`.
+
+        Raises
+        ------
+        MeasurementError
+            The model runs in a runtime that boards have not.
+        """
+        deployment = workload.deployment
+        if deployment is None or deployment.runtime not in BOARD_RUNTIMES:
+            runtime = "Keras" if deployment is None else deployment.runtime
+            raise MeasurementError(
+                f"{workload.title} runs in {runtime}, and boards run "
+                f"{' and '.join(BOARD_RUNTIMES)}: export it, or name another --machine"
+            )
         with self._opening:
             prepare_arm_side(notify, advance)
         return super().measure_geometries(workload, material, notify, advance)

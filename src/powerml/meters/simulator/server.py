@@ -385,6 +385,11 @@ class Server:
             raise WorkerError(
                 f"{what} was killed, perhaps for lack of memory: free some, or give fewer --jobs"
             )
+        if exit_code == -signal.SIGILL:
+            raise WorkerError(
+                f"{what} came to an instruction that the simulated processor lacks (SIGILL): of a "
+                "board's profile check that the processor in emulated_as has all its features"
+            )
         crashed = WorkerError(f"{what} crashed ({_how(exit_code)}): measure again")
         crashed.detail = self._last_words()
         raise crashed
