@@ -242,6 +242,7 @@ def test_the_readings_of_2018_are_of_one_machine(run: Run, monkeypatch: pytest.M
         (["--meter", "cachegrind"], "unknown meter of loads 'cachegrind'"),
         (["--meter", "replay:none.json"], "none.json does not exist"),
         (["--machine", "all"], "a calibration is for one machine"),
+        (["--machine", "graviton2"], "graviton2 is a board, and loads run in this machine's code"),
         (["--jobs", "0"], "jobs is 0"),
     ],
 )

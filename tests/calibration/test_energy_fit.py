@@ -264,6 +264,11 @@ def test_an_empty_folder_is_refused(tmp_path: Path, profile: Machine) -> None:
         calibrate_networks(tmp_path, profile)
 
 
+def test_a_boards_networks_are_calibrated_on_the_board(folder: Path) -> None:
+    with pytest.raises(UsageError, match="run powerml calibrate on the board"):
+        calibrate_networks(folder, load_machine("graviton2"))
+
+
 def test_joules_are_not_replayed(profile: Machine) -> None:
     with pytest.raises(UsageError, match="holds no counts to be replayed"):
         ReplayMeter(_records(profile)[:1])

@@ -210,6 +210,19 @@ def test_a_measurement_gets_a_reading_beside_its_costs(machine: Machine) -> None
     assert "inference" in remark
 
 
+def test_a_phase_of_another_machine_gets_no_reading(machine: Machine) -> None:
+    elsewhere = {"epyc-7763": Cost(cycles=2e9)}
+    measurement = make_measurement(
+        phases=[
+            make_phase("training", costs={machine.name: Cost(cycles=3e9)}),
+            make_phase("inference", costs=elsewhere),
+        ]
+    )
+    found = calibrated_by(measurement, make_calibration_record())
+    assert found.phase("training").costs[machine.name].calibrated_value is not None
+    assert found.phase("inference").costs == elsewhere
+
+
 def test_what_lies_above_the_metered_loads_is_remarked_on() -> None:
     calibration = make_calibration_record()
     [remark] = calibration.applied({"training": 2 * calibration.range_cycles[1]}).remarks

@@ -35,6 +35,8 @@ def test_the_best_is_told_with_its_weights_costs_and_models() -> None:
     assert "12,866 parameters" in said
     assert "costs relative to dffr:layers=5,width=10 batch 64 on xeon-x5650" in said
     assert "its models are in out/[x]/best" in said
+    apart = shown(*parts(make_best(machine="raspberry-pi-4", training_machine="epyc-7763")))
+    assert "batch 64, training on epyc-7763, inference on raspberry-pi-4, by the price" in apart
     assert "its models were not kept" in shown(*parts(make_best(models=None)))
 
 

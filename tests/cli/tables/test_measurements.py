@@ -67,6 +67,26 @@ def test_a_price_by_core_shows_time_and_energy_with_their_intervals() -> None:
     assert by_machine.count("one sample") == 3
 
 
+def test_each_phase_shows_the_costs_of_its_own_machines() -> None:
+    trained, run = {"epyc-7763": Cost(cycles=3e6)}, {"raspberry-pi-4": Cost(cycles=2e6)}
+    one = {"costs_per_sample": run, "samples": 1}
+    measurement = make_measurement(
+        phases=[
+            make_phase("training", costs=trained),
+            make_phase("load", costs=run),
+            make_phase("inference", costs=run, **one),
+        ]
+    )
+    text = shown(measurement_table(measurement))
+    assert row(text, "cost (Mcycles)") == ["3.000", "2.000", "2.000"]
+    assert row(text, "cost of one sample (Mcycles)") == ["-", "-", "2.000"]
+    assert "training on epyc-7763, load and inference on raspberry-pi-4" in text
+    by_machine = shown(machines_costs_table(measurement))
+    assert row(by_machine, "raspberry-pi-4") == ["-", "2.000", "2.000", "2.000", "-"]
+    assert row(by_machine, "epyc-7763") == ["3.000", "-", "-", "-", "-"]
+    assert by_machine.index("raspberry-pi-4") < by_machine.index("epyc-7763")
+
+
 def test_a_workload_without_an_inference_is_shown_without_one() -> None:
     load = synthetic_loads()[0]
     measurement = make_measurement(workload=load, phases=[make_phase("loop")])

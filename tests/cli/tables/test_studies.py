@@ -246,3 +246,15 @@ def test_a_front_shows_its_members_and_no_objective() -> None:
     assert "powerml best 'out/my study' --alpha A --beta B" in said
     assert headline(findings).startswith(f"{topology} batch 32 is alone on the front of 2 trials")
     assert "objective" not in trial_line(first).plain
+
+
+def test_the_machines_of_training_and_inference_are_told() -> None:
+    trained, run = {"epyc-7763": Cost(cycles=3.0)}, {"raspberry-pi-4": Cost(cycles=2.0)}
+    phases = [make_phase("training", costs=trained), make_phase("inference", costs=run)]
+    measurement = make_measurement(phases=phases)
+    trial = make_trial(measurement=measurement)
+    settings = {"machine": "raspberry-pi-4", "training_machine": "epyc-7763"}
+    said = found(trial, settings=settings, reference=measurement)
+    text = shown(trials_table(said))
+    assert "relative to the reference, training on epyc-7763, inference on raspberry-pi-4" in text
+    assert "training on epyc-7763" in shown(ranking_table(said))
