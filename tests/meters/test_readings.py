@@ -75,7 +75,12 @@ def test_nothing_is_trained_while_a_meter_reads_this_machine(
     monkeypatch.setattr(PowerMeter, "runs_natively", True, raising=False)
     said: list[str] = []
     powerml.measure("dffr:layers=1,width=2", meter=power_meter, notify=said.append)
-    assert said == ["reading joules", "training dffr:layers=1,width=2 batch 32 natively"]
+    of_model = "dffr:layers=1,width=2 batch 32"
+    assert said == [
+        "reading joules",
+        f"training {of_model} natively",
+        f"measuring the memory of {of_model}",
+    ]
 
 
 def test_prices_and_searches_are_refused_before_a_meter_of_this_machine_reads(

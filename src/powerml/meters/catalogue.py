@@ -221,7 +221,7 @@ def open_meters(
     store = CountsCache() if cache else None
     wanted = {geometry: _of_role(geometry, machines, levels, options) for geometry in groups}
     with contextlib.ExitStack() as stack:
-        if meter == DEFAULT_METER:
+        if meter == DEFAULT_METER and len(groups) > 1:
             yield _open_simulators(stack, groups, wanted, backend, store)
             return
         # They share the processes that may simulate at once.
@@ -264,16 +264,11 @@ def _open_simulators(
         made = (SimulatorMeter if processor is None else BoardMeter)(machines, backend, options)
         slots = slots or threading.Semaphore(options.jobs)
         made.share_slots(slots)
-        own = {machine.simulated_geometry for machine in machines}
-        if len(own) == 1:
-            [geometry] = own
-            found[geometry] = stack.enter_context(_in_front(made, made.machines, options, store))
-        else:
-            stack.enter_context(made)
-            found |= {
-                geometry: _in_front(one, one.machines, options, store)
-                for geometry, one in made.by_geometry().items()
-            }
+        stack.enter_context(made)
+        found |= {
+            geometry: _in_front(one, one.machines, options, store)
+            for geometry, one in made.by_geometry().items()
+        }
     return {geometry: found[geometry] for geometry in groups}
 
 
