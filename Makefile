@@ -42,7 +42,7 @@ schemas: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so src/powerml/host/*.so src/powerml/memory/*.so
-	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built powerml-qemu.so plugin_not_built)
+	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built plugin_not_built)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c src/powerml/host/_loops.c \
               src/powerml/memory/_allocations.c \

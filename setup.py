@@ -70,7 +70,6 @@ class BuildTool(Command):
             "powerml-*-linux",
             "built_for",
             "not_built",
-            "powerml-qemu.so",
             "plugin_not_built",
         )
         return [file.name for pattern in patterns for file in self._folder().glob(pattern)]

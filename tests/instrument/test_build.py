@@ -126,6 +126,6 @@ def test_a_build_of_the_package_holds_the_tool_and_its_sources(tmp_path: Path) -
     assert (folder / "built_for").read_text() == f"{valgrind_version()}\n"
     assert (folder / f"powerml-{platform_name()}").is_file()
     assert (folder / "COPYING").is_file()
-    assert (folder / "powerml-qemu.so").is_file()
+    assert (folder / "powerml-qemu-linux").is_file()
     sources = (*build.SOURCES, *build.PLUGIN_SOURCES, "hierarchy.h")
     assert all((folder / name).is_file() for name in sources)

@@ -9,7 +9,8 @@ from powerml.instrument.tool import FOLDER, INSTALL_AGAIN, install_to_build
 
 __all__ = ["find_plugin"]
 
-PLUGIN = "powerml-qemu.so"
+# Python would take a name that ends in .so for a module of its own.
+PLUGIN = "powerml-qemu-linux"
 PLUGIN_NOT_BUILT = "plugin_not_built"  # the reason, where there is none
 
 

@@ -42,6 +42,7 @@ COMPILER_MODULE = "powerml.guest.byte_code"
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
 LINKS = "view"
 PROGRAMS, LIBRARIES, PACKAGES, BYTE_CODE = "bin", sys.platlibdir, "packages", "byte-code"
+LOCK = "lock"
 OWNER = "installation"  # a file with the path of the powerML that byte code is of
 COMPILERS = min(4, os.cpu_count() or 1)
 # The folders that `site` adds, those of .pth files among them, and the packages that setuptools'
@@ -176,7 +177,9 @@ class View:
             The job does not start.
         """
         record = self._byte_code / f"{_digest(json.dumps([job, sorted(environment.items())]))}.json"
-        with FileLock(record.with_suffix(".lock")):
+        # Two jobs share modules. Byte code that one uses already must not be written again by the
+        # other: marshal marks an object by what else in its process refers to it.
+        with FileLock(self._byte_code / LOCK):
             versions = installed()
             if _is_current(record, versions, self.folder):
                 return
