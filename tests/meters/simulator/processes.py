@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0  # the first start of an installation compiles byte code, on a slow machine
 POLL_SECONDS = 0.02
 
 
