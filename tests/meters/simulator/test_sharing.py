@@ -20,7 +20,7 @@ from tests.builders import everywhere, make_counts, make_workload_record
 from tests.meters.simulator.processes import wait_for
 
 WORKLOAD, OTHER = make_workload_record(), make_workload_record(batch_size=7)
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 
 
 class CountedSimulations(SimulatorMeter):
