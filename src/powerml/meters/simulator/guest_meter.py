@@ -88,7 +88,6 @@ class GuestMeter(ValgrindMeter, ABC):
     """
 
     counts_training = True
-    counts_deployment = True
 
     def __init__(
         self, machines: Machines, backend: str | None, options: MeterOptions = DEFAULTS
@@ -231,7 +230,7 @@ class GuestMeter(ValgrindMeter, ABC):
             return jobs
         if self._options.deployment_only or not self.counts_training:
             jobs.remove(TRAINING_JOB)
-        if self._options.training_only or not self.counts_deployment:
+        if self._options.training_only:
             jobs.remove(workload.deployment.job)
         return jobs
 
