@@ -30,7 +30,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from powerml.guest import _client_requests as client_requests
-from powerml.guest.paths import see_alike
 from powerml.guest.region import Job, Moments, settle
 from powerml.guest.request import HELLO_BYTES, NAME_BYTES, REHEARSAL, REQUEST_BYTES
 
@@ -44,7 +43,6 @@ REPORTS = 3  # file descriptor on which it reads reports: standard output, put o
 def main() -> None:
     """Run in the mode that the first argument names; the second is the job, or the request."""
     mode, what = sys.argv[1:]
-    see_alike()
     for package in UNSEEN:
         # None makes its import fail as if it were not there.
         sys.modules[package] = None  # type: ignore[assignment]

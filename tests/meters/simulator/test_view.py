@@ -45,10 +45,9 @@ def _write(folder: Path, *names: str) -> str:
 
 def _run(opened: View, code: str) -> Any:
     """Run a program in the view; return what it prints, read as JSON."""
-    command = opened.command("", [])
-    command[command.index("-m") :] = ["-c", code]
+    (opened.folder / view.PACKAGES / "probe.py").write_text(code, encoding="utf-8")
     ended = subprocess.run(
-        command,
+        opened.command("probe", []),
         env={**ENVIRONMENT, **opened.environment},
         pass_fds=[opened.descriptor],
         cwd="/",
@@ -61,10 +60,9 @@ def _run(opened: View, code: str) -> Any:
 
 def test_no_path_of_the_installation_is_seen(opened: View) -> None:
     code = (
-        "import json, os, sys, numpy, powerml.guest.paths as paths\n"
-        "paths.see_alike()\n"
+        "import json, os, sys, numpy, powerml\n"
         "found = [*sys.path, sys.prefix, sys.executable, sys.base_prefix, *sys.orig_argv[:1]]\n"
-        "found += [module.__file__ for module in (json, numpy, paths)]\n"
+        "found += [module.__file__ for module in (json, numpy, powerml)]\n"
         "found += [os.path.realpath(numpy.__file__), json.loads.__code__.co_filename]\n"
         "print(json.dumps(found))\n"
     )
@@ -73,12 +71,24 @@ def test_no_path_of_the_installation_is_seen(opened: View) -> None:
 
 def test_links_elsewhere_are_resolved_as_ever(opened: View, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    code = (
-        "import json, os, powerml.guest.paths as paths\n"
-        "paths.see_alike()\n"
-        f"print(json.dumps(os.path.realpath({str(tmp_path / 'link')!r})))\n"
-    )
+    code = f"import json, os\nprint(json.dumps(os.path.realpath({str(tmp_path / 'link')!r})))\n"
     assert _run(opened, code) == str(tmp_path.resolve() / "target")
+
+
+def test_listings_do_not_tell_what_was_imported_before(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    site["folders"] = [_write(tmp_path / "a", "b/__init__.py", "b/z.py", "b/a.py", "b/k.py")]
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json, os, sys, b.k\n"
+        "kept = sys.path_importer_cache[b.__path__[0]]._path_cache\n"
+        "print(json.dumps([os.listdir(b.__path__[0]), sorted(kept)]))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        before = _run(opened, code)
+        (tmp_path / "a" / "b" / "__pycache__").mkdir()
+        assert _run(opened, code) == before == [["__init__.py", "a.py", "k.py", "z.py"]] * 2
 
 
 def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path: Path) -> None:
@@ -98,7 +108,7 @@ def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path
         packages = sorted(path.name for path in (opened.folder / view.PACKAGES).iterdir())
     assert origins == [first, first, third, first, second]
     assert standard.startswith(f"{opened.path}/{view.LIBRARIES}/")
-    assert packages == ["both.py", "named", "one", "parts", "powerml"]
+    assert packages == ["both.py", "named", "one", "parts", "powerml", "probe.py"]
 
 
 def test_byte_code_is_compiled_for_all_modules_of_a_job(opened: View) -> None:
@@ -106,10 +116,10 @@ def test_byte_code_is_compiled_for_all_modules_of_a_job(opened: View) -> None:
     code = (
         "import importlib.util, json, os, sys, numpy, powerml.guest.loads_job\n"
         "specs = [getattr(module, '__spec__', None) for module in list(sys.modules.values())]\n"
-        "print(json.dumps([spec.origin for spec in specs\n"
+        "print(json.dumps([os.path.basename(spec.origin) for spec in specs\n"
         "                  if spec and spec.cached and not os.path.exists(spec.cached)]))\n"
     )
-    assert _run(opened, code) == []
+    assert _run(opened, code) == ["probe.py"]
 
 
 def test_byte_code_does_not_tell_where_it_was_compiled(opened: View) -> None:

@@ -42,7 +42,6 @@ CODE = (
     "guest/board_requests.py",
     "guest/deployment_job.py",
     "guest/main.py",
-    "guest/paths.py",
     "guest/region.py",
     "guest/request.py",
     "guest/warm_up",

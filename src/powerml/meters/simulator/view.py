@@ -37,6 +37,7 @@ from powerml.files.atomic import write_whole
 __all__ = ["View", "installation", "installed", "interpreter", "open_descriptor", "open_view"]
 
 PACKAGE = Path(__file__).parents[2]
+START = f"{PACKAGE.name}/guest/start.py"
 COMPILER_MODULE = "powerml.guest.byte_code"
 # Three digits: the view's path has one length whichever of them is free.
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
@@ -145,7 +146,8 @@ class View:
 
         Neither the working directory nor what `site` adds is searched for modules.
         """
-        return [f"{self.path}/{PROGRAMS}/{_program().name}", "-S", "-P", "-m", module, *arguments]
+        program = f"{self.path}/{PROGRAMS}/{_program().name}"
+        return [program, "-S", "-P", f"{self.path}/{PACKAGES}/{START}", module, *arguments]
 
     def sources(self, job: str, worker: str, environment: Mapping[str, str]) -> list[str]:
         """List the sources of the modules that a job imports, by their paths in the view.
