@@ -1,0 +1,1 @@
+"""A gate on costs: limits and a baseline, kept by a build or a test."""
