@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
     from powerml.explain.records import BestRecord
+    from powerml.gate.check import check
+    from powerml.gate.options import CheckOptions
+    from powerml.gate.record import CheckRecord
     from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
         Machine,
@@ -127,6 +130,9 @@ _HOMES = {
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
     "powerml.explain.records": ("BestRecord",),
+    "powerml.gate.check": ("check",),
+    "powerml.gate.options": ("CheckOptions",),
+    "powerml.gate.record": ("CheckRecord",),
     "powerml.host": (
         "MachineProbe",
         "MachineValidation",
@@ -204,6 +210,8 @@ __all__ = [
     "CalibrateOptions",
     "Calibration",
     "CalibrationError",
+    "CheckOptions",
+    "CheckRecord",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -260,6 +268,7 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
+    "check",
     "find_runtime",
     "load_calibration",
     "load_dataset",
