@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """Hold the costs of your models against limits and a baseline, as a gate in CI.
 
-    The models, their machines and limits are in [tool.powerml] of pyproject.toml.
+    The models, their machines and limits are in the table tool.powerml of pyproject.toml.
 
     Exit codes: 0 kept, 1 a model failed, 2 wrong use, 3 a limit is exceeded, 4 not comparable.
 
@@ -52,7 +52,7 @@ def check(
 
     Example: powerml check
 
-    Example: powerml check keyword --format github --output check.md
+    Example: powerml check keyword --output check.md --output check.sarif
     """
     from powerml.gate.formats import FORMATS, format_of_file, render_check
 
@@ -65,7 +65,7 @@ def check(
             raise UsageError(f"{path} has no folder: create {path.parent} first")
     with stages_shown(kept=options.cache) as notify:
         record = powerml.check(models or (), options=options, notify=notify)
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    root = _root(Path(record.config).parent)
     for path, name in files:
         _write(path, render_check(record, name, root))
     if format is None:
@@ -75,6 +75,14 @@ def check(
     else:
         typer.echo(render_check(record, format, root), nl=False)
     _end(record)
+
+
+def _root(folder: Path) -> Path:
+    """Return the folder of the repository, which places in CI are relative to."""
+    if given := os.environ.get("GITHUB_WORKSPACE"):
+        return Path(given)
+    repositories = (one for one in (folder, *folder.parents) if (one / ".git").exists())
+    return next(repositories, folder)
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from powerml.gate.models import Model, named_model
 from powerml.gate.options import CheckOptions
 from powerml.gate.record import CheckedLimit, CheckedModel, CheckedPhase, CheckRecord, CheckState
 from powerml.gate.settings import GateSettings, ModelSettings, read_settings
+from powerml.gate.simulator import KeptSimulator
 from powerml.gate.verdict import (
     baseline_record,
     causes,
@@ -86,12 +87,13 @@ def check(
     path = settings.baseline if wanted.baseline is None else Path(wanted.baseline).absolute()
     known = _known(settings, chosen, path, partly=bool(models), update=wanted.update)
     checked, records = [], {}
-    for one in chosen:
-        notify(f"checking {one.name}")
-        found = _checked(one, settings, wanted, known.get(one.name), notify)
-        checked.append(found.checked)
-        if found.record is not None:
-            records[one.name] = found.record
+    with KeptSimulator() as simulator:
+        for one in chosen:
+            notify(f"checking {one.name}")
+            found = _checked(one, settings, wanted, known.get(one.name), simulator, notify)
+            checked.append(found.checked)
+            if found.record is not None:
+                records[one.name] = found.record
     state = worst_state(one.state for one in checked)
     updated = wanted.update and state != "failed"
     if updated:
@@ -146,34 +148,41 @@ def _known(
     return {one.name: known[one.name] for one in regressing}
 
 
-def _checked(
+def _options_of(
+    model: ModelSettings, wanted: CheckOptions, baseline: BaselineRecord | None
+) -> MeasureOptions:
+    """Return the options of a model, with those of the check over them."""
+    given = {"jobs": wanted.jobs, "warm": wanted.warm}
+    options = gate_options(model.options, model.limits, baseline, sets_training=model.sets_training)
+    return options.model_copy(
+        update={
+            "cache": wanted.cache and options.cache,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+    )
+
+
+def _checked(  # noqa: PLR0917 - all of one check
     model: ModelSettings,
     settings: GateSettings,
     wanted: CheckOptions,
-    baseline: BaselineRecord | None,
+    known: BaselineRecord | None,
+    simulator: KeptSimulator,
     notify: Notify,
 ) -> Held:
     """Hold one model; an error becomes a part of its record."""
-    options = gate_options(
-        model.options,
-        model.limits,
-        None if wanted.update else baseline,
-        sets_training=model.sets_training,
-    ).model_copy(
-        update={
-            "cache": wanted.cache and model.options.cache,
-            **({} if wanted.jobs is None else {"jobs": wanted.jobs}),
-            **({} if wanted.warm is None else {"warm": wanted.warm}),
-        }
-    )
+    baseline = None if wanted.update else known
     try:
-        with named_model(model.name, model.model, settings.folder) as found:
+        with (
+            named_model(model.name, model.model, settings.folder) as found,
+            simulator.used(_options_of(model, wanted, baseline)) as options,
+        ):
             held = hold(
                 model.name,
                 found,
                 options,
                 model.limits,
-                baseline=None if wanted.update else baseline,
+                baseline=baseline,
                 update=wanted.update,
                 lines=model.lines,
                 notify=notify,

@@ -17,7 +17,7 @@ class CheckOptions(Options):
 
     config: Annotated[
         str | Path | None,
-        Field(description="Configuration with [tool.powerml], or a folder that has one."),
+        Field(description="The pyproject.toml with the table tool.powerml, or its folder."),
         Shown(default="pyproject.toml here or in a folder above", metavar="FILE"),
     ] = None
     baseline: Annotated[

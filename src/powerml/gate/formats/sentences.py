@@ -64,8 +64,8 @@ def limit_text(model: CheckedModel, limit: CheckedLimit) -> str:
     }.get(limit.name, f"{limit.phase} takes")
     above = "above" if limit.exceeded else "within"
     return (
-        f"{what} {value_text(limit.unit, limit.value)} {place}: {above} {limit.name} = "
-        f"{limit.limit:,.10g}"
+        f"{what} {value_text(limit.unit, limit.value)} {place}: {above} {limit.name}, "
+        f"{value_text(limit.unit, limit.limit)}"
     )
 
 
