@@ -14,8 +14,10 @@ from powerml.gate.baseline import BaselineNode, BaselinePhase, BaselineRecord
 from powerml.gate.record import CheckedLimit, CheckedModel, CheckedPhase, CheckRecord
 from powerml.gate.verdict import cost_of_one
 from powerml.machines import Machine
+from powerml.measuring import measure as measuring
 from powerml.measuring.measure import measure
 from powerml.measuring.options import MeasureOptions
+from powerml.memory.record import Memory
 from powerml.meters import catalogue
 from powerml.progress import Notify, silent
 from tests.builders import make_counts, make_fingerprint
@@ -77,6 +79,7 @@ def fake_profile(
     )
 
 
+MEMORY = Memory(weights_bytes=1000, activations_bytes=24, file_bytes=2000, allocated_bytes=9)
 # Less than any topology takes.
 FIXED_CYCLES = {"training": 100.0, "load": 10.0, "inference": 20.0}
 
@@ -86,6 +89,8 @@ def measure_by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "make_meter", lambda _, machine, *__: _meter(machine))
     monkeypatch.setattr(check_module, "profile", fake_profile)
     monkeypatch.setattr(VersionedMeter, "version", "1")
+    # An export of a topology, for its size alone, takes seconds.
+    monkeypatch.setattr(measuring, "memory_of", lambda *_, **__: MEMORY)
 
 
 Configure = Callable[[str], Path]
