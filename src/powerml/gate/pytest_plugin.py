@@ -32,8 +32,8 @@ DEFAULT_BASELINE = "powerml-pytest-baseline.jsonl"
 RECORDS, LINES = "powerml_records", "powerml_lines"
 
 
-class _Session:
-    """What one session of pytest has measured, here and in its workers."""
+class _Collected:
+    """Results of one session of pytest, from this process and its workers."""
 
     def __init__(self) -> None:
         self.gate: TestGate | None = None
@@ -42,7 +42,7 @@ class _Session:
         self.said: list[str] = []
 
 
-SESSION = pytest.StashKey[_Session]()
+SESSION = pytest.StashKey[_Collected]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{MARKER}(inference_cycles=..., machine=...): limit the cost of the model that the test "
         "returns (powerML)",
     )
-    config.stash[SESSION] = _Session()
+    config.stash[SESSION] = _Collected()
 
 
 def _baseline(config: pytest.Config) -> Path:
@@ -163,7 +163,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _write(config, mine, session)
 
 
-def _write(config: pytest.Config, mine: _Session, session: pytest.Session) -> None:
+def _write(config: pytest.Config, mine: _Collected, session: pytest.Session) -> None:
     from powerml.errors import PowerMLError
     from powerml.gate.marked import merge_records
 
