@@ -32,7 +32,7 @@ from powerml.progress import Notify, silent
 from powerml.spaces import Topology
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
-__all__ = ["measure"]
+__all__ = ["measure", "needed_machines"]
 
 
 @described(MeasureOptions)
@@ -107,9 +107,9 @@ def measure(
             )
         calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
-    machines = _needed(machines, workload, wanted)
+    machines = needed_machines(machines, workload, wanted)
     trained = workload.training if wanted.training else None
-    working = replace(working, deployment_only=workload.training is not trained)
+    working = replace(working, origins=True, deployment_only=workload.training is not trained)
     with (
         open_meters(
             wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
@@ -140,7 +140,7 @@ def measure(
         return scored(measurement, scores) if scores else measurement
 
 
-def _needed(
+def needed_machines(
     machines: PhaseMachines, workload: AnyWorkload, wanted: MeasureOptions
 ) -> PhaseMachines:
     """Return the machines of a workload, which may have no training; raises ``UsageError``."""
