@@ -28,9 +28,9 @@ from powerml.meters.simulator.warm import client
 
 RUNS, PLANTS = 100, 20
 LIMIT, LEAST, MOST = 0.005, 0.006, 0.02
-SIDE, CHANNELS, OUTPUTS = 14, 8, 256
-# Widths of a kernel that a change gives to one convolution, tried until it costs what it is to.
-WIDTH, WIDTHS = 3, range(4, 14)
+SIDE, CHANNELS, OUTPUTS = 28, 16, 64
+# Width of all kernels, and of the one that is changed: the first that costs what it is to cost.
+WIDTH, WIDTHS = 5, ((6, 7, 8), (7, 6, 8))
 CONFIG = f"""\
 [tool.powerml]
 machine = "{DEFAULT_MACHINE}"
@@ -129,8 +129,8 @@ def runs(folder: Path) -> bool:
 
 def _planted(folder: Path, base: float) -> Iterator[tuple[str, int, float]]:
     """Yield planted changes: the node, the width of its kernel, and what this costs."""
-    for name in NAMES:
-        for width in WIDTHS:
+    for number, name in enumerate(NAMES):
+        for width in WIDTHS[number % len(WIDTHS)]:
             path = folder / "planted.onnx"
             save_chain(path, {name: width})
             change = _cycles(path) / base - 1
@@ -174,7 +174,7 @@ def versions(folder: Path) -> bool:
     path = folder / "powerml-baseline.jsonl"
     record = json.loads(path.read_text(encoding="utf-8"))
     # The planted change would be an alarm: no verdict is given on it.
-    save_chain(folder / "chain.onnx", {NAMES[0]: WIDTHS[-1]})
+    save_chain(folder / "chain.onnx", {NAMES[0]: 2 * WIDTH})
     kept = True
     for name in VERSIONS:
         software = {**record["fingerprint"]["software"], name: "0.0"}
