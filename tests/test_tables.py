@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.builders import (
     make_study,
     make_trial,
 )
-from tests.profiles import make_profile
+from tests.profiles import make_phase_of, make_profile
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 COMPARISON = Comparison(
@@ -122,6 +123,18 @@ def test_a_profile_is_shown_by_node_with_a_total_and_its_machine() -> None:
     assert parsed.cells[parsed.cells.index("total") + 3] == "100.0%"
     assert "dense_1 (backward)" in parsed.cells
     assert text.count("on epyc-7763 by the price core, profiled in 7 s") == 1
+
+
+def test_the_rest_of_a_long_profile_is_one_row_without_a_bar() -> None:
+    rows: list[tuple[str, int, dict[str, Any]]] = [
+        (f"node {place}", 100, {}) for place in range(30)
+    ]
+    profile = make_profile(phases=[make_phase_of("inference", {"node": rows})])
+    text = profile._repr_html_()
+    assert text.count("background:currentColor") == 20
+    parsed = _Parsed(text)
+    place = parsed.cells.index("10 others")
+    assert parsed.cells[place + 1 : place + 3] == ["1,000", "33.3%"]
 
 
 def test_a_column_of_numbers_stands_right_and_what_is_unknown_is_a_dash() -> None:

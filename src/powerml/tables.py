@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from powerml.errors import SetupError
@@ -22,23 +22,25 @@ TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0 0 1
 CAPTION = "text-align:left;font-weight:600;padding:0 0 .4em"
 HEAD = "padding:.25em .6em;border-bottom:1px solid currentColor;vertical-align:bottom"
 CELL = "padding:.2em .6em;white-space:nowrap"
-WRAPPED = "padding:.2em .6em;max-width:28em;overflow-wrap:anywhere"
+WRAPPED = "padding:.2em .6em;max-width:28em;overflow-wrap:break-word"
 BAR = "display:inline-block;height:.7em;background:currentColor;opacity:.45"
 BAR_EMS = 6
+PERCENT = "display:inline-block;min-width:3.6em"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordTable:
     """Rows of a record.
 
-    `bars` names a column of shares from 0 to 1, which is drawn. `total` is a row of its own, which
-    frames leave out.
+    `bars` names a column of shares from 0 to 1, which is drawn. `rest` is the sum of rows that are
+    left out, and `total` that of all; neither is drawn, nor in a frame.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     bars: str | None = None
+    rest: Sequence[Cell] | None = None
     total: Sequence[Cell] | None = None
     notes: Sequence[str] = ()
 
@@ -93,8 +95,9 @@ def html_of(tables: Sequence[RecordTable]) -> str:
     return f"<div>{''.join(map(_table_html, tables))}</div>"
 
 
-def _table_html(table: RecordTable) -> str:
-    shown = [row for row in (*table.rows, table.total) if row is not None]
+def _table_html(whole: RecordTable) -> str:
+    table = _told(whole)
+    shown = [row for row in (*table.rows, table.rest, table.total) if row is not None]
     right = [_is_numeric([row[place] for row in shown]) for place in range(len(table.columns))]
     drawn = None if table.bars is None else list(table.columns).index(table.bars)
     most = 0.0 if drawn is None else max((_number(row[drawn]) for row in table.rows), default=0.0)
@@ -103,20 +106,23 @@ def _table_html(table: RecordTable) -> str:
         for name, is_right in zip(table.columns, right, strict=True)
     )
 
-    def line(cells: Sequence[Cell], *, is_total: bool = False) -> str:
+    def line(cells: Sequence[Cell], *, is_drawn: bool = True, is_total: bool = False) -> str:
         apart = ";border-top:1px solid currentColor;font-weight:600" if is_total else ""
         found = ""
         for place, (cell, is_right) in enumerate(zip(cells, right, strict=True)):
-            text = html.escape(_text(cell))
+            text = "" if cell is None and not is_right else html.escape(_text(cell))
             if place == drawn and isinstance(cell, float):
-                text = f"{cell:.1%}" if is_total else f"{_bar(cell, most)}{cell:.1%}"
+                percent = f'<span style="{PERCENT}">{cell:.1%}</span>'
+                text = f"{_bar(cell, most)}{percent}" if is_drawn else percent
             style = CELL if is_right else WRAPPED
             found += f'<td style="{style};text-align:{_side(is_right)}{apart}">{text}</td>'
         return f"<tr>{found}</tr>"
 
     body = "".join(map(line, table.rows))
+    if table.rest is not None:
+        body += line(table.rest, is_drawn=False)
     if table.total is not None:
-        body += line(table.total, is_total=True)
+        body += line(table.total, is_drawn=False, is_total=True)
     notes = "".join(f"<div>{html.escape(note)}</div>" for note in table.notes)
     return (
         f'<table style="{TABLE}"><caption style="{CAPTION}">{html.escape(table.title)}</caption>'
@@ -124,10 +130,30 @@ def _table_html(table: RecordTable) -> str:
     )
 
 
+def _told(table: RecordTable) -> RecordTable:
+    """Return a table without the columns that no row tells."""
+    kept = [
+        place
+        for place in range(len(table.columns))
+        if any(row[place] is not None for row in table.rows)
+    ]
+
+    def some(cells: Sequence[Cell]) -> list[Cell]:
+        return [cells[place] for place in kept]
+
+    return replace(
+        table,
+        columns=[table.columns[place] for place in kept],
+        rows=[some(row) for row in table.rows],
+        rest=None if table.rest is None else some(table.rest),
+        total=None if table.total is None else some(table.total),
+    )
+
+
 def _bar(share: float, most: float) -> str:
     width = BAR_EMS * share / most if most > 0 else 0.0
     room = BAR_EMS - width
-    return f'<span style="{BAR};width:{width:.2f}em;margin:0 {room + 0.5:.2f}em 0 0"></span>'
+    return f'<span style="{BAR};width:{width:.2f}em;margin:0 {room:.2f}em 0 0"></span>'
 
 
 def _is_numeric(cells: Sequence[Cell]) -> bool:

@@ -33,6 +33,16 @@ __all__ = [
 
 DEFAULT_TOP = 20
 TOTAL = "total"
+COLUMNS = (
+    "kind",
+    "cycles",
+    "share",
+    "instructions",
+    "D1 misses",
+    "LL misses",
+    "multiply-accumulates",
+    "bytes",
+)
 
 
 def is_node(row: ProfileRow) -> bool:
@@ -134,26 +144,31 @@ def shown_phase_tables(
     """Return a table for each phase that is told by that grouping."""
     told = [(phase, phase.rows[by]) for phase in profile.phases if phase.rows.get(by)]
     return [
-        RecordTable(
-            title=f"{phase.name} of {profile.title}, by {by}",
-            columns=[
-                by,
-                "kind",
-                "cycles",
-                "share",
-                "Ir",
-                "D1 misses",
-                "LL misses",
-                "MACs",
-                "bytes",
-            ],
-            rows=[_cells(row) for row in shown_rows(rows, top)],
-            bars="share",
-            total=_cells(total_row(rows)),
-            notes=[described(profile), *profile.remarks] if place == len(told) - 1 else [],
+        _phase_table(
+            f"{phase.name} of {profile.title}, by {by}",
+            rows,
+            by,
+            top,
+            [described(profile), *profile.remarks] if place == len(told) - 1 else [],
         )
         for place, (phase, rows) in enumerate(told)
     ]
+
+
+def _phase_table(
+    title: str, rows: Sequence[ProfileRow], by: Grouping, top: int, notes: Sequence[str]
+) -> RecordTable:
+    shown = [_cells(row) for row in shown_rows(rows, top)]
+    rest = None if len(shown) == len(rows) else shown.pop()
+    return RecordTable(
+        title=title,
+        columns=[by, *COLUMNS],
+        rows=shown,
+        bars="share",
+        rest=rest,
+        total=_cells(total_row(rows)),
+        notes=notes,
+    )
 
 
 def _cells(row: ProfileRow) -> list[str | int | float | None]:

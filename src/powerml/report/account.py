@@ -78,19 +78,22 @@ def _nodes(winner: WinnerProfile) -> BestNodes:
     if profile is None or inference is None or not rows:
         missing = winner.missing or "Its profile tells no nodes."
         return BestNodes(missing=missing, command=winner.command)
+    shown = [
+        NodeRow(
+            name=row_name(row),
+            kind=row.kind,
+            cycles=row.cycles / inference.runs,
+            share=row.share,
+        )
+        for row in shown_rows(rows, TOP_NODES)
+    ]
+    are_all = len(shown) == len(rows)
     return BestNodes(
         machine=profile.machine,
         price=profile.price,
         cycles=inference.cycles / inference.runs,
-        rows=[
-            NodeRow(
-                name=row_name(row),
-                kind=row.kind,
-                cycles=row.cycles / inference.runs,
-                share=row.share,
-            )
-            for row in shown_rows(rows, TOP_NODES)
-        ],
+        rows=shown if are_all else shown[:-1],
+        others=None if are_all else shown[-1],
     )
 
 

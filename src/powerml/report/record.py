@@ -95,7 +95,7 @@ class MachineRow(_ReportRecord):
 
 
 class NodeRow(_ReportRecord):
-    """Cost of a node of the best, of what belongs to no node, or of all that are not listed."""
+    """Cost of a node of the best, of what belongs to no node, or of several together."""
 
     name: str = Field(description="name of the node; runtime and interpreter are none")
     kind: str | None = Field(description="the node's operator; null if it is not told")
@@ -110,7 +110,10 @@ class BestNodes(_ReportRecord):
     price: str | None = Field(default=None, description="name of the price")
     cycles: NonNegativeFloat | None = Field(default=None, description="cycles of one inference")
     rows: list[NodeRow] = Field(
-        default_factory=list, description="the most expensive first; the last is all others"
+        default_factory=list, description="the most expensive nodes, in descending order"
+    )
+    others: NodeRow | None = Field(
+        default=None, description="all other nodes together; null if there are none"
     )
     missing: str | None = Field(default=None, description="reason why there are no rows")
     command: str | None = Field(
