@@ -45,9 +45,8 @@ def export_text(profile: Profile, format: str) -> str:  # noqa: A002
     profile
         The profile.
     format
-        ``speedscope``; ``chrome``, a trace for Perfetto and chrome://tracing; ``callgrind``, for
-        callgrind_annotate and KCachegrind; ``csv``, a line for each row; or ``model-explorer``,
-        node data for Google's Model Explorer.
+        ``speedscope``; ``chrome``, a trace that Perfetto reads too; ``callgrind``; ``csv``, a line
+        for each row; or ``model-explorer``, Model Explorer's node data.
 
     Raises
     ------
