@@ -70,8 +70,6 @@ def profile(
     with stages_shown(kept=options.cache) as notify:
         found = powerml.profile(model, options=options, notify=notify)
     found = kept_phases(found, phase or [])
-    for one, path in exports:
-        powerml.export_profile(found, one, path)
     if json:
         typer.echo(found.to_json())
     else:
@@ -79,4 +77,4 @@ def profile(
 
         print_result(*parts(found, grouping, top))
     for one, path in exports:
-        typer.echo(f"{one} in {path}", err=json)
+        typer.echo(f"{one} in {powerml.export_profile(found, one, path)}", err=json)

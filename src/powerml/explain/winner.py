@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from powerml.explain import profile as profiling
 from powerml.explain.findings import TrialFinding, findings_of
 from powerml.explain.profile_record import Profile
 from powerml.files.atomic import write_whole
@@ -88,9 +87,12 @@ def profile_winner(folder: Path, options: SearchOptions, notify: Notify = silent
     best, there = findings_of(stored).best, winner_profile(stored)
     if best is None or there is None or there.command is None or options.meter != DEFAULT_METER:
         return None
+    # A report only reads: it starts no simulator.
+    from powerml.explain.profile import profile
+
     notify("profiling the best")
     model = stored.folder / _model(best)
-    found = profiling.profile(
+    found = profile(
         model,
         options=MeasureOptions(
             **_wanted(stored), **{name: getattr(options, name) for name in OF_SIMULATION}
