@@ -10,18 +10,25 @@ from typing import Any
 
 import pytest
 
+from powerml.calibration.energy_fit import MeteredPhase, fit_energies
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import SetupError
 from powerml.explain.profile_record import ComparedPhase, ComparedRow, Comparison
+from powerml.host.validation import validation_of
+from powerml.machines import load_machine
 from powerml.tables import RecordTable, Tabular, html_of
 from tests.builders import (
     make_best,
     make_calibration_record,
     make_failed_trial,
+    make_fingerprint,
+    make_machine,
     make_measurement,
     make_study,
     make_trial,
 )
+from tests.host.fakes import make_system, make_validated
+from tests.paper.outcomes import make_reproduction
 from tests.profiles import make_phase_of, make_profile
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
@@ -57,6 +64,25 @@ RECORDS: dict[str, Tabular] = {
     "study": make_study(trials=[make_trial(), make_failed_trial(HOSTILE, number=2)]),
     "best": make_best(),
     "calibration": make_calibration_record(),
+    "energy calibration": fit_energies(
+        [
+            MeteredPhase(f"net {n}", "inference", 3.0 * n + lines * 1e-8, n, lines)
+            for n, lines in enumerate((10_000_000, 0, 90_000_000, 5, 7_000_000), 1)
+        ],
+        make_machine(),
+        meter="rapl",
+        includes=[],
+        excludes=[],
+        idle_watts=None,
+        fingerprint=make_fingerprint(),
+    ),
+    "validation": validation_of(
+        [make_validated("one", 1e-3, 2e-3), make_validated("other", 2e-3, 2e-3)],
+        load_machine("epyc-7763"),
+        make_system(),
+        {"onnxruntime": "1"},
+    ),
+    "reproduction": make_reproduction(),
 }
 needs_pandas = pytest.mark.skipif(
     importlib.util.find_spec("pandas") is None, reason="pandas is not installed: pip install pandas"

@@ -12,7 +12,7 @@ from powerml.errors import SetupError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "RecordTable", "Tabular", "html_of", "table_of"]
+__all__ = ["Cell", "RecordTable", "Tabular", "cells_of", "html_of", "table_of"]
 
 Cell = str | int | float | bool | None
 NOTHING = "-"
@@ -88,6 +88,20 @@ def table_of(
         rows=[[row.get(name) for name in columns] for row in rows],
         notes=notes,
     )
+
+
+def cells_of(fields: Mapping[str, object]) -> dict[str, Cell]:
+    """Return the fields of a record by column, without lists.
+
+    Those of a record within it are named after both.
+    """
+    found: dict[str, Cell] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}_{inner}": cell for inner, cell in cells_of(value).items()}
+        elif value is None or isinstance(value, (str, int, float)):
+            found[name] = value
+    return found
 
 
 def html_of(tables: Sequence[RecordTable]) -> str:

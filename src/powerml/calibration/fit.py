@@ -26,7 +26,7 @@ from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, co
 from powerml.errors import CalibrationError
 from powerml.machines import PAPERS_MACHINE, Machine
 from powerml.studies.earlier import of_schema
-from powerml.tables import RecordTable, Tabular, table_of
+from powerml.tables import RecordTable, Tabular, cells_of, table_of
 from powerml.workloads.workload import LoadWorkload
 
 __all__ = [
@@ -212,10 +212,9 @@ class Calibration(Tabular, _CalibrationRecord):
         return self.model_dump_json(by_alias=True, indent=2)
 
     def _table(self) -> RecordTable:
-        named = set(LoadPoint.model_fields) - {"counts"}
         return table_of(
             f"calibration of {self.machine}, readings in {self.unit}",
-            [point.model_dump(include=named) for point in self.loads],
+            [cells_of(point.model_dump(exclude={"counts"})) for point in self.loads],
             [f"{self.fit.per_cycle:.4g} for each cycle, r {self.fit.r:.3f}"],
         )
 
