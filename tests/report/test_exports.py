@@ -19,6 +19,7 @@ from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import UnknownNameError, UsageError
 from powerml.explain.profile_record import Profile
 from powerml.report.exports import EXPORTS, export_text
+from tests.builders import make_file_record
 from tests.profiles import make_inference, make_phase_of, make_profile, make_training
 
 DATA = Path(__file__).parent / "data"
@@ -184,6 +185,13 @@ def test_model_explorer_gets_the_cycles_of_the_models_nodes() -> None:
         "softmax <1> & co": {"value": 4_000},
     }
     assert [one["stop"] for one in file["gradient"]] == [0, 1]
+
+
+def test_model_explorer_knows_a_node_of_tflite_by_the_name_of_its_output() -> None:
+    deployed = {"runtime": "litert", "batch_size": 1, "inferences": 2}
+    workload = make_file_record(model="kws.tflite", deployment=deployed)
+    profile = make_profile(workload=workload, phases=[make_inference()])
+    assert next(iter(exported("model-explorer", profile)["results"])) == "conv1;relu1"
 
 
 def test_model_explorer_adds_up_the_parts_of_a_training_step() -> None:

@@ -33,6 +33,7 @@ SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 MICROSECONDS = 1e6
 # From cheap to expensive, legible under black and under white labels.
 GRADIENT = ({"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#ff9a50"})
+LITERT, NAMES_APART = "litert", ";"
 UNKNOWN_FILE = "???"  # Callgrind's own word
 OTHER_LIBRARY = "no library"
 
@@ -311,8 +312,11 @@ def _model_explorer(profile: Profile) -> str:
     """Write node data of the inference, or of the first phase with nodes: cycles by node.
 
     Model Explorer adds up the values of a group. So a fused node's cycles stand at the first of the
-    model's nodes in it, and nowhere else.
+    model's nodes in it, and nowhere else. It knows a node of a TFLite graph by the name of its
+    output, which joins the names of all that were fused.
     """
+    deployment = profile.workload.deployment
+    joins = deployment is not None and deployment.runtime == LITERT
     found = {
         phase.name: [row for row in phase.rows.get("node", ()) if is_node(row)]
         for phase in profile.phases
@@ -326,7 +330,8 @@ def _model_explorer(profile: Profile) -> str:
     rows = told.get("inference") or next(iter(told.values()))
     cycles: dict[str, float] = {}
     for row in rows:
-        name = row.nodes[0] if row.nodes else row.name
+        nodes = row.nodes or [row.name]
+        name = NAMES_APART.join(nodes) if joins else nodes[0]
         cycles[name] = cycles.get(name, 0.0) + row.cycles
     results = {name: {"value": value} for name, value in cycles.items()}
     return _json({"results": results, "gradient": GRADIENT})
