@@ -43,12 +43,12 @@ def test_each_phase_is_a_table_with_its_total_and_the_machine_below() -> None:
     assert [cell for cell in cells(conv) if "█" not in cell] == [
         "conv1",
         "FusedConv",
-        "60.000",
+        "60.00",
         "60.0%",
-        "540.000",
+        "540.00",
         "30.000",
-        "3.000",
-        "1.250",
+        "3,000",
+        "1,250.0",
         "40.000",
     ]
 

@@ -17,6 +17,7 @@ __all__ = ["PhaseTable", "parts"]
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 NOTHING = "-"
+LEAST, DIGITS = 10, 5  # of a total: the least that it is in its unit, and its digits
 LEAST_NAME, LEAST_KIND, MOST_KIND = 20, 11, 28
 LEAST_BAR, MOST_BAR = 8, 24
 GAP = 2
@@ -180,8 +181,9 @@ def _texts(
 def _numbers(heading: str, values: Sequence[float | None]) -> _Column:
     """Return a column of numbers in the unit of the last, their total, to compare at sight."""
     total = values[-1] or 0.0
-    scale, prefix = next((one for one in PREFIXES if total >= one[0]), PREFIXES[-1])
-    decimals = 3 if prefix else 0
+    scale, prefix = next((one for one in PREFIXES if total >= LEAST * one[0]), PREFIXES[-1])
+    digits = len(f"{total / scale:.0f}")
+    decimals = max(0, DIGITS - digits) if prefix else 0
     return _texts(
         f"{heading}\n({prefix})" if prefix else heading,
         [NOTHING if value is None else f"{value / scale:,.{decimals}f}" for value in values],
