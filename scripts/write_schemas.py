@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
+from powerml.explain.profile_record import Profile
 from powerml.explain.records import BestRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
@@ -23,6 +24,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,
+    "profile-1": Profile,
     "report-2": Report,
     "reproduction-2": Reproduction,
     "study-5": StudyRecord,

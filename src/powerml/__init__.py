@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from powerml.explain.best import best
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
+    from powerml.explain.profile import profile
+    from powerml.explain.profile_record import Profile, ProfiledPhase, ProfileRow
     from powerml.explain.records import BestRecord
     from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from powerml.paper.options import ReproduceOptions
     from powerml.paper.reproduce import reproduce
     from powerml.paper.reproduction import Reproduction
+    from powerml.report.exports import export_profile
     from powerml.report.writing import render_report, write_report
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search.optimize import optimize
@@ -126,6 +129,12 @@ _HOMES = {
     "powerml.explain.best": ("best",),
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
+    "powerml.explain.profile": ("profile",),
+    "powerml.explain.profile_record": (
+        "Profile",
+        "ProfileRow",
+        "ProfiledPhase",
+    ),
     "powerml.explain.records": ("BestRecord",),
     "powerml.host": (
         "MachineProbe",
@@ -152,6 +161,7 @@ _HOMES = {
     "powerml.paper.options": ("ReproduceOptions",),
     "powerml.paper.reproduce": ("reproduce",),
     "powerml.paper.reproduction": ("Reproduction",),
+    "powerml.report.exports": ("export_profile",),
     "powerml.report.writing": (
         "render_report",
         "write_report",
@@ -235,6 +245,9 @@ __all__ = [
     "Prediction",
     "PredictionError",
     "Predictor",
+    "Profile",
+    "ProfileRow",
+    "ProfiledPhase",
     "ReplayMeter",
     "ReproduceOptions",
     "Reproduction",
@@ -260,6 +273,7 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
+    "export_profile",
     "find_runtime",
     "load_calibration",
     "load_dataset",
@@ -274,6 +288,7 @@ __all__ = [
     "parse_topology",
     "price",
     "probe_machine",
+    "profile",
     "render_report",
     "reprice",
     "reproduce",

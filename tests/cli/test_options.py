@@ -23,6 +23,7 @@ IN_PYTHON_ALONE = {
     "calibrate": {"options", "notify", "advance"},
     "measure": {"options", "notify"},
     "optimize": {"options", "listener"},
+    "profile": {"options", "notify"},
     "reproduce": {"options", "listener", "trials", "meter"},
 }
 

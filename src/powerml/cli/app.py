@@ -12,6 +12,7 @@ from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
 from powerml.cli.optimize import optimize
 from powerml.cli.options import add_command
+from powerml.cli.profile import profile
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
 from powerml.cli.warm import warm
@@ -25,7 +26,18 @@ app = typer.Typer(
     help="Measure by simulation what a neural network's training and inference cost a processor, "
     "and search for the cheapest accurate network.",
 )
-for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce, warm):
+for command in (
+    doctor,
+    measure,
+    profile,
+    optimize,
+    best,
+    report,
+    dashboard,
+    calibrate,
+    reproduce,
+    warm,
+):
     add_command(app, command)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")
