@@ -11,7 +11,16 @@ import typer
 from powerml.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs" / "use.md"
-COMMANDS = ("measure", "profile", "optimize", "best", "calibrate", "reproduce", "warm")
+COMMANDS = (
+    "measure",
+    "profile",
+    "optimize",
+    "best",
+    "calibrate",
+    "reproduce",
+    "check",
+    "warm",
+)
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)
 
 

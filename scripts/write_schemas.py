@@ -12,6 +12,8 @@ from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
 from powerml.explain.profile_record import Profile
 from powerml.explain.records import BestRecord
+from powerml.gate.baseline import BaselineRecord
+from powerml.gate.record import CheckRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
@@ -19,8 +21,10 @@ from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
+    "baseline-1": BaselineRecord,
     "best-4": BestRecord,
     "calibration-2": Calibration,
+    "check-1": CheckRecord,
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from powerml.explain.profile import profile
     from powerml.explain.profile_record import Profile, ProfiledPhase, ProfileRow
     from powerml.explain.records import BestRecord
+    from powerml.gate.check import check
+    from powerml.gate.options import CheckOptions
+    from powerml.gate.record import CheckRecord
     from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
         Machine,
@@ -136,6 +139,9 @@ _HOMES = {
         "ProfiledPhase",
     ),
     "powerml.explain.records": ("BestRecord",),
+    "powerml.gate.check": ("check",),
+    "powerml.gate.options": ("CheckOptions",),
+    "powerml.gate.record": ("CheckRecord",),
     "powerml.host": (
         "MachineProbe",
         "MachineValidation",
@@ -214,6 +220,8 @@ __all__ = [
     "CalibrateOptions",
     "Calibration",
     "CalibrationError",
+    "CheckOptions",
+    "CheckRecord",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -273,6 +281,7 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
+    "check",
     "export_profile",
     "find_runtime",
     "load_calibration",

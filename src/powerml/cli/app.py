@@ -7,6 +7,7 @@ import typer
 from powerml.cli.best import best
 from powerml.cli.cache import cache_app
 from powerml.cli.calibrate import calibrate
+from powerml.cli.check import check
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
@@ -36,6 +37,7 @@ for command in (
     dashboard,
     calibrate,
     reproduce,
+    check,
     warm,
 ):
     add_command(app, command)

@@ -103,7 +103,8 @@ def profile(
     remarks = list(material.remarks) if isinstance(material, ModelFile) else []
     phases: list[ProfiledPhase] = []
     fingerprints: list[Fingerprint] = []
-    training, deployment = workload.training, workload.deployment
+    training = workload.training if wanted.training else None
+    deployment = workload.deployment
     with _Meters(workload.backend, working, wanted) as meters:
         # Both take their time to start.
         if training is not None:
