@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import struct
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import ServerError
+from powerml.guest.request import FUNCTIONS_FILE, NODES_FILE, OPERATORS_FILE
 from powerml.machines import Geometry, Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.caches import SimulatedCaches
+from powerml.meters.simulator.charges import (
+    Counters,
+    NodeKey,
+    Profiled,
+    Told,
+    charges_of_deployment,
+    nodes_by_entries,
+    nodes_by_looks,
+    nodes_by_segments,
+    parse_told,
+    read_trace,
+)
 from powerml.meters.simulator.composition import Mark
 from powerml.meters.simulator.guest_meter import GuestMeter, PhasesByGeometry
 from powerml.meters.simulator.launch import Launch, Mode
-from powerml.meters.simulator.marks import read_marks
+from powerml.meters.simulator.marks import InstrumentMark, read_marks
 from powerml.meters.simulator.server import Done
+from powerml.meters.simulator.symbols import find_functions, find_library
 from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.runtimes import Runtime, find_runtime
 from powerml.workloads.workload import AnyWorkload, Material
 
 __all__ = ["GeometryMeter", "SimulatorMeter"]
@@ -68,15 +88,95 @@ class SimulatorMeter(GuestMeter):
         *,
         several_threads: bool = False,  # noqa: ARG002 - the instrument counts them together
     ) -> dict[Geometry, list[Mark]]:
-        path = self.folder / f"{done.name}.marks"
-        marks = read_marks(path)
-        path.unlink()
+        marks = self._take_raw_marks(done)
         return {
             geometry: [
                 Mark(mark.name, self._caches.counts(mark.counters, geometry)) for mark in marks
             ]
             for geometry in self._groups
         }
+
+    def profile_deployment(
+        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+    ) -> Profiled:
+        """Count the loading and the inference of a model, and charge them to functions and nodes.
+
+        The counts of both are those that `measure` returns: the nodes are told by one more
+        inference after them.
+
+        Raises
+        ------
+        ExportError
+            The model cannot be exported for its runtime.
+        MeasurementError
+            The simulation failed, or what it told cannot be read.
+        """
+        deployment = workload.deployment
+        if deployment is None or workload.kind == "load":
+            raise TypeError(workload)
+        server = self._running_server(deployment.job, notify)
+        try:
+            plain = self.staging.deployment(workload, deployment, material)
+            runtime = find_runtime(deployment.runtime)
+            operators = self._stage_operators(runtime)
+            notify(f"profiling {plain.name} in {deployment.runtime}")
+            done = self._submit(server, replace(plain, profile=1)).result()
+            self._guest = server.ready.result()
+        finally:
+            if not self._forks(deployment.job):
+                self._discard(deployment.job, server)
+        told, nodes = self._take_told(done)
+        found: dict[NodeKey, Counters] = {}
+        optimized = None
+        if "trace" in nodes:
+            trace = read_trace(self._take(nodes["trace"]), nodes["trace"])
+            found = nodes_by_looks(told, trace, nodes["start_nanoseconds"])
+            path = self.folder / nodes["optimized"]
+            optimized = path.read_bytes() if path.exists() else None
+            path.unlink(missing_ok=True)
+        elif operators:
+            found = nodes_by_entries(told, operators, nodes["end"])
+        else:
+            found = nodes_by_segments(told)
+        marks = self._take_raw_marks(done)
+        return Profiled(
+            charges_of_deployment(told, marks, found, deployment.inferences),
+            self._caches,
+            optimized,
+        )
+
+    def _stage_operators(self, runtime: Runtime) -> list[str]:
+        """Have the places of a runtime's operators in a file; return their functions."""
+        operators = getattr(runtime, "operators", None)
+        if operators is None:
+            return []
+        found = find_functions(self._library_of(runtime, operators.library), operators.functions)
+        places = struct.pack(f"={len(found)}Q", *(place for place, _ in found))
+        self.staging.write_once(OPERATORS_FILE, lambda path: path.write_bytes(places))
+        return [name for _, name in found]
+
+    def _library_of(self, runtime: Runtime, library: str) -> Path:
+        """Return the file of a runtime's library, as the guest loads it."""
+        spec = importlib.util.find_spec(runtime.package)
+        folders = spec.submodule_search_locations if spec is not None else None
+        return find_library(map(Path, folders or ()), library)
+
+    def _take_told(self, done: Done) -> tuple[Told, dict[str, Any]]:
+        told, nodes = (f"{done.process}.{name}" for name in (FUNCTIONS_FILE, NODES_FILE))
+        return parse_told(self._take(told), told), json.loads(self._take(nodes))
+
+    def _take(self, name: str) -> str:
+        """Read a file that the guest has left, and remove it."""
+        path = self.folder / name
+        content = path.read_text(encoding="utf-8", errors="replace")
+        path.unlink()
+        return content
+
+    def _take_raw_marks(self, done: Done) -> list[InstrumentMark]:
+        path = self.folder / f"{done.name}.marks"
+        marks = read_marks(path)
+        path.unlink()
+        return marks
 
     def by_geometry(self) -> dict[Geometry, GeometryMeter]:
         """Return a meter for each geometry; what one measures the others find measured."""
