@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
+from powerml.explain.profile_record import Comparison
 from powerml.explain.records import BestRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
+    "comparison-1": Comparison,
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,

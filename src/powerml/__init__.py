@@ -43,8 +43,10 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from powerml.explain.best import best
+    from powerml.explain.compare import compare
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
+    from powerml.explain.profile_record import Comparison, Profile
     from powerml.explain.records import BestRecord
     from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
@@ -124,8 +126,13 @@ _HOMES = {
         "WorkerError",
     ),
     "powerml.explain.best": ("best",),
+    "powerml.explain.compare": ("compare",),
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
+    "powerml.explain.profile_record": (
+        "Comparison",
+        "Profile",
+    ),
     "powerml.explain.records": ("BestRecord",),
     "powerml.host": (
         "MachineProbe",
@@ -204,6 +211,7 @@ __all__ = [
     "CalibrateOptions",
     "Calibration",
     "CalibrationError",
+    "Comparison",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -235,6 +243,7 @@ __all__ = [
     "Prediction",
     "PredictionError",
     "Predictor",
+    "Profile",
     "ReplayMeter",
     "ReproduceOptions",
     "Reproduction",
@@ -260,6 +269,7 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
+    "compare",
     "find_runtime",
     "load_calibration",
     "load_dataset",

@@ -7,6 +7,7 @@ import typer
 from powerml.cli.best import best
 from powerml.cli.cache import cache_app
 from powerml.cli.calibrate import calibrate
+from powerml.cli.compare import compare
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
@@ -25,7 +26,18 @@ app = typer.Typer(
     help="Measure by simulation what a neural network's training and inference cost a processor, "
     "and search for the cheapest accurate network.",
 )
-for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce, warm):
+for command in (
+    doctor,
+    measure,
+    compare,
+    optimize,
+    best,
+    report,
+    dashboard,
+    calibrate,
+    reproduce,
+    warm,
+):
     add_command(app, command)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")
