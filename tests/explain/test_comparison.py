@@ -66,7 +66,7 @@ def test_nodes_that_hold_the_same_nodes_of_the_model_are_matched_and_called_by_i
     )
     after = profile_of(
         row("/0/Conv_token_25", 40, "QLinearConv", nodes=["x_Dequantize", "/0/Conv", "q"]),
-        row("/2/MatMul_quant", 20, "MatMulIntegerToFloat", nodes=["/2/MatMul", "mul"]),
+        row("fused", 20, "MatMulIntegerToFloat", nodes=["/2/MatMul_quant", "mul"]),
         row("/2/Add", 4, "Add"),
     )
     compared = compare_profiles(before, after)

@@ -48,6 +48,7 @@ __all__ = [
 
 NODE = "node"
 CHANGED = " → "
+QUANTISED = "_quant"
 FORMS = re.compile(
     r"^(qlinear|dynamicquantize(?!linear)|fused|nhwc|q(?=gemm|attention))|(integer(tofloat)?|nbits)$"
 )
@@ -435,8 +436,12 @@ def _in_order(rows: Sequence[ProfileRow]) -> list[ProfileRow]:
 
 
 def _model_nodes(row: ProfileRow) -> frozenset[str]:
-    """Return the nodes of the model that a row holds: itself, or those that were fused into it."""
-    return frozenset((row.name, *row.nodes)) - {RUNTIME, INTERPRETER}
+    """Return the nodes of the model that a row holds: itself, or those that were fused into it.
+
+    ONNX Runtime's quantiser marks the names of those that it replaces.
+    """
+    names = {name.removesuffix(QUANTISED) for name in (row.name, *row.nodes)}
+    return frozenset(names) - {RUNTIME, INTERPRETER}
 
 
 def operation_of(operator: str | None) -> str | None:
