@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from powerml.costs.attribution import origin_shares
 from powerml.costs.cost import (
     DEFAULT_PRICE,
     Accesses,
@@ -17,7 +18,7 @@ from powerml.costs.cost import (
     per_sample,
     price,
 )
-from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.counts import Origin, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
@@ -67,6 +68,10 @@ class Phase(PhaseCounts):
     """
 
     costs: dict[str, Cost] = Field(description="costs of the phase by machine")
+    shares: dict[str, dict[Origin, float]] | None = Field(
+        default=None,
+        description="share of each origin in the cycles, by machine; null where they are not told",
+    )
     inferences: int | None = Field(
         default=None, ge=1, description="inferences that were counted; null for other phases"
     )
@@ -305,12 +310,15 @@ def price_phases(
     }
     phases = []
     for phase in _shown(simulated, machines):
-        costs = {}
+        costs, shares = {}, {}
         for machine in machines.of(phase.name):
-            counts = _counts_of(phase.name, machine, counted)
+            found = _counted_for(phase.name, machine, counted)
+            counts = found.counts
+            if (of_origins := origin_shares(found, machine, accesses, by)) is not None:
+                shares[machine.name] = of_origins
             lower = None
             if levels == THREE_LEVELS and not machine.ends_at_l2:
-                lower = _counts_of(phase.name, up_to_l2(machine), counted)
+                lower = _counted_for(phase.name, up_to_l2(machine), counted).counts
             costs[machine.name] = price(counts, machine, accesses, lower, by)
         is_inference = phase.name == "inference"
         if is_inference and phase.counts.data_accesses == 0:
@@ -323,6 +331,7 @@ def price_phases(
             Phase(
                 **phase.model_dump(),
                 costs=costs,
+                shares=shares or None,
                 inferences=runs,
                 costs_per_inference=costs_of_one(costs, runs),
                 samples=seen,
@@ -353,13 +362,13 @@ def _shown(
     ]
 
 
-def _counts_of(
+def _counted_for(
     phase: str, machine: Machine, counted: Mapping[Geometry, Mapping[str, PhaseCounts]]
-) -> Counts:
+) -> PhaseCounts:
     found = counted.get(machine.simulated_geometry, {}).get(phase)
     if found is None:
         raise MachineError(_not_counted(phase, machine))
-    return found.counts
+    return found
 
 
 def _not_counted(phase: str, machine: Machine) -> str:

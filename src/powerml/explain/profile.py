@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
+import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
 
 from powerml.costs.attribution import Levels, attribute, price_levels
 from powerml.costs.cost import require_price
+from powerml.costs.counts import Counts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UsageError
-from powerml.explain.nodes import NodeWork, work_of_nodes
+from powerml.explain.node_work import NodeWork
+from powerml.explain.nodes import work_of_deployment, work_of_training
 from powerml.explain.profile_record import (
     Grouping,
     Profile,
     ProfiledPhase,
     ProfileRow,
 )
-from powerml.machines import THREE_LEVELS, Machine, up_to_l2
+from powerml.machines import THREE_LEVELS, Machine, is_board, up_to_l2
+from powerml.measuring.measure import needed_machines
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare
-from powerml.meters.base import DEFAULT_METER
+from powerml.meters.base import DEFAULT_METER, MeterOptions
 from powerml.meters.catalogue import meter_options, open_profiler
-from powerml.meters.simulator.charges import NodeKey, PhaseCharges, Profiled
+from powerml.meters.simulator.charges import (
+    Counters,
+    NodeKey,
+    PhaseCharges,
+    Profiled,
+    counts_of,
+)
+from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.options import described
 from powerml.progress import Notify, silent
 from powerml.spaces import Topology
-from powerml.workloads.workload import AnyWorkload, Material, ModelFile
+from powerml.workloads.workload import TRAINING_JOB, Material, ModelFile, TrainedWorkload
 
 __all__ = ["profile"]
+
+# A function of a library that was stripped of names. Code in no file, as compilers make it while a
+# program runs.
+UNKNOWN, GENERATED = "unknown", "generated code"
 
 
 @described(MeasureOptions)
@@ -72,30 +91,39 @@ def profile(
         raise UsageError(f"the meter {wanted.meter} tells no nodes: leave out --meter")
     machines, by = wanted.phase_machines(), wanted.chosen_price
     require_price(machines.all, by)
-    working = meter_options(wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds)
+    working = replace(
+        meter_options(
+            wanted.fidelity, wanted.error, wanted.jobs, wanted.limit_seconds, warm=wanted.warm
+        ),
+        training_only=True,
+    )
     workload, material = prepare(model, wanted, notify)
+    machines = needed_machines(machines, workload, wanted)
+    remarks = list(material.remarks) if isinstance(material, ModelFile) else []
     phases: list[ProfiledPhase] = []
     fingerprints: list[Fingerprint] = []
-    remarks = list(material.remarks) if isinstance(material, ModelFile) else []
-    roles = [
-        ("training", machines.training[:1] if workload.training is not None else ()),
-        ("inference", machines.inference[:1] if workload.deployment is not None else ()),
-    ]
-    for role, [machine, *_] in ((role, list(some)) for role, some in roles if some):
-        caches = _caches_of(machine, wanted.levels)
-        with open_profiler(caches, workload.backend, working) as meter:
-            if role == "training":
-                profiled = meter.profile_training(workload, material, notify)
-            else:
-                profiled = meter.profile_deployment(workload, material, notify)
+    training, deployment = workload.training, workload.deployment
+    with _Meters(workload.backend, working, wanted) as meters:
+        # Both take their time to start.
+        if training is not None:
+            meters.start(machines.training[0], TRAINING_JOB, notify)
+        if deployment is not None:
+            meters.start(machines.inference[0], deployment.job, notify)
+        if training is not None:
+            meter = meters.of(machines.training[0])
+            profiled = _profiled_training(meter, training, material, notify)
+            work = work_of_training(training, material, profiled)
+            phases += _priced(profiled, machines.training[0], wanted, work)
             fingerprints.append(meter.fingerprint())
-        work = {} if role == "training" else _work(workload, material, profiled, notify)
-        phases += [
-            _phase(phase, profiled, machine, wanted, work, workload) for phase in profiled.phases
-        ]
+        if deployment is not None:
+            meter = meters.of(machines.inference[0])
+            profiled = meter.profile_deployment(workload, material, notify)
+            work = work_of_deployment(workload, profiled, remarks.append)
+            phases += _priced(profiled, machines.inference[0], wanted, work)
+            fingerprints.append(meter.fingerprint())
     if not fingerprints:
         raise UsageError(f"{workload.title} has neither a training nor a runtime: nothing is run")
-    inference = fingerprints[-1]
+    last = fingerprints[-1]
     return Profile(
         title=str(model),
         workload=workload,
@@ -104,8 +132,8 @@ def profile(
         accesses=wanted.accesses,
         levels=wanted.levels,
         phases=phases,
-        fingerprint=inference,
-        training_fingerprint=fingerprints[0] if fingerprints[0] != inference else None,
+        fingerprint=last,
+        training_fingerprint=fingerprints[0] if fingerprints[0] != last else None,
         remarks=remarks,
         seconds=time.monotonic() - started,
     )
@@ -118,76 +146,138 @@ def _caches_of(machine: Machine, levels: int) -> list[Machine]:
     return [machine, up_to_l2(machine)]
 
 
-def _work(
-    workload: AnyWorkload, material: Material, profiled: Profiled, notify: Notify
-) -> Mapping[str, NodeWork]:
-    """Return the work of nodes by the names that the runtime gives them."""
-    del workload, material, profiled, notify
-    return {}
+class _Meters:
+    """The simulators of a workload, one for each machine; leaving it ends them."""
+
+    def __init__(self, backend: str | None, options: MeterOptions, wanted: MeasureOptions) -> None:
+        self._how = backend, options
+        self._levels = wanted.levels
+        self._stack = contextlib.ExitStack()
+        self._opened: dict[str, SimulatorMeter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def of(self, machine: Machine) -> SimulatorMeter:
+        """Return the simulator of a machine."""
+        if machine.name not in self._opened:
+            meter = open_profiler(_caches_of(machine, self._levels), *self._how)
+            self._opened[machine.name] = self._stack.enter_context(meter)
+        return self._opened[machine.name]
+
+    def start(self, machine: Machine, job: str, notify: Notify) -> None:
+        """Have a guest started meanwhile."""
+        if not is_board(machine):  # whose files may have to be prepared
+            self.of(machine).start(job, notify)
 
 
-def _phase(
-    charges: PhaseCharges,
+def _profiled_training(
+    meter: SimulatorMeter, workload: TrainedWorkload, material: Material, notify: Notify
+) -> Profiled:
+    """Count a training, then charge it to its layers."""
+    counted = meter.measure_geometries(workload, material, notify)
+    training = {
+        geometry: next(phase for phase in phases if phase.name == "training")
+        for geometry, phases in counted.items()
+    }
+    return meter.profile_training(workload, material, training, notify)
+
+
+def _priced(
     profiled: Profiled,
     machine: Machine,
     wanted: MeasureOptions,
-    work: Mapping[str, NodeWork],
-    workload: AnyWorkload,
-) -> ProfiledPhase:
-    """Price the charges of a phase."""
-    geometries = [one.simulated_geometry for one in _caches_of(machine, wanted.levels)]
+    work: Mapping[NodeKey, NodeWork],
+) -> list[ProfiledPhase]:
+    pricing = _Pricing(profiled, machine, wanted)
+    return [pricing.phase(number, work) for number in range(pricing.phases)]
 
-    def levels(counters: Any) -> Levels:
-        found = [profiled.caches.counts_of_part(counters, geometry) for geometry in geometries]
-        return Levels(*found)
 
-    whole = levels(charges.whole)
-    cost = price_levels(whole, machine, wanted.accesses, wanted.chosen_price)
+class _Pricing:
+    """The price of charges on a machine."""
 
-    def rows(named: Sequence[tuple[NodeKey, Any]]) -> list[ProfileRow]:
-        parts = [levels(counters) for _, counters in named]
-        cycles = attribute(whole, parts, machine, wanted.accesses, wanted.chosen_price)
-        found = [
-            _row(key, part, own, own / cost.cycles if cost.cycles else 0.0, work.get(key.name))
-            for (key, _), part, own in zip(named, parts, cycles, strict=True)
+    def __init__(self, profiled: Profiled, machine: Machine, wanted: MeasureOptions) -> None:
+        geometries = [one.simulated_geometry for one in _caches_of(machine, wanted.levels)]
+        self._charges = [profiled.phases[geometry] for geometry in geometries]
+        self._how = machine, wanted.accesses, wanted.chosen_price
+        self._inferences = wanted.inferences
+
+    @property
+    def phases(self) -> int:
+        """The number of phases."""
+        return len(self._charges[0])
+
+    def phase(self, number: int, work: Mapping[NodeKey, NodeWork]) -> ProfiledPhase:
+        """Return a phase with its rows."""
+        levels = [charges[number] for charges in self._charges]
+        whole = Levels(*(counts_of(one.whole) for one in levels))
+        cost = price_levels(whole, *self._how)
+        grouped: dict[Grouping, list[Mapping[NodeKey, Counters]]] = {
+            "node": [one.nodes for one in levels],
+            "library": [_libraries(one) for one in levels],
+            "function": [_functions(one) for one in levels],
+        }
+        name = levels[0].name
+        return ProfiledPhase(
+            name=name,
+            runs=self._inferences if name == "inference" else 1,
+            cycles=cost.cycles,
+            seconds=cost.seconds,
+            joules=cost.joules,
+            counts=whole.counts,
+            rows={
+                grouping: self._rows(whole, parts, work if grouping == "node" else {})
+                for grouping, parts in grouped.items()
+                if parts[0]
+            },
+        )
+
+    def _rows(
+        self,
+        whole: Levels,
+        named: Sequence[Mapping[NodeKey, Counters]],
+        work: Mapping[NodeKey, NodeWork],
+    ) -> list[ProfileRow]:
+        keys = list(named[0])
+        nothing = np.zeros_like(named[0][keys[0]])
+        parts = [Levels(*(counts_of(one.get(key, nothing)) for one in named)) for key in keys]
+        cycles = attribute(whole, parts, *self._how)
+        total = math.fsum(cycles)
+        rows = [
+            _row(key, part.counts, own, own / total if total else 0.0, work.get(key))
+            for key, part, own in zip(keys, parts, cycles, strict=True)
         ]
-        return sorted(found, key=lambda row: (-row.cycles, row.name, row.kind or ""))
+        return sorted(rows, key=lambda row: (-row.cycles, row.name, row.kind or ""))
 
-    by_library: dict[NodeKey, Any] = {}
-    for key, counters in charges.functions.items():
-        library = NodeKey(key.library or UNKNOWN)
-        before = by_library.get(library)
-        by_library[library] = counters if before is None else before + counters
-    functions = [
-        (NodeKey(key.function or UNKNOWN, key.library or UNKNOWN), counters)
-        for key, counters in charges.functions.items()
-    ]
-    grouped: dict[Grouping, list[ProfileRow]] = {
-        "node": rows(list(charges.nodes.items())),
-        "library": rows(list(by_library.items())),
-        "function": rows(functions),
+
+def _libraries(charges: PhaseCharges) -> dict[NodeKey, Counters]:
+    found: dict[NodeKey, Counters] = {}
+    for (library, _), counters in charges.functions.items():
+        key = NodeKey(library or GENERATED)
+        found[key] = found[key] + counters if key in found else counters
+    return found
+
+
+def _functions(charges: PhaseCharges) -> dict[NodeKey, Counters]:
+    return {
+        NodeKey(function or UNKNOWN, library or GENERATED): counters
+        for (library, function), counters in charges.functions.items()
     }
-    is_inference = charges.name == "inference"
-    deployment = workload.deployment
-    return ProfiledPhase(
-        name=charges.name,
-        runs=deployment.inferences if is_inference and deployment is not None else 1,
-        cycles=cost.cycles,
-        seconds=cost.seconds,
-        joules=cost.joules,
-        counts=whole.counts,
-        rows={name: found for name, found in grouped.items() if found},
-    )
-
-
-UNKNOWN = "unknown"
 
 
 def _row(
-    key: NodeKey, part: Levels, cycles: float, share: float, work: NodeWork | None
+    key: NodeKey, counts: Counts, cycles: float, share: float, work: NodeWork | None
 ) -> ProfileRow:
     return ProfileRow(
-        name=key.name,
+        name=key.name if work is None else work.name,
         kind=key.kind if work is None else work.operator,
         part=key.part,
         nodes=[] if work is None else list(work.nodes),
@@ -195,5 +285,5 @@ def _row(
         share=share,
         multiply_accumulates=None if work is None else work.multiply_accumulates,
         data_bytes=None if work is None else work.data_bytes,
-        counts=part.counts,
+        counts=counts,
     )

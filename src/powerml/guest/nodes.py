@@ -6,6 +6,7 @@ begins a segment. A runtime without one is watched at the entries of its operato
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -50,7 +51,12 @@ def profile_nodes(
             entries = sorted([*places, end])
             told["end"] = entries.index(end)
             client_requests.watch(struct.pack(f"={len(entries)}Q", *entries))
-        profiled.session.run(feeds[0])
+        with contextlib.ExitStack() as stack:
+            if profiled.model is not None:
+                from powerml.guest.layers import inference_in_segments
+
+                stack.enter_context(inference_in_segments(profiled.model))
+            profiled.session.run(feeds[0])
         client_requests.sift(0, 0)
         client_requests.segment(None)
         client_requests.segment_looks(False)

@@ -48,6 +48,7 @@ class Request:
     `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
     `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
     is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
+    With `profile` 1 a few steps are done, and it is told what functions and layers cost in them.
     """
 
     phase: str
@@ -63,6 +64,7 @@ class Request:
     visits: list[list[int]] | None = None
     marked_steps: list[int] | None = None
     touch_limit_bytes: int = 0
+    profile: int = 0  # a number, as in DeploymentRequest
 
     @property
     def title(self) -> str:

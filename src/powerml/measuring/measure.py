@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from powerml.progress import Notify, silent
 from powerml.spaces import Topology
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
-__all__ = ["measure"]
+__all__ = ["measure", "needed_machines"]
 
 
 @described(MeasureOptions)
@@ -106,7 +107,8 @@ def measure(
             )
         calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
-    machines = _needed(machines, workload, wanted)
+    machines = needed_machines(machines, workload, wanted)
+    working = replace(working, origins=True)
     with (
         open_meters(
             wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
@@ -139,7 +141,7 @@ def measure(
         return scored(measurement, scores) if scores else measurement
 
 
-def _needed(
+def needed_machines(
     machines: PhaseMachines, workload: AnyWorkload, wanted: MeasureOptions
 ) -> PhaseMachines:
     """Return the machines of a workload, which may have no training; raises ``UsageError``."""

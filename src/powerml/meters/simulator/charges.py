@@ -1,24 +1,33 @@
-"""Charges: the counters of each function and of each node of a phase. Pure.
+"""Charges: the counts of each function and of each node of a phase. Pure.
 
-A guest that profiles tells of each segment what each function in it has cost. Its marks tell what
-the phase costs as a whole, with nothing profiled. The charges are fitted to that: they add up to
-the last digit.
+A guest that profiles tells of each segment what each function in it has cost. The phase as a whole
+is counted with nothing profiled. The charges are fitted to that: they add up to the last digit.
+Counts are vectors here, in the order of `FIELDS`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powerml.costs.counts import (
+    EVENTS,
+    NO_INSTRUCTIONS,
+    NO_STREAMED,
+    Counts,
+    Instructions,
+    Origin,
+    PhaseCounts,
+    Streamed,
+)
 from powerml.errors import OutputError
-from powerml.meters.simulator.caches import SimulatedCaches
-from powerml.meters.simulator.marks import InstrumentMark
+from powerml.machines import Geometry
 
 __all__ = [
     "INTERPRETER",
@@ -30,16 +39,23 @@ __all__ = [
     "Profiled",
     "Told",
     "charges_of_deployment",
+    "charges_of_training",
+    "counts_of",
     "fitted",
     "nodes_by_entries",
     "nodes_by_looks",
     "nodes_by_segments",
     "parse_told",
+    "phase_of",
     "read_trace",
+    "vector_of",
     "with_rest",
 ]
 
 Counters = NDArray[np.int64]
+CLASSES, STREAMS = tuple(Instructions.model_fields), tuple(Streamed.model_fields)
+FIELDS = (*EVENTS, *CLASSES, *STREAMS)
+OUTSIDE = ""  # the name of the scope around all segments
 Part = Literal["forward", "backward", "update"]
 RUNTIME, INTERPRETER = "runtime", "interpreter"
 LOOK, ENTRY, LAYER = "look ", "entry ", "layer "
@@ -77,6 +93,16 @@ class Told:
     segments: dict[str, Counters]
     functions: dict[str, dict[FunctionKey, Counters]]
 
+    def converted(self, convert: Callable[[Counters], Counters]) -> Told:
+        """Return the same with other vectors, as those of the caches of one geometry."""
+        return Told(
+            {name: convert(counters) for name, counters in self.segments.items()},
+            {
+                name: {key: convert(counters) for key, counters in functions.items()}
+                for name, functions in self.functions.items()
+            },
+        )
+
     def functions_of(self, segments: Iterable[str]) -> dict[FunctionKey, Counters]:
         """Return the counters of functions in several segments together."""
         found: dict[FunctionKey, Counters] = {}
@@ -102,14 +128,16 @@ class PhaseCharges:
 
 @dataclass(frozen=True)
 class Profiled:
-    """The charges of a workload's phases, for the caches that were simulated.
+    """The charges of a workload's phases, for each of the caches that were simulated.
 
-    `optimized` is the graph that the runtime has made of the model, where it tells it.
+    `model` is the file that was run, with inputs of the given `shapes`. `optimized` is the graph
+    that the runtime has made of it, where it tells it. Both are gone when the meter is closed.
     """
 
-    phases: list[PhaseCharges]
-    caches: SimulatedCaches
-    optimized: bytes | None = None
+    phases: Mapping[Geometry, list[PhaseCharges]]
+    model: Path | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
+    optimized: Path | None = None
 
 
 def parse_told(text: str, source: str) -> Told:
@@ -145,8 +173,46 @@ def parse_told(text: str, source: str) -> Told:
     return Told(segments, functions)
 
 
+def vector_of(counts: Counts) -> Counters:
+    """Return counts as a vector; what they do not tell is 0 there."""
+    found = [getattr(counts, name) for name in EVENTS]
+    found += [getattr(counts.instructions or NO_INSTRUCTIONS, name) for name in CLASSES]
+    found += [getattr(counts.streamed or NO_STREAMED, name) for name in STREAMS]
+    return np.array(found, np.int64)
+
+
+def counts_of(vector: Counters) -> Counts:
+    """Return the counts of a vector."""
+    named = dict(zip(FIELDS, vector.tolist(), strict=True))
+    return Counts(
+        **{name: named[name] for name in EVENTS},
+        instructions=Instructions(**{name: named[name] for name in CLASSES}),
+        streamed=Streamed(**{name: named[name] for name in STREAMS}),
+    )
+
+
+def phase_of(charges: PhaseCharges, inferences: int) -> PhaseCounts:
+    """Return the counts of a phase of a deployment, by origin where nodes are told."""
+    steps = inferences if charges.name == "inference" else 1
+    found: dict[Origin, Counters] = {}
+    for key, counters in charges.nodes.items():
+        origin: Origin = "kernels"
+        if key.name == RUNTIME:
+            origin = "runtime"
+        elif key.name == INTERPRETER:
+            origin = "interpreter"
+        found[origin] = found[origin] + counters if origin in found else counters
+    return PhaseCounts(
+        name=charges.name,
+        counts=counts_of(charges.whole),
+        steps_simulated=steps,
+        steps_total=steps,
+        origins={origin: counts_of(one) for origin, one in found.items()} or None,
+    )
+
+
 def charges_of_deployment(
-    told: Told, marks: Sequence[InstrumentMark], nodes: Mapping[NodeKey, Counters], runs: int
+    told: Told, phases: Sequence[PhaseCounts], nodes: Mapping[NodeKey, Counters], runs: int
 ) -> list[PhaseCharges]:
     """Return the charges of ``load`` and ``inference``.
 
@@ -154,48 +220,97 @@ def charges_of_deployment(
     ----------
     told
         What the guest has told.
-    marks
-        Its marks; see `composition.compose_deployment`.
+    phases
+        The counts of both; see `composition.compose_deployment`.
     nodes
-        The counters of each node in one inference.
+        The counts of each node in one inference.
     runs
         The inferences that were counted.
     """
-    at = {mark.name: np.array(mark.counters, np.int64) for mark in marks}
-    itself = at["nothing"] - at["nothing yet"]
-    inference = np.maximum(at["over"] - at["nothing"] - itself, 0)
+    load, inference = (vector_of(phase.counts) for phase in phases)
     functions = told.functions_of(["inference"])
     for key, counters in told.functions_of(["nothing"]).items():
         if key in functions:
             functions[key] = functions[key] - counters // EMPTY_RUNS
     of_runs = {key: counters * runs for key, counters in nodes.items()}
     return [
-        PhaseCharges("load", at["load"], fitted(told.functions_of(["load"]), at["load"])),
+        PhaseCharges("load", load, fitted(told.functions_of(["load"]), load)),
         PhaseCharges(
             "inference",
             inference,
             found := fitted(functions, inference),
-            with_rest(of_runs, found, inference) if nodes else {},
+            _with_exact_interpreter(of_runs, found, inference) if nodes else {},
         ),
     ]
 
 
-def with_rest(
+def _with_exact_interpreter(
     nodes: Mapping[NodeKey, Counters],
     functions: Mapping[FunctionKey, Counters],
     whole: Counters,
 ) -> dict[NodeKey, Counters]:
-    """Add what belongs to no node: the interpreter's functions, and the runtime's remaining code.
-
-    `functions` are those of the whole phase, in none of whose nodes the interpreter runs.
-    """
+    """Add what belongs to no node, where the interpreter runs in none of them."""
+    nothing = np.zeros_like(whole)
     interpreter = sum(
-        (one for key, one in functions.items() if is_interpreter(key.library)),
-        np.zeros_like(whole),
+        (one for key, one in functions.items() if is_interpreter(key.library)), nothing
     )
-    rest = np.maximum(whole - interpreter - sum(nodes.values(), np.zeros_like(whole)), 0)
-    rows = {**nodes, NodeKey(INTERPRETER): interpreter, NodeKey(RUNTIME): rest}
-    return fitted(rows, whole)
+    rest = np.maximum(whole - interpreter - sum(nodes.values(), nothing), 0)
+    return fitted({**nodes, NodeKey(INTERPRETER): interpreter, NodeKey(RUNTIME): rest}, whole)
+
+
+def charges_of_training(told: Told, phase: PhaseCounts, steps: int) -> PhaseCharges:
+    """Return the charges of a training, of which some steps were profiled.
+
+    A layer's rows are those of the profiled steps for each step of the training. Functions are
+    scaled to the training counter by counter. So set-up, first times and the ends of epochs are
+    charged to the same functions, but to no layer.
+
+    Parameters
+    ----------
+    told
+        What the guest has told of the profiled steps.
+    phase
+        The counts of the training.
+    steps
+        The number of the profiled steps.
+    """
+    whole = vector_of(phase.counts)
+    total = sum(told.segments.values(), np.zeros_like(whole))
+    scale = whole / np.maximum(total, 1)
+    functions = {
+        key: np.rint(counters * scale).astype(np.int64)
+        for key, counters in told.functions_of(told.segments).items()
+    }
+    nodes = {
+        key: counters * phase.steps_total // steps
+        for key, counters in nodes_by_segments(told).items()
+    }
+    rows = with_rest(nodes, told.functions_of([OUTSIDE]), whole)
+    return PhaseCharges(phase.name, whole, fitted(functions, whole), rows)
+
+
+def with_rest(
+    nodes: Mapping[NodeKey, Counters],
+    outside: Mapping[FunctionKey, Counters],
+    whole: Counters,
+) -> dict[NodeKey, Counters]:
+    """Add what belongs to no node, shared out by the interpreter's part of the functions outside.
+
+    Parameters
+    ----------
+    nodes
+        The nodes.
+    outside
+        Functions that ran in no node, in the whole phase or in a part of it.
+    whole
+        The counts of the phase.
+    """
+    nothing = np.zeros_like(whole)
+    interpreter = sum((one for key, one in outside.items() if is_interpreter(key.library)), nothing)
+    total = sum(outside.values(), nothing)
+    rest = np.maximum(whole - sum(nodes.values(), nothing), 0)
+    shared = np.rint(rest * (interpreter / np.maximum(total, 1))).astype(np.int64)
+    return fitted({**nodes, NodeKey(INTERPRETER): shared, NodeKey(RUNTIME): rest - shared}, whole)
 
 
 def is_interpreter(library: str) -> bool:
