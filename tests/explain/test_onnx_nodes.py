@@ -188,14 +188,14 @@ def test_padded_channels_of_blocked_convolutions_do_not_count(tmp_path: Path) ->
 
 def test_residual_blocks_that_are_fused_into_a_convolution_are_told(tmp_path: Path) -> None:
     weights = {name: floats(16, 16, 3, 3) for name in "klm"}
-    pads = {"pads": [1, 1, 1, 1]}
+    pads = [1, 1, 1, 1]
     nodes = [
-        helper.make_node("Conv", ["x", "k"], ["a"], name="first", **pads),
+        helper.make_node("Conv", ["x", "k"], ["a"], name="first", pads=pads),
         helper.make_node("Relu", ["a"], ["b"], name="r1"),
-        helper.make_node("Conv", ["b", "l"], ["c"], name="second", **pads),
+        helper.make_node("Conv", ["b", "l"], ["c"], name="second", pads=pads),
         helper.make_node("Add", ["c", "b"], ["d"], name="sum"),
         helper.make_node("Relu", ["d"], ["e"], name="r2"),
-        helper.make_node("Conv", ["e", "m"], ["y"], name="third", **pads),
+        helper.make_node("Conv", ["e", "m"], ["y"], name="third", pads=pads),
     ]
     path = write(tmp_path / "m.onnx", nodes, weights, {"x": (1, 16, 8, 8)})
     names, found = profiled(path, x=floats(1, 16, 8, 8))

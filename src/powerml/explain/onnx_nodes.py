@@ -149,7 +149,7 @@ class _OriginalGraph:
         It may hold the addition that follows, whose other operand is its fourth input, and the
         activation after it.
         """
-        steps = []
+        steps: list[tuple[str, ...]] = []
         if len(node.input) > len("xwb") and node.input[len("xwb")]:
             steps.append(("Add", "Sum"))
         if any(one.name == "activation" for one in node.attribute):
