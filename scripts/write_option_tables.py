@@ -14,6 +14,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "use.md"
 COMMANDS = (
     "measure",
     "profile",
+    "compare",
     "optimize",
     "best",
     "calibrate",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
-from powerml.explain.profile_record import Profile
+from powerml.explain.profile_record import Comparison, Profile
 from powerml.explain.records import BestRecord
 from powerml.gate.baseline import BaselineRecord
 from powerml.gate.record import CheckRecord
@@ -25,6 +25,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
     "check-1": CheckRecord,
+    "comparison-1": Comparison,
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,

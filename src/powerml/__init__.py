@@ -43,10 +43,11 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from powerml.explain.best import best
+    from powerml.explain.compare import compare
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
     from powerml.explain.profile import profile
-    from powerml.explain.profile_record import Profile, ProfiledPhase, ProfileRow
+    from powerml.explain.profile_record import Comparison, Profile, ProfiledPhase, ProfileRow
     from powerml.explain.records import BestRecord
     from powerml.gate.check import check
     from powerml.gate.options import CheckOptions
@@ -130,10 +131,12 @@ _HOMES = {
         "WorkerError",
     ),
     "powerml.explain.best": ("best",),
+    "powerml.explain.compare": ("compare",),
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
     "powerml.explain.profile": ("profile",),
     "powerml.explain.profile_record": (
+        "Comparison",
         "Profile",
         "ProfileRow",
         "ProfiledPhase",
@@ -222,6 +225,7 @@ __all__ = [
     "CalibrationError",
     "CheckOptions",
     "CheckRecord",
+    "Comparison",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -282,6 +286,7 @@ __all__ = [
     "best",
     "calibrate",
     "check",
+    "compare",
     "export_profile",
     "find_runtime",
     "load_calibration",

@@ -8,6 +8,7 @@ from powerml.cli.best import best
 from powerml.cli.cache import cache_app
 from powerml.cli.calibrate import calibrate
 from powerml.cli.check import check
+from powerml.cli.compare import compare
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
@@ -31,6 +32,7 @@ for command in (
     doctor,
     measure,
     profile,
+    compare,
     optimize,
     best,
     report,
