@@ -94,6 +94,14 @@ setup(
             optional=True,
         ),
         Extension(
+            "powerml.scopes._requests",
+            ["src/powerml/scopes/_requests.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            # Without it scopes do nothing, and powerml run says so.
+            optional=True,
+        ),
+        Extension(
             "powerml.host._loops",
             ["src/powerml/host/_loops.c"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],

@@ -11,7 +11,7 @@ import typer
 from powerml.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs" / "use.md"
-COMMANDS = ("measure", "optimize", "best", "calibrate", "reproduce", "warm")
+COMMANDS = ("measure", "optimize", "best", "calibrate", "reproduce", "warm", "run")
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)
 
 

@@ -64,7 +64,11 @@ if TYPE_CHECKING:
     from powerml.paper.reproduce import reproduce
     from powerml.paper.reproduction import Reproduction
     from powerml.report.writing import render_report, write_report
+    from powerml.running.options import RunOptions
+    from powerml.running.record import RunRecord
+    from powerml.running.run import run
     from powerml.runtimes import Runtime, find_runtime, runtime_names
+    from powerml.scopes import region, scope
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
@@ -156,10 +160,17 @@ _HOMES = {
         "render_report",
         "write_report",
     ),
+    "powerml.running.options": ("RunOptions",),
+    "powerml.running.record": ("RunRecord",),
+    "powerml.running.run": ("run",),
     "powerml.runtimes": (
         "Runtime",
         "find_runtime",
         "runtime_names",
+    ),
+    "powerml.scopes": (
+        "region",
+        "scope",
     ),
     "powerml.search.optimize": ("optimize",),
     "powerml.search.options": ("SearchOptions",),
@@ -195,6 +206,8 @@ _HOMES = {
         "Workload",
     ),
 }
+# These are looked up each time that a program enters one.
+_KEPT = ("region", "scope")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -238,6 +251,8 @@ __all__ = [
     "ReplayMeter",
     "ReproduceOptions",
     "Reproduction",
+    "RunOptions",
+    "RunRecord",
     "Runtime",
     "SearchOptions",
     "ServerError",
@@ -274,11 +289,14 @@ __all__ = [
     "parse_topology",
     "price",
     "probe_machine",
+    "region",
     "render_report",
     "reprice",
     "reproduce",
     "require_comparable",
+    "run",
     "runtime_names",
+    "scope",
     "space_names",
     "validate_machine",
     "write_report",
@@ -290,7 +308,10 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    found = getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in _KEPT:
+        globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

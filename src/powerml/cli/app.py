@@ -14,6 +14,7 @@ from powerml.cli.optimize import optimize
 from powerml.cli.options import add_command
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
+from powerml.cli.run import run
 from powerml.cli.warm import warm
 
 __all__ = ["app"]
@@ -27,5 +28,6 @@ app = typer.Typer(
 )
 for command in (doctor, measure, optimize, best, report, dashboard, calibrate, reproduce, warm):
     add_command(app, command)
+add_command(app, run, options_anywhere=False)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

@@ -1,0 +1,47 @@
+/* The instrument's requests for scopes, for Python. Outside the instrument nothing is asked. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../instrument/requests.h"
+
+static unsigned long ask(unsigned long request, const char *name)
+{
+    return VALGRIND_DO_CLIENT_REQUEST_EXPR(0, request, name, 0, 0, 0, 0);
+}
+
+static PyObject *is_in_instrument(PyObject *self, PyObject *unused)
+{
+    return PyBool_FromLong(ask(POWERML_GET_INTERFACE, NULL) == POWERML_INTERFACE);
+}
+
+static PyObject *push(PyObject *self, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
+    if (text == NULL)
+        return NULL;
+    ask(POWERML_PUSH, text);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pop(PyObject *self, PyObject *unused)
+{
+    ask(POWERML_POP, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"is_in_instrument", is_in_instrument, METH_NOARGS,
+     "Tell whether this process runs in the instrument."},
+    {"push", push, METH_O, "Charge what follows to a scope inside the open one."},
+    {"pop", pop, METH_NOARGS, "Leave the innermost scope."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_requests", "The instrument's requests for scopes.", -1, methods,
+};
+
+PyMODINIT_FUNC PyInit__requests(void)
+{
+    return PyModule_Create(&module);
+}
