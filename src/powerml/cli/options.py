@@ -28,9 +28,9 @@ def add_command(
 ) -> None:
     """Add a command to the command line.
 
-    Without `options_anywhere` its options come before its arguments, and all after the first of
-    these is an argument. Its options are made when it runs or prints its help. Their descriptions take a while to import,
-    and no other command has to wait.
+    Its options are made when it runs or prints its help. Their descriptions take a while to import,
+    and no other command has to wait. Without `options_anywhere` its options come before its
+    arguments, and all after the first of these is an argument.
     """
 
     class LateCommand(TyperCommand):

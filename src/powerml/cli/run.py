@@ -46,7 +46,9 @@ def run(
     from powerml.files.atomic import write_whole
 
     if output is not None and not output.absolute().parent.is_dir():
-        raise UsageError(f"the folder of --output {output} does not exist: make it, or name another")
+        raise UsageError(
+            f"the folder of --output {output} does not exist: make it, or name another"
+        )
     record = powerml.run(command, options=options)
     sys.stdout.flush()
     if output is not None:

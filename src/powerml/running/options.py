@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -17,6 +18,13 @@ __all__ = ["RunOptions"]
 class RunOptions(MachineOptions):
     """Options of `powerml.run` and of ``powerml run``."""
 
+    machine: Annotated[
+        str | Machine | Sequence[str | Machine] | None,
+        Field(
+            description="Machines that price the counts, separated by commas; or all but boards."
+        ),
+        Shown(default=DEFAULT_MACHINE, details="They are given by name or as profiles."),
+    ] = None
     price: Annotated[
         PriceOption,
         Shown(default=DEFAULT_PRICE, details="``core`` gives seconds too, each with an interval."),
@@ -38,6 +46,11 @@ class RunOptions(MachineOptions):
             details="It tells the seconds of the first machine by eq. 2.1, whatever `price` is, so "
             "that profilers and timers in the command report cost."
         ),
+    ] = False
+    from_region: Annotated[
+        bool,
+        Field(description="Count nothing before the first region, which begins with empty caches."),
+        Shown(details="What comes before it is run several times as fast."),
     ] = False
     trace_children: Annotated[
         bool,

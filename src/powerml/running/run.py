@@ -36,7 +36,8 @@ from powerml.running.options import RunOptions
 from powerml.running.program import environment_of, find_program
 from powerml.running.record import WHOLE, RunRecord, ScopeCost
 from powerml.running.told import Told, ToldScope, parse_told, regions_of
-from powerml.signals import exit_code_of
+from powerml.scopes import FROM_REGION
+from powerml.signals import Terminated, exit_code_of
 
 __all__ = ["run"]
 
@@ -85,6 +86,8 @@ def run(command: Sequence[str], *, options: RunOptions | None = None, **given: A
     simulated = geometries(machines, wanted.levels)
     caches = SimulatedCaches(simulated)
     environment = environment_of(os.environ)
+    if wanted.from_region:
+        environment[FROM_REGION] = "1"
     program = find_program(command[0], environment)
     clock = None
     if wanted.clock:
@@ -101,6 +104,11 @@ def run(command: Sequence[str], *, options: RunOptions | None = None, **given: A
     for other in told[1:processes]:
         root.add(other.root)
     phases = regions_of(root)
+    if not phases and wanted.from_region:
+        raise WorkerError(
+            f"{command[0]} marked no region, so nothing was counted: enter powerml.region, or "
+            "leave out --from-region"
+        )
     if not phases:
         root.name, root.entries = WHOLE, 1
         phases = [root]
@@ -147,6 +155,7 @@ def _valgrind_options(
         f"--counters-file={folder / COUNTERS}.%p",
         f"--trace-children={'yes' if wanted.trace_children else 'no'}",
         "--sort-listings=yes",
+        f"--count-at-start={'no' if wanted.from_region else 'yes'}",
         *([] if clock is None else [f"--clock={','.join(map(str, clock))}"]),
         *caches.options,
     ]
@@ -155,7 +164,7 @@ def _valgrind_options(
 def _run_to_its_end(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int]:
     """Run a command and return its process's number and its exit code.
 
-    An interruption reaches the command too: by the terminal, or from here.
+    An interruption ends the command too. Ctrl-C reaches it by the terminal.
     """
     try:
         process = subprocess.Popen(arguments, env=environment)
@@ -165,6 +174,10 @@ def _run_to_its_end(arguments: Sequence[str], environment: Mapping[str, str]) ->
         ) from error
     try:
         code = process.wait()
+    except Terminated as told:
+        process.send_signal(told.number)
+        _end(process)
+        raise
     except BaseException:
         _end(process)
         raise
@@ -196,8 +209,8 @@ def _told(folder: Path, identifier: int, name: str, code: int) -> list[Told]:
                 "give it more memory"
             )
         raise WorkerError(
-            f"{name} told no counts at its end (exit code {code}), as where it becomes another "
-            "program: name that program, or give --trace-children"
+            f"{name} told no counts at its end (exit code {code}): it became another program, as "
+            "scripts that start one do; give that program's own path, or --trace-children"
         )
     others = sorted(
         (path for path in folder.glob(f"{COUNTERS}.*") if path != own),

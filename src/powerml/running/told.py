@@ -18,9 +18,9 @@ __all__ = ["Told", "ToldScope", "parse_told", "regions_of"]
 # Bits of the status that spoil no counter: what is charged to a scope is in doubt, not how much.
 FORKED, STARTED_THREAD = 4, 8
 REMARKS = {
-    FORKED: "A process was forked inside a scope, which what it did is charged to.",
-    STARTED_THREAD: "A thread was started inside a scope. What threads do is charged to the scope "
-    "that is open meanwhile, and may differ between runs.",
+    FORKED: "A process was forked inside a scope. Its work is charged to that scope.",
+    STARTED_THREAD: "A thread was started inside a scope. The work of threads is charged to the "
+    "scope that is open meanwhile, and may differ between runs.",
 }
 
 
@@ -36,7 +36,9 @@ class ToldScope:
     def add(self, other: ToldScope) -> None:
         """Add what another process, or another place, has charged to such a scope."""
         self.entries += other.entries
-        self.counters = [one + more for one, more in zip(self.counters, other.counters, strict=True)]
+        self.counters = [
+            one + more for one, more in zip(self.counters, other.counters, strict=True)
+        ]
         for name, scope in other.inner.items():
             if name in self.inner:
                 self.inner[name].add(scope)

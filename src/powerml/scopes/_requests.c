@@ -14,6 +14,12 @@ static PyObject *is_in_instrument(PyObject *self, PyObject *unused)
     return PyBool_FromLong(ask(POWERML_GET_INTERFACE, NULL) == POWERML_INTERFACE);
 }
 
+static PyObject *start(PyObject *self, PyObject *unused)
+{
+    ask(POWERML_START, NULL);
+    Py_RETURN_NONE;
+}
+
 static PyObject *push(PyObject *self, PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
@@ -32,6 +38,7 @@ static PyObject *pop(PyObject *self, PyObject *unused)
 static PyMethodDef methods[] = {
     {"is_in_instrument", is_in_instrument, METH_NOARGS,
      "Tell whether this process runs in the instrument."},
+    {"start", start, METH_NOARGS, "Begin to count, with empty caches."},
     {"push", push, METH_O, "Charge what follows to a scope inside the open one."},
     {"pop", pop, METH_NOARGS, "Leave the innermost scope."},
     {NULL, NULL, 0, NULL},

@@ -6,6 +6,7 @@ imports next to nothing: it is part of other people's programs.
 
 from __future__ import annotations
 
+import os
 from _thread import get_ident
 from functools import lru_cache, wraps
 
@@ -25,18 +26,29 @@ except ImportError:  # it was not built
 else:
     IN_INSTRUMENT = _requests.is_in_instrument()
 
-__all__ = ["IN_INSTRUMENT", "LONGEST_NAME", "REGION", "Inactive", "Scope", "region", "scope"]
+__all__ = [
+    "FROM_REGION",
+    "IN_INSTRUMENT",
+    "LONGEST_NAME",
+    "REGION",
+    "CountedScope",
+    "Scope",
+    "region",
+    "scope",
+]
 
 # What the instrument calls a region, before its name. No scope's name begins so.
 REGION = "region:"
+# The variable that has the first region begin the counting.
+FROM_REGION = "POWERML_COUNT_FROM_REGION"
 # In bytes of UTF-8, and scopes within each other: the instrument has room for a few more bytes.
 LONGEST_NAME, MOST_DEPTH = 200, 256
-# CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of the module inspect, which takes long to import.
+# CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of `inspect`, which takes long to import.
 SUSPENDED = 0x20 | 0x80 | 0x200
 
 
-class Inactive:
-    """A scope that does nothing, outside the instrument."""
+class Scope:
+    """A scope outside the instrument, where it does nothing."""
 
     __slots__ = ()
 
@@ -52,8 +64,8 @@ class Inactive:
         return function
 
 
-class Scope:
-    """A scope of the instrument. It may be entered again, also inside itself."""
+class CountedScope(Scope):
+    """A scope in the instrument. It may be entered again, also inside itself."""
 
     __slots__ = ("name",)
 
@@ -78,13 +90,14 @@ class Scope:
         return scoped  # type: ignore[return-value]
 
 
-INACTIVE = Inactive()
+INACTIVE = Scope()
+waits_for_region = [FROM_REGION in os.environ]
 # Those that are open, the innermost last, and the thread that they are of.
-open_scopes: list[Scope] = []
+open_scopes: list[CountedScope] = []
 owner: list[int] = []
 
 
-def scope(name: str) -> Scope | Inactive:
+def scope(name: str) -> Scope:
     """Return a scope: what is done inside it is charged to its name by ``powerml run``.
 
     It is a context manager, and a decorator of functions. Scopes may lie within each other. Outside
@@ -112,10 +125,10 @@ def scope(name: str) -> Scope | Inactive:
     ...     result = sum(range(10))
     """
     _check(name)
-    return Scope(name) if IN_INSTRUMENT else INACTIVE
+    return CountedScope(name) if IN_INSTRUMENT else INACTIVE
 
 
-def region(name: str) -> Scope | Inactive:
+def region(name: str) -> Scope:
     """Return a region: a phase of the record of ``powerml run``.
 
     Where a program has regions, nothing outside them is counted. A region may be entered several
@@ -130,7 +143,7 @@ def region(name: str) -> Scope | Inactive:
     45
     """
     _check(name)
-    return Scope(REGION + name) if IN_INSTRUMENT else INACTIVE
+    return CountedScope(REGION + name) if IN_INSTRUMENT else INACTIVE
 
 
 @lru_cache(maxsize=1024)
@@ -157,7 +170,7 @@ def _require_plain(function: Callable[..., Any]) -> None:
         )
 
 
-def _enter(entered: Scope) -> None:
+def _enter(entered: CountedScope) -> None:
     if open_scopes and owner[0] != get_ident():
         raise RuntimeError(
             f"the scope {entered.name!r} was entered while another thread has "
@@ -169,11 +182,14 @@ def _enter(entered: Scope) -> None:
             "enter it outside the recursion"
         )
     owner[:] = [get_ident()]
+    if waits_for_region[0] and entered.name.startswith(REGION):
+        waits_for_region[0] = False
+        _requests.start()
     open_scopes.append(entered)
     _requests.push(entered.name)
 
 
-def _leave(left: Scope) -> None:
+def _leave(left: CountedScope) -> None:
     if not open_scopes or open_scopes[-1] is not left or owner[0] != get_ident():
         inner = open_scopes[-1].name if open_scopes else "none"
         raise RuntimeError(
