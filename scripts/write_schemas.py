@@ -14,7 +14,7 @@ from powerml.explain.records import BestRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
-from powerml.running.record import RunRecord
+from powerml.running.record import CommandRecord
 from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
@@ -26,7 +26,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "measurement-4": Measurement,
     "report-2": Report,
     "reproduction-2": Reproduction,
-    "run-1": RunRecord,
+    "run-1": CommandRecord,
     "study-5": StudyRecord,
     "trial-4": TrialRecord,
 }

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from powerml.paper.reproduction import Reproduction
     from powerml.report.writing import render_report, write_report
     from powerml.running.options import RunOptions
-    from powerml.running.record import RunRecord
+    from powerml.running.record import CommandRecord
     from powerml.running.run import run
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.scopes import region, scope
@@ -161,7 +161,7 @@ _HOMES = {
         "write_report",
     ),
     "powerml.running.options": ("RunOptions",),
-    "powerml.running.record": ("RunRecord",),
+    "powerml.running.record": ("CommandRecord",),
     "powerml.running.run": ("run",),
     "powerml.runtimes": (
         "Runtime",
@@ -217,6 +217,7 @@ __all__ = [
     "CalibrateOptions",
     "Calibration",
     "CalibrationError",
+    "CommandRecord",
     "ComparisonError",
     "Cost",
     "Counts",
@@ -252,7 +253,6 @@ __all__ = [
     "ReproduceOptions",
     "Reproduction",
     "RunOptions",
-    "RunRecord",
     "Runtime",
     "SearchOptions",
     "ServerError",

@@ -232,6 +232,7 @@ def test_every_command_has_an_example() -> None:
         "optimize",
         "report",
         "reproduce",
+        "run",
         "warm",
     }
     for command in commands.values():

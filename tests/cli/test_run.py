@@ -16,12 +16,12 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Phase
 from powerml.errors import UsageError
 from powerml.running.options import RunOptions
-from powerml.running.record import RunRecord, ScopeCost
+from powerml.running.record import CommandRecord, ScopeCost
 from tests.doubles import Run
 
 MACHINE = "epyc-7763"
 COUNTS = Counts(Ir=10, Dr=4, Dw=2, I1mr=0, D1mr=1, D1mw=0, ILmr=0, DLmr=0, DLmw=0)
-Runner = Callable[..., RunRecord]
+Runner = Callable[..., CommandRecord]
 
 
 def _scope(name: str, cycles: float, *inner: ScopeCost) -> ScopeCost:
@@ -35,8 +35,8 @@ def _scope(name: str, cycles: float, *inner: ScopeCost) -> ScopeCost:
     )
 
 
-def _record(command: list[str], code: int) -> RunRecord:
-    return RunRecord(
+def _record(command: list[str], code: int) -> CommandRecord:
+    return CommandRecord(
         command=command,
         exit_code=code,
         processes=2,
@@ -73,7 +73,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Run nothing, and note what was asked for: a command that is called fails ends with 3."""
     asked: list[Any] = []
 
-    def fake(command: list[str], options: RunOptions) -> RunRecord:
+    def fake(command: list[str], options: RunOptions) -> CommandRecord:
         asked.append((command, options))
         return _record(command, 3 if command[0] == "fails" else 0)
 
@@ -124,7 +124,7 @@ def test_standard_output_is_the_commands_alone_where_a_file_is_named(
     code, out, err = run("run", "--output", str(path), "--", "make")
     assert (code, out) == (0, "")
     assert "cost on epyc-7763" in err
-    record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    record = CommandRecord.model_validate_json(path.read_text(encoding="utf-8"))
     assert record == _record(["make"], 0)
 
 

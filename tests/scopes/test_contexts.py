@@ -11,7 +11,7 @@ import pytest
 import powerml
 from powerml.scopes import LONGEST_NAME, contexts
 
-Mark = Callable[[str], contexts.Scope]
+Mark = Callable[[str], contexts.UserScope]
 BOTH = pytest.mark.parametrize("mark", [powerml.scope, powerml.region])
 
 

@@ -26,8 +26,8 @@ def shared_cycles(
     """Return the cycles of each part; they add up to those of the whole.
 
     By the price ``paper`` each access has its own cost. By ``core`` a core does several things at
-    once, and a part takes what it adds to the whole: its cycles of each of these things, weighted
-    by how much longer the whole takes if that thing takes longer.
+    once, and a part costs what it adds to the whole. Those are its cycles of each thing, weighted
+    by the cycles that the whole takes longer for each cycle of it.
     """
     counts, lower = whole
     total = price(counts, machine, accesses, lower, by).cycles

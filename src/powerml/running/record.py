@@ -1,4 +1,4 @@
-"""RunRecord: the counts and costs of a command."""
+"""CommandRecord: the counts and costs of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from powerml.costs.counts import Counts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Phase, Simulation
 
-__all__ = ["WHOLE", "RunRecord", "ScopeCost"]
+__all__ = ["WHOLE", "CommandRecord", "ScopeCost"]
 
 # The phase of a command that marks no region.
 WHOLE = "process"
@@ -39,7 +39,7 @@ class ScopeCost(BaseModel):
     scopes: list[ScopeCost] = Field(description="scopes inside it, in the order of their entry")
 
 
-class RunRecord(BaseModel):
+class CommandRecord(BaseModel):
     """One run of a command in the simulator. JSON: ``powerml.run/1``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

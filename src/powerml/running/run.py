@@ -34,7 +34,7 @@ from powerml.running.attribution import PricedCounts, shared_cycles
 from powerml.running.clock import clock_picoseconds
 from powerml.running.options import RunOptions
 from powerml.running.program import environment_of, find_program
-from powerml.running.record import WHOLE, RunRecord, ScopeCost
+from powerml.running.record import WHOLE, CommandRecord, ScopeCost
 from powerml.running.told import Told, ToldScope, parse_told, regions_of
 from powerml.scopes import FROM_REGION
 from powerml.signals import Terminated, exit_code_of
@@ -49,7 +49,9 @@ EXTENSION = "powerml.scopes._requests"
 
 
 @described(RunOptions)
-def run(command: Sequence[str], *, options: RunOptions | None = None, **given: Any) -> RunRecord:
+def run(
+    command: Sequence[str], *, options: RunOptions | None = None, **given: Any
+) -> CommandRecord:
     """Run a command in the simulator, and count the regions that it marks, or all of it.
 
     The command has this process's standard input, output and error, its folder and environment.
@@ -74,9 +76,9 @@ def run(command: Sequence[str], *, options: RunOptions | None = None, **given: A
 
     Examples
     --------
-    >>> record = powerml.run(["python3", "train.py"], machine="xeon-8280")
-    >>> [phase.name for phase in record.phases]
-    ['training']
+    >>> record = powerml.run(["ls"], machine="xeon-8280")
+    >>> record.exit_code, [phase.name for phase in record.phases]
+    (0, ['process'])
     """
     wanted = RunOptions.of_call("run", options, given)
     if isinstance(command, str) or not command:
@@ -117,7 +119,7 @@ def run(command: Sequence[str], *, options: RunOptions | None = None, **given: A
     priced = _Priced(caches, machines, wanted)
     counted = {geometry: [priced.phase(one, geometry) for one in phases] for geometry in simulated}
     first, *others = simulated
-    return RunRecord(
+    return CommandRecord(
         command=list(command),
         exit_code=code,
         processes=processes,

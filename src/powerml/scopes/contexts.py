@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from _thread import get_ident
-from functools import lru_cache, wraps
+from functools import wraps
 
 # The name is known to type checkers. Nothing else of typing is needed.
 TYPE_CHECKING = False
@@ -23,8 +23,21 @@ try:
     from powerml.scopes import _requests
 except ImportError:  # it was not built
     IN_INSTRUMENT = False
+
+    class Context:
+        """A context that does nothing."""
+
+        __slots__ = ()
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
 else:
     IN_INSTRUMENT = _requests.is_in_instrument()
+    Context = _requests.Context  # type: ignore[assignment, misc]
 
 __all__ = [
     "FROM_REGION",
@@ -32,7 +45,7 @@ __all__ = [
     "LONGEST_NAME",
     "REGION",
     "CountedScope",
-    "Scope",
+    "UserScope",
     "region",
     "scope",
 ]
@@ -43,20 +56,15 @@ REGION = "region:"
 FROM_REGION = "POWERML_COUNT_FROM_REGION"
 # In bytes of UTF-8, and scopes within each other: the instrument has room for a few more bytes.
 LONGEST_NAME, MOST_DEPTH = 200, 256
+MOST_CHECKED = 1024
 # CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of `inspect`, which takes long to import.
 SUSPENDED = 0x20 | 0x80 | 0x200
 
 
-class Scope:
+class UserScope(Context):
     """A scope outside the instrument, where it does nothing."""
 
     __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def __call__(self, function: Function) -> Function:
         """Return the function as it is."""
@@ -64,7 +72,7 @@ class Scope:
         return function
 
 
-class CountedScope(Scope):
+class CountedScope(UserScope):
     """A scope in the instrument. It may be entered again, also inside itself."""
 
     __slots__ = ("name",)
@@ -90,14 +98,15 @@ class CountedScope(Scope):
         return scoped  # type: ignore[return-value]
 
 
-INACTIVE = Scope()
+INACTIVE = UserScope()
 waits_for_region = [FROM_REGION in os.environ]
 # Those that are open, the innermost last, and the thread that they are of.
 open_scopes: list[CountedScope] = []
 owner: list[int] = []
+checked_names: set[str] = set()
 
 
-def scope(name: str) -> Scope:
+def scope(name: str) -> UserScope:
     """Return a scope: what is done inside it is charged to its name by ``powerml run``.
 
     It is a context manager, and a decorator of functions. Scopes may lie within each other. Outside
@@ -124,11 +133,12 @@ def scope(name: str) -> Scope:
     >>> with powerml.scope("attention"):
     ...     result = sum(range(10))
     """
-    _check(name)
+    if name not in checked_names:
+        _check(name)
     return CountedScope(name) if IN_INSTRUMENT else INACTIVE
 
 
-def region(name: str) -> Scope:
+def region(name: str) -> UserScope:
     """Return a region: a phase of the record of ``powerml run``.
 
     Where a program has regions, nothing outside them is counted. A region may be entered several
@@ -142,11 +152,11 @@ def region(name: str) -> Scope:
     >>> train()
     45
     """
-    _check(name)
+    if name not in checked_names:
+        _check(name)
     return CountedScope(REGION + name) if IN_INSTRUMENT else INACTIVE
 
 
-@lru_cache(maxsize=1024)
 def _check(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"the name of a scope is {name!r}: give a text")
@@ -159,6 +169,9 @@ def _check(name: str) -> None:
         )
     if name.startswith(REGION):
         raise ValueError(f"the name of a scope is {name!r}: use powerml.region, or another name")
+    if len(checked_names) == MOST_CHECKED:
+        checked_names.clear()
+    checked_names.add(name)
 
 
 def _require_plain(function: Callable[..., Any]) -> None:

@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from powerml.costs.cost import Cost
-from powerml.running.record import RunRecord, ScopeCost
+from powerml.running.record import CommandRecord, ScopeCost
 
 __all__ = ["run_table", "scopes_table"]
 
 LONGEST_TITLE = 100
 
 
-def run_table(record: RunRecord) -> Table:
+def run_table(record: CommandRecord) -> Table:
     """Counts and costs of each phase, a column for each."""
     table = Table(
         title=Text(_title(record)),
@@ -49,7 +49,7 @@ def run_table(record: RunRecord) -> Table:
     return table
 
 
-def scopes_table(record: RunRecord, phase: ScopeCost) -> Table:
+def scopes_table(record: CommandRecord, phase: ScopeCost) -> Table:
     """Scopes of one phase, each below the one that it lies in; on the first machine."""
     machine = record.machines[0]
     table = Table(
@@ -79,12 +79,12 @@ def scopes_table(record: RunRecord, phase: ScopeCost) -> Table:
     return table
 
 
-def _title(record: RunRecord) -> str:
+def _title(record: CommandRecord) -> str:
     command = shlex.join(record.command)
     return command if len(command) <= LONGEST_TITLE else f"{command[: LONGEST_TITLE - 1]}…"
 
 
-def _caption(record: RunRecord) -> str:
+def _caption(record: CommandRecord) -> str:
     price = "core" if record.price == "core" else "paper (eq. 2.1)"
     lines = [f"price: {price}; run in {record.seconds:.0f} s"]
     if record.processes > 1:
