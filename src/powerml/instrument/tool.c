@@ -823,8 +823,10 @@ static void begin_clock(void)
     for (UInt i = 0; i < count; i++) {
         const HChar *number = rest;
         weights[i] = VG_(strtoull10)(number, &rest);
-        if (rest == number || *rest != (i + 1 < count ? ',' : '\0'))
-            VG_(fmsg_bad_option)("--clock", "give %u numbers with commas between them\n", count);
+        if (rest == number || *rest != (i + 1 < count ? ',' : '\0')) {
+            VG_(umsg)("--clock: give %u numbers with commas between them\n", count);
+            VG_(exit)(1);
+        }
         rest++;
     }
     cost_weights = weights;
