@@ -87,6 +87,7 @@ setup(
         Extension(
             "powerml.guest._client_requests",
             ["src/powerml/guest/_client_requests.c"],
+            depends=["src/powerml/instrument/requests.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             # Without a compiler or Valgrind's headers the package must still install:
@@ -96,6 +97,7 @@ setup(
         Extension(
             "powerml.scopes._requests",
             ["src/powerml/scopes/_requests.c"],
+            depends=["src/powerml/instrument/requests.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             # Without it scopes do nothing, and powerml run says so.

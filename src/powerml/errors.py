@@ -1,7 +1,10 @@
 """Every exception that powerML raises on purpose.
 
 A message names what was wrong, the value, and what to do. ``exit_code`` is the exit code of the
-command line (0 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded)::
+command line. It is 0 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not
+comparable::
+A message names what was wrong, the value, and what to do. ``exit_code`` is the command line's: 0
+done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not comparable::
 
     PowerMLError                  1
     ├── UsageError                2  a request that cannot be met
@@ -20,7 +23,7 @@ command line (0 done, 1 failed while running, 2 wrong use, 3 a limit was exceede
         ├── OutputError           1  incomplete output of the simulator
         ├── WorkerError           1  a measured process that crashed, hung or was killed
         ├── ServerError           1  a warm process that cannot be started, or died twice
-        ├── ComparisonError       1  two measurements that must not be compared
+        ├── ComparisonError       4  two measurements that must not be compared
         └── PredictionError       1  counts that cannot be predicted well enough
 """
 
@@ -213,6 +216,8 @@ class ServerError(MeasurementError):
 
 class ComparisonError(MeasurementError):
     """Two measurements that must not be compared."""
+
+    exit_code = 4
 
 
 class PredictionError(MeasurementError):

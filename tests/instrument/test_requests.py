@@ -47,7 +47,7 @@ def test_outside_the_tool_every_request_answers_zero(requests: Path) -> None:
 
 
 def test_the_interface_and_the_number_of_counters_are_told(guests: Guests, requests: Path) -> None:
-    assert _numbers(guests.ask(requests, "interface")) == [1, COUNTERS]
+    assert _numbers(guests.ask(requests, "interface")) == [2, COUNTERS]
 
 
 def test_scopes_and_functions_are_told_to_the_program(guests: Guests, requests: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from powerml.errors import OutputError
-from powerml.running.told import parse_told, regions_of
+from powerml.running.told import parse_process, regions_of
 
 SCOPES = (
     "scope\t0\t\t\t0\t1\t10\n"
@@ -20,7 +20,7 @@ SCOPES = (
 
 
 def test_scopes_lie_in_each_other_as_they_were_entered() -> None:
-    root = parse_told(f"{SCOPES}status\t0\n", "counters").root
+    root = parse_process(f"{SCOPES}status\t0\n", "counters").root
     assert [scope.name for scope in root.walk()] == [
         *("", "region:training", "forward", "region:training"),
         *("setup", "region:training", "forward"),
@@ -29,7 +29,7 @@ def test_scopes_lie_in_each_other_as_they_were_entered() -> None:
 
 
 def test_a_region_is_what_was_counted_of_it_in_all_places_but_inside_itself() -> None:
-    (region,) = regions_of(parse_told(f"{SCOPES}status\t0\n", "counters").root)
+    (region,) = regions_of(parse_process(f"{SCOPES}status\t0\n", "counters").root)
     assert (region.name, region.entries) == ("training", 5)
     assert region.counters == [8, 80]
     assert region.inner["forward"].counters == [10, 100]
@@ -37,14 +37,14 @@ def test_a_region_is_what_was_counted_of_it_in_all_places_but_inside_itself() ->
 
 
 def test_processes_add_up() -> None:
-    one, other = (parse_told(f"{SCOPES}status\t0\n", "counters").root for _ in range(2))
+    one, other = (parse_process(f"{SCOPES}status\t0\n", "counters").root for _ in range(2))
     one.add(other)
     assert one.all_counters == [56, 560]
     assert other.all_counters == [28, 280]
 
 
 def test_threads_and_forks_inside_a_scope_are_remarks() -> None:
-    remarks = parse_told(f"{SCOPES}status\t12\n", "counters").remarks
+    remarks = parse_process(f"{SCOPES}status\t12\n", "counters").remarks
     assert [remark.split(".")[0] for remark in remarks] == [
         "A process was forked inside a scope",
         "A thread was started inside a scope",
@@ -64,4 +64,4 @@ def test_threads_and_forks_inside_a_scope_are_remarks() -> None:
 )
 def test_what_is_wrong_is_an_error(text: str, said: str) -> None:
     with pytest.raises(OutputError, match=said):
-        parse_told(text, "counters")
+        parse_process(text, "counters")

@@ -73,6 +73,7 @@ class Streamed(BaseModel):
     DLm: NonNegativeInt = Field(description="those that missed the last level too")
 
 
+Origin = Literal["kernels", "runtime", "interpreter"]
 Details = TypeVar("Details", Instructions, Streamed)
 
 
@@ -199,6 +200,11 @@ class PhaseCounts(BaseModel):
     steps_total: NonNegativeInt = Field(description="steps of the phase")
     parts: dict[str, Counts] = Field(
         default_factory=dict, description="counts of its parts by name, if it was composed"
+    )
+    origins: dict[Origin, Counts] | None = Field(
+        default=None,
+        description="counts of an inference by origin: the network's nodes, the rest of its "
+        "runtime, and the interpreter; null where they are not told",
     )
 
 

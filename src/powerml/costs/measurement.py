@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from powerml.costs.attribution import origin_shares
 from powerml.costs.cost import (
     DEFAULT_PRICE,
     Accesses,
@@ -17,7 +18,7 @@ from powerml.costs.cost import (
     per_sample,
     price,
 )
-from powerml.costs.counts import Counts, PhaseCounts
+from powerml.costs.counts import EVENTS, Origin, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
@@ -33,6 +34,7 @@ from powerml.machines import (
     up_to_l2,
 )
 from powerml.memory.record import Memory
+from powerml.tables import Cell, RecordTable, Tabular, table_of
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -67,6 +69,10 @@ class Phase(PhaseCounts):
     """
 
     costs: dict[str, Cost] = Field(description="costs of the phase by machine")
+    shares: dict[str, dict[Origin, float]] | None = Field(
+        default=None,
+        description="share of each origin in the cycles, by machine; null where they are not told",
+    )
     inferences: int | None = Field(
         default=None, ge=1, description="inferences that were counted; null for other phases"
     )
@@ -110,7 +116,7 @@ class AppliedCalibration(BaseModel):
     remarks: list[str] = Field(description="doubts about the calibration, one sentence each")
 
 
-class Measurement(BaseModel):
+class Measurement(Tabular, BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/4``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
@@ -236,6 +242,47 @@ class Measurement(BaseModel):
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
 
+    def _table(self) -> RecordTable:
+        rows: list[dict[str, Cell]] = [
+            {
+                "phase": phase.name,
+                "machine": machine,
+                "cycles": cost.cycles,
+                "seconds": cost.seconds,
+                "joules": cost.joules,
+                "inferences": phase.inferences,
+                "samples": phase.samples,
+                "fidelity": phase.fidelity,
+                "error_bound": phase.error_bound,
+                **_shares_by_column(phase, machine),
+                **{event: getattr(phase.counts, event) for event in EVENTS},
+            }
+            for phase in self.phases
+            for machine, cost in phase.costs.items()
+        ]
+        rows += [
+            {
+                "phase": one.name,
+                "joules": one.joules,
+                "seconds": one.seconds,
+                "idle_watts": one.idle_watts,
+                "repetitions": one.repetitions,
+                "inferences": one.inferences,
+                "samples": one.samples,
+            }
+            for one in self.energies or ()
+        ]
+        workload = self.workload
+        title = workload.model if workload.kind == "file" else workload.described
+        score = None if self.score is None else f"score {self.score:.3f} ({self.score_split})"
+        how = f"by the price {self.price}" if self.phases else f"by {self.fingerprint.meter}"
+        return table_of(title, rows, [", ".join(filter(None, [score, how])), *self.remarks])
+
+
+def _shares_by_column(phase: Phase, machine: str) -> dict[str, Cell]:
+    shares = (phase.shares or {}).get(machine, {})
+    return {f"{origin}_share": share for origin, share in shares.items()}
+
 
 def _renamed(content: Any) -> Any:
     if isinstance(content, list):
@@ -305,12 +352,15 @@ def price_phases(
     }
     phases = []
     for phase in _shown(simulated, machines):
-        costs = {}
+        costs, shares = {}, {}
         for machine in machines.of(phase.name):
-            counts = _counts_of(phase.name, machine, counted)
+            found = _counted_for(phase.name, machine, counted)
+            counts = found.counts
+            if (of_origins := origin_shares(found, machine, accesses, by)) is not None:
+                shares[machine.name] = of_origins
             lower = None
             if levels == THREE_LEVELS and not machine.ends_at_l2:
-                lower = _counts_of(phase.name, up_to_l2(machine), counted)
+                lower = _counted_for(phase.name, up_to_l2(machine), counted).counts
             costs[machine.name] = price(counts, machine, accesses, lower, by)
         is_inference = phase.name == "inference"
         if is_inference and phase.counts.data_accesses == 0:
@@ -323,6 +373,7 @@ def price_phases(
             Phase(
                 **phase.model_dump(),
                 costs=costs,
+                shares=shares or None,
                 inferences=runs,
                 costs_per_inference=costs_of_one(costs, runs),
                 samples=seen,
@@ -353,13 +404,13 @@ def _shown(
     ]
 
 
-def _counts_of(
+def _counted_for(
     phase: str, machine: Machine, counted: Mapping[Geometry, Mapping[str, PhaseCounts]]
-) -> Counts:
+) -> PhaseCounts:
     found = counted.get(machine.simulated_geometry, {}).get(phase)
     if found is None:
         raise MachineError(_not_counted(phase, machine))
-    return found.counts
+    return found
 
 
 def _not_counted(phase: str, machine: Machine) -> str:

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #define CACHE_LINE_BYTES 64
 #define NAME_BYTES 64
 #define MOST_COUNTERS 502
+#define TELLING_BYTES 65536 /* what telling itself may add to what is told */
 
 /* One mark as it is written into a file. Its length is always the same, whatever the caches are that
  * are simulated: the measured process must not tell them apart. */
@@ -141,6 +143,81 @@ static PyObject *monotonic_seconds(PyObject *self, PyObject *unused)
     return PyFloat_FromDouble((double)now.tv_sec + (double)now.tv_nsec / 1e9);
 }
 
+/* Whatever is wished for, the same is done: counts must not tell a profile from a measurement. */
+static PyObject *charge_functions(PyObject *self, PyObject *on)
+{
+    static const unsigned long requests[] = {POWERML_GET_INTERFACE, POWERML_FUNCTIONS};
+    ask(requests[PyObject_IsTrue(on) & 1], 0, 0);
+    Py_RETURN_NONE;
+}
+
+/* The text is longer than what memory is asked for before: the room for it is the system's own. */
+static PyObject *tell(PyObject *self, PyObject *path)
+{
+    const char *name = PyUnicode_AsUTF8AndSize(path, NULL);
+    if (name == NULL)
+        return NULL;
+    unsigned long bytes = ask(POWERML_TELL, 0, 0);
+    size_t room = bytes + TELLING_BYTES;
+    void *text = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (text == MAP_FAILED)
+        return PyErr_NoMemory();
+    bytes = ask(POWERML_TELL, (unsigned long)text, room);
+    int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int written = bytes <= room && file >= 0;
+    for (unsigned long done = 0; written && done < bytes;) {
+        ssize_t more = write(file, (char *)text + done, bytes - done);
+        written = more > 0;
+        done += written ? (unsigned long)more : 0;
+    }
+    if (file >= 0)
+        close(file);
+    munmap(text, room);
+    if (!written)
+        return PyErr_SetFromErrnoWithFilename(PyExc_OSError, name);
+    Py_RETURN_NONE;
+}
+
+static PyObject *segment(PyObject *self, PyObject *name)
+{
+    const char *text = NULL;
+    if (name != Py_None && (text = PyUnicode_AsUTF8AndSize(name, NULL)) == NULL)
+        return NULL;
+    ask(POWERML_SEGMENT, (unsigned long)text, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *segment_looks(PyObject *self, PyObject *on)
+{
+    ask(POWERML_SEGMENT_LOOKS, (unsigned long)PyObject_IsTrue(on), 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *watch(PyObject *self, PyObject *addresses)
+{
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(addresses, &buffer, PyBUF_SIMPLE) != 0)
+        return NULL;
+    ask(POWERML_WATCH, (unsigned long)buffer.buf, (unsigned long)buffer.len / sizeof(uint64_t));
+    PyBuffer_Release(&buffer);
+    Py_RETURN_NONE;
+}
+
+static PyObject *learn(PyObject *self, PyObject *on)
+{
+    ask(POWERML_LEARN, (unsigned long)PyObject_IsTrue(on), 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *sift(PyObject *self, PyObject *args)
+{
+    unsigned long from, until;
+    if (!PyArg_ParseTuple(args, "kk", &from, &until))
+        return NULL;
+    ask(POWERML_SIFT, from, until);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"running_on_valgrind", running_on_valgrind, METH_NOARGS,
      "How many Valgrinds this process runs under (0: none)."},
@@ -154,6 +231,19 @@ static PyMethodDef methods[] = {
      "touch(buffer, row_bytes, rows): read every cache line of some rows of a buffer."},
     {"monotonic_seconds", monotonic_seconds, METH_NOARGS,
      "The system's monotonic clock, whatever clock the process is given."},
+    {"charge_functions", charge_functions, METH_O,
+     "From now on charge to functions too, if that is wished."},
+    {"tell", tell, METH_O, "Write what each scope and function has cost into a new file."},
+    {"segment", segment, METH_O,
+     "Begin a segment of this name, where the one before ends; None begins none."},
+    {"segment_looks", segment_looks, METH_O,
+     "Have each look at the clock begin a segment, or no more."},
+    {"watch", watch, METH_O,
+     "Have code at these addresses, 64 bits each in ascending order, begin segments."},
+    {"learn", learn, METH_O, "Learn the code that is run from now on, or no more."},
+    {"sift", sift, METH_VARARGS,
+     "sift(from, until): charge code that was not learnt to a scope of its own, with what it calls "
+     "beyond these addresses; with 0 and 0 no more."},
     {"die_with_parent", die_with_parent, METH_NOARGS,
      "Have the kernel kill this process when its parent ends, whatever way."},
     {NULL, NULL, 0, NULL},

@@ -13,7 +13,9 @@ import time
 
 GETPRIORITY = 141  # system call of 64-bit Arm
 MAGIC = 0x504D
-START, ZERO, HOST_CLOCK, OPEN_MARKS, MARK = 1, 3, 12, 13, 14
+INTERFACE, START, ZERO, FUNCTIONS, TELL, HOST_CLOCK = 0, 1, 3, 8, 9, 12
+SEGMENT, SEGMENT_LOOKS, WATCH, LEARN, SIFT, OPEN_MARKS, MARK = range(13, 20)
+TELLING_BYTES = 65536  # what telling itself may add to what is told
 SET_PARENT_DEATH_SIGNAL = 1
 
 _number, _text = ctypes.c_long, ctypes.c_char_p
@@ -22,6 +24,8 @@ _of_numbers = ctypes.CDLL(None).syscall
 _of_numbers.argtypes, _of_numbers.restype = [_number] * 4, _number
 _of_texts = ctypes.CDLL(None).syscall
 _of_texts.argtypes, _of_texts.restype = [_number, _number, _number, _text], _number
+_of_memory = ctypes.CDLL(None).syscall
+_of_memory.argtypes, _of_memory.restype = [_number] * 5, _number
 
 
 def running_on_valgrind() -> int:
@@ -47,6 +51,46 @@ def open_marks(path: str, /) -> None:
 def mark(name: str, /) -> None:
     """Write the counts so far down, under the given name; raises ``OSError``."""
     _check(_of_texts(GETPRIORITY, MAGIC, MARK, name.encode()), name)
+
+
+def charge_functions(on: bool, /) -> None:
+    """Charge to functions too, from now on, if that is wished; the same is done either way."""
+    _of_numbers(GETPRIORITY, MAGIC, (INTERFACE, FUNCTIONS)[on], 0)
+
+
+def tell(path: str, /) -> None:
+    """Write what each scope and function has cost into a new file; raises ``OSError``."""
+    room = ctypes.create_string_buffer(_of_memory(GETPRIORITY, MAGIC, TELL, 0, 0) + TELLING_BYTES)
+    size = _of_memory(GETPRIORITY, MAGIC, TELL, ctypes.addressof(room), len(room))
+    with open(path, "xb") as file:
+        file.write(memoryview(room)[:size])
+
+
+def segment(name: str | None, /) -> None:
+    """Begin a segment of this name, where the one before ends; None begins none."""
+    _of_texts(GETPRIORITY, MAGIC, SEGMENT, None if name is None else name.encode())
+
+
+def segment_looks(on: bool, /) -> None:
+    """Have each look at the clock begin a segment, or no more."""
+    _of_numbers(GETPRIORITY, MAGIC, SEGMENT_LOOKS, int(on))
+
+
+def watch(addresses: bytes, /) -> None:
+    """Have code at these addresses, 64 bits each in ascending order, begin segments."""
+    room = ctypes.create_string_buffer(addresses)
+    count = len(addresses) // ctypes.sizeof(ctypes.c_uint64)
+    _of_memory(GETPRIORITY, MAGIC, WATCH, ctypes.addressof(room), count)
+
+
+def learn(on: bool, /) -> None:
+    """Learn the code that is run from now on, or no more."""
+    _of_numbers(GETPRIORITY, MAGIC, LEARN, int(on))
+
+
+def sift(start: int, until: int, /) -> None:
+    """Charge code that was not learnt to a scope of its own, with what it calls elsewhere."""
+    _of_memory(GETPRIORITY, MAGIC, SIFT, start, until)
 
 
 def _check(number: int, what: str) -> None:

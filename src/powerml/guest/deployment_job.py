@@ -61,22 +61,34 @@ class DeploymentJob:
         inputs = [_cold_array(f"{request.data}-{number}.npy") for number in range(len(shapes))]
         moments["built"] = client_requests.monotonic_seconds()
         settle()
+        client_requests.charge_functions(request.profile == 1)
         client_requests.zero_stats()
+        client_requests.segment("load")
         session = self._runtime.load(request.model, shapes, request.allowed)
         blank = _feeds(session, [np.zeros((1, *one.shape[1:]), one.dtype) for one in inputs])
         _infer(session, blank)
         client_requests.mark("load")
+        client_requests.segment(None)
         feeds = _feeds(session, inputs)
         settle()
+        client_requests.learn(request.profile == 1)
         _infer(session, blank * SETTLING_INFERENCES)
         moments["primed"] = client_requests.monotonic_seconds()
         # No inference at all: what the marks and the loop cost themselves. The second time counts.
         for name in ("settled", "nothing yet"):
             client_requests.mark(name)
+            client_requests.segment("nothing")
             _infer(session, [])
         client_requests.mark("nothing")
+        client_requests.segment("inference")
         _infer(session, feeds)
         client_requests.mark("over")
+        client_requests.segment(None)
+        client_requests.learn(False)
+        if request.profile:
+            from powerml.guest.nodes import profile_nodes
+
+            profile_nodes(self._runtime, request, shapes, feeds[:1])
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
         """Count the same with cold caches at the start of `load`."""

@@ -12,8 +12,11 @@ from typing import Any
 from powerml.errors import SetupError
 
 __all__ = [
+    "FUNCTIONS_FILE",
     "HELLO_BYTES",
     "NAME_BYTES",
+    "NODES_FILE",
+    "OPERATORS_FILE",
     "REHEARSAL",
     "REQUEST_BYTES",
     "AnyRequest",
@@ -29,6 +32,9 @@ HELLO_BYTES = 20
 NAME_BYTES = 16
 FOLDER_BYTES = 496
 REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
+# The ends of the names of the files of a process that profiles, and the file beside its request
+# with the places of a runtime's operators in its library, 64 bits each in ascending order.
+FUNCTIONS_FILE, NODES_FILE, OPERATORS_FILE = "functions", "nodes", "operators"
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
 
 
@@ -42,6 +48,7 @@ class Request:
     `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
     `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
     is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
+    With `profile` 1 a few steps are done, and it is told what functions and layers cost in them.
     """
 
     phase: str
@@ -57,6 +64,7 @@ class Request:
     visits: list[list[int]] | None = None
     marked_steps: list[int] | None = None
     touch_limit_bytes: int = 0
+    profile: int = 0  # a number, as in DeploymentRequest
 
     @property
     def title(self) -> str:
@@ -73,13 +81,16 @@ class DeploymentRequest:
     """A model to be loaded and run.
 
     `model` is a file beside the request; of input number n the arrays lie in ``DATA-n.npy``, of
-    shape (inferences, *shape of the input).
+    shape (inferences, *shape of the input). With `profile` 1 it is told what each function and node
+    has cost, too.
     """
 
     model: str
     shapes: list[list[int]]
     data: str
     allowed: list[str] = field(default_factory=list)
+    # A number: the memory of a process that reads True would differ from one that reads False.
+    profile: int = 0
     name: str = ""
 
     @property

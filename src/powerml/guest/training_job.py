@@ -8,7 +8,7 @@ from typing import Any
 
 from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, region, settle
-from powerml.guest.request import Request
+from powerml.guest.request import FUNCTIONS_FILE, NODES_FILE, Request
 from powerml.runtimes import find_runtime
 
 # Samples, batch size and shape of each round. The first has the code translated that computes; the
@@ -16,6 +16,7 @@ from powerml.runtimes import find_runtime
 WARM_UP_ROUNDS = ((64, 32, (28, 28)), (8, 4, (8, 8)))
 WARM_UP_EPOCHS = 2
 WARM_UP_TOPOLOGIES = ("dffr:layers=1,width=4", "cnn:layers=1,filters=1,kernel=3")
+PROFILED_STEPS = 4
 # Counts do not depend on the seed of the native training: the simulated one is always the same.
 SEED = 0
 
@@ -41,7 +42,11 @@ class TrainingJob:
 
     def run(self, content: dict[str, Any], moments: Moments) -> None:
         """Count one phase."""
-        _run_phase(Request(**content), moments)
+        request = Request(**content)
+        if request.profile:
+            _profile_training(request)
+        else:
+            _run_phase(request, moments)
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:  # noqa: ARG002
         """Count several phases in a process that is not forked."""
@@ -129,6 +134,30 @@ def _run_phase(request: Request, moments: Moments) -> None:
         moments["primed"] = client_requests.monotonic_seconds()
         with _marked_region(request, inputs) as marks:
             networks.evaluate(model, inputs, labels, request.batch_size, callback=marks)
+
+
+def _profile_training(request: Request) -> None:
+    """Do the first steps of a training with each layer in a segment, and tell all but the first."""
+    import json
+    import os
+
+    from powerml.guest.layers import ProfiledSteps, training_in_segments
+    from powerml.networks import model as networks
+
+    model = _model(request)
+    inputs, labels = _data(request, "training")
+    size = request.batch_size
+    steps = max(min(PROFILED_STEPS, len(inputs) // size - 1), 0)
+    last = steps  # with a single step that one is told
+    settle()
+    client_requests.charge_functions(True)
+    client_requests.zero_stats()
+    counted = ProfiledSteps(last, f"{os.getpid()}.{FUNCTIONS_FILE}")
+    with training_in_segments(model):
+        taken = size * (steps + 1)
+        networks.fit(model, inputs[:taken], labels[:taken], size, 1, callback=counted)
+    with open(f"{os.getpid()}.{NODES_FILE}", "x", encoding="utf-8") as file:
+        json.dump({"steps": max(steps, 1)}, file)
 
 
 def _prime_inference(model: Any, request: Request, samples: int) -> None:

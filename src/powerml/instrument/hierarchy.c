@@ -31,6 +31,11 @@ enum { AT_ONCE = 8, STRIDE = 8 };
 
 /* What large programs execute does not fit the processor's own caches: a piece is asked for so many
  * executions before it is its turn, and a set of a lower level when its turn is known to come. */
+/* Code is learnt by granules of so many bytes. */
+enum { GRANULE_SHIFT = 4, LEARNT = 1 << 18 };
+/* So few known pieces in a row are called by what is not known. */
+enum { FEWEST_KNOWN = 64 };
+enum { NUMBER_BYTES = 20 }; /* the digits of 64 bits */
 enum { AHEAD = 16, TAGS_OF_A_LINE = 64 / sizeof(uint64_t) };
 
 /* As many lines are remembered as a prefetcher follows streams: 32 of Intel's second level, one
@@ -92,6 +97,7 @@ struct scope {
     uint64_t entries;
     uint64_t *counters;
     uint32_t number;
+    int is_segment;
 };
 
 struct function {
@@ -122,6 +128,13 @@ struct simulation {
     name_function name_function;
     struct function *functions[BUCKETS];
     struct charge *charges[BUCKETS], *first_charge, **last_charge;
+    uint64_t *watched; /* addresses, ascending */
+    size_t watched_count;
+    uint64_t entries; /* to them */
+    uint64_t *learnt; /* the numbers of granules of code, by hash; 0: none */
+    uint64_t sifted_from, sifted_until;
+    struct scope *unknown;
+    int learns, is_unknown; /* what runs is not known */
     uint32_t status;
 };
 
@@ -174,6 +187,37 @@ static uint64_t mixed_name(uint64_t hash, const char *name)
 static size_t bucket(uint64_t hash)
 {
     return (hash ^ hash >> 32) % BUCKETS;
+}
+
+/* --- text ---------------------------------------------------------------------------------------- */
+
+struct text {
+    char *start;
+    size_t room, length; /* the length may be beyond the room: nothing is written there */
+};
+
+static void put(struct text *text, char letter)
+{
+    if (text->length < text->room)
+        text->start[text->length] = letter;
+    text->length++;
+}
+
+static void put_text(struct text *text, const char *words)
+{
+    while (*words != '\0')
+        put(text, *words++);
+}
+
+static void put_number(struct text *text, uint64_t number)
+{
+    char digits[NUMBER_BYTES];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    while (count > 0)
+        put(text, digits[--count]);
 }
 
 /* --- counters, scopes and functions ---------------------------------------------------------- */
@@ -237,23 +281,24 @@ static struct function *function_of(struct simulation *simulation, struct cold_p
     return function;
 }
 
-/* Charge a piece to its function in the open scope. */
-static void charge_function(struct simulation *simulation, struct piece *piece)
+/* Charge a piece to its function in a scope. */
+static void charge_function(struct simulation *simulation, struct piece *piece,
+                            struct scope *scope)
 {
     struct function *function = function_of(simulation, piece->cold);
     if (function == NULL)
         return;
-    uint64_t hash = mixed(mixed(START, (uintptr_t)function), simulation->open->number);
+    uint64_t hash = mixed(mixed(START, (uintptr_t)function), scope->number);
     size_t place = bucket(hash);
     struct charge *charge = simulation->charges[place];
-    while (charge != NULL && !(charge->function == function && charge->scope == simulation->open))
+    while (charge != NULL && !(charge->function == function && charge->scope == scope))
         charge = charge->next;
     if (charge == NULL) {
         charge = cleared(simulation, sizeof *charge);
         uint64_t *counters = make_counters(simulation);
         if (charge == NULL || counters == NULL)
             return;
-        charge->scope = simulation->open;
+        charge->scope = scope;
         charge->function = function;
         charge->counters = counters;
         charge->next = simulation->charges[place];
@@ -264,13 +309,33 @@ static void charge_function(struct simulation *simulation, struct piece *piece)
     add_piece(simulation, piece, charge->counters);
 }
 
+/* The place of a granule of code among those that were learnt, or where it would be. */
+static uint64_t *find_learnt(const struct simulation *simulation, uint64_t granule)
+{
+    size_t place = mixed(START, granule) % LEARNT;
+    for (size_t i = 0; i < LEARNT; i++, place = (place + 1) % LEARNT)
+        if (simulation->learnt[place] == 0 || simulation->learnt[place] == granule)
+            break;
+    return &simulation->learnt[place];
+}
+
+static void learn(struct simulation *simulation, const struct cold_piece *piece)
+{
+    for (uint64_t granule = piece->address >> GRANULE_SHIFT;
+         granule <= piece->last_byte >> GRANULE_SHIFT; granule++)
+        *find_learnt(simulation, granule) = granule;
+}
+
 static void bring_up_to_date(struct simulation *simulation)
 {
+    struct scope *scope = simulation->is_unknown ? simulation->unknown : simulation->open;
     for (size_t i = 0; i < simulation->executed_count; i++) {
         struct piece *piece = simulation->executed[i];
-        add_piece(simulation, piece, simulation->open->counters);
+        add_piece(simulation, piece, scope->counters);
         if (simulation->name_function != NULL)
-            charge_function(simulation, piece);
+            charge_function(simulation, piece, scope);
+        if (simulation->learns)
+            learn(simulation, piece->cold);
         forget_executions(simulation, piece);
     }
     simulation->executed_count = 0;
@@ -306,6 +371,7 @@ void simulation_zero(struct simulation *simulation)
          charge = charge->next_of_all)
         for (uint32_t i = 0; i < count; i++)
             charge->counters[i] = 0;
+    simulation->entries = 0;
     simulation->status &= STATUS_NO_MEMORY;
 }
 
@@ -347,15 +413,124 @@ void simulation_push(struct simulation *simulation, const char *name)
     simulation->depth++;
 }
 
+static void leave(struct simulation *simulation)
+{
+    bring_up_to_date(simulation);
+    simulation->open = simulation->open->parent;
+    simulation->depth--;
+}
+
 void simulation_pop(struct simulation *simulation)
 {
+    if (simulation->open->is_segment)
+        leave(simulation);
     if (simulation->depth == 0) {
         simulation->status |= STATUS_POPPED_TWICE;
         return;
     }
+    leave(simulation);
+}
+
+void simulation_segment(struct simulation *simulation, const char *name)
+{
+    if (simulation->open->is_segment)
+        leave(simulation);
+    if (name == NULL)
+        return;
+    struct scope *around = simulation->open;
+    simulation_push(simulation, name);
+    simulation->open->is_segment = simulation->open != around;
+}
+
+/* The number of a watched address, or -1. */
+static ptrdiff_t find_watched(const struct simulation *simulation, uint64_t address)
+{
+    size_t low = 0, high = simulation->watched_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (simulation->watched[middle] == address)
+            return (ptrdiff_t)middle;
+        if (simulation->watched[middle] < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+void simulation_watch(struct simulation *simulation, const uint64_t *addresses, size_t count)
+{
+    simulation->watched = cleared(simulation, (count + 1) * sizeof *addresses);
+    simulation->watched_count = simulation->watched == NULL ? 0 : count;
+    for (size_t i = 0; i < simulation->watched_count; i++)
+        simulation->watched[i] = addresses[i];
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct piece *piece = simulation->pieces[i]; piece != NULL; piece = piece->cold->next)
+            piece->is_watched = find_watched(simulation, piece->cold->address) >= 0;
+}
+
+void simulation_learn(struct simulation *simulation, int learns)
+{
     bring_up_to_date(simulation);
-    simulation->open = simulation->open->parent;
-    simulation->depth--;
+    if (simulation->learnt == NULL)
+        simulation->learnt = cleared(simulation, LEARNT * sizeof *simulation->learnt);
+    simulation->learns = learns && simulation->learnt != NULL;
+}
+
+static int is_known(const struct simulation *simulation, uint64_t address)
+{
+    uint64_t granule = address >> GRANULE_SHIFT;
+    return simulation->learnt != NULL && *find_learnt(simulation, granule) == granule;
+}
+
+void simulation_sift(struct simulation *simulation, uint64_t from, uint64_t until)
+{
+    bring_up_to_date(simulation);
+    simulation->is_unknown = 0;
+    simulation->sifted_from = from, simulation->sifted_until = until;
+    if (until == 0)
+        return;
+    struct scope *open = simulation->open;
+    simulation->open = simulation->root;
+    if (simulation->unknown == NULL)
+        simulation->unknown = make_scope(simulation, "unknown");
+    simulation->open = open;
+    if (simulation->unknown == NULL) {
+        simulation->sifted_until = 0;
+        return;
+    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct piece *piece = simulation->pieces[i]; piece != NULL; piece = piece->cold->next)
+            piece->is_known = is_known(simulation, piece->cold->address);
+}
+
+/* True if a piece, with those that were run after it, is to be charged to what is not known. */
+static int is_sifted(const struct simulation *simulation, struct piece *const *piece,
+                     uint32_t count)
+{
+    if (simulation->sifted_until == 0)
+        return 0;
+    if (!(*piece)->is_known)
+        return 1;
+    if (!simulation->is_unknown)
+        return 0;
+    for (uint32_t i = 0; i < count && i < FEWEST_KNOWN; i++)
+        if (!piece[-(ptrdiff_t)i]->is_known)
+            return 1;
+    uint64_t address = (*piece)->cold->address;
+    return address < simulation->sifted_from || address >= simulation->sifted_until;
+}
+
+static void enter_watched(struct simulation *simulation, const struct piece *piece)
+{
+    char digits[2 * NUMBER_BYTES + sizeof "entry  "];
+    struct text text = {digits, sizeof digits, 0};
+    put_text(&text, "entry ");
+    put_number(&text, (uint64_t)find_watched(simulation, piece->cold->address));
+    put(&text, ' ');
+    put_number(&text, simulation->entries++);
+    put(&text, '\0');
+    simulation_segment(simulation, digits);
 }
 
 uint32_t simulation_depth(const struct simulation *simulation)
@@ -374,35 +549,6 @@ void simulation_fail(struct simulation *simulation, enum status status)
 }
 
 /* --- what is told ---------------------------------------------------------------------------- */
-
-struct text {
-    char *start;
-    size_t room, length; /* the length may be beyond the room: nothing is written there */
-};
-
-static void put(struct text *text, char letter)
-{
-    if (text->length < text->room)
-        text->start[text->length] = letter;
-    text->length++;
-}
-
-static void put_text(struct text *text, const char *words)
-{
-    while (*words != '\0')
-        put(text, *words++);
-}
-
-static void put_number(struct text *text, uint64_t number)
-{
-    char digits[20];
-    int count = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while ((number /= 10) != 0);
-    while (count > 0)
-        put(text, digits[--count]);
-}
 
 static void put_counters(struct text *text, const struct simulation *simulation,
                         const uint64_t *counters)
@@ -798,7 +944,7 @@ static void pass_on_all(struct running *running, struct front *front,
     }
 }
 
-void simulation_run(struct simulation *simulation, struct piece *const *first_piece,
+static void run_all(struct simulation *simulation, struct piece *const *first_piece,
                     uint32_t piece_count, const uint64_t *addresses)
 {
     struct running *running = &simulation->running;
@@ -829,6 +975,27 @@ void simulation_run(struct simulation *simulation, struct piece *const *first_pi
     simulation->executions += piece_count;
     if (simulation->executions > MOST_EXECUTIONS)
         bring_up_to_date(simulation);
+}
+
+void simulation_run(struct simulation *simulation, struct piece *const *first_piece,
+                    uint32_t piece_count, const uint64_t *addresses)
+{
+    uint32_t done = 0, access_count = 0, accesses_done = 0;
+    const int looks_at_pieces = simulation->watched_count > 0 || simulation->sifted_until > 0;
+    for (uint32_t i = 0; looks_at_pieces && i < piece_count; i++) {
+        const struct piece *piece = first_piece[-(ptrdiff_t)i];
+        int unknown = is_sifted(simulation, &first_piece[-(ptrdiff_t)i], piece_count - i);
+        if (piece->is_watched || unknown != simulation->is_unknown) {
+            run_all(simulation, first_piece - done, i - done, addresses + accesses_done);
+            done = i, accesses_done = access_count;
+            bring_up_to_date(simulation);
+            simulation->is_unknown = unknown;
+            if (piece->is_watched)
+                enter_watched(simulation, piece);
+        }
+        access_count += piece->access_count;
+    }
+    run_all(simulation, first_piece - done, piece_count - done, addresses + accesses_done);
 }
 
 /* --- making ---------------------------------------------------------------------------------- */
@@ -1000,6 +1167,9 @@ struct piece *simulation_piece(struct simulation *simulation, const struct fetch
     piece->line_count = (uint16_t)line_count;
     piece->access_count = (uint16_t)access_count;
     cold->address = fetches[0].address;
+    cold->last_byte = fetches[fetch_count - 1].address + fetches[fetch_count - 1].last_byte;
+    piece->is_known = is_known(simulation, cold->address);
+    piece->is_watched = find_watched(simulation, cold->address) >= 0;
     piece->first_line = fetches[0].address >> simulation->line_shift;
     piece->is_unusual |= access_count > AT_ONCE;
     cold->hash = hash;

@@ -99,13 +99,15 @@ struct piece {
     uint64_t first_line;
     uint16_t line_count, access_count;
     uint8_t is_unusual; /* it has many accesses, or conditional ones */
+    uint8_t is_watched; /* it begins a segment */
+    uint8_t is_known;   /* it was run while code was learnt */
     struct cold_piece *cold;
     uint8_t last_bytes[]; /* by access its size less one */
 };
 
 /* What only matters where a cache misses, or when counters are brought up to date. */
 struct cold_piece {
-    uint64_t address, hash;
+    uint64_t address, last_byte, hash;
     struct piece *next;
     struct function *function;        /* NULL until it is asked for */
     const struct fetch *fetch_of_line; /* by line the first fetch that touches it */
@@ -166,6 +168,22 @@ void simulation_empty(struct simulation *);
 /* Have everything that follows charged to a scope inside the open one. */
 void simulation_push(struct simulation *, const char *name);
 void simulation_pop(struct simulation *);
+
+/* Begin a segment of the open scope, at the end of the one before. NULL begins none. A scope's last
+ * segment ends with it. Segments of one name are one scope. */
+void simulation_segment(struct simulation *, const char *name);
+
+/* From now on code at these addresses, in ascending order, begins a segment each time that it is
+ * run: "entry I N" at address number I, the Nth of all. They are copied. */
+void simulation_watch(struct simulation *, const uint64_t *addresses, size_t count);
+
+/* Learn the code that is run from now on, or no more. */
+void simulation_learn(struct simulation *, int learns);
+
+/* From now on charge code that was not learnt to the scope "unknown", with all that it calls beyond
+ * the addresses from `from` to before `until`; where both are 0, no more. So what a program does
+ * only while it is profiled is told apart from what it does anyway. */
+void simulation_sift(struct simulation *, uint64_t from, uint64_t until);
 uint32_t simulation_depth(const struct simulation *);
 
 /* What has gone wrong since the counters were set to zero: a sum of `enum status`. */

@@ -94,6 +94,7 @@ static struct simulation *simulation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the simulation */
 static bool is_counting, has_own_clock, sorts_listings;
 static uint64_t looks;
+static bool segments_looks; /* each begins a segment */
 static const uint64_t *cost_weights; /* of the clock that counts cost */
 static uint64_t *kept_weights;
 static uint64_t cost_nanoseconds;
@@ -252,6 +253,12 @@ static void translate_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 
 static uint64_t now(void)
 {
+    if (segments_looks) {
+        char name[32];
+        run_streams();
+        snprintf(name, sizeof name, "look %llu", (unsigned long long)looks + 1);
+        simulation_segment(simulation, name);
+    }
     if (cost_weights == NULL)
         return ++looks * TICK_NANOSECONDS;
     uint64_t cost = 0;
@@ -401,6 +408,25 @@ static int answer_request(uint32_t request)
         return 0;
     case POWERML_HOST_CLOCK:
         asks_host = arguments[2] != 0;
+        return 0;
+    case POWERML_SEGMENT:
+        run_streams();
+        simulation_segment(simulation, first);
+        return 0;
+    case POWERML_SEGMENT_LOOKS:
+        segments_looks = arguments[2] != 0;
+        return 0;
+    case POWERML_WATCH:
+        run_streams();
+        simulation_watch(simulation, first, arguments[3]);
+        return 0;
+    case POWERML_LEARN:
+        run_streams();
+        simulation_learn(simulation, arguments[2] != 0);
+        return 0;
+    case POWERML_SIFT:
+        run_streams();
+        simulation_sift(simulation, arguments[2], arguments[3]);
         return 0;
     case POWERML_OPEN_MARKS:
         return open_marks(first);

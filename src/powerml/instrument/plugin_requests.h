@@ -10,7 +10,7 @@ enum { POWERML_MAGIC = 0x504d };
 
 /* Those of requests.h, with the same arguments and answers, and with the same numbers from the first
  * one on. */
-#define POWERML_INTERFACE 1
+#define POWERML_INTERFACE 2
 
 enum powerml_request {
     POWERML_GET_INTERFACE,
@@ -26,6 +26,11 @@ enum powerml_request {
     POWERML_CLOCK,
     POWERML_TICK,
     POWERML_HOST_CLOCK,
+    POWERML_SEGMENT,
+    POWERML_SEGMENT_LOOKS,
+    POWERML_WATCH,
+    POWERML_LEARN,
+    POWERML_SIFT,
     POWERML_OPEN_MARKS, /* (path): answers with an error's number, or 0 */
     POWERML_MARK        /* (name): write the counters so far; answers likewise */
 };

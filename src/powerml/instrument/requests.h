@@ -8,7 +8,7 @@
 #include <valgrind/valgrind.h>
 
 /* Raised with every change of the requests or of what the counters mean. */
-#define POWERML_INTERFACE 1
+#define POWERML_INTERFACE 2
 
 enum powerml_request {
     POWERML_GET_INTERFACE = VG_USERREQ_TOOL_BASE('P', 'M'), /* answers with POWERML_INTERFACE */
@@ -23,7 +23,12 @@ enum powerml_request {
     POWERML_TELL,     /* (text, room in bytes): answers with the bytes that it takes */
     POWERML_CLOCK,    /* (weights, their number, nanoseconds): the clock counts cost, see below */
     POWERML_TICK,     /* the clock counts looks again */
-    POWERML_HOST_CLOCK /* (1 or 0): the host's clock answers looks that follow, or no more */
+    POWERML_HOST_CLOCK, /* (1 or 0): the host's clock answers looks that follow, or no more */
+    POWERML_SEGMENT,  /* (name): begin a segment of the open scope, where the last one ends; 0: none */
+    POWERML_SEGMENT_LOOKS, /* (1 or 0): each look at the clock begins one, "look N", or no more */
+    POWERML_WATCH,    /* (addresses, their number): running one begins a segment, see hierarchy.h */
+    POWERML_LEARN,    /* (1 or 0): learn the code that is run, or no more */
+    POWERML_SIFT      /* (from, until): charge other code to a scope of its own, see hierarchy.h */
 };
 
 /* POWERML_CLOCK: the weights are unsigned 64-bit integers, one for each counter. Whoever asks for

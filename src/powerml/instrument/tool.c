@@ -70,6 +70,7 @@ static Bool has_own_clock = False;
 static Bool sorts_listings = False;
 static const HChar *counters_file = NULL;
 static ULong looks;
+static Bool segments_looks; /* each begins a segment */
 static Bool asks_host = False; /* whatever clock there is */
 static const ULong *cost_weights = NULL; /* of the clock that counts cost */
 static ULong cost_nanoseconds, cost_parts = 1; /* so many for each unit of cost, over so many */
@@ -420,6 +421,12 @@ static void count_accesses(const IRStmt *statement)
 /* Nanoseconds since the clock's start. */
 static ULong now(void)
 {
+    if (segments_looks) {
+        HChar name[32];
+        run_streams();
+        VG_(sprintf)(name, "look %llu", looks + 1);
+        simulation_segment(simulation, name);
+    }
     if (cost_weights == NULL)
         return ++looks * TICK_NANOSECONDS;
     ULong cost = 0;
@@ -643,6 +650,25 @@ static Bool handle_request(ThreadId thread, UWord *request, UWord *answer)
         break;
     case POWERML_TICK:
         set_clock(NULL, 0, 0);
+        break;
+    case POWERML_SEGMENT:
+        run_streams();
+        simulation_segment(simulation, (const char *)request[1]);
+        break;
+    case POWERML_SEGMENT_LOOKS:
+        segments_looks = request[1] != 0;
+        break;
+    case POWERML_WATCH:
+        run_streams();
+        simulation_watch(simulation, (const uint64_t *)request[1], request[2]);
+        break;
+    case POWERML_LEARN:
+        run_streams();
+        simulation_learn(simulation, request[1] != 0);
+        break;
+    case POWERML_SIFT:
+        run_streams();
+        simulation_sift(simulation, request[1], request[2]);
         break;
     default:
         return False;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from powerml.progress import Notify, silent
 from powerml.spaces import Topology
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
-__all__ = ["measure"]
+__all__ = ["measure", "needed_machines"]
 
 
 @described(MeasureOptions)
@@ -106,7 +107,9 @@ def measure(
             )
         calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
-    machines = _needed(machines, workload, wanted)
+    machines = needed_machines(machines, workload, wanted)
+    trained = workload.training if wanted.training else None
+    working = replace(working, origins=True, deployment_only=workload.training is not trained)
     with (
         open_meters(
             wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
@@ -118,10 +121,8 @@ def measure(
         natively = any(map(runs_natively, running.values()))
         energies = counting.energies() if natively else None  # alone, lest it read the training too
         scores = []
-        if (training := workload.training) is not None and working.fidelity != PREDICTED:
-            scores = [
-                one.score for one in train_natively(training, material, [wanted.seed], notify)
-            ]
+        if trained is not None and working.fidelity != PREDICTED:
+            scores = [one.score for one in train_natively(trained, material, [wanted.seed], notify)]
         memory = None
         if workload.deployment is not None and working.fidelity != PREDICTED:
             notify(f"measuring the memory of {workload.title}")
@@ -139,7 +140,7 @@ def measure(
         return scored(measurement, scores) if scores else measurement
 
 
-def _needed(
+def needed_machines(
     machines: PhaseMachines, workload: AnyWorkload, wanted: MeasureOptions
 ) -> PhaseMachines:
     """Return the machines of a workload, which may have no training; raises ``UsageError``."""
@@ -149,8 +150,18 @@ def _needed(
             f"and {workload.title} runs in Keras, which does not run on boards",
             "leave it out, or give a model that can be exported",
         )
-    if workload.training is not None:
+    if workload.training is not None and wanted.training:
         return machines
+    if workload.training is not None and workload.deployment is None:
+        raise UsageError(
+            f"the inference of {workload.title} is Keras's evaluate after its training: leave out "
+            "--no-training, or name a --runtime"
+        )
+    if workload.training is not None and wanted.training_machine is not None:
+        raise UsageError(
+            "a training that is not counted has no machine: leave out --training-machine or "
+            "--no-training"
+        )
     if wanted.training_machine is not None:
         raise UsageError(
             f"{workload.title} is not trained: leave out --training-machine, or give a .keras file "

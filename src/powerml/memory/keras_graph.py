@@ -10,7 +10,7 @@ import numpy as np
 
 from powerml.memory.liveness import GraphStep, TensorGraph, UnknownGraphError
 
-__all__ = ["keras_graph"]
+__all__ = ["item_bytes", "keras_graph"]
 
 
 def keras_graph(model: Any, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
@@ -32,7 +32,7 @@ def keras_graph(model: Any, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
     _check_shapes(inputs, shapes)
     batch = shapes[0][0] if shapes and shapes[0] else 1
     sizes: dict[Any, int] = {
-        id(weight): math.prod(weight.shape) * _item_bytes(weight.dtype) for weight in model.weights
+        id(weight): math.prod(weight.shape) * item_bytes(weight.dtype) for weight in model.weights
     }
     constants = frozenset(sizes)
     steps = []
@@ -69,9 +69,10 @@ def _bytes_of(tensor: Any, batch: int) -> int | None:
     rest = math.prod(tensor.shape[1:])
     first = tensor.shape[0] if tensor.shape else 1
     samples = batch if first is None else first
-    return int(samples * rest * _item_bytes(tensor.dtype))
+    return int(samples * rest * item_bytes(tensor.dtype))
 
 
-def _item_bytes(dtype: str) -> int:
+def item_bytes(dtype: str) -> int:
+    """Return the bytes of one element of a type, by its name."""
     # numpy knows no bfloat16.
     return 2 if dtype == "bfloat16" else int(np.dtype(dtype).itemsize)

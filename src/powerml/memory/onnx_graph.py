@@ -11,7 +11,7 @@ from typing import Any
 from powerml.memory.liveness import GraphStep, TensorGraph, UnknownGraphError
 from powerml.memory.onnx_shapes import infer_shapes
 
-__all__ = ["onnx_graph"]
+__all__ = ["bits_of_element", "fix_shapes", "load_inlined", "onnx_graph"]
 
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 BITS_OF_BYTE = 8
@@ -28,19 +28,14 @@ def onnx_graph(path: Path, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
     UnknownGraphError
         It has control flow, or the shapes do not fit it.
     """
-    import onnx
-    from onnx.inliner import inline_local_functions
-
-    model = onnx.load(str(path), load_external_data=False)
-    if model.functions:
-        model = inline_local_functions(model)
+    model = load_inlined(path)
     graph = model.graph
     flow = sorted({node.op_type for node in graph.node if node.op_type in CONTROL_FLOW})
     if flow:
         raise UnknownGraphError(f"the graph decides at run time what is computed ({flow[0]})")
     weights = {one.name: one for one in graph.initializer}
     inputs = [one for one in graph.input if one.name not in weights]
-    _fix_shapes(graph, inputs, shapes)
+    fix_shapes(graph, inputs, shapes)
     inferred = infer_shapes(model).graph
     sizes: dict[Any, int] = {one.name: _bytes_of_tensor(one) for one in inferred.initializer}
     for one in [*inferred.input, *inferred.value_info, *inferred.output]:
@@ -56,6 +51,15 @@ def onnx_graph(path: Path, shapes: Sequence[tuple[int, ...]]) -> TensorGraph:
     given, outputs = [one.name for one in inputs], [one.name for one in graph.output]
     aliases |= _quantised(graph.node, {*outputs, *constants, *given})
     return TensorGraph(steps, given, outputs, sizes, constants=constants, aliases=aliases)
+
+
+def load_inlined(path: Path) -> Any:
+    """Load a file's ``onnx.ModelProto`` without its external weights, its functions inlined."""
+    import onnx
+    from onnx.inliner import inline_local_functions
+
+    model = onnx.load(str(path), load_external_data=False)
+    return inline_local_functions(model) if model.functions else model
 
 
 def _constants(graph: Any, sizes: dict[Any, int]) -> tuple[set[Any], dict[Any, Any]]:
@@ -82,7 +86,7 @@ def _constants(graph: Any, sizes: dict[Any, int]) -> tuple[set[Any], dict[Any, A
     return constants, aliases
 
 
-def _fix_shapes(graph: Any, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> None:
+def fix_shapes(graph: Any, inputs: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> None:
     """Set the open dimensions of the inputs, wherever the graph names them."""
     if len(inputs) != len(shapes):
         raise UnknownGraphError(f"it takes {len(inputs)} inputs, and {len(shapes)} were given")
@@ -114,7 +118,7 @@ def _bytes_of_value(value_type: Any) -> int | None:
     if not value_type.HasField("tensor_type"):
         return None
     tensor = value_type.tensor_type
-    bits = _bits(tensor.elem_type)
+    bits = bits_of_element(tensor.elem_type)
     if bits is None or not tensor.HasField("shape"):
         return None
     dims = tensor.shape.dim
@@ -124,7 +128,7 @@ def _bytes_of_value(value_type: Any) -> int | None:
 
 
 def _bytes_of_tensor(tensor: Any) -> int:
-    bits = _bits(tensor.data_type)
+    bits = bits_of_element(tensor.data_type)
     if bits is None:
         return sum(map(len, tensor.string_data))
     return _bytes_of(math.prod(tensor.dims), bits)
@@ -134,7 +138,7 @@ def _bytes_of(elements: int, bits: int) -> int:
     return -(-elements * bits // BITS_OF_BYTE)
 
 
-def _bits(number: int) -> int | None:
+def bits_of_element(number: int) -> int | None:
     """Return the bits of one element; None for texts, whose length is not known."""
     from onnx import TensorProto, helper
 

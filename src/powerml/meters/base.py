@@ -97,6 +97,8 @@ class MeterOptions:
         Options of a sensor's repeated readings.
     training_only, deployment_only
         Whether the training alone is counted, or all but the training, of a workload with both.
+    origins
+        Whether the counts of an inference are told by origin, too, where the meter can.
     """
 
     fidelity: Fidelity = "exact"
@@ -107,6 +109,7 @@ class MeterOptions:
     repeating: Repeating = Repeating()
     training_only: bool = False
     deployment_only: bool = False
+    origins: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.error < 1:

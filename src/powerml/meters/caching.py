@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +17,24 @@ __all__ = ["CachingMeter"]
 
 
 class CachingMeter:
-    """A meter in front of another, which measures and keeps what the cache lacks."""
+    """A meter in front of another, which measures and keeps what the cache lacks.
 
-    def __init__(self, meter: DeterminedMeter, cache: CountsCache) -> None:
+    Parameters
+    ----------
+    meter
+        The other one.
+    cache
+        The cache of counts.
+    origins
+        Whether the counts of an inference are wanted by origin. Counts without them are measured
+        again.
+    """
+
+    def __init__(
+        self, meter: DeterminedMeter, cache: CountsCache, *, origins: bool = False
+    ) -> None:
         self._meter = meter
+        self._origins = origins
         self._cache = cache
         self._fingerprint: Fingerprint | None = None
         self.name = meter.name
@@ -37,7 +52,7 @@ class CachingMeter:
             "meter": self._meter.determinants(workload),
         }
         kept = self._cache.get(determined_by)
-        if kept is not None:
+        if kept is not None and not (self._origins and _lacks_origins(kept.phases)):
             self._fingerprint = kept.fingerprint
             notify(f"{workload.title}: counts from the cache")
             return kept.phases
@@ -62,3 +77,7 @@ class CachingMeter:
     ) -> None:
         """End all that was started."""
         self._meter.__exit__(kind, error, trace)
+
+
+def _lacks_origins(phases: Sequence[PhaseCounts]) -> bool:
+    return any(phase.name == "inference" and phase.origins is None for phase in phases)

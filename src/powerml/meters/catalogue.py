@@ -52,6 +52,7 @@ __all__ = [
     "meter_names",
     "meter_options",
     "open_meters",
+    "open_profiler",
     "reads_sensor",
     "require_counting",
     "require_machines_for",
@@ -186,7 +187,16 @@ def _in_front(
     """Put the cache in front of a meter, or the prediction from what it holds."""
     if options.fidelity == PREDICTED:
         return PredictingMeter(meter, cache or CountsCache(), machines, options.error)
-    return meter if cache is None else CachingMeter(meter, cache)
+    if cache is None:
+        return meter
+    return CachingMeter(meter, cache, origins=options.origins)
+
+
+def open_profiler(
+    machines: Sequence[Machine], backend: str | None, options: MeterOptions
+) -> SimulatorMeter:
+    """Make the simulator that charges costs to nodes and functions, for machines of one kind."""
+    return (BoardMeter if is_board(machines[0]) else SimulatorMeter)(machines, backend, options)
 
 
 @contextlib.contextmanager

@@ -48,8 +48,5 @@ def clock_picoseconds(
 
 
 def _added(caches: SimulatedCaches, counters: list[int], machine: Machine, to: Counts) -> Counts:
-    """Add counters to counts. The caches count nothing without an instruction, so one is lent."""
-    lent = [1, *[0] * (len(counters) - 1)]
-    geometry = machine.simulated_geometry
-    with_it = [one + more for one, more in zip(counters, lent, strict=True)]
-    return to + caches.counts(with_it, geometry) - caches.counts(lent, geometry)
+    """Add counters to counts."""
+    return to + caches.counts_of_part(counters, machine.simulated_geometry)

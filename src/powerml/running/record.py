@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
@@ -10,6 +12,7 @@ from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import Counts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.measurement import Phase, Simulation
+from powerml.tables import Cell, RecordTable, Tabular, table_of
 
 __all__ = ["WHOLE", "CommandRecord", "ScopeCost"]
 
@@ -39,7 +42,7 @@ class ScopeCost(BaseModel):
     scopes: list[ScopeCost] = Field(description="scopes inside it, in the order of their entry")
 
 
-class CommandRecord(BaseModel):
+class CommandRecord(Tabular, BaseModel):
     """One run of a command in the simulator. JSON: ``powerml.run/1``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -89,6 +92,28 @@ class CommandRecord(BaseModel):
                 return phase
         raise KeyError(name)
 
+    def _table(self) -> RecordTable:
+        rows = [row for scope in self.scopes for row in _rows(scope, ())]
+        return table_of(shlex.join(self.command), rows, self.remarks)
+
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+
+def _rows(scope: ScopeCost, around: tuple[str, ...]) -> Iterator[dict[str, Cell]]:
+    """Yield a row for a scope and each inside it, on each machine."""
+    path = (*around, scope.name)
+    for machine, cycles in scope.cycles.items():
+        yield {
+            "phase": path[0],
+            "scope": " / ".join(path[1:]) or None,
+            "machine": machine,
+            "entries": scope.entries,
+            "cycles": cycles,
+            "own_cycles": scope.own_cycles[machine],
+            "instructions": scope.counts.Ir,
+            "data_accesses": scope.counts.data_accesses,
+        }
+    for inner in scope.scopes:
+        yield from _rows(inner, path)

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from powerml.costs.attribution import Levels, attribute
 from powerml.costs.cost import require_price
 from powerml.costs.counts import Counts, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint, digest_of
@@ -30,12 +31,11 @@ from powerml.machines import (
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.caches import SimulatedCaches
 from powerml.options import described
-from powerml.running.attribution import PricedCounts, shared_cycles
 from powerml.running.clock import clock_picoseconds
 from powerml.running.options import RunOptions
 from powerml.running.program import environment_of, find_program
 from powerml.running.record import WHOLE, CommandRecord, ScopeCost
-from powerml.running.told import Told, ToldScope, parse_told, regions_of
+from powerml.running.told import ToldProcess, ToldScope, parse_process, regions_of
 from powerml.scopes import FROM_REGION
 from powerml.signals import Terminated, exit_code_of
 
@@ -195,7 +195,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _told(folder: Path, identifier: int, name: str, code: int) -> list[Told]:
+def _told(folder: Path, identifier: int, name: str, code: int) -> list[ToldProcess]:
     """Read the counters of all processes, the command's own first."""
     own = folder / f"{COUNTERS}.{identifier}"
     if not own.exists():
@@ -219,7 +219,7 @@ def _told(folder: Path, identifier: int, name: str, code: int) -> list[Told]:
         key=lambda path: int(path.suffix[1:]),
     )
     return [
-        parse_told(path.read_text(encoding="utf-8", errors="replace"), path.name)
+        parse_process(path.read_text(encoding="utf-8", errors="replace"), path.name)
         for path in [own, *others]
     ]
 
@@ -254,7 +254,7 @@ class _Priced:
         scopes = list(region.walk())
         own: list[dict[str, float]] = [{} for _ in scopes]
         for machine in self._machines:
-            cycles = shared_cycles(
+            cycles = attribute(
                 self._for(machine, region.all_counters),
                 [self._for(machine, scope.counters) for scope in scopes],
                 machine,
@@ -281,15 +281,15 @@ class _Priced:
             scopes=inner,
         )
 
-    def _for(self, machine: Machine, counters: Sequence[int]) -> PricedCounts:
+    def _for(self, machine: Machine, counters: Sequence[int]) -> Levels:
         lower = None
         if self._wanted.levels == THREE_LEVELS and not machine.ends_at_l2:
             lower = self._counts(counters, up_to_l2(machine).simulated_geometry)
-        return self._counts(counters, machine.simulated_geometry), lower
+        return Levels(self._counts(counters, machine.simulated_geometry), lower)
 
     def _counts(self, counters: Sequence[int], geometry: Geometry) -> Counts:
         # A scope may do nothing but enter others.
-        return self._caches.counts(counters, geometry) if any(counters) else Counts.zero()
+        return self._caches.counts_of_part(counters, geometry)
 
 
 def _fingerprint(machine: Machine, program: Path, environment: Mapping[str, str]) -> Fingerprint:

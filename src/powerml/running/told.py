@@ -13,7 +13,7 @@ from powerml.errors import OutputError
 from powerml.meters.simulator.marks import FAULTS
 from powerml.scopes import REGION
 
-__all__ = ["Told", "ToldScope", "parse_told", "regions_of"]
+__all__ = ["ToldProcess", "ToldScope", "parse_process", "regions_of"]
 
 # Bits of the status that spoil no counter: what is charged to a scope is in doubt, not how much.
 FORKED, STARTED_THREAD = 4, 8
@@ -63,14 +63,14 @@ class ToldScope:
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldProcess:
     """The outermost scope of a process, and remarks."""
 
     root: ToldScope
     remarks: Sequence[str]
 
 
-def parse_told(text: str, source: str) -> Told:
+def parse_process(text: str, source: str) -> ToldProcess:
     """Read what the instrument wrote at the end of a process.
 
     Raises
@@ -101,7 +101,7 @@ def parse_told(text: str, source: str) -> Told:
             f"nothing can be told of the scopes: {'; '.join(wrong)}. Leave scopes as often as they "
             "are entered"
         )
-    return Told(root, [words for bit, words in REMARKS.items() if status & bit])
+    return ToldProcess(root, [words for bit, words in REMARKS.items() if status & bit])
 
 
 def regions_of(root: ToldScope) -> list[ToldScope]:

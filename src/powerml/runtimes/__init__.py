@@ -1,6 +1,17 @@
 """Runtimes: the software that runs trained networks, a file for each."""
 
-from powerml.runtimes.base import Exporter, Feed, Format, Input, Needs, Runtime, Session, Shapes
+from powerml.runtimes.base import (
+    Exporter,
+    Feed,
+    Format,
+    Input,
+    Needs,
+    Operators,
+    ProfiledSession,
+    Runtime,
+    Session,
+    Shapes,
+)
 from powerml.runtimes.catalogue import (
     DEFAULT_RUNTIME,
     KERAS_SUFFIX,
@@ -19,6 +30,8 @@ __all__ = [
     "Format",
     "Input",
     "Needs",
+    "Operators",
+    "ProfiledSession",
     "Runtime",
     "Session",
     "Shapes",

@@ -16,6 +16,8 @@ __all__ = [
     "Format",
     "Input",
     "Needs",
+    "Operators",
+    "ProfiledSession",
     "Runtime",
     "Session",
     "Shapes",
@@ -41,6 +43,34 @@ class Session:
 
     inputs: tuple[Input, ...]
     run: Callable[[Feed], Any]
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Functions by which a runtime's operators begin.
+
+    `library` is in the name of the file that holds them. Their symbols contain the first and end
+    with the second of one of the pairs in `functions`.
+    """
+
+    library: str
+    functions: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
+class ProfiledSession:
+    """A model that was loaded to tell its nodes.
+
+    `library` is in the name of the file that holds the runtime's code. `looks` is true if it looks
+    at the clock before and after each node. `finish` is called after the last run. It returns, as
+    plain JSON, what nodes are made from. `model` is the model in Keras.
+    """
+
+    session: Session
+    library: str = ""
+    looks: bool = False
+    finish: Callable[[], dict[str, Any]] = dict
+    model: Any = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +128,10 @@ class Format:
 class Runtime(Protocol):
     """One way of running a model: the whole of what a new runtime supplies.
 
-    A module in ``powerml/runtimes/`` with an object ``runtime``, or an entry point.
+    A module in ``powerml/runtimes/`` with an object ``runtime``, or an entry point. One that can
+    tell its nodes has a method ``load_profiled`` besides, with the parameters of `load`, which
+    returns a `ProfiledSession`. One whose operators begin by functions of their own has
+    ``operators``, of the kind `Operators`.
     """
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from powerml.errors import ModelError
-from powerml.runtimes.base import Feed, Format, Input, Session, Shapes
+from powerml.runtimes.base import Feed, Format, Input, ProfiledSession, Session, Shapes
 
 LAMBDA = "Lambda"
 
@@ -48,10 +48,20 @@ class Keras:
     def load(
         self,
         path: str,
-        shapes: Shapes | None = None,  # noqa: ARG002 - it takes the shapes that come
+        shapes: Shapes | None = None,
         allowed: Sequence[str] = (),
     ) -> Session:
         """Read a model, without its optimizer."""
+        del shapes  # it takes those that come
+        return self.load_profiled(path, None, allowed).session
+
+    def load_profiled(
+        self,
+        path: str,
+        shapes: Shapes | None = None,  # noqa: ARG002
+        allowed: Sequence[str] = (),
+    ) -> ProfiledSession:
+        """Read a model whose layers can be told."""
         model = load_keras(path, allowed, compile_too=False)
         if not getattr(model, "inputs", None):
             raise ModelError(
@@ -70,7 +80,7 @@ class Keras:
             def run(feed: Feed) -> Any:
                 return model.predict_on_batch(dict(feed))
 
-        return Session(inputs, run)
+        return ProfiledSession(Session(inputs, run), model=model)
 
 
 def load_keras(path: str, allowed: Sequence[str], *, compile_too: bool) -> Any:

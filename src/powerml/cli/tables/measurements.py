@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from rich.table import Table
 from rich.text import Text
 
 from powerml.costs.cost import Cost, Interval
-from powerml.costs.counts import PhaseCounts
+from powerml.costs.counts import Origin, PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase
 from powerml.costs.readings import PhaseEnergy
 from powerml.machines import THREE_LEVELS
@@ -69,6 +71,11 @@ def measurement_table(measurement: Measurement) -> Table:
                 for one, machine in zip(costs, firsts, strict=True)
             ]
             row(f"cost of one {what} (Mcycles)", cells)
+    shares = [
+        (phase.shares or {}).get(machine) for phase, machine in zip(phases, firsts, strict=True)
+    ]
+    for origin in get_args(Origin) if any(shares) else ():
+        row(f"  of it {origin}", ["-" if one is None else f"{one[origin]:.0%}" for one in shares])
     if any(phase.samples is not None for phase in phases):
         row("samples", ["-" if phase.samples is None else f"{phase.samples:,}" for phase in phases])
     row("simulated steps", [_steps(phase) for phase in phases])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from powerml.boards import BOARD_RUNTIMES, find_arm_side, find_emulator, prepare_arm_side
@@ -19,10 +20,13 @@ from powerml.meters.simulator.board import (
     board_code_digest,
     open_board,
 )
+from powerml.meters.simulator.charges import Profiled
 from powerml.meters.simulator.guest_meter import PhasesByGeometry
 from powerml.meters.simulator.launch import Launch, Mode
 from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.meters.simulator.symbols import find_library
 from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.runtimes import Runtime
 from powerml.workloads.workload import AnyWorkload, Material
 
 __all__ = ["BoardMeter"]
@@ -76,6 +80,10 @@ class BoardMeter(SimulatorMeter):
         MeasurementError
             The model runs in a runtime that boards have not.
         """
+        self._prepare(workload, notify, advance)
+        return super().measure_geometries(workload, material, notify, advance)
+
+    def _prepare(self, workload: AnyWorkload, notify: Notify, advance: Advance) -> None:
         deployment = workload.deployment
         if deployment is None or deployment.runtime not in BOARD_RUNTIMES:
             runtime = "Keras" if deployment is None else deployment.runtime
@@ -85,7 +93,18 @@ class BoardMeter(SimulatorMeter):
             )
         with self._opening:
             prepare_arm_side(notify, advance)
-        return super().measure_geometries(workload, material, notify, advance)
+
+    def profile_deployment(
+        self, workload: AnyWorkload, material: Material, notify: Notify = silent
+    ) -> Profiled:
+        """Count and charge on the board; see `SimulatorMeter.profile_deployment`."""
+        self._prepare(workload, notify, unwatched)
+        return super().profile_deployment(workload, material, notify)
+
+    def _library_of(self, runtime: Runtime, library: str) -> Path:
+        side = find_arm_side()
+        folder = side.root / side.packages.lstrip("/") / runtime.package
+        return find_library([folder], library)
 
     def determinants_of(self, machine: Machine, workload: AnyWorkload) -> dict[str, Any]:
         """Return the determinants of the counts of a machine's caches."""

@@ -131,7 +131,7 @@ class ValgrindMeter:
         sample's steps depends on them.
         """
         options = asdict(self._options)
-        del options["jobs"], options["limit_seconds"], options["warm"]
+        del options["jobs"], options["limit_seconds"], options["warm"], options["origins"]
         parts = [name for name in ("training_only", "deployment_only") if options.pop(name)]
         sampled = self._options.fidelity == "sampled"
         return {

@@ -42,6 +42,7 @@ CODE = (
     "guest/board_requests.py",
     "guest/deployment_job.py",
     "guest/main.py",
+    "guest/nodes.py",
     "guest/region.py",
     "guest/request.py",
     "guest/warm_up",

@@ -77,6 +77,13 @@ class SimulatedCaches:
         OutputError
             There are not as many counters as the caches have, or no instruction was counted.
         """
+        counts = self.counts_of_part(counters, geometry)
+        if counts.Ir == 0:
+            raise OutputError("the simulator counts no instruction: measure again")
+        return counts
+
+    def counts_of_part(self, counters: Sequence[int], geometry: Geometry) -> Counts:
+        """Return the counts of a part of a region, which may be of nothing; see `counts`."""
         if len(counters) != self.counters:
             raise OutputError(
                 f"the simulator gave {len(counters)} counters for {self._caches} caches: "
@@ -89,8 +96,6 @@ class SimulatedCaches:
             counters, geometry, 2 + self._lower[geometry.i1, geometry.d1].index(geometry.ll)
         )
         executed = sum(fixed[name] for name in CLASSES)
-        if executed == 0:
-            raise OutputError("the simulator counts no instruction: measure again")
         instructions = {name: fixed[name] for name in (*CLASSES, *OPERATIONS, "modifies")}
         return Counts(
             Ir=executed,

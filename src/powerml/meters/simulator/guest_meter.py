@@ -58,7 +58,7 @@ from powerml.workloads.workload import (
     TrainedWorkload,
 )
 
-__all__ = ["KERAS_JOBS", "GuestMeter", "PhasesByGeometry", "runs_in_children"]
+__all__ = ["KERAS_JOBS", "GuestMeter", "PhasesByGeometry", "UnderWay", "runs_in_children"]
 
 PhasesByGeometry = dict[Geometry, list[PhaseCounts]]
 
@@ -188,7 +188,7 @@ class GuestMeter(ValgrindMeter, ABC):
         """Simulate all phases side by side, and wait for them."""
         # They take their time to start: meanwhile the model is exported.
         servers = {job: self._running_server(job, notify) for job in self._jobs_of(workload)}
-        begun: list[_UnderWay] = []
+        begun: list[UnderWay] = []
         try:
             if workload.kind == "load":
                 [server] = servers.values()
@@ -244,23 +244,25 @@ class GuestMeter(ValgrindMeter, ABC):
         request: DeploymentRequest,
         deployment: Deployment,
         notify: Notify,
-    ) -> _UnderWay:
+    ) -> UnderWay:
         """Have a model loaded and run in its runtime."""
         notify(f"simulating {request.name} in {deployment.runtime}")
         process = self._submit(server, request)
 
         def finish() -> PhasesByGeometry:
-            marks = self._take_marks(
-                process.result(), several_threads=not self._forks(deployment.job)
-            )
-            return {
-                geometry: compose_deployment(marks[geometry], deployment.inferences)
-                for geometry in self._groups
-            }
+            return self._deployed(process.result(), deployment)
 
-        return _UnderWay(server, process, finish)
+        return UnderWay(server, process, finish)
 
-    def _begin_own(self, server: GuestServer, request: OwnRequest, notify: Notify) -> _UnderWay:
+    def _deployed(self, done: Done, deployment: Deployment) -> PhasesByGeometry:
+        """Return the loading and the inference."""
+        marks = self._take_marks(done, several_threads=not self._forks(deployment.job))
+        return {
+            geometry: compose_deployment(marks[geometry], deployment.inferences)
+            for geometry in self._groups
+        }
+
+    def _begin_own(self, server: GuestServer, request: OwnRequest, notify: Notify) -> UnderWay:
         """Have a job simulated that is a workload's own, and marks its phases."""
         notify(f"simulating {request.title}")
         process = self._submit(server, request)
@@ -269,9 +271,9 @@ class GuestMeter(ValgrindMeter, ABC):
             marks = self._take_marks(process.result())
             return {geometry: compose_stretches(marks[geometry]) for geometry in self._groups}
 
-        return _UnderWay(server, process, finish)
+        return UnderWay(server, process, finish)
 
-    def _begin_load(self, server: GuestServer, load: LoadWorkload) -> _UnderWay:
+    def _begin_load(self, server: GuestServer, load: LoadWorkload) -> UnderWay:
         """Have a synthetic load simulated; its steps are the rows of the product."""
         is_exact = self._options.fidelity == "exact"
         plan = (
@@ -302,11 +304,11 @@ class GuestMeter(ValgrindMeter, ABC):
             }
 
         progress = partial(_part_done, self.folder / request.progress, plan.work(load))
-        return _UnderWay(server, process, finish, progress)
+        return UnderWay(server, process, finish, progress)
 
     def _begin_phases(
         self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
-    ) -> list[_UnderWay]:
+    ) -> list[UnderWay]:
         """Have each phase in Keras simulated in a child of the warm process."""
         names = KERAS_PHASES if workload.deployment is None else ("training",)
         server.ready.result()
@@ -318,12 +320,12 @@ class GuestMeter(ValgrindMeter, ABC):
         ]
         schedules = [self._schedule(phase) for phase in phases]
         notify(_announcement(server, workload, phases, schedules))
-        begun: list[_UnderWay] = []
+        begun: list[UnderWay] = []
         try:
             for phase, schedule in zip(phases, schedules, strict=True):
                 process = self._submit(server, phase.request_for(schedule))
                 finish = partial(self._finish, server, phase, schedule, process)
-                begun.append(_UnderWay(server, process, finish))
+                begun.append(UnderWay(server, process, finish))
         except BaseException:
             for one in begun:
                 server.give_up(one.process)
@@ -332,7 +334,7 @@ class GuestMeter(ValgrindMeter, ABC):
 
     def _begin_alone(
         self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
-    ) -> list[_UnderWay]:
+    ) -> list[UnderWay]:
         """Measure in a process that does one request and ends, compilation included."""
         notify(f"simulating {workload.name} and its compilation (minutes)")
         what = "all" if workload.deployment is None else "training"
@@ -348,7 +350,7 @@ class GuestMeter(ValgrindMeter, ABC):
                 for geometry in self._groups
             }
 
-        return [_UnderWay(server, process, finish)]
+        return [UnderWay(server, process, finish)]
 
     def _schedule(self, phase: _SimulatedPhase) -> Schedule:
         if self._options.fidelity == "exact":
@@ -443,7 +445,7 @@ class GuestMeter(ValgrindMeter, ABC):
 
 
 @dataclass(frozen=True)
-class _UnderWay:
+class UnderWay:
     """Requests to a server under way, and the making of phases from its answers.
 
     `progress` gives the finished share, from 0 to 1, where that is known.
@@ -455,7 +457,7 @@ class _UnderWay:
     progress: Callable[[], float] | None = None
 
 
-def _wait_for(begun: Sequence[_UnderWay], advance: Advance) -> None:
+def _wait_for(begun: Sequence[UnderWay], advance: Advance) -> None:
     """Wait until all is done; the first failure fails the measurement at once."""
     known = [one.progress for one in begun if one.progress is not None]
     processes = [one.process for one in begun]

@@ -1,0 +1,100 @@
+"""Costs of a model's nodes, each charged to a segment of its own.
+
+A runtime with a profiler of its own looks at the clock before and after each node, and each look
+begins a segment. A runtime without one is watched at the entries of its operators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from powerml.guest import _client_requests as client_requests
+from powerml.guest.request import (
+    FUNCTIONS_FILE,
+    NODES_FILE,
+    OPERATORS_FILE,
+    DeploymentRequest,
+)
+from powerml.runtimes import Feed, ProfiledSession, Runtime
+
+__all__ = ["profile_nodes"]
+
+SETTLING_INFERENCES = 2
+
+
+def profile_nodes(
+    runtime: Runtime,
+    request: DeploymentRequest,
+    shapes: Sequence[tuple[int, ...]],
+    feeds: Sequence[Feed],
+) -> None:
+    """Run a model once more with its nodes in segments; write what all segments have cost."""
+    told: dict[str, Any] = {}
+    if (load := getattr(runtime, "load_profiled", None)) is not None:
+        profiled: ProfiledSession = load(request.model, shapes, request.allowed)
+        for _ in range(SETTLING_INFERENCES):
+            profiled.session.run(feeds[0])
+        if profiled.looks:
+            code = _mapped(profiled.library)
+            client_requests.segment_looks(True)
+            client_requests.sift(code.start, code.end)
+        elif profiled.library:
+            code = _mapped(profiled.library)
+            end = _end_of_call()
+            with open(OPERATORS_FILE, "rb") as file:
+                places = [code.base + place for (place,) in struct.iter_unpack("=Q", file.read())]
+            entries = sorted([*places, end])
+            told["end"] = entries.index(end)
+            client_requests.watch(struct.pack(f"={len(entries)}Q", *entries))
+        with contextlib.ExitStack() as stack:
+            if profiled.model is not None:
+                from powerml.guest.layers import inference_in_segments
+
+                stack.enter_context(inference_in_segments(profiled.model))
+            profiled.session.run(feeds[0])
+        client_requests.sift(0, 0)
+        client_requests.segment(None)
+        client_requests.segment_looks(False)
+        client_requests.watch(b"")
+        told.update(profiled.finish())
+    client_requests.tell(f"{os.getpid()}.{FUNCTIONS_FILE}")
+    with open(f"{os.getpid()}.{NODES_FILE}", "x", encoding="utf-8") as file:
+        json.dump(told, file)
+
+
+class _Code(NamedTuple):
+    """A library's file, and the addresses of its code in this process."""
+
+    path: str
+    base: int
+    start: int
+    end: int
+
+
+def _mapped(library: str) -> _Code:
+    """Find a library that this process has loaded."""
+    ranges = []
+    with open("/proc/self/maps", encoding="utf-8") as file:
+        for line in file:
+            if library in line:
+                addresses, access, offset, _, _, path = line.split(maxsplit=5)
+                start, end = (int(one, 16) for one in addresses.split("-"))
+                ranges.append((start, end, access[2] == "x", int(offset, 16), path.rstrip("\n")))
+    if not ranges:
+        raise OSError(f"no file of {library} is mapped")
+    base = min(start - offset for start, _, _, offset, _ in ranges if offset == 0)
+    code = [(start, end) for start, end, is_code, _, _ in ranges if is_code]
+    return _Code(ranges[0][-1], base, min(code)[0], max(end for _, end in code))
+
+
+def _end_of_call() -> int:
+    """Return the address of the code by which a runtime comes back to Python."""
+    import ctypes
+
+    back = ctypes.pythonapi.PyEval_RestoreThread
+    return int(ctypes.cast(back, ctypes.c_void_p).value or 0)
