@@ -11,7 +11,18 @@ import typer
 from powerml.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs" / "use.md"
-COMMANDS = ("measure", "optimize", "best", "calibrate", "reproduce", "check", "warm")
+COMMANDS = (
+    "measure",
+    "profile",
+    "compare",
+    "optimize",
+    "best",
+    "calibrate",
+    "reproduce",
+    "check",
+    "run",
+    "warm",
+)
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)
 
 
