@@ -14,11 +14,13 @@ DOCS = Path(__file__).parent.parent / "docs" / "use.md"
 COMMANDS = (
     "measure",
     "profile",
+    "compare",
     "optimize",
     "best",
     "calibrate",
     "reproduce",
     "check",
+    "run",
     "warm",
 )
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
-from powerml.explain.profile_record import Profile
+from powerml.explain.profile_record import Comparison, Profile
 from powerml.explain.records import BestRecord
 from powerml.gate.baseline import BaselineRecord
 from powerml.gate.record import CheckRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
+from powerml.running.record import CommandRecord
 from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
@@ -25,12 +26,14 @@ RECORDS: dict[str, type[BaseModel]] = {
     "best-4": BestRecord,
     "calibration-2": Calibration,
     "check-1": CheckRecord,
+    "comparison-1": Comparison,
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,
     "profile-1": Profile,
     "report-2": Report,
     "reproduction-2": Reproduction,
+    "run-1": CommandRecord,
     "study-5": StudyRecord,
     "trial-4": TrialRecord,
 }

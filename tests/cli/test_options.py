@@ -21,6 +21,7 @@ from powerml.report.command import words_of
 IN_PYTHON_ALONE = {
     "best": {"options", "predictor"},
     "calibrate": {"options", "notify", "advance"},
+    "compare": {"options", "notify"},
     "measure": {"options", "notify"},
     "optimize": {"options", "listener"},
     "profile": {"options", "notify"},

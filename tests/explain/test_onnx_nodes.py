@@ -186,6 +186,25 @@ def test_padded_channels_of_blocked_convolutions_do_not_count(tmp_path: Path) ->
     assert sum(one.multiply_accumulates or 0 for one in found.values()) == 100 * (16 * 27 + 160)
 
 
+def test_residual_blocks_that_are_fused_into_a_convolution_are_told(tmp_path: Path) -> None:
+    weights = {name: floats(16, 16, 3, 3) for name in "klm"}
+    pads = [1, 1, 1, 1]
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["a"], name="first", pads=pads),
+        helper.make_node("Relu", ["a"], ["b"], name="r1"),
+        helper.make_node("Conv", ["b", "l"], ["c"], name="second", pads=pads),
+        helper.make_node("Add", ["c", "b"], ["d"], name="sum"),
+        helper.make_node("Relu", ["d"], ["e"], name="r2"),
+        helper.make_node("Conv", ["e", "m"], ["y"], name="third", pads=pads),
+    ]
+    path = write(tmp_path / "m.onnx", nodes, weights, {"x": (1, 16, 8, 8)})
+    names, found = profiled(path, x=floats(1, 16, 8, 8))
+    assert set(names) <= set(found)
+    held = {one for work in found.values() for one in (work.name, *work.nodes)}
+    assert {"first", "r1", "second", "sum", "r2", "third"} <= held
+    assert all(one.data_bytes is not None for one in found.values())
+
+
 def test_nodes_of_one_name_are_added_up(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["a"], name="same"),

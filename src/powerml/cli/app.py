@@ -8,6 +8,7 @@ from powerml.cli.best import best
 from powerml.cli.cache import cache_app
 from powerml.cli.calibrate import calibrate
 from powerml.cli.check import check
+from powerml.cli.compare import compare
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
@@ -16,6 +17,7 @@ from powerml.cli.options import add_command
 from powerml.cli.profile import profile
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
+from powerml.cli.run import run
 from powerml.cli.warm import warm
 
 __all__ = ["app"]
@@ -31,6 +33,7 @@ for command in (
     doctor,
     measure,
     profile,
+    compare,
     optimize,
     best,
     report,
@@ -41,5 +44,6 @@ for command in (
     warm,
 ):
     add_command(app, command)
+add_command(app, run, options_anywhere=False)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

@@ -30,6 +30,7 @@ CHANNELS_LAST = {
     "QLinearAveragePool": "AveragePool", "QLinearConv": "Conv",
     "QLinearGlobalAveragePool": "GlobalAveragePool",
 }  # fmt: skip
+ACTIVATIONS = ("Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
 NUMBERED = re.compile(r"_token_[0-9]+$")
 MOST_ELEMENTS = 64  # of a constant by which shapes are told
 
@@ -142,6 +143,26 @@ class _OriginalGraph:
         """Return whether the original graph has a tensor of that name."""
         return name in self.producers or name in self.given
 
+    def computed_from(self, name: str, node: Any) -> str:
+        """Return the tensor that a blocked convolution computes, which is called by its first part.
+
+        It may hold the addition that follows, whose other operand is its fourth input, and the
+        activation after it.
+        """
+        steps: list[tuple[str, ...]] = []
+        if len(node.input) > len("xwb") and node.input[len("xwb")]:
+            steps.append(("Add", "Sum"))
+        if any(one.name == "activation" for one in node.attribute):
+            steps.append(ACTIVATIONS)
+        for operators in steps:
+            producer = self.producers.get(name)
+            if producer is not None and producer.node.op_type in operators:
+                continue
+            readers = [one for one in self.nodes if name in one.node.input]
+            if len(readers) == 1 and readers[0].node.op_type in operators:
+                name = readers[0].node.output[0]
+        return name
+
     def node_of(
         self, node: Any, aliases: Mapping[str, str], taken: Iterable[str]
     ) -> _OriginalNode | None:
@@ -217,7 +238,7 @@ def _aliases_of(node: Any, twin: _OriginalNode | None, source: _OriginalGraph) -
             continue
         fused = node.name.removesuffix(NCHWC_SUFFIX)
         if node.domain == NCHWC and fused != node.name and source.knows(fused):
-            found[name] = fused
+            found[name] = source.computed_from(fused, node)
         elif twin is not None and place < len(twin.node.output):
             found[name] = twin.node.output[place]
     return found
