@@ -97,6 +97,7 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "costs_per_inference",
             "samples",
             "costs_per_sample",
+            "shares",
             "fidelity",
             "error_bound",
             "steps_simulated",
