@@ -98,6 +98,7 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "samples",
             "costs_per_sample",
             "shares",
+            "origins",
             "fidelity",
             "error_bound",
             "steps_simulated",
