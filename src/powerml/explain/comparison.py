@@ -49,6 +49,7 @@ __all__ = [
 NODE = "node"
 CHANGED = " → "
 QUANTISED = "_quant"
+CONVERTING = ("QuantizeLinear", "DequantizeLinear")
 FORMS = re.compile(
     r"^(qlinear|dynamicquantize(?!linear)|fused|nhwc|q(?=gemm|attention))|(integer(tofloat)?|nbits)$"
 )
@@ -279,17 +280,15 @@ class _Pair:
 
     @property
     def name(self) -> str:
-        """The name of both; else the model's node that both hold; else both names."""
+        """The node of the model that both hold, else the name of both, else both names."""
         one, other = self.before, self.after
         if one is None or other is None:
-            return _only(one, other).name
-        if one.name == other.name:
-            return one.name
+            only = _only(one, other)
+            return _model_name(only, _model_nodes(only))
         shared = _model_nodes(one) & _model_nodes(other)
-        for name in (*one.nodes, one.name, other.name):
-            if name in shared:
-                return name
-        return f"{one.name}{CHANGED}{other.name}"
+        if shared:
+            return _model_name(one, shared)
+        return one.name if one.name == other.name else f"{one.name}{CHANGED}{other.name}"
 
     @property
     def kind(self) -> str | None:
@@ -310,6 +309,17 @@ def _only(one: ProfileRow | None, other: ProfileRow | None) -> ProfileRow:
     if row is None:
         raise ValueError("a pair has a row")
     return row
+
+
+def _model_name(row: ProfileRow, among: frozenset[str]) -> str:
+    """Return the model's node that a row is best called by, of some that it holds."""
+    held = [name for name in row.nodes if name in among]
+    # Runtimes call what they fuse after one of its nodes.
+    for name in held:
+        if row.name.startswith(name):
+            return name
+    computing = [name for name in held if not name.endswith(CONVERTING)]
+    return next(iter([*computing, *held]), row.name)
 
 
 def _compared_rows(pairs: Sequence[_Pair], runs_before: int, runs_after: int) -> list[ComparedRow]:
