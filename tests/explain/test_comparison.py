@@ -119,6 +119,21 @@ def test_where_the_numbers_of_nodes_differ_only_equal_work_is_matched() -> None:
     assert set(found) == {"b → c", "a", "d", "e"}
 
 
+def test_equal_work_matters_more_than_the_order_of_names() -> None:
+    before = profile_of(
+        row("fused /MatMul", 9, "Gemm", multiply_accumulates=100),
+        row("/MatMul_1", 8, "Gemm", multiply_accumulates=20),
+    )
+    after = profile_of(
+        row("FULLY_CONNECTED:4", 7, "FULLY_CONNECTED", multiply_accumulates=100),
+        row("FULLY_CONNECTED:5", 6, "FULLY_CONNECTED", multiply_accumulates=20),
+    )
+    assert set(nodes_of(compare_profiles(before, after))) == {
+        "fused /MatMul → FULLY_CONNECTED:4",
+        "/MatMul_1 → FULLY_CONNECTED:5",
+    }
+
+
 def test_parts_of_a_training_are_matched_apart() -> None:
     def training(forward: float, backward: float) -> Profile:
         rows = [
