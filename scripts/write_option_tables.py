@@ -11,7 +11,17 @@ import typer
 from powerml.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs" / "use.md"
-COMMANDS = ("measure", "compare", "optimize", "best", "calibrate", "reproduce", "warm")
+COMMANDS = (
+    "measure",
+    "profile",
+    "compare",
+    "optimize",
+    "best",
+    "calibrate",
+    "reproduce",
+    "check",
+    "warm",
+)
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)
 
 

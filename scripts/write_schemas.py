@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from powerml.calibration.energy_fit import EnergyCalibration
 from powerml.calibration.fit import Calibration
 from powerml.costs.measurement import Measurement
-from powerml.explain.profile_record import Comparison
+from powerml.explain.profile_record import Comparison, Profile
 from powerml.explain.records import BestRecord
+from powerml.gate.baseline import BaselineRecord
+from powerml.gate.record import CheckRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
@@ -19,12 +21,15 @@ from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 RECORDS: dict[str, type[BaseModel]] = {
+    "baseline-1": BaselineRecord,
     "best-4": BestRecord,
     "calibration-2": Calibration,
+    "check-1": CheckRecord,
     "comparison-1": Comparison,
     "energy-calibration-1": EnergyCalibration,
     "machine-validation-1": MachineValidation,
     "measurement-4": Measurement,
+    "profile-1": Profile,
     "report-2": Report,
     "reproduction-2": Reproduction,
     "study-5": StudyRecord,

@@ -20,6 +20,11 @@ from tests.stored_studies import save_study
 
 PACKAGE = Path(powerml.__file__).parent
 KEPT = Path(__file__).parent.parent / "benchmarks" / "data" / "reproduction" / "outcomes"
+CONFIG = """\
+[tool.powerml.models.keyword]
+model = "dffr:layers=1,width=4"
+max-memory = "1MB"
+"""
 PUBLIC = {name: getattr(powerml, name) for name in powerml.__all__}
 FUNCTIONS = sorted(name for name, one in PUBLIC.items() if inspect.isfunction(one))
 
@@ -33,6 +38,7 @@ def at_work(
     if request.node.callspec.params["name"] != "make_meter":
         monkeypatch.setattr(catalogue, "make_meter", lambda _, machine, *__: _meter(machine))
     Path("measured.json").write_text(make_measurement().to_json(), encoding="utf-8")
+    Path("pyproject.toml").write_text(CONFIG, encoding="utf-8")
     shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")
     save_calibration(make_calibration_record(), Path("powerml-calibration.json"))
     save_study(Path("powerml-studies") / "my-study")

@@ -46,8 +46,12 @@ if TYPE_CHECKING:
     from powerml.explain.compare import compare
     from powerml.explain.neighbours import Predictor
     from powerml.explain.options import BestOptions
-    from powerml.explain.profile_record import Comparison, Profile
+    from powerml.explain.profile import profile
+    from powerml.explain.profile_record import Comparison, Profile, ProfiledPhase, ProfileRow
     from powerml.explain.records import BestRecord
+    from powerml.gate.check import check
+    from powerml.gate.options import CheckOptions
+    from powerml.gate.record import CheckRecord
     from powerml.host import MachineProbe, MachineValidation, probe_machine, validate_machine
     from powerml.machines import (
         Machine,
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from powerml.paper.options import ReproduceOptions
     from powerml.paper.reproduce import reproduce
     from powerml.paper.reproduction import Reproduction
+    from powerml.report.exports import export_profile
     from powerml.report.writing import render_report, write_report
     from powerml.runtimes import Runtime, find_runtime, runtime_names
     from powerml.search.optimize import optimize
@@ -129,11 +134,17 @@ _HOMES = {
     "powerml.explain.compare": ("compare",),
     "powerml.explain.neighbours": ("Predictor",),
     "powerml.explain.options": ("BestOptions",),
+    "powerml.explain.profile": ("profile",),
     "powerml.explain.profile_record": (
         "Comparison",
         "Profile",
+        "ProfileRow",
+        "ProfiledPhase",
     ),
     "powerml.explain.records": ("BestRecord",),
+    "powerml.gate.check": ("check",),
+    "powerml.gate.options": ("CheckOptions",),
+    "powerml.gate.record": ("CheckRecord",),
     "powerml.host": (
         "MachineProbe",
         "MachineValidation",
@@ -159,6 +170,7 @@ _HOMES = {
     "powerml.paper.options": ("ReproduceOptions",),
     "powerml.paper.reproduce": ("reproduce",),
     "powerml.paper.reproduction": ("Reproduction",),
+    "powerml.report.exports": ("export_profile",),
     "powerml.report.writing": (
         "render_report",
         "write_report",
@@ -211,6 +223,8 @@ __all__ = [
     "CalibrateOptions",
     "Calibration",
     "CalibrationError",
+    "CheckOptions",
+    "CheckRecord",
     "Comparison",
     "ComparisonError",
     "Cost",
@@ -244,6 +258,8 @@ __all__ = [
     "PredictionError",
     "Predictor",
     "Profile",
+    "ProfileRow",
+    "ProfiledPhase",
     "ReplayMeter",
     "ReproduceOptions",
     "Reproduction",
@@ -269,7 +285,9 @@ __all__ = [
     "Workload",
     "best",
     "calibrate",
+    "check",
     "compare",
+    "export_profile",
     "find_runtime",
     "load_calibration",
     "load_dataset",
@@ -284,6 +302,7 @@ __all__ = [
     "parse_topology",
     "price",
     "probe_machine",
+    "profile",
     "render_report",
     "reprice",
     "reproduce",

@@ -20,6 +20,7 @@ from powerml.machines import DEFAULT_MACHINE, Machine, load_machine
 from powerml.meters import catalogue
 from tests.doubles import FormulaMeter, Run
 from tests.meters.simulator.processes import wait_for
+from tests.profiles import make_profile
 
 TOPOLOGY = "dffr:layers=2,width=16"
 
@@ -231,6 +232,7 @@ def test_every_command_has_an_example() -> None:
         "machines",
         "measure",
         "optimize",
+        "profile",
         "report",
         "reproduce",
         "warm",
@@ -375,6 +377,7 @@ def test_the_best_of_a_study_is_printed_by_other_weights(
     run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+    monkeypatch.setattr("powerml.explain.profile.profile", lambda *_, **__: make_profile())
     run("optimize", *QUICK, "--trials", "3", "--jobs", "1", "--out", str(tmp_path), "--study", "s")
     folder = str(tmp_path / "s")
     code, out, err = run("best", folder, "--alpha", "0", "--beta", "0")

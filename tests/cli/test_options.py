@@ -24,6 +24,7 @@ IN_PYTHON_ALONE = {
     "compare": {"options", "notify"},
     "measure": {"options", "notify"},
     "optimize": {"options", "listener"},
+    "profile": {"options", "notify"},
     "reproduce": {"options", "listener", "trials", "meter"},
 }
 

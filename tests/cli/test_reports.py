@@ -13,6 +13,7 @@ from powerml.cli.report import report_line
 from powerml.machines import Machine
 from powerml.meters import catalogue
 from tests.doubles import FormulaMeter, Run
+from tests.profiles import make_profile
 from tests.stored_studies import save_study
 
 
@@ -57,6 +58,7 @@ def test_a_search_ends_with_its_report(
     run: Run, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "make_meter", lambda *_: FormulaMeter(machine))
+    monkeypatch.setattr("powerml.explain.profile.profile", lambda *_, **__: make_profile())
     command = ["optimize", *QUICK, "--trials", "1", "--jobs", "1", "--out", str(tmp_path)]
     code, out, _ = run(*command, "--study", "s")
     page = tmp_path / "s" / "report.html"
@@ -71,6 +73,7 @@ def test_a_search_ends_with_its_report(
     shown = powerml.render_report(tmp_path / "s")
     assert page.read_text(encoding="utf-8") == shown
     assert "on the test split" in shown
+    assert "One inference takes 100 kcycles" in shown
 
     def fail(_study: object) -> Path:
         raise RuntimeError("no such\nthing")

@@ -140,6 +140,10 @@ def compile_hierarchy(folder: Path) -> ctypes.CDLL:
         "empty": (None, [pointer]),
         "push": (None, [pointer, ctypes.c_char_p]),
         "pop": (None, [pointer]),
+        "segment": (None, [pointer, ctypes.c_char_p]),
+        "watch": (None, [pointer, words, ctypes.c_size_t]),
+        "learn": (None, [pointer, ctypes.c_int]),
+        "sift": (None, [pointer, ctypes.c_uint64, ctypes.c_uint64]),
         "depth": (ctypes.c_uint32, [pointer]),
         "status": (ctypes.c_uint32, [pointer]),
         "fail": (None, [pointer, ctypes.c_int]),
@@ -267,6 +271,23 @@ class Simulation:
     def pop(self) -> None:
         """Leave a scope."""
         self._library.simulation_pop(self._handle)
+
+    def segment(self, name: str | None) -> None:
+        """Begin a segment, or end the last one."""
+        self._library.simulation_segment(self._handle, None if name is None else name.encode())
+
+    def watch(self, addresses: Sequence[int]) -> None:
+        """Have code at these addresses begin segments."""
+        words = (ctypes.c_uint64 * len(addresses))(*addresses)
+        self._library.simulation_watch(self._handle, words, len(addresses))
+
+    def learn(self, on: bool) -> None:
+        """Learn the code that is run, or no more."""
+        self._library.simulation_learn(self._handle, on)
+
+    def sift(self, start: int, until: int) -> None:
+        """Charge other code to a scope of its own."""
+        self._library.simulation_sift(self._handle, start, until)
 
     @property
     def depth(self) -> int:

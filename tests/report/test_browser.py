@@ -14,6 +14,8 @@ from powerml.studies.limits import make_limits
 from powerml.studies.records import TrialRecord
 from tests.browser import PHONE, WIDE, Opened, needs_chromium
 from tests.builders import make_failed_trial, make_trial
+from tests.explain.test_winner import study_with_models
+from tests.profiles import make_phase_of, make_profile
 from tests.stored_studies import make_trials, save_study
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
@@ -121,3 +123,25 @@ def test_a_study_of_any_kind_is_drawn_without_a_complaint(
     times = 3 if "pareto" in settings else 1
     assert opened.drawn("plot-search") == times * len(make_trials() if trials is None else trials)
     assert opened.page.title() != "taken"
+
+
+def test_the_nodes_of_the_best_follow_the_colour_scheme_and_fit_every_window(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    study = study_with_models(tmp_path / "s")
+    long_name = "/layer/" + "very_long_name" * 12
+    rows: list[tuple[str, int, dict[str, Any]]] = [
+        ("conv1", 60, {"kind": "Conv"}),
+        (long_name, 40, {"kind": "MatMul"}),
+    ]
+    profile = make_profile(phases=[make_phase_of("inference", {"node": rows})])
+    (study / "best" / "profile.json").write_text(profile.to_json(), encoding="utf-8")
+    opened = Report(chromium, powerml.write_report(study), viewport=WIDE)
+    bars = opened.page.locator(".nodes .bar span")
+    assert bars.count() == 2
+    first, second = (bars.nth(place).bounding_box() for place in range(2))
+    assert first is not None
+    assert second is not None
+    assert second["width"] / first["width"] == pytest.approx(40 / 60, abs=0.02)
+    assert len(opened.colours(".nodes .bar span >> nth=0", "backgroundColor")) == 2
+    assert opened.complaints == []

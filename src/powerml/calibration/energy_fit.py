@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import CalibrationError
 from powerml.machines import Machine
+from powerml.tables import RecordTable, Tabular, cells_of, table_of
 
 __all__ = [
     "LEAST_NETWORKS",
@@ -68,7 +69,7 @@ class EnergyPoint(BaseModel):
         return self.left_out_joules / self.joules - 1
 
 
-class EnergyCalibration(BaseModel):
+class EnergyCalibration(Tabular, BaseModel):
     """Energies of a machine, fitted. JSON: ``powerml.energy-calibration/1``.
 
     `low` and `high` are the least and most of the fits with each network left out in turn.
@@ -108,6 +109,16 @@ class EnergyCalibration(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        return table_of(
+            f"energies of {self.machine}, fitted to joules by {self.meter}",
+            [cells_of(point.model_dump()) for point in self.points],
+            [
+                f"{self.busy_core_watts:.4g} W of a busy core, {self.memory_line_nj:.4g} nJ of a "
+                "line from memory"
+            ],
+        )
 
 
 def fit_energies(

@@ -26,6 +26,7 @@ from powerml.costs.measurement import AppliedCalibration, Measurement, Phase, co
 from powerml.errors import CalibrationError
 from powerml.machines import PAPERS_MACHINE, Machine
 from powerml.studies.earlier import of_schema
+from powerml.tables import RecordTable, Tabular, cells_of, table_of
 from powerml.workloads.workload import LoadWorkload
 
 __all__ = [
@@ -115,7 +116,7 @@ class LoadPoint(_CalibrationRecord):
     left_out: float | None = Field(description="prediction by a fit to the other loads")
 
 
-class Calibration(_CalibrationRecord):
+class Calibration(Tabular, _CalibrationRecord):
     """A fit with its data and its range of use. JSON: ``powerml.calibration/2``.
 
     It holds for costs of that machine, with that profile, those accesses and levels. Records of
@@ -209,6 +210,13 @@ class Calibration(_CalibrationRecord):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        return table_of(
+            f"calibration of {self.machine}, readings in {self.unit}",
+            [cells_of(point.model_dump(exclude={"counts"})) for point in self.loads],
+            [f"{self.fit.per_cycle:.4g} for each cycle, r {self.fit.r:.3f}"],
+        )
 
 
 def calibrated(measurement: Measurement, calibration: Calibration) -> Measurement:

@@ -7,12 +7,14 @@ import typer
 from powerml.cli.best import best
 from powerml.cli.cache import cache_app
 from powerml.cli.calibrate import calibrate
+from powerml.cli.check import check
 from powerml.cli.compare import compare
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
 from powerml.cli.optimize import optimize
 from powerml.cli.options import add_command
+from powerml.cli.profile import profile
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
 from powerml.cli.warm import warm
@@ -29,6 +31,7 @@ app = typer.Typer(
 for command in (
     doctor,
     measure,
+    profile,
     compare,
     optimize,
     best,
@@ -36,6 +39,7 @@ for command in (
     dashboard,
     calibrate,
     reproduce,
+    check,
     warm,
 ):
     add_command(app, command)

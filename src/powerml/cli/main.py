@@ -1,8 +1,9 @@
 """Entry point of the command line: signals, exit codes, and one line for every error.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed
-while running, 2 wrong use, 3 no trial meets the limits. After a signal they are 130 (Ctrl-C), 143
-(SIGTERM) and 129 (the terminal was closed). An error with details beyond its line leaves a log.
+while running, 2 wrong use, 3 a limit is exceeded, 4 not comparable. After a signal they are 130
+(Ctrl-C), 143 (SIGTERM) and 129 (the terminal was closed). An error with details beyond its line
+leaves a log.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ import powerml
 from powerml.cli.console import print_result, program, study_progress
 from powerml.cli.options import Json
 from powerml.cli.report import repeating_command, report_line
-from powerml.errors import LimitError
+from powerml.errors import LONGEST_MESSAGE, LimitError, shortened, words_of
 
 if TYPE_CHECKING:
+    from powerml.progress import Notify
     from powerml.studies.records import StudyRecord
 
 __all__ = ["optimize"]
@@ -40,7 +41,22 @@ def optimize(
     """
     with study_progress() as listener:
         record = powerml.optimize(space, options=options, listener=listener)
+        _profile_best(Path(record.folder), options, listener.stage)
     _show_study(record, json=json)
+
+
+def _profile_best(folder: Path, options: powerml.SearchOptions, notify: Notify) -> None:
+    """Profile the best for the report, which says so where it cannot be done.
+
+    The study has been kept, so no error may fail the command.
+    """
+    from powerml.explain.winner import profile_winner
+
+    try:
+        profile_winner(folder, options, notify)
+    except Exception as error:
+        reason = shortened(words_of(error), LONGEST_MESSAGE)
+        typer.echo(f"powerml: the best was not profiled: {reason}", err=True)
 
 
 def _show_study(record: StudyRecord, *, json: bool) -> None:

@@ -9,15 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from typer._click.core import Context, Parameter
 
-__all__ = ["Json", "add_command", "with_options"]
+__all__ = ["Json", "Pairs", "add_command", "with_options"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+class Pairs:
+    """Mark of an option whose value is two words, as in ``--export csv FILE``; it may repeat.
+
+    It is annotated as a list, and its function gets tuples of two texts.
+    """
+
+
+class _PairsOption(TyperOption):
+    """An option of pairs. Typer knows lists and tuples, but no list of tuples."""
+
+    def process_value(self, ctx: Context, value: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return what was given, as texts."""
+        return [(str(first), str(second)) for first, second in value or ()]
+
 
 # What a value is read as, where it may be any of several.
 READ_AS: tuple[type, ...] = (Path, str, float, int, bool)
@@ -39,7 +55,9 @@ def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
                 alone = typer.Typer(add_completion=False)
                 alone.command()(with_options(command))
                 made = typer.main.get_command(alone)
-                self.params, self.callback = made.params, made.callback
+                pairs = _marked_as_pairs(command)
+                self.params = [_as_pairs(one) if one.name in pairs else one for one in made.params]
+                self.callback = made.callback
             return super().get_params(ctx)
 
     def named() -> None:
@@ -47,6 +65,29 @@ def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
 
     named.__name__, named.__doc__ = command.__name__, command.__doc__
     app.command(cls=LateCommand)(named)
+
+
+def _marked_as_pairs(command: Callable[..., None]) -> set[str]:
+    """Return the names of a command's options that are pairs."""
+    signature = inspect.signature(command, eval_str=True)
+    return {name for name, parameter in signature.parameters.items() if _is_pairs(parameter)}
+
+
+def _is_pairs(parameter: inspect.Parameter) -> bool:
+    metadata = getattr(parameter.annotation, "__metadata__", ())
+    return any(isinstance(one, Pairs) for one in metadata)
+
+
+def _as_pairs(option: Any) -> TyperOption:
+    """Return an option that takes two words each time."""
+    return _PairsOption(
+        param_decls=[option.name, *option.opts],
+        type_descriptor=option.type_descriptor,
+        nargs=2,
+        multiple=True,
+        metavar=option.metavar,
+        help=option.help,
+    )
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -78,6 +119,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         if name == place:
             parameters += [_parameter(*described) for described in fields.items()]
         else:
+            if _is_pairs(parameter):  # until Typer has made an option of it
+                words: Any = Annotated[(list[str] | None, *parameter.annotation.__metadata__)]
+                parameter = parameter.replace(annotation=words)  # noqa: PLW2901
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     cast(Any, run).__signature__ = signature.replace(parameters=parameters)

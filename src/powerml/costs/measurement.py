@@ -18,7 +18,7 @@ from powerml.costs.cost import (
     per_sample,
     price,
 )
-from powerml.costs.counts import Origin, PhaseCounts
+from powerml.costs.counts import EVENTS, Origin, PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.costs.readings import PhaseEnergy
 from powerml.errors import MachineError, MeasurementError
@@ -34,6 +34,7 @@ from powerml.machines import (
     up_to_l2,
 )
 from powerml.memory.record import Memory
+from powerml.tables import Cell, RecordTable, Tabular, table_of
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -115,7 +116,7 @@ class AppliedCalibration(BaseModel):
     remarks: list[str] = Field(description="doubts about the calibration, one sentence each")
 
 
-class Measurement(BaseModel):
+class Measurement(Tabular, BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/4``.
 
     `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
@@ -240,6 +241,47 @@ class Measurement(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        rows: list[dict[str, Cell]] = [
+            {
+                "phase": phase.name,
+                "machine": machine,
+                "cycles": cost.cycles,
+                "seconds": cost.seconds,
+                "joules": cost.joules,
+                "inferences": phase.inferences,
+                "samples": phase.samples,
+                "fidelity": phase.fidelity,
+                "error_bound": phase.error_bound,
+                **_shares_by_column(phase, machine),
+                **{event: getattr(phase.counts, event) for event in EVENTS},
+            }
+            for phase in self.phases
+            for machine, cost in phase.costs.items()
+        ]
+        rows += [
+            {
+                "phase": one.name,
+                "joules": one.joules,
+                "seconds": one.seconds,
+                "idle_watts": one.idle_watts,
+                "repetitions": one.repetitions,
+                "inferences": one.inferences,
+                "samples": one.samples,
+            }
+            for one in self.energies or ()
+        ]
+        workload = self.workload
+        title = workload.model if workload.kind == "file" else workload.described
+        score = None if self.score is None else f"score {self.score:.3f} ({self.score_split})"
+        how = f"by the price {self.price}" if self.phases else f"by {self.fingerprint.meter}"
+        return table_of(title, rows, [", ".join(filter(None, [score, how])), *self.remarks])
+
+
+def _shares_by_column(phase: Phase, machine: str) -> dict[str, Cell]:
+    shares = (phase.shares or {}).get(machine, {})
+    return {f"{origin}_share": share for origin, share in shares.items()}
 
 
 def _renamed(content: Any) -> Any:

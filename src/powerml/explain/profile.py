@@ -87,8 +87,9 @@ def profile(
     """
     started = time.monotonic()
     wanted = MeasureOptions.of_call("profile", options, given)
-    if wanted.meter != DEFAULT_METER:
-        raise UsageError(f"the meter {wanted.meter} tells no nodes: leave out --meter")
+    if not (wanted.meter == DEFAULT_METER or isinstance(wanted.meter, SimulatorMeter)):
+        name = wanted.meter if isinstance(wanted.meter, str) else wanted.meter.name
+        raise UsageError(f"the meter {name} tells no nodes: leave out --meter")
     machines, by = wanted.phase_machines(), wanted.chosen_price
     require_price(machines.all, by)
     working = replace(
@@ -102,7 +103,8 @@ def profile(
     remarks = list(material.remarks) if isinstance(material, ModelFile) else []
     phases: list[ProfiledPhase] = []
     fingerprints: list[Fingerprint] = []
-    training, deployment = workload.training, workload.deployment
+    training = workload.training if wanted.training else None
+    deployment = workload.deployment
     with _Meters(workload.backend, working, wanted) as meters:
         # Both take their time to start.
         if training is not None:
@@ -152,6 +154,7 @@ class _Meters:
     def __init__(self, backend: str | None, options: MeterOptions, wanted: MeasureOptions) -> None:
         self._how = backend, options
         self._levels = wanted.levels
+        self._given = wanted.meter
         self._stack = contextlib.ExitStack()
         self._opened: dict[str, SimulatorMeter] = {}
 
@@ -167,7 +170,9 @@ class _Meters:
         self._stack.close()
 
     def of(self, machine: Machine) -> SimulatorMeter:
-        """Return the simulator of a machine."""
+        """Return the simulator of a machine: the one that is running, if one was given."""
+        if isinstance(self._given, SimulatorMeter):
+            return self._given
         if machine.name not in self._opened:
             meter = open_profiler(_caches_of(machine, self._levels), *self._how)
             self._opened[machine.name] = self._stack.enter_context(meter)

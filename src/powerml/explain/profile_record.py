@@ -10,6 +10,7 @@ from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import Counts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UnknownNameError
+from powerml.tables import RecordTable, Tabular
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -87,7 +88,7 @@ class ProfiledPhase(BaseModel):
     rows: dict[Grouping, list[ProfileRow]] = Field(description="rows by grouping")
 
 
-class Profile(BaseModel):
+class Profile(Tabular, BaseModel):
     """Cost of a workload on one machine, and its origin. JSON: ``powerml.profile/1``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -127,6 +128,16 @@ class Profile(BaseModel):
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
 
+    def _table(self) -> RecordTable:
+        from powerml.explain.profile_rows import profile_table
+
+        return profile_table(self)
+
+    def _shown_tables(self) -> list[RecordTable]:
+        from powerml.explain.profile_rows import shown_phase_tables
+
+        return shown_phase_tables(self)
+
 
 class ComparedRow(BaseModel):
     """Cost of one node, library or function before and after."""
@@ -158,7 +169,7 @@ class ComparedPhase(BaseModel):
     rows: dict[Grouping, list[ComparedRow]] = Field(description="rows by grouping")
 
 
-class Comparison(BaseModel):
+class Comparison(Tabular, BaseModel):
     """Two workloads on one machine, and what makes their difference.
 
     JSON: ``powerml.comparison/1``.
@@ -181,6 +192,11 @@ class Comparison(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        from powerml.explain.profile_rows import comparison_table
+
+        return comparison_table(self)
 
 
 def check_grouping(name: str) -> Grouping:

@@ -7,9 +7,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from powerml.costs.cost import PriceName
+from powerml.costs.counts import PHASES
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.limits import Limits
 from powerml.studies.records import Comparison, CostRatios, Prediction, Quantity, TrialRecord
+from powerml.tables import Cell, RecordTable, Tabular, table_of
 
 __all__ = ["BestRecord", "Importance", "Neighbour"]
 
@@ -70,7 +72,7 @@ class Importance(BaseModel):
     missing: str | None = Field(default=None, description="reason why there are no shares")
 
 
-class BestRecord(BaseModel):
+class BestRecord(Tabular, BaseModel):
     """The best of a study by weights and limits that may be chosen afterwards.
 
     JSON: ``powerml.best/4``. The trial's objective is the one asked for. `models` is where its
@@ -136,3 +138,31 @@ class BestRecord(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        found = self.best or self.least_infeasible
+        topologies = [] if found is None else [_cells("best" if self.best else "least", found)]
+        return table_of(
+            f"best of {self.trials} trials in {self.folder}",
+            [
+                *topologies,
+                *(_cells(f"{one.parameter} {one.step:+d}", one) for one in self.neighbours),
+            ],
+            [one for one in (*self.violations, self.remark) if one is not None],
+        )
+
+
+def _cells(step: str, found: TrialRecord | Neighbour) -> dict[str, Cell]:
+    """Return the best or one of its neighbours by column, as known or predicted."""
+    prediction = found.prediction if isinstance(found, Neighbour) else None
+    shown = found if prediction is None else prediction
+    return {
+        "step": step,
+        "topology": found.topology,
+        "batch_size": found.batch_size,
+        "trial": found.trial if isinstance(found, Neighbour) else found.number,
+        "predicted": prediction is not None,
+        "score": shown.score,
+        **{f"{phase}_cost_ratio": shown.cost_ratios.get(phase) for phase in PHASES},
+        "objective": found.objective,
+    }

@@ -143,9 +143,11 @@ static PyObject *monotonic_seconds(PyObject *self, PyObject *unused)
     return PyFloat_FromDouble((double)now.tv_sec + (double)now.tv_nsec / 1e9);
 }
 
-static PyObject *charge_functions(PyObject *self, PyObject *unused)
+/* Whatever is wished for, the same is done: counts must not tell a profile from a measurement. */
+static PyObject *charge_functions(PyObject *self, PyObject *on)
 {
-    ask(POWERML_FUNCTIONS, 0, 0);
+    static const unsigned long requests[] = {POWERML_GET_INTERFACE, POWERML_FUNCTIONS};
+    ask(requests[PyObject_IsTrue(on) & 1], 0, 0);
     Py_RETURN_NONE;
 }
 
@@ -229,8 +231,8 @@ static PyMethodDef methods[] = {
      "touch(buffer, row_bytes, rows): read every cache line of some rows of a buffer."},
     {"monotonic_seconds", monotonic_seconds, METH_NOARGS,
      "The system's monotonic clock, whatever clock the process is given."},
-    {"charge_functions", charge_functions, METH_NOARGS,
-     "From now on charge to functions too."},
+    {"charge_functions", charge_functions, METH_O,
+     "From now on charge to functions too, if that is wished."},
     {"tell", tell, METH_O, "Write what each scope and function has cost into a new file."},
     {"segment", segment, METH_O,
      "Begin a segment of this name, where the one before ends; None begins none."},

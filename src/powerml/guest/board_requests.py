@@ -13,7 +13,7 @@ import time
 
 GETPRIORITY = 141  # system call of 64-bit Arm
 MAGIC = 0x504D
-START, ZERO, FUNCTIONS, TELL, HOST_CLOCK = 1, 3, 8, 9, 12
+INTERFACE, START, ZERO, FUNCTIONS, TELL, HOST_CLOCK = 0, 1, 3, 8, 9, 12
 SEGMENT, SEGMENT_LOOKS, WATCH, LEARN, SIFT, OPEN_MARKS, MARK = range(13, 20)
 TELLING_BYTES = 65536  # what telling itself may add to what is told
 SET_PARENT_DEATH_SIGNAL = 1
@@ -53,9 +53,9 @@ def mark(name: str, /) -> None:
     _check(_of_texts(GETPRIORITY, MAGIC, MARK, name.encode()), name)
 
 
-def charge_functions() -> None:
-    """Charge to functions too, from now on."""
-    _of_numbers(GETPRIORITY, MAGIC, FUNCTIONS, 0)
+def charge_functions(on: bool, /) -> None:
+    """Charge to functions too, from now on, if that is wished; the same is done either way."""
+    _of_numbers(GETPRIORITY, MAGIC, (INTERFACE, FUNCTIONS)[on], 0)
 
 
 def tell(path: str, /) -> None:

@@ -61,8 +61,7 @@ class DeploymentJob:
         inputs = [_cold_array(f"{request.data}-{number}.npy") for number in range(len(shapes))]
         moments["built"] = client_requests.monotonic_seconds()
         settle()
-        if request.profile:
-            client_requests.charge_functions()
+        client_requests.charge_functions(request.profile == 1)
         client_requests.zero_stats()
         client_requests.segment("load")
         session = self._runtime.load(request.model, shapes, request.allowed)

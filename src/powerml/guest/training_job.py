@@ -150,7 +150,7 @@ def _profile_training(request: Request) -> None:
     steps = max(min(PROFILED_STEPS, len(inputs) // size - 1), 0)
     last = steps  # with a single step that one is told
     settle()
-    client_requests.charge_functions()
+    client_requests.charge_functions(True)
     client_requests.zero_stats()
     counted = ProfiledSteps(last, f"{os.getpid()}.{FUNCTIONS_FILE}")
     with training_in_segments(model):

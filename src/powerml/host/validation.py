@@ -37,6 +37,7 @@ from powerml.meters.catalogue import meter_options, open_meters
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.runtimes import DEFAULT_RUNTIME, require_runtime
+from powerml.tables import RecordTable, Tabular, cells_of, table_of
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
 __all__ = [
@@ -133,7 +134,7 @@ class WorstModel(BaseModel):
     missing: str = Field(description="known lacks of the price for models of its kind")
 
 
-class MachineValidation(BaseModel):
+class MachineValidation(Tabular, BaseModel):
     """Both prices beside native times. JSON: ``powerml.machine-validation/1``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -165,6 +166,13 @@ class MachineValidation(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        return table_of(
+            f"prices of {self.machine.name} beside native times on {self.processor}",
+            [cells_of(model.model_dump(exclude={"counts", "core_parts"})) for model in self.models],
+            self.remarks,
+        )
 
 
 def validate_machine(

@@ -108,7 +108,8 @@ def measure(
         calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
     workload, material = prepare(model, wanted, notify)
     machines = needed_machines(machines, workload, wanted)
-    working = replace(working, origins=True)
+    trained = workload.training if wanted.training else None
+    working = replace(working, origins=True, deployment_only=workload.training is not trained)
     with (
         open_meters(
             wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
@@ -120,10 +121,8 @@ def measure(
         natively = any(map(runs_natively, running.values()))
         energies = counting.energies() if natively else None  # alone, lest it read the training too
         scores = []
-        if (training := workload.training) is not None and working.fidelity != PREDICTED:
-            scores = [
-                one.score for one in train_natively(training, material, [wanted.seed], notify)
-            ]
+        if trained is not None and working.fidelity != PREDICTED:
+            scores = [one.score for one in train_natively(trained, material, [wanted.seed], notify)]
         memory = None
         if workload.deployment is not None and working.fidelity != PREDICTED:
             notify(f"measuring the memory of {workload.title}")
@@ -151,8 +150,18 @@ def needed_machines(
             f"and {workload.title} runs in Keras, which does not run on boards",
             "leave it out, or give a model that can be exported",
         )
-    if workload.training is not None:
+    if workload.training is not None and wanted.training:
         return machines
+    if workload.training is not None and workload.deployment is None:
+        raise UsageError(
+            f"the inference of {workload.title} is Keras's evaluate after its training: leave out "
+            "--no-training, or name a --runtime"
+        )
+    if workload.training is not None and wanted.training_machine is not None:
+        raise UsageError(
+            "a training that is not counted has no machine: leave out --training-machine or "
+            "--no-training"
+        )
     if wanted.training_machine is not None:
         raise UsageError(
             f"{workload.title} is not trained: leave out --training-machine, or give a .keras file "

@@ -29,6 +29,7 @@ OF_COUNTS = (
     "accesses",
     "fidelity",
     "calibration",
+    "training",
 )
 
 
@@ -63,6 +64,11 @@ class MeasureOptions(CountingOptions):
         DEFAULT_BATCH_SIZE
     )
     epochs: Annotated[int, Field(description="Passes over the training data.")] = DEFAULT_EPOCHS
+    training: Annotated[
+        bool,
+        Field(description="Count the training of what can be trained, and train it for a score."),
+        Shown(details="Without it only what is deployed is counted: loading and inference."),
+    ] = True
     dimensions: Annotated[
         Mapping[str, int],
         BeforeValidator(_sizes_by_name),

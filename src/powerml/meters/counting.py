@@ -103,7 +103,7 @@ class Counting:
     ) -> None:
         """Check that the first machine of each phase has counts of it."""
         training, deployment = self.workload.training, self.workload.deployment
-        wanted = [] if training is None else ["training", "inference"]
+        wanted = [] if training is None or not machines.training else ["training", "inference"]
         if deployment is not None:
             wanted.append("inference")
         for phase in wanted:

@@ -22,13 +22,14 @@ from powerml.paper.original import ARCHITECTURE_FIGURES
 from powerml.paper.outcomes import StudyOutcome
 from powerml.paper.plan import Plan
 from powerml.studies.earlier import of_schema, renamed
+from powerml.tables import RecordTable, Tabular, cells_of, table_of
 
 __all__ = ["Reproduction", "summarize"]
 
 COSTS, DEVIATIONS = 2, 3  # the figures' numbers
 
 
-class Reproduction(BaseModel):
+class Reproduction(Tabular, BaseModel):
     """The result of `powerml.reproduce`. JSON: ``powerml.reproduction/2``.
 
     `results` are Figure 2, `deviations` Figure 3, `architectures` Figures 4 and 5; each is empty if
@@ -70,6 +71,12 @@ class Reproduction(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        return table_of(
+            f"Figure {COSTS} on {self.machine}, {self.seeds} seeds",
+            [cells_of(result.model_dump()) for result in self.results],
+        )
 
 
 def summarize(plan: Plan, outcomes: Sequence[StudyOutcome]) -> Reproduction:

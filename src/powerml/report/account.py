@@ -8,9 +8,20 @@ from powerml.costs.counts import PHASES, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, MachineFinding, TrialFinding, findings_of
 from powerml.explain.importance import importances_of
+from powerml.explain.profile_rows import row_name, shown_rows
+from powerml.explain.winner import WinnerProfile
 from powerml.machines import machine_names
 from powerml.report.command import command_of, jobs_of, wanted_trials
-from powerml.report.record import MachineRow, Price, Prices, Repetition, Report, TrialRow
+from powerml.report.record import (
+    BestNodes,
+    MachineRow,
+    NodeRow,
+    Price,
+    Prices,
+    Repetition,
+    Report,
+    TrialRow,
+)
 from powerml.report.sentences import (
     comparison_sentences,
     export_sentences,
@@ -25,9 +36,11 @@ from powerml.studies.records import StudySettings
 
 __all__ = ["report_of"]
 
+TOP_NODES = 12
 
-def report_of(stored: StoredStudy) -> Report:
-    """Make the report of a study, finished or not."""
+
+def report_of(stored: StoredStudy, winner: WinnerProfile | None = None) -> Report:
+    """Make the report of a study, finished or not, with the profile of its best."""
     findings, settings, unit = findings_of(stored), stored.settings, stored.unit
     reference = stored.reference
     return Report(
@@ -51,7 +64,36 @@ def report_of(stored: StoredStudy) -> Report:
         rows=[_row(one, settings) for one in findings.trials],
         importances=importances_of(stored),
         machines=[_machine_row(one, settings, findings.best) for one in findings.machines],
+        nodes=None if winner is None else _nodes(winner),
         reproduction=_repetition(stored),
+    )
+
+
+def _nodes(winner: WinnerProfile) -> BestNodes:
+    """Return the most expensive nodes of one inference, or the reason why there are none."""
+    profile = winner.profile
+    phases = () if profile is None else profile.phases
+    inference = next((phase for phase in phases if phase.name == "inference"), None)
+    rows = [] if inference is None else inference.rows.get("node", [])
+    if profile is None or inference is None or not rows:
+        missing = winner.missing or "Its profile tells no nodes."
+        return BestNodes(missing=missing, command=winner.command)
+    shown = [
+        NodeRow(
+            name=row_name(row),
+            kind=row.kind,
+            cycles=row.cycles / inference.runs,
+            share=row.share,
+        )
+        for row in shown_rows(rows, TOP_NODES)
+    ]
+    are_all = len(shown) == len(rows)
+    return BestNodes(
+        machine=profile.machine,
+        price=profile.price,
+        cycles=inference.cycles / inference.runs,
+        rows=shown if are_all else shown[:-1],
+        others=None if are_all else shown[-1],
     )
 
 

@@ -14,7 +14,16 @@ from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
-__all__ = ["MachineRow", "Price", "Prices", "Repetition", "Report", "TrialRow"]
+__all__ = [
+    "BestNodes",
+    "MachineRow",
+    "NodeRow",
+    "Price",
+    "Prices",
+    "Repetition",
+    "Report",
+    "TrialRow",
+]
 
 
 class _ReportRecord(BaseModel):
@@ -83,6 +92,33 @@ class MachineRow(_ReportRecord):
     @classmethod
     def _of_this_schema(cls, content: Any) -> Any:
         return by_phase(content, "costs", "{}")
+
+
+class NodeRow(_ReportRecord):
+    """Cost of a node of the best, of what belongs to no node, or of several together."""
+
+    name: str = Field(description="name of the node; runtime and interpreter are none")
+    kind: str | None = Field(description="the node's operator; null if it is not told")
+    cycles: NonNegativeFloat = Field(description="its cycles in one inference")
+    share: NonNegativeFloat = Field(description="its share of the inference, from 0 to 1")
+
+
+class BestNodes(_ReportRecord):
+    """Cost of the best's inference by node, or the reason why it is not known."""
+
+    machine: str | None = Field(default=None, description="machine that it is priced for")
+    price: str | None = Field(default=None, description="name of the price")
+    cycles: NonNegativeFloat | None = Field(default=None, description="cycles of one inference")
+    rows: list[NodeRow] = Field(
+        default_factory=list, description="the most expensive nodes, in descending order"
+    )
+    others: NodeRow | None = Field(
+        default=None, description="all other nodes together; null if there are none"
+    )
+    missing: str | None = Field(default=None, description="reason why there are no rows")
+    command: str | None = Field(
+        default=None, description="command that profiles the best, in the study's folder"
+    )
 
 
 class Repetition(_ReportRecord):
@@ -159,6 +195,10 @@ class Report(_ReportRecord):
         description="importance of each parameter for each quantity"
     )
     machines: list[MachineRow] = Field(description="results on each machine")
+    nodes: BestNodes | None = Field(
+        default=None,
+        description="cost of the best by node; null if there is no best, and in earlier records",
+    )
     reproduction: Repetition = Field(description="repetition of the study")
 
     @model_validator(mode="before")

@@ -19,7 +19,7 @@ from powerml.report.quantities import (
 from powerml.report.record import Price, Report, TrialRow
 from powerml.report.sentences import machines_words
 
-__all__ = ["csv_text", "markdown_text"]
+__all__ = ["csv_text", "harmless", "markdown_text"]
 
 COLUMNS = (
     "trial",
@@ -55,7 +55,7 @@ def csv_text(report: Report) -> str:
         writer.writerow(
             [
                 row.number,
-                _harmless(row.topology),
+                harmless(row.topology),
                 row.batch_size,
                 row.weights,
                 None if row.memory is None else row.memory.needed_bytes,
@@ -66,7 +66,7 @@ def csv_text(report: Report) -> str:
                 row.objective,
                 row.outcome,
                 row.on_front,
-                _harmless(row.remark),
+                harmless(row.remark),
             ]
         )
     return text.getvalue()
@@ -78,7 +78,7 @@ def _priced(price: Price | None) -> list[float | None]:
     return [price.cycles, price.ratio, price.seconds, price.joules]
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return a text that no spreadsheet evaluates."""
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from powerml.costs.cost import PriceName, check_price
 from powerml.errors import StudyError, UnknownNameError
+from powerml.explain.winner import winner_profile
 from powerml.files.atomic import write_whole
 from powerml.report.account import report_of
 from powerml.report.record import Report
@@ -77,7 +78,8 @@ def render_report(
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     by = None if price is None else check_price(price)
-    return FORMATS[format](report_of(read_priced_study(Path(study), by, machine_file)))
+    stored = read_priced_study(Path(study), by, machine_file)
+    return FORMATS[format](report_of(stored, winner_profile(stored)))
 
 
 def write_report(

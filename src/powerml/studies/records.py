@@ -19,6 +19,7 @@ from powerml.costs.measurement import Measurement
 from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
+from powerml.tables import Cell, RecordTable, Tabular, table_of
 from powerml.workloads.workload import Deployment, ProtocolName
 
 __all__ = [
@@ -206,7 +207,7 @@ class Repeated(_StateRecord):
 State = Annotated[Complete | Repeated | Pruned | Failed, Field(discriminator="name")]
 
 
-class TrialRecord(BaseModel):
+class TrialRecord(Tabular, BaseModel):
     """One proposed topology, with its outcome.
 
     Trials of studies before ``powerml.study/4`` are read too.
@@ -247,6 +248,26 @@ class TrialRecord(BaseModel):
         """State of the trial, or of the trial that it repeats."""
         return self.state.outcome if self.state.name == "repeated" else self.state
 
+    def _table(self) -> RecordTable:
+        return table_of(f"trial {self.number}", [_trial_cells(self)])
+
+
+def _trial_cells(trial: TrialRecord) -> dict[str, Cell]:
+    """Return what is known of a trial by column."""
+    outcome = trial.outcome
+    return {
+        "trial": trial.number,
+        "topology": trial.topology,
+        "batch_size": trial.batch_size,
+        "state": trial.state.name,
+        "score": trial.score,
+        **{f"{phase}_cost_ratio": trial.cost_ratios.get(phase) for phase in PHASES},
+        "objective": trial.objective,
+        "parameters": trial.parameters,
+        "needed_bytes": None if trial.memory is None else trial.memory.needed_bytes,
+        "remark": None if outcome.name == "complete" else outcome.reason,
+    }
+
 
 class RunRecord(BaseModel):
     """One run of a study, up to `trials` trials, with `jobs` of them under way at once.
@@ -284,7 +305,7 @@ class Winner(BaseModel):
     )
 
 
-class StudyRecord(BaseModel):
+class StudyRecord(Tabular, BaseModel):
     """A finished study. JSON: ``powerml.study/5``.
 
     `best` is None where no trial is feasible; `least_infeasible` is then given.
@@ -342,6 +363,15 @@ class StudyRecord(BaseModel):
     def to_json(self) -> str:
         """Return the record as JSON text."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+    def _table(self) -> RecordTable:
+        settings = self.settings
+        best = None if self.best is None else f"the best is trial {self.best.number}"
+        return table_of(
+            f"study of {settings.space} on {settings.data}",
+            [_trial_cells(trial) for trial in self.trials],
+            [one for one in (best, self.remark) if one is not None],
+        )
 
 
 class Comparison(BaseModel):

@@ -1,0 +1,209 @@
+"""Rows of a profile as they are shown: the most expensive, the rest as one, and as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+from powerml.costs.counts import EVENTS, Counts
+from powerml.errors import UnknownNameError
+from powerml.explain.profile_record import (
+    INTERPRETER,
+    RUNTIME,
+    Comparison,
+    Grouping,
+    Profile,
+    ProfileRow,
+)
+from powerml.tables import RecordTable, table_of
+
+__all__ = [
+    "DEFAULT_TOP",
+    "comparison_table",
+    "described",
+    "is_node",
+    "kept_phases",
+    "profile_table",
+    "row_name",
+    "shown_phase_tables",
+    "shown_rows",
+    "total_row",
+]
+
+DEFAULT_TOP = 20
+TOTAL = "total"
+COLUMNS = (
+    "kind",
+    "cycles",
+    "share",
+    "instructions",
+    "D1 misses",
+    "LL misses",
+    "multiply-accumulates",
+    "bytes",
+)
+
+
+def is_node(row: ProfileRow) -> bool:
+    """Return whether a row of the grouping ``node`` is a node, and not what belongs to none."""
+    return row.name not in (RUNTIME, INTERPRETER)
+
+
+def row_name(row: ProfileRow) -> str:
+    """Return the name of a row, with its part of a training step."""
+    return row.name if row.part is None else f"{row.name} ({row.part})"
+
+
+def shown_rows(rows: Sequence[ProfileRow], top: int) -> list[ProfileRow]:
+    """Return the first rows, and one of the sum of all others, so that they still add up."""
+    if len(rows) <= top + 1:  # one row is not summed up
+        return list(rows)
+    rest = rows[top:]
+    return [*rows[:top], _sum_of(rest, f"{len(rest)} others")]
+
+
+def total_row(rows: Sequence[ProfileRow]) -> ProfileRow:
+    """Return the sum of rows; of multiply-accumulates and bytes the sum of those that are told."""
+    return _sum_of(rows, TOTAL)
+
+
+def _sum_of(rows: Sequence[ProfileRow], name: str) -> ProfileRow:
+    return ProfileRow(
+        name=name,
+        cycles=sum(row.cycles for row in rows),
+        share=sum(row.share for row in rows),
+        multiply_accumulates=_told([row.multiply_accumulates for row in rows]),
+        data_bytes=_told([row.data_bytes for row in rows]),
+        counts=reduce(add, (row.counts for row in rows), Counts.zero()),
+    )
+
+
+def _told(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def kept_phases(profile: Profile, names: Sequence[str]) -> Profile:
+    """Return a profile with the phases of some names, or all if none is given.
+
+    Raises
+    ------
+    UnknownNameError
+        It has no phase of a name.
+    """
+    known = [phase.name for phase in profile.phases]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("phase", name, known)
+    if not names:
+        return profile
+    return profile.model_copy(
+        update={"phases": [phase for phase in profile.phases if phase.name in names]}
+    )
+
+
+def described(profile: Profile) -> str:
+    """Return the line of a profile's machine, price and time."""
+    levels = "" if profile.levels == 2 else f", {profile.levels} levels"  # noqa: PLR2004
+    return (
+        f"on {profile.machine} by the price {profile.price}{levels}, "
+        f"profiled in {profile.seconds:.0f} s"
+    )
+
+
+def profile_table(profile: Profile) -> RecordTable:
+    """Return all rows of all phases and groupings."""
+    return table_of(
+        f"cost of {profile.title}",
+        [
+            {
+                "phase": phase.name,
+                "runs": phase.runs,
+                "grouping": grouping,
+                "name": row.name,
+                "kind": row.kind,
+                "part": row.part,
+                "nodes": ";".join(row.nodes),
+                "cycles": row.cycles,
+                "share": row.share,
+                "multiply_accumulates": row.multiply_accumulates,
+                "data_bytes": row.data_bytes,
+                **{event: getattr(row.counts, event) for event in EVENTS},
+            }
+            for phase in profile.phases
+            for grouping, rows in phase.rows.items()
+            for row in rows
+        ],
+    )
+
+
+def shown_phase_tables(
+    profile: Profile, by: Grouping = "node", top: int = DEFAULT_TOP
+) -> list[RecordTable]:
+    """Return a table for each phase that is told by that grouping."""
+    told = [(phase, phase.rows[by]) for phase in profile.phases if phase.rows.get(by)]
+    return [
+        _phase_table(
+            f"{phase.name} of {profile.title}, by {by}",
+            rows,
+            by,
+            top,
+            [described(profile), *profile.remarks] if place == len(told) - 1 else [],
+        )
+        for place, (phase, rows) in enumerate(told)
+    ]
+
+
+def _phase_table(
+    title: str, rows: Sequence[ProfileRow], by: Grouping, top: int, notes: Sequence[str]
+) -> RecordTable:
+    shown = [_cells(row) for row in shown_rows(rows, top)]
+    rest = None if len(shown) == len(rows) else shown.pop()
+    return RecordTable(
+        title=title,
+        columns=[by, *COLUMNS],
+        rows=shown,
+        bars="share",
+        rest=rest,
+        total=_cells(total_row(rows)),
+        notes=notes,
+    )
+
+
+def _cells(row: ProfileRow) -> list[str | int | float | None]:
+    return [
+        row_name(row),
+        row.kind,
+        row.cycles,
+        row.share,
+        row.counts.Ir,
+        row.counts.d1_misses,
+        row.counts.ll_misses,
+        row.multiply_accumulates,
+        row.data_bytes,
+    ]
+
+
+def comparison_table(comparison: Comparison) -> RecordTable:
+    """Return all rows of all phases and groupings of a comparison."""
+    return table_of(
+        f"{comparison.before} and {comparison.after} on {comparison.machine}, by the price "
+        f"{comparison.price}",
+        [
+            {
+                "phase": phase.name,
+                "grouping": grouping,
+                "name": row.name,
+                "kind": row.kind,
+                "part": row.part,
+                "before_cycles": row.before_cycles,
+                "after_cycles": row.after_cycles,
+                "difference_cycles": row.difference_cycles,
+            }
+            for phase in comparison.phases
+            for grouping, rows in phase.rows.items()
+            for row in rows
+        ],
+        comparison.remarks,
+    )
