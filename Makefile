@@ -41,10 +41,12 @@ schemas: $(INSTALLED)
 	$(BIN)/python scripts/write_option_tables.py
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so src/powerml/host/*.so src/powerml/memory/*.so
+	rm -rf $(VENV) build src/*.egg-info src/powerml/guest/*.so src/powerml/host/*.so src/powerml/memory/*.so \
+	       src/powerml/scopes/*.so
 	rm -f $(addprefix src/powerml/instrument/,powerml-*-linux built_for not_built plugin_not_built)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_requests.c src/powerml/host/_loops.c \
+              src/powerml/scopes/_requests.c \
               src/powerml/memory/_allocations.c \
               $(wildcard src/powerml/instrument/*.[ch])
 	scripts/install_system_packages.sh "$(PYTHON)"

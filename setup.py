@@ -87,10 +87,20 @@ setup(
         Extension(
             "powerml.guest._client_requests",
             ["src/powerml/guest/_client_requests.c"],
+            depends=["src/powerml/instrument/requests.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
             # Without a compiler or Valgrind's headers the package must still install:
             # only the simulator needs this module, and says so.
+            optional=True,
+        ),
+        Extension(
+            "powerml.scopes._requests",
+            ["src/powerml/scopes/_requests.c"],
+            depends=["src/powerml/instrument/requests.h"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            # Without it scopes do nothing, and powerml run says so.
             optional=True,
         ),
         Extension(

@@ -20,6 +20,7 @@ COMMANDS = (
     "calibrate",
     "reproduce",
     "check",
+    "run",
     "warm",
 )
 MARKED = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end of options -->)", re.DOTALL)

@@ -17,6 +17,7 @@ from powerml.gate.record import CheckRecord
 from powerml.host.validation import MachineValidation
 from powerml.paper.reproduction import Reproduction
 from powerml.report.record import Report
+from powerml.running.record import CommandRecord
 from powerml.studies.records import StudyRecord, TrialRecord
 
 FOLDER = Path(__file__).parent.parent / "schemas"
@@ -32,6 +33,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "profile-1": Profile,
     "report-2": Report,
     "reproduction-2": Reproduction,
+    "run-1": CommandRecord,
     "study-5": StudyRecord,
     "trial-4": TrialRecord,
 }

@@ -71,7 +71,11 @@ if TYPE_CHECKING:
     from powerml.paper.reproduction import Reproduction
     from powerml.report.exports import export_profile
     from powerml.report.writing import render_report, write_report
+    from powerml.running.options import RunOptions
+    from powerml.running.record import CommandRecord
+    from powerml.running.run import run
     from powerml.runtimes import Runtime, find_runtime, runtime_names
+    from powerml.scopes import region, scope
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
@@ -175,10 +179,17 @@ _HOMES = {
         "render_report",
         "write_report",
     ),
+    "powerml.running.options": ("RunOptions",),
+    "powerml.running.record": ("CommandRecord",),
+    "powerml.running.run": ("run",),
     "powerml.runtimes": (
         "Runtime",
         "find_runtime",
         "runtime_names",
+    ),
+    "powerml.scopes": (
+        "region",
+        "scope",
     ),
     "powerml.search.optimize": ("optimize",),
     "powerml.search.options": ("SearchOptions",),
@@ -214,6 +225,8 @@ _HOMES = {
         "Workload",
     ),
 }
+# These are looked up each time that a program enters one.
+_KEPT = ("region", "scope")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -225,6 +238,7 @@ __all__ = [
     "CalibrationError",
     "CheckOptions",
     "CheckRecord",
+    "CommandRecord",
     "Comparison",
     "ComparisonError",
     "Cost",
@@ -263,6 +277,7 @@ __all__ = [
     "ReplayMeter",
     "ReproduceOptions",
     "Reproduction",
+    "RunOptions",
     "Runtime",
     "SearchOptions",
     "ServerError",
@@ -303,11 +318,14 @@ __all__ = [
     "price",
     "probe_machine",
     "profile",
+    "region",
     "render_report",
     "reprice",
     "reproduce",
     "require_comparable",
+    "run",
     "runtime_names",
+    "scope",
     "space_names",
     "validate_machine",
     "write_report",
@@ -319,7 +337,10 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    found = getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in _KEPT:
+        globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -235,6 +235,7 @@ def test_every_command_has_an_example() -> None:
         "profile",
         "report",
         "reproduce",
+        "run",
         "warm",
     }
     for command in commands.values():

@@ -97,6 +97,8 @@ class Told:
                         [int(counter) for counter in counters],
                     )
                 )
+            elif kind == "status":
+                assert fields == ["0"]
             else:
                 assert kind == "function"
                 scope, function, library, *counters = fields

@@ -47,7 +47,7 @@ def test_outside_the_tool_every_request_answers_zero(requests: Path) -> None:
 
 
 def test_the_interface_and_the_number_of_counters_are_told(guests: Guests, requests: Path) -> None:
-    assert _numbers(guests.ask(requests, "interface")) == [1, COUNTERS]
+    assert _numbers(guests.ask(requests, "interface")) == [2, COUNTERS]
 
 
 def test_scopes_and_functions_are_told_to_the_program(guests: Guests, requests: Path) -> None:
@@ -151,6 +151,25 @@ def test_clocks_that_count_cost_tell_the_sum_of_weight_times_counter(
         first, *_, last = _numbers(before_request + after_request)
         # Where they left off: the looks at cost were none.
         assert last == first + TICK_NANOSECONDS * (2 * len(CLOCKS) - 1)
+
+
+def test_the_clock_counts_cost_from_the_start_where_weights_are_given(
+    guests: Guests, clock: Path
+) -> None:
+    picoseconds = 7_000
+    weights = ",".join([str(picoseconds)] * CLASSES + ["0"] * (COUNTERS - CLASSES))
+    first, second = (
+        _numbers(guests.ask(clock, "looks", f"--clock={weights}"))[0] for _ in range(2)
+    )
+    assert first == second
+    instructions = sum(guests.run(clock).told.scopes[0].counters[:CLASSES])
+    assert 0 < first < instructions * picoseconds // 1000
+
+
+@pytest.mark.parametrize("weights", ["1,2", "", ",".join(["1"] * (COUNTERS + 1)), "a"])
+def test_a_clock_has_a_weight_for_each_counter(guests: Guests, clock: Path, weights: str) -> None:
+    with pytest.raises(AssertionError, match=f"give {COUNTERS} numbers with commas"):
+        guests.ask(clock, "looks", f"--clock={weights}")
 
 
 def test_code_that_looks_at_the_time_stamp_is_counted_once(guests: Guests, clock: Path) -> None:

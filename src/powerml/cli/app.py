@@ -17,6 +17,7 @@ from powerml.cli.options import add_command
 from powerml.cli.profile import profile
 from powerml.cli.report import dashboard, report
 from powerml.cli.reproduce import reproduce
+from powerml.cli.run import run
 from powerml.cli.warm import warm
 
 __all__ = ["app"]
@@ -43,5 +44,6 @@ for command in (
     warm,
 ):
     add_command(app, command)
+add_command(app, run, options_anywhere=False)
 app.add_typer(machines_app, name="machines")
 app.add_typer(cache_app, name="cache")

@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 
-def print_result(*renderables: object) -> None:
-    """Print tables and lines."""
+def print_result(*renderables: object, to_error: bool = False) -> None:
+    """Print tables and lines, on standard error where standard output is somebody else's."""
     from rich.console import Console
 
     # A table in a file or a pipe must not be folded to 80 columns.
-    width = None if sys.stdout.isatty() else 160
-    console = Console(width=width, markup=False, emoji=False)
+    width = None if (sys.stderr if to_error else sys.stdout).isatty() else 160
+    console = Console(width=width, markup=False, emoji=False, stderr=to_error)
     for renderable in renderables:
         console.print(renderable)
 

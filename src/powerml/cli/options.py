@@ -39,11 +39,14 @@ class _PairsOption(TyperOption):
 READ_AS: tuple[type, ...] = (Path, str, float, int, bool)
 
 
-def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
+def add_command(
+    app: typer.Typer, command: Callable[..., None], *, options_anywhere: bool = True
+) -> None:
     """Add a command to the command line.
 
     Its options are made when it runs or prints its help. Their descriptions take a while to import,
-    and no other command has to wait.
+    and no other command has to wait. Without `options_anywhere` its options come before its
+    arguments, and all after the first of these is an argument.
     """
 
     class LateCommand(TyperCommand):
@@ -64,7 +67,8 @@ def add_command(app: typer.Typer, command: Callable[..., None]) -> None:
         """Stand in for the command."""
 
     named.__name__, named.__doc__ = command.__name__, command.__doc__
-    app.command(cls=LateCommand)(named)
+    settings = {"allow_interspersed_args": options_anywhere}
+    app.command(cls=LateCommand, context_settings=settings)(named)
 
 
 def _marked_as_pairs(command: Callable[..., None]) -> set[str]:

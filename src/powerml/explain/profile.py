@@ -28,6 +28,7 @@ from powerml.explain.profile_record import (
 )
 from powerml.machines import THREE_LEVELS, Machine, is_board, up_to_l2
 from powerml.measuring.measure import needed_machines
+from powerml.measuring.objects import Model, model_in_file
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare
 from powerml.meters.base import DEFAULT_METER, MeterOptions
@@ -42,7 +43,6 @@ from powerml.meters.simulator.charges import (
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.options import described
 from powerml.progress import Notify, silent
-from powerml.spaces import Topology
 from powerml.workloads.workload import TRAINING_JOB, Material, ModelFile, TrainedWorkload
 
 __all__ = ["profile"]
@@ -54,8 +54,9 @@ UNKNOWN, GENERATED = "unknown", "generated code"
 
 @described(MeasureOptions)
 def profile(
-    model: str | Topology | Path,
+    model: Any,
     *,
+    example_inputs: Any = None,
     options: MeasureOptions | None = None,
     notify: Notify = silent,
     **given: Any,
@@ -68,7 +69,9 @@ def profile(
     ----------
     model
         A topology as in ``dffr:layers=2,width=16``, or the path of a ``.keras``, ``.onnx`` or
-        ``.tflite`` file.
+        ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``.
+    example_inputs
+        A tensor or a tuple of tensors, with which a ``torch.nn.Module`` is called.
     notify
         Called with one line of text at each stage.
 
@@ -85,8 +88,14 @@ def profile(
     >>> [row.name for row in profiled.phase("inference").rows["node"]][:1]
     ['conv1']
     """
-    started = time.monotonic()
     wanted = MeasureOptions.of_call("profile", options, given)
+    with model_in_file(model, example_inputs, notify) as taken:
+        title = taken.name if isinstance(taken, Path) and taken is not model else str(taken)
+        return _profiled(taken, title, wanted, notify)
+
+
+def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) -> Profile:
+    started = time.monotonic()
     if not (wanted.meter == DEFAULT_METER or isinstance(wanted.meter, SimulatorMeter)):
         name = wanted.meter if isinstance(wanted.meter, str) else wanted.meter.name
         raise UsageError(f"the meter {name} tells no nodes: leave out --meter")
@@ -127,7 +136,7 @@ def profile(
         raise UsageError(f"{workload.title} has neither a training nor a runtime: nothing is run")
     last = fingerprints[-1]
     return Profile(
-        title=str(model),
+        title=title,
         workload=workload,
         machine=machines.all[0].name,
         price=by,

@@ -7,22 +7,20 @@ import difflib
 import importlib
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from powerml.errors import PowerMLError, UsageError
-from powerml.runtimes import KERAS_SUFFIX
-from powerml.spaces import Topology
+from powerml.measuring.objects import Model, is_model, model_in_file
+from powerml.progress import silent
 from powerml.workloads.model_files import is_model_file
 
 __all__ = ["Model", "given_model", "named_model"]
 
-# What `powerml.measure` takes.
-Model = str | Path | Topology
 FUNCTION = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
-TAKEN = "a keras.Model, a path or a topology"
+TAKEN = "a keras.Model, a torch.nn.Module with its example inputs, a path or a topology"
+PAIR = 2
 
 
 @contextlib.contextmanager
@@ -66,37 +64,27 @@ def _beside(model: str, folder: Path) -> Model:
 
 @contextlib.contextmanager
 def given_model(name: str, made: object, source: str) -> Iterator[Model]:
-    """Yield an object as `powerml.measure` takes it; a Keras model becomes a file for a while.
+    """Yield an object as a file or a topology; a model in Keras or PyTorch becomes a file.
 
     Parameters
     ----------
     name
         The name of the file, for messages.
     made
-        The object.
+        The object; or a ``torch.nn.Module`` and its example inputs.
     source
         Beginning of the message on an object that cannot be measured.
 
     Raises
     ------
     UsageError
-        The object is neither a path, nor a topology, nor a Keras model.
+        The object is no model.
     """
-    if isinstance(made, (str, Path, Topology)):
-        yield made
-        return
-    keras: Any = sys.modules.get("keras")  # whoever made a model has imported it
-    if keras is None or not isinstance(made, keras.Model):
-        raise UsageError(f"{source} {type(made).__qualname__}: return {TAKEN}")
-    with tempfile.TemporaryDirectory(prefix="powerml-") as kept:
-        path = Path(kept) / f"{re.sub(r'[^A-Za-z0-9._-]', '-', name)}{KERAS_SUFFIX}"
-        try:
-            made.save(path)
-        except (OSError, TypeError, ValueError) as error:
-            raise PowerMLError.quoting(
-                f"the Keras model of {name} cannot be saved", error, "return the path of a file"
-            ) from error
-        yield path
+    model, inputs = made if isinstance(made, tuple) and len(made) == PAIR else (made, None)
+    if not is_model(model):
+        raise UsageError(f"{source} {type(model).__qualname__}: return {TAKEN}")
+    with model_in_file(model, inputs, silent, name) as taken:
+        yield taken
 
 
 def _called(module: str, function: str, folder: Path) -> object:

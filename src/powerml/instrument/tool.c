@@ -73,7 +73,8 @@ static ULong looks;
 static Bool segments_looks; /* each begins a segment */
 static Bool asks_host = False; /* whatever clock there is */
 static const ULong *cost_weights = NULL; /* of the clock that counts cost */
-static ULong cost_nanoseconds;
+static ULong cost_nanoseconds, cost_parts = 1; /* so many for each unit of cost, over so many */
+static const HChar *clock_option = NULL;
 static uint64_t *counters; /* room to read them */
 
 static void run_streams(void)
@@ -433,7 +434,7 @@ static ULong now(void)
     simulation_read(simulation, counters);
     for (UInt i = 0; i < simulation_counters(simulation); i++)
         cost += cost_weights[i] * counters[i];
-    return cost * cost_nanoseconds;
+    return cost * cost_nanoseconds / cost_parts;
 }
 
 static ULong time_stamp(void)
@@ -593,6 +594,7 @@ static void set_clock(const ULong *weights, ULong count, ULong nanoseconds)
     Bool had_clock = has_own_clock || cost_weights != NULL;
     cost_weights = weights == NULL ? NULL : kept;
     cost_nanoseconds = nanoseconds;
+    cost_parts = 1;
     if (had_clock != (has_own_clock || cost_weights != NULL))
         discard_translations(); /* of time stamps */
 }
@@ -724,6 +726,8 @@ static void before_fork(ThreadId thread)
 static void in_child(ThreadId thread)
 {
     (void)thread;
+    if (counters_file != NULL)
+        simulation_zero(simulation); /* its parent tells of what was before */
     if (simulation_depth(simulation) > 0)
         simulation_fail(simulation, STATUS_FORKED_IN_SCOPE);
 }
@@ -812,6 +816,7 @@ static Bool process_option(const HChar *option)
     } else if (VG_USET_CLO(option, "--as-cachegrind", CACHEGRINDS, as_cachegrind)) {
     } else if (VG_BOOL_CLO(option, "--sort-listings", sorts_listings)) {
     } else if (VG_BOOL_CLO(option, "--own-clock", has_own_clock)) {
+    } else if (VG_STR_CLO(option, "--clock", clock_option)) {
     } else
         return False;
     return True;
@@ -825,6 +830,7 @@ static void print_usage(void)
         "    --count-at-start=yes|no    count before the program asks for it [yes]\n"
         "    --as-cachegrind=KINDS      count so: lanes,masks,atomics, all or none [none]\n"
         "    --own-clock=yes|no         clocks count looks, not time [no]\n"
+        "    --clock=N,N,...            clocks count cost: picoseconds by counter\n"
         "    --sort-listings=yes|no     folders are listed by name [no]\n"
         "    --counters-file=FILE       write scopes and functions there at the end\n");
 }
@@ -834,10 +840,32 @@ static void print_debug_usage(void)
     VG_(printf)("    (none)\n");
 }
 
+static void begin_clock(void)
+{
+    enum { PICOSECONDS = 1000 };
+    UInt count = simulation_counters(simulation);
+    ULong *weights = VG_(calloc)("powerml.weights", count, sizeof *weights);
+    HChar *rest = (HChar *)clock_option;
+    for (UInt i = 0; i < count; i++) {
+        const HChar *number = rest;
+        weights[i] = VG_(strtoull10)(number, &rest);
+        if (rest == number || *rest != (i + 1 < count ? ',' : '\0')) {
+            VG_(umsg)("--clock: give %u numbers with commas between them\n", count);
+            VG_(exit)(1);
+        }
+        rest++;
+    }
+    cost_weights = weights;
+    cost_nanoseconds = 1;
+    cost_parts = PICOSECONDS;
+}
+
 static void begin(void)
 {
     if (simulation_begin(simulation) != 0)
         VG_(tool_panic)("no memory");
+    if (clock_option != NULL)
+        begin_clock();
     counters = VG_(malloc)("powerml.counters", simulation_counters(simulation) * sizeof *counters);
     if (counters_file != NULL)
         simulation_attribute(simulation, name_address);
@@ -859,6 +887,9 @@ static void end(Int code)
         return;
     }
     VG_(write)((Int)sr_Res(opened), text, (Int)bytes);
+    HChar status[32]; /* last, so that it tells too that nothing is missing */
+    VG_(sprintf)(status, "status\t%u\n", simulation_status(simulation));
+    VG_(write)((Int)sr_Res(opened), status, (Int)VG_(strlen)(status));
     VG_(close)((Int)sr_Res(opened));
 }
 

@@ -13,6 +13,7 @@ from powerml.costs.measurement import Measurement, scored
 from powerml.costs.readings import doubts_about
 from powerml.errors import UsageError
 from powerml.machines import PhaseMachines, require_no_board
+from powerml.measuring.objects import Model, model_in_file
 from powerml.measuring.options import MeasureOptions
 from powerml.measuring.preparation import prepare
 from powerml.meters.base import runs_natively
@@ -29,7 +30,6 @@ from powerml.networks.deployed import memory_of
 from powerml.networks.native import train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
-from powerml.spaces import Topology
 from powerml.workloads.workload import AnyWorkload, ModelFile
 
 __all__ = ["measure", "needed_machines"]
@@ -37,8 +37,9 @@ __all__ = ["measure", "needed_machines"]
 
 @described(MeasureOptions)
 def measure(
-    model: str | Topology | Path,
+    model: Any,
     *,
+    example_inputs: Any = None,
     options: MeasureOptions | None = None,
     notify: Notify = silent,
     **given: Any,
@@ -51,8 +52,10 @@ def measure(
     ----------
     model
         A topology as in ``dffr:layers=2,width=16``, or the path of a ``.keras``, ``.onnx`` or
-        ``.tflite`` file. A topology is trained and run, and so is a ``.keras`` file with `data`;
-        other files are only run.
+        ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``. A topology is trained and
+        run, and so is a Keras model with `data`; others are only run.
+    example_inputs
+        A tensor or a tuple of tensors, with which a ``torch.nn.Module`` is called.
     notify
         Called with one line of text at each stage.
 
@@ -78,6 +81,11 @@ def measure(
     True
     """
     wanted = MeasureOptions.of_call("measure", options, given)
+    with model_in_file(model, example_inputs, notify) as taken:
+        return _measured(taken, wanted, notify)
+
+
+def _measured(model: Model, wanted: MeasureOptions, notify: Notify) -> Measurement:
     working = meter_options(
         wanted.fidelity,
         wanted.error,

@@ -58,6 +58,15 @@ class SimulatedCaches:
             for option in (f"--front={i1}/{d1}", *(f"--lower={cache}" for cache in lower))
         ]
 
+    @property
+    def counters(self) -> int:
+        """The number of counters of a scope."""
+        return len(FIXED) + MISS_COUNTERS * self._caches
+
+    @property
+    def _caches(self) -> int:
+        return sum(2 + len(lower) for lower in self._lower.values())
+
     def counts(self, counters: Sequence[int], geometry: Geometry) -> Counts:
         """Return the counts of one geometry.
 
@@ -75,10 +84,9 @@ class SimulatedCaches:
 
     def counts_of_part(self, counters: Sequence[int], geometry: Geometry) -> Counts:
         """Return the counts of a part of a region, which may be of nothing; see `counts`."""
-        caches = sum(2 + len(lower) for lower in self._lower.values())
-        if len(counters) != len(FIXED) + MISS_COUNTERS * caches:
+        if len(counters) != self.counters:
             raise OutputError(
-                f"the simulator gave {len(counters)} counters for {caches} caches: "
+                f"the simulator gave {len(counters)} counters for {self._caches} caches: "
                 "install powerml again"
             )
         fixed = dict(zip(FIXED, counters, strict=False))

@@ -41,6 +41,7 @@ __all__ = [
     "private_folder",
     "require_client_requests",
     "require_installed",
+    "seen_cpu_flags",
     "simulator",
     "surroundings",
     "text_environment",
@@ -204,6 +205,11 @@ def _host_flags() -> frozenset[str]:
     return frozenset()
 
 
+def seen_cpu_flags() -> list[str]:
+    """List the host's features by which Valgrind decides what processor its guest sees."""
+    return sorted(_host_flags() & SEEN_CPU_FLAGS)
+
+
 def surroundings(backend: str | None) -> dict[str, Any]:
     """Collect the determinants of counts without starting anything, as plain JSON."""
     return {
@@ -212,7 +218,7 @@ def surroundings(backend: str | None) -> dict[str, Any]:
         "libc": " ".join(platform.libc_ver()),
         "valgrind": [find_valgrind(), valgrind_version()],
         "installed": installed(),
-        "cpu_flags": sorted(_host_flags() & SEEN_CPU_FLAGS),
+        "cpu_flags": seen_cpu_flags(),
     }
 
 

@@ -1,0 +1,1 @@
+"""Counting any command of the user's in the simulator."""
