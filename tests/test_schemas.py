@@ -97,6 +97,8 @@ def test_a_measurement_has_the_fields_that_others_build_on() -> None:
             "costs_per_inference",
             "samples",
             "costs_per_sample",
+            "shares",
+            "origins",
             "fidelity",
             "error_bound",
             "steps_simulated",

@@ -11,7 +11,7 @@ import pytest
 import powerml
 from powerml.explain import compare as comparing
 from powerml.explain.profile_record import Profile
-from tests.builders import make_fingerprint
+from tests.builders import make_fingerprint, make_workload_record
 from tests.doubles import Run
 from tests.explain.compared import phase_of, profile_of, row
 
@@ -76,6 +76,24 @@ def test_models_are_profiled_with_the_commands_options(
     code, out, _ = run("compare", before, "model.onnx", "--seed", "7")
     assert code == 0
     assert "after: model.onnx" in out
+
+
+def test_options_that_are_not_typed_are_those_of_the_record(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = make_workload_record(batch_size=9, epochs=4)
+    record = saved(tmp_path / "record.json", 100, workload=workload)
+    asked: list[powerml.MeasureOptions] = []
+
+    def profile(model: str, *, options: powerml.MeasureOptions, notify: Any) -> Profile:
+        asked.append(options)
+        return profile_of(row("conv", 50, "Conv"))
+
+    monkeypatch.setattr(comparing, "profile", profile)
+    for typed, expected in (([], (9, 4)), (["--epochs", "2"], (9, 2))):
+        code, _, _ = run("compare", record, "dffr:layers=1,width=2", *typed)
+        assert code == 0
+        assert (asked[-1].batch_size, asked[-1].epochs) == expected
 
 
 def test_records_of_other_software_end_with_exit_code_4(

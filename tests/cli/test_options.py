@@ -22,9 +22,9 @@ IN_PYTHON_ALONE = {
     "best": {"options", "predictor"},
     "calibrate": {"options", "notify", "advance"},
     "compare": {"options", "notify"},
-    "measure": {"options", "notify"},
+    "measure": {"options", "notify", "example_inputs"},
     "optimize": {"options", "listener"},
-    "profile": {"options", "notify"},
+    "profile": {"options", "notify", "example_inputs"},
     "reproduce": {"options", "listener", "trials", "meter"},
 }
 

@@ -136,6 +136,14 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_command(
     assert "does not exist: make it, or name another" in err
 
 
+def test_a_record_is_a_row_for_each_scope() -> None:
+    record = _record(["make"], 0)
+    text = record._repr_html_()
+    assert text.count("<tr>") == 4
+    assert text.index("head") < text.index("attention")
+    assert "A doubt." in text
+
+
 def test_a_command_is_required(run: Run) -> None:
     code, _, err = run("run", "--clock")
     assert code == 2

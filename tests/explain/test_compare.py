@@ -223,6 +223,16 @@ def test_topologies_are_no_studies(profiled: Calls) -> None:
     ]
 
 
+def test_models_that_are_objects_are_profiled(profiled: Calls) -> None:
+    class Network:
+        """Stands for a ``keras.Model``."""
+
+    network = Network()
+    compared = powerml.compare("model.onnx", network)
+    assert profiled[1][0] is network
+    assert compared.after == "Network"
+
+
 def test_a_topology_beside_its_record_is_profiled_as_it_was(profiled: Calls) -> None:
     workload = make_workload_record(batch_size=9, epochs=4)
     powerml.compare(profile_of(row("a", 1), workload=workload), "dffr:layers=1,width=8")

@@ -77,6 +77,17 @@ def test_nodes_that_hold_the_same_nodes_of_the_model_are_matched_and_called_by_i
     assert compared.remarks == []
 
 
+def test_a_node_is_called_by_the_models_node_that_it_is_named_after() -> None:
+    fused = [
+        row("6_nchwc", 4, "Conv", nodes=["conv3", "relu3"]),
+        row("/0/Conv_token_3", 3, "QLinearConv", nodes=["x_DequantizeLinear", "/0/Conv"]),
+        row("kernel", 2, "QGemm", nodes=["y_DequantizeLinear", "gemm", "z_QuantizeLinear"]),
+        row("softmax", 1, "Softmax"),
+    ]
+    same = profile_of(*fused)
+    assert set(nodes_of(compare_profiles(same, same))) == {"conv3", "/0/Conv", "gemm", "softmax"}
+
+
 def test_renamed_nodes_are_matched_by_operator_in_natural_order() -> None:
     before = profile_of(*(row(f"MatMul_{n}", 100 * n, "MatMul") for n in (10, 9)))
     after = profile_of(
@@ -106,6 +117,21 @@ def test_where_the_numbers_of_nodes_differ_only_equal_work_is_matched() -> None:
     )
     found = nodes_of(compare_profiles(before, after))
     assert set(found) == {"b → c", "a", "d", "e"}
+
+
+def test_equal_work_matters_more_than_the_order_of_names() -> None:
+    before = profile_of(
+        row("fused /MatMul", 9, "Gemm", multiply_accumulates=100),
+        row("/MatMul_1", 8, "Gemm", multiply_accumulates=20),
+    )
+    after = profile_of(
+        row("FULLY_CONNECTED:4", 7, "FULLY_CONNECTED", multiply_accumulates=100),
+        row("FULLY_CONNECTED:5", 6, "FULLY_CONNECTED", multiply_accumulates=20),
+    )
+    assert set(nodes_of(compare_profiles(before, after))) == {
+        "fused /MatMul → FULLY_CONNECTED:4",
+        "/MatMul_1 → FULLY_CONNECTED:5",
+    }
 
 
 def test_parts_of_a_training_are_matched_apart() -> None:

@@ -99,6 +99,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     A command that takes none is returned as it is.
     """
+    from typer._click.core import ParameterSource
+    from typer._click.globals import get_current_context
+
     from powerml.options import Options
 
     signature = inspect.signature(command, eval_str=True)
@@ -113,9 +116,11 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     fields = model.fields()
 
     def run(**values: Any) -> None:
-        # None is what was not given.
+        # A default that was not typed counts as not given.
+        source = get_current_context().get_parameter_source
         given = {name: values.pop(name) for name in fields}
-        options = model(**{name: value for name, value in given.items() if value is not None})
+        typed = [name for name in fields if source(name) is not ParameterSource.DEFAULT]
+        options = model(**{name: given[name] for name in typed if given[name] is not None})
         command(**values, **{place: options})
 
     parameters = []

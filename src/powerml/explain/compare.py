@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from powerml.costs.fingerprint import differences
@@ -10,7 +9,7 @@ from powerml.errors import ComparisonError, MachineError
 from powerml.explain.comparison import compare_profiles, pricing_differences, repriced_profile
 from powerml.explain.profile import profile
 from powerml.explain.profile_record import Comparison, Profile
-from powerml.explain.sides import Compared, Side, read_side
+from powerml.explain.sides import Side, read_side
 from powerml.machines import (
     TRAINING_PHASES,
     Machine,
@@ -28,8 +27,8 @@ __all__ = ["compare"]
 
 @described(MeasureOptions)
 def compare(
-    before: Compared,
-    after: Compared,
+    before: Any,
+    after: Any,
     *,
     options: MeasureOptions | None = None,
     notify: Notify = silent,
@@ -44,7 +43,8 @@ def compare(
     Parameters
     ----------
     before, after
-        A topology, or the path of a ``.keras``, ``.onnx`` or ``.tflite`` file. Or a record of
+        A topology, the path of a ``.keras``, ``.onnx`` or ``.tflite`` file, or a built
+        ``keras.Model``. Or a record of
         ``powerml profile --json`` or ``powerml measure --json``, as a path that ends in ``.json``
         or as an object. Or a trial of a study, as in ``STUDY:3``, ``STUDY:best``,
         ``STUDY:reference``.
@@ -165,7 +165,7 @@ def _require_counted_alike(before: Profile, after: Profile) -> None:
             )
 
 
-def _is_topology(model: str | Path | Topology) -> bool:
+def _is_topology(model: object) -> bool:
     return isinstance(model, Topology) or (isinstance(model, str) and not is_model_file(model))
 
 

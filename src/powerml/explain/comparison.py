@@ -6,8 +6,9 @@ Rows of one grouping are matched in this order, each at most once, within their 
 2. nodes by name and part, whose operator has changed, as ``Conv`` and ``QLinearConv``;
 3. nodes that hold the same nodes of the model, those of the same operation first. An operation is
    an operator with its fused, quantised and integer forms, or a product of matrices by any name;
-4. nodes of one operation in the natural order of their names, if as many are left on both sides.
-   If not, those that are alone in it with their number of multiply-accumulates.
+4. nodes of one operation and one number of multiply-accumulates, if there are as many on both
+   sides, in the natural order of their names;
+5. nodes of one operation, if as many are left on both sides, in that order.
 
 What is left is gone or new.
 """
@@ -49,6 +50,7 @@ __all__ = [
 NODE = "node"
 CHANGED = " → "
 QUANTISED = "_quant"
+CONVERTING = ("QuantizeLinear", "DequantizeLinear")
 FORMS = re.compile(
     r"^(qlinear|dynamicquantize(?!linear)|fused|nhwc|q(?=gemm|attention))|(integer(tofloat)?|nbits)$"
 )
@@ -279,17 +281,14 @@ class _Pair:
 
     @property
     def name(self) -> str:
-        """The name of both; else the model's node that both hold; else both names."""
+        """The node of the model that both hold, else the name of both, else both names."""
         one, other = self.before, self.after
         if one is None or other is None:
-            return _only(one, other).name
-        if one.name == other.name:
-            return one.name
+            return _name_of(_only(one, other))
         shared = _model_nodes(one) & _model_nodes(other)
-        for name in (*one.nodes, one.name, other.name):
-            if name in shared:
-                return name
-        return f"{one.name}{CHANGED}{other.name}"
+        if shared:
+            return _model_name(one, shared)
+        return one.name if one.name == other.name else CHANGED.join(map(_name_of, (one, other)))
 
     @property
     def kind(self) -> str | None:
@@ -310,6 +309,21 @@ def _only(one: ProfileRow | None, other: ProfileRow | None) -> ProfileRow:
     if row is None:
         raise ValueError("a pair has a row")
     return row
+
+
+def _name_of(row: ProfileRow) -> str:
+    return _model_name(row, _model_nodes(row))
+
+
+def _model_name(row: ProfileRow, among: frozenset[str]) -> str:
+    """Return the model's node that a row is best called by, of some that it holds."""
+    held = [name for name in row.nodes if name in among]
+    # Runtimes call what they fuse after one of its nodes.
+    for name in held:
+        if row.name.startswith(name):
+            return name
+    computing = [name for name in held if not name.endswith(CONVERTING)]
+    return next(iter([*computing, *held]), row.name)
 
 
 def _compared_rows(pairs: Sequence[_Pair], runs_before: int, runs_after: int) -> list[ComparedRow]:
@@ -418,18 +432,23 @@ def _pairs_in_order(
     rows: Sequence[ProfileRow], others: Sequence[ProfileRow]
 ) -> list[tuple[ProfileRow, ProfileRow]]:
     """Return the rows of one operation that stand in the same place."""
-    if len(rows) == len(others):
-        return list(zip(_in_order(rows), _in_order(others), strict=True))
     one, other = (_by(lambda row: row.multiply_accumulates, some) for some in (rows, others))
-    alone = [work for work in one if work and len(one[work]) == len(other.get(work, ())) == 1]
-    return [(one[work][0], other[work][0]) for work in alone]
+    found: list[tuple[ProfileRow, ProfileRow]] = []
+    for work in one:
+        if work and len(one[work]) == len(other.get(work, ())):
+            found += zip(_in_order(one[work]), _in_order(other[work]), strict=True)
+    taken = {id(row) for pair in found for row in pair}
+    left = [[row for row in some if id(row) not in taken] for some in (rows, others)]
+    if len(left[0]) == len(left[1]):
+        found += zip(_in_order(left[0]), _in_order(left[1]), strict=True)
+    return found
 
 
 def _in_order(rows: Sequence[ProfileRow]) -> list[ProfileRow]:
     """Return rows in the natural order of their names, in which 10 follows 9."""
 
     def natural(row: ProfileRow) -> list[tuple[int, str]]:
-        parts = DIGITS.split(row.name)
+        parts = DIGITS.split(_name_of(row))
         return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
     return sorted(rows, key=natural)

@@ -21,15 +21,13 @@ from powerml.studies.records import StudySettings, TrialRecord
 from powerml.workloads.datasets import load_dataset
 from powerml.workloads.workload import TopologyWorkload
 
-__all__ = ["Compared", "Side", "read_side"]
+__all__ = ["Side", "read_side"]
 
 BEST, REFERENCE = "best", "reference"
 TRIALS = f"{BEST}, {REFERENCE} or the number of a trial"
 PROFILE, MEASUREMENT = "powerml.profile/", "powerml.measurement/"
 RECORDS = "a record of powerml profile --json or powerml measure --json"
 SUFFIX = ".json"
-
-Compared = str | Path | Topology | Profile | Measurement
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,13 @@ class Side:
 
     name: str
     profile: Profile | None = None
-    model: str | Path | Topology = ""
+    model: Any = ""
     pricing: Mapping[str, Any] = field(default_factory=dict)
     workload: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
 
-def read_side(compared: Compared) -> Side:
+def read_side(compared: object) -> Side:
     """Read one side: a record, a trial of a study, or a model's file or topology.
 
     Raises
@@ -74,9 +72,13 @@ def read_side(compared: Compared) -> Side:
         return _side_of_profile(compared.title, compared)
     if isinstance(compared, Measurement):
         return _side_of_measurement(compared.workload.title, compared)
-    if isinstance(compared, Topology):
-        return Side(str(compared), model=compared)
-    text = str(compared)
+    if isinstance(compared, (str, Path)):
+        return _side_named(str(compared), compared)
+    name = str(compared) if isinstance(compared, Topology) else type(compared).__name__
+    return Side(name, model=compared)
+
+
+def _side_named(text: str, given: str | Path) -> Side:
     if (named := _trial_named(text)) is not None:
         return _side_of_trial(text, *named)
     path = Path(text)
@@ -84,7 +86,7 @@ def read_side(compared: Compared) -> Side:
         raise UsageError(f"{text} is a study: name a trial of it, as {text}:{BEST}; {TRIALS}")
     if path.suffix.lower() == SUFFIX:
         return _side_of_record(text, path)
-    return Side(text, model=compared)
+    return Side(text, model=given)
 
 
 def _trial_named(text: str) -> tuple[Path, str] | None:
