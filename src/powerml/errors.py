@@ -1,8 +1,5 @@
 """Every exception that powerML raises on purpose.
 
-A message names what was wrong, the value, and what to do. ``exit_code`` is the exit code of the
-command line. It is 0 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not
-comparable::
 A message names what was wrong, the value, and what to do. ``exit_code`` is the command line's: 0
 done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not comparable::
 

@@ -226,6 +226,7 @@ def test_every_command_has_an_example() -> None:
         "best",
         "cache",
         "calibrate",
+        "check",
         "compare",
         "dashboard",
         "doctor",
