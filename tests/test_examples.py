@@ -16,6 +16,7 @@ from powerml.machines import Machine
 from powerml.meters import catalogue
 from tests.builders import make_calibration_record, make_measurement
 from tests.doubles import FormulaMeter
+from tests.profiles import make_profile
 from tests.stored_studies import save_study
 
 PACKAGE = Path(powerml.__file__).parent
@@ -37,6 +38,7 @@ def at_work(
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] != "make_meter":
         monkeypatch.setattr(catalogue, "make_meter", lambda _, machine, *__: _meter(machine))
+    monkeypatch.setattr("powerml.explain.profile._profiled", lambda *_: make_profile())
     Path("measured.json").write_text(make_measurement().to_json(), encoding="utf-8")
     Path("pyproject.toml").write_text(CONFIG, encoding="utf-8")
     shutil.copy(PACKAGE / "machines" / "epyc-7601.toml", "my-board.toml")

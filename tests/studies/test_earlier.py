@@ -17,9 +17,9 @@ from powerml.studies.folder import open_study
 from powerml.studies.limits import Limits, make_limits
 from powerml.studies.reader import JOURNAL, read_study
 from powerml.studies.records import (
-    Comparison,
     Complete,
     Failed,
+    LeaderComparison,
     Prediction,
     Pruned,
     Repeated,
@@ -203,7 +203,7 @@ def test_an_answer_is_read() -> None:
     assert found.least_infeasible == TrialRecord.model_validate(TRIAL)
     assert found.violations == ["training cost 0.75 x is above 0.7 x"]
     assert found.comparisons == [
-        Comparison(
+        LeaderComparison(
             quantity="training",
             **leading,
             score_difference=0.1,

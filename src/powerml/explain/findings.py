@@ -24,7 +24,7 @@ from powerml.studies.limits import RatioLimits
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import (
     ALL_QUANTITIES,
-    Comparison,
+    LeaderComparison,
     Quantity,
     StudySettings,
     TrialRecord,
@@ -113,7 +113,7 @@ class Findings:
     front: list[TrialFinding]
     least_infeasible: TrialFinding | None
     remark: str | None
-    comparisons: list[Comparison]
+    comparisons: list[LeaderComparison]
     leaders: dict[Quantity, TrialRecord]
     undecided: list[int]
     prediction_errors: list[PhaseErrors]

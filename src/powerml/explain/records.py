@@ -10,7 +10,7 @@ from powerml.costs.cost import PriceName
 from powerml.costs.counts import PHASES
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.limits import Limits
-from powerml.studies.records import Comparison, CostRatios, Prediction, Quantity, TrialRecord
+from powerml.studies.records import CostRatios, LeaderComparison, Prediction, Quantity, TrialRecord
 from powerml.tables import Cell, RecordTable, Tabular, table_of
 
 __all__ = ["BestRecord", "Importance", "Neighbour"]
@@ -119,7 +119,7 @@ class BestRecord(Tabular, BaseModel):
     remark: str | None = Field(
         default=None, description="a warning where the weights prefer an inaccurate network"
     )
-    comparisons: list[Comparison] = Field(
+    comparisons: list[LeaderComparison] = Field(
         default_factory=list, description="the best against the trials that lead in one quantity"
     )
     neighbours: list[Neighbour] = Field(

@@ -11,7 +11,7 @@ from powerml.explain.predictions import PhaseErrors
 from powerml.memory.sizes import size_text
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
-from powerml.studies.records import Comparison, Quantity, StudySettings, TrialRecord, Winner
+from powerml.studies.records import LeaderComparison, Quantity, StudySettings, TrialRecord, Winner
 
 __all__ = [
     "Scored",
@@ -256,15 +256,15 @@ LEADERS: dict[Quantity, str] = {
 SAME = 0.0005
 
 
-def comparison_sentences(comparisons: Sequence[Comparison], best: TrialRecord) -> list[str]:
+def comparison_sentences(comparisons: Sequence[LeaderComparison], best: TrialRecord) -> list[str]:
     """Compare the best with the trials that lead in one quantity."""
-    by_trial: dict[int, list[Comparison]] = {}
+    by_trial: dict[int, list[LeaderComparison]] = {}
     for one in comparisons:
         by_trial.setdefault(one.trial, []).append(one)
     return [_comparison_sentence(same, best) for same in by_trial.values()]
 
 
-def _comparison_sentence(same: Sequence[Comparison], best: TrialRecord) -> str:
+def _comparison_sentence(same: Sequence[LeaderComparison], best: TrialRecord) -> str:
     comparison, leader = same[0], " and ".join(LEADERS[one.quantity] for one in same)
     if comparison.trial == best.number:
         return f"it is itself {leader} that was tried"

@@ -24,10 +24,10 @@ from powerml.workloads.workload import Deployment, ProtocolName
 
 __all__ = [
     "ALL_QUANTITIES",
-    "Comparison",
     "Complete",
     "CostRatios",
     "Failed",
+    "LeaderComparison",
     "Prediction",
     "Pruned",
     "Quantity",
@@ -374,7 +374,7 @@ class StudyRecord(Tabular, BaseModel):
         )
 
 
-class Comparison(BaseModel):
+class LeaderComparison(BaseModel):
     """The best compared with the trial that leads in one quantity.
 
     Comparisons of ``powerml.best/2`` are read too.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from powerml.costs.counts import PHASES
 from powerml.studies.goal import Goal, SmallestObjective
 from powerml.studies.objective import Constrained, Weights
-from powerml.studies.records import ALL_QUANTITIES, Comparison, Quantity, TrialRecord
+from powerml.studies.records import ALL_QUANTITIES, LeaderComparison, Quantity, TrialRecord
 
 __all__ = ["comparisons", "leader", "remark"]
 
@@ -34,7 +34,7 @@ def _order(quantity: Quantity, trial: TrialRecord) -> tuple[float, ...]:
     return trial.cost_ratios.get(quantity, 0), loss
 
 
-def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[Comparison]:
+def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[LeaderComparison]:
     """Compare the best with the most accurate trial and with the cheapest in each phase."""
     found = []
     for quantity in ALL_QUANTITIES:
@@ -44,8 +44,8 @@ def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[Compar
     return found
 
 
-def _comparison(quantity: Quantity, best: TrialRecord, other: TrialRecord) -> Comparison:
-    return Comparison(
+def _comparison(quantity: Quantity, best: TrialRecord, other: TrialRecord) -> LeaderComparison:
+    return LeaderComparison(
         quantity=quantity,
         trial=other.number,
         topology=other.topology,

@@ -14,7 +14,7 @@ from powerml.cli.tables.best import (
 )
 from powerml.explain.records import Importance, Neighbour
 from powerml.report.sentences import comparison_sentences, no_best_line
-from powerml.studies.records import Comparison, Prediction
+from powerml.studies.records import LeaderComparison, Prediction
 from tests.builders import make_best, make_pruned_trial, make_trial
 from tests.cli.rendered import row, shown
 
@@ -61,7 +61,7 @@ def test_what_was_given_up_for_what_is_told_in_words(
     differences: tuple[float, float, float], told: str
 ) -> None:
     score, training, inference = differences
-    comparison = Comparison(
+    comparison = LeaderComparison(
         quantity="score",
         trial=5,
         topology="dffr:layers=1,width=17",
