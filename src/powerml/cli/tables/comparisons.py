@@ -79,7 +79,7 @@ def _sum_of(rows: Sequence[ComparedRow], name: str) -> ComparedRow:
 
 
 @dataclass(frozen=True)
-class _Column:
+class _ComparedColumn:
     """A column of texts; a long one loses its middle, as names of a graph differ at both ends."""
 
     heading: str
@@ -104,15 +104,19 @@ class ComparedPhaseTable:
         total = shown[-1]
         scale, prefix = _unit(max(total.before_cycles or 0.0, total.after_cycles or 0.0))
         unit = f"\n({prefix}cycles)"
-        self._name = _Column(by, [row_name(row) for row in shown])
-        self._kind = _Column(
+        self._name = _ComparedColumn(by, [row_name(row) for row in shown])
+        self._kind = _ComparedColumn(
             "library" if by == "function" else "operator", [row.kind or "" for row in shown]
         )
         self._numbers = [
-            _Column(f"before{unit}", [_cycles(row.before_cycles, scale) for row in shown], "right"),
-            _Column(f"after{unit}", [_cycles(row.after_cycles, scale) for row in shown], "right"),
-            _Column(f"difference{unit}", [_signed(row, scale) for row in shown], "right"),
-            _Column("share", [_share(row, total) for row in shown], "right"),
+            _ComparedColumn(
+                f"before{unit}", [_cycles(row.before_cycles, scale) for row in shown], "right"
+            ),
+            _ComparedColumn(
+                f"after{unit}", [_cycles(row.after_cycles, scale) for row in shown], "right"
+            ),
+            _ComparedColumn(f"difference{unit}", [_signed(row, scale) for row in shown], "right"),
+            _ComparedColumn("share", [_share(row, total) for row in shown], "right"),
         ]
         most = max((abs(row.difference_cycles) for row in rows), default=0.0)
         # The sum of the others would dwarf them all.
