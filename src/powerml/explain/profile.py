@@ -26,7 +26,7 @@ from powerml.explain.profile_record import (
     ProfiledPhase,
     ProfileRow,
 )
-from powerml.machines import THREE_LEVELS, Machine, is_board, up_to_l2
+from powerml.machines import THREE_LEVELS, Machine, PhaseMachines, is_board, up_to_l2
 from powerml.measuring.measure import needed_machines
 from powerml.measuring.objects import Model, model_in_file
 from powerml.measuring.options import MeasureOptions
@@ -40,7 +40,7 @@ from powerml.meters.simulator.charges import (
     Profiled,
     counts_of,
 )
-from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.meters.simulator.meter import SimulatorMeter, require_layers
 from powerml.options import described
 from powerml.progress import Notify, silent
 from powerml.workloads.workload import TRAINING_JOB, Material, ModelFile, TrainedWorkload
@@ -114,6 +114,11 @@ def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) 
     fingerprints: list[Fingerprint] = []
     training = workload.training if wanted.training else None
     deployment = workload.deployment
+    if training is None and deployment is None:
+        raise UsageError(f"{workload.title} has neither a training nor a runtime: nothing is run")
+    if training is not None:
+        require_layers(workload.backend)
+        remarks += _remarks_on_training(training, machines)
     with _Meters(workload.backend, working, wanted) as meters:
         # Both take their time to start.
         if training is not None:
@@ -132,8 +137,6 @@ def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) 
             work = work_of_deployment(workload, profiled, remarks.append)
             phases += _priced(profiled, machines.inference[0], wanted, work)
             fingerprints.append(meter.fingerprint())
-    if not fingerprints:
-        raise UsageError(f"{workload.title} has neither a training nor a runtime: nothing is run")
     last = fingerprints[-1]
     return Profile(
         title=title,
@@ -148,6 +151,15 @@ def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) 
         remarks=remarks,
         seconds=time.monotonic() - started,
     )
+
+
+def _remarks_on_training(training: TrainedWorkload, machines: PhaseMachines) -> list[str]:
+    remarks = []
+    if machines.training[:1] != machines.inference[:1]:
+        remarks.append(f"the training is priced for {machines.training[0].name}")
+    if training.deployment is None:
+        remarks.append("the inference is Keras's evaluate, which is not profiled")
+    return remarks
 
 
 def _caches_of(machine: Machine, levels: int) -> list[Machine]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -193,3 +194,15 @@ def test_training_here_and_inference_there_are_one_record(arm_side: ArmSide) -> 
 def _processor(one: object) -> object:
     geometry = one.simulated_geometry if isinstance(one, Machine) else one
     return getattr(geometry, "processor", None)
+
+
+def test_a_boards_nodes_and_operators_add_up_to_what_is_measured(meter: BoardMeter) -> None:
+    for name, kind in (("odd.onnx", "FusedConv"), ("odd.tflite", "CONV_2D")):
+        profiled = powerml.profile(WARM_UP / name, meter=meter, machine=BOARD)
+        measured = powerml.measure(WARM_UP / name, meter=meter, machine=BOARD)
+        inference = profiled.phase("inference")
+        assert inference.counts == _inference(measured)
+        for rows in inference.rows.values():
+            assert sum(row.counts.Ir for row in rows) == inference.counts.Ir
+            assert math.fsum(row.cycles for row in rows) == pytest.approx(inference.cycles)
+        assert kind in {row.kind for row in inference.rows["node"]}

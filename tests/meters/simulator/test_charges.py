@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerml.costs.counts import Counts, Instructions, PhaseCounts, Streamed
-from powerml.errors import OutputError
+from powerml.errors import OutputError, UsageError
 from powerml.meters.simulator.charges import (
     FIELDS,
     INTERPRETER,
@@ -30,6 +30,7 @@ from powerml.meters.simulator.charges import (
     read_trace,
     vector_of,
 )
+from powerml.meters.simulator.meter import require_layers
 
 TOLD = (
     "scope\t0\t\t\t0\t5\t6\n"
@@ -182,3 +183,9 @@ def test_a_trainings_layers_are_those_of_its_steps_and_the_rest_is_shared_out() 
 def test_a_trace_that_is_none_is_refused(content: str) -> None:
     with pytest.raises(OutputError, match=r"trace\.json cannot be read"):
         read_trace(content, "trace.json")
+
+
+def test_a_backend_that_compiles_a_step_is_refused_before_anything_starts() -> None:
+    require_layers("torch")
+    with pytest.raises(UsageError, match=r"jax compiles .*--no-training"):
+        require_layers("jax")

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
-from powerml.errors import MeasurementError, ServerError
+from powerml.errors import ServerError, UsageError
 from powerml.guest.request import (
     FUNCTIONS_FILE,
     NODES_FILE,
@@ -43,7 +43,12 @@ from powerml.meters.simulator.charges import (
     vector_of,
 )
 from powerml.meters.simulator.composition import Mark, compose_deployment
-from powerml.meters.simulator.guest_meter import GuestMeter, PhasesByGeometry, UnderWay
+from powerml.meters.simulator.guest_meter import (
+    GuestMeter,
+    PhasesByGeometry,
+    UnderWay,
+    runs_in_children,
+)
 from powerml.meters.simulator.launch import Launch, Mode
 from powerml.meters.simulator.marks import InstrumentMark, read_marks
 from powerml.meters.simulator.server import Done, GuestServer
@@ -58,7 +63,22 @@ from powerml.workloads.workload import (
     TrainedWorkload,
 )
 
-__all__ = ["GeometryMeter", "SimulatorMeter"]
+__all__ = ["GeometryMeter", "SimulatorMeter", "require_layers"]
+
+
+def require_layers(backend: str | None) -> None:
+    """Check that a training's layers can be told apart.
+
+    Raises
+    ------
+    UsageError
+        The backend compiles a training step into one piece.
+    """
+    if not runs_in_children(TRAINING_JOB, backend):
+        raise UsageError(
+            f"{backend} compiles a training step into one piece, whose layers cannot be told "
+            "apart: set KERAS_BACKEND=torch, or leave the training out with --no-training"
+        )
 
 
 class SimulatorMeter(GuestMeter):
@@ -203,14 +223,12 @@ class SimulatorMeter(GuestMeter):
 
         Raises
         ------
+        UsageError
+            The backend compiles all layers into one.
         MeasurementError
-            The backend compiles all layers into one; or the simulation failed.
+            The simulation failed.
         """
-        if not self._forks(TRAINING_JOB):
-            raise MeasurementError(
-                f"{self._backend} compiles a training into one piece, whose layers cannot be told "
-                "apart: profile it with KERAS_BACKEND=torch"
-            )
+        require_layers(self._backend)
         server = self._running_server(TRAINING_JOB, notify)
         request = self.staging.training(workload, material, "training")
         notify(f"profiling the training of {workload.name}")
