@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from powerml.workloads.workload import AnyWorkload, Material, ModelFile, Trained
 
 __all__ = ["named_by_operators", "work_of_deployment", "work_of_training"]
 
+LOSS = "Loss"  # told like a layer
 # Operators that only give a tensor another shape; XNNPACK runs none of them.
 RESHAPING = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"))
 
@@ -70,8 +72,16 @@ def work_of_training(
 
 
 def _of_layers(model: Any, nodes: Sequence[NodeKey], samples: int) -> dict[NodeKey, NodeWork]:
-    found = keras_layer_work(model, samples)
-    return {key: found[key.name] for key in nodes if key.name in found}
+    """Return the work of layers, in their order where that fits, else by name.
+
+    Keras numbers layers without a name of their own by what it has built before.
+    """
+    found = list(keras_layer_work(model, samples).values())
+    layers = [key for key in nodes if key.kind != LOSS]
+    if [key.kind for key in layers] == [one.operator for one in found]:
+        return {key: replace(one, name=key.name) for key, one in zip(layers, found, strict=True)}
+    named = {one.name: one for one in found}
+    return {key: named[key.name] for key in layers if key.name in named}
 
 
 def _shapes(model: Path, shapes: Sequence[tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

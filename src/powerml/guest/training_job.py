@@ -141,9 +141,13 @@ def _profile_training(request: Request) -> None:
     import json
     import os
 
+    import keras
+
     from powerml.guest.layers import ProfiledSteps, training_in_segments
     from powerml.networks import model as networks
 
+    # Layers without a name of their own are numbered from the first one again.
+    keras.utils.clear_session(free_memory=False)
     model = _model(request)
     inputs, labels = _data(request, "training")
     size = request.batch_size
