@@ -143,11 +143,17 @@ static PyObject *monotonic_seconds(PyObject *self, PyObject *unused)
     return PyFloat_FromDouble((double)now.tv_sec + (double)now.tv_nsec / 1e9);
 }
 
-/* Whatever is wished for, the same is done: counts must not tell a profile from a measurement. */
-static PyObject *charge_functions(PyObject *self, PyObject *on)
+/* Counts must not tell a profile from a measurement: a measurement asks for as much, by the same path,
+ * but for something else. Returns the request for PLAIN or PROFILED of powerml/guest/request.py. */
+static unsigned long for_profile(PyObject *kind, unsigned long wanted)
 {
-    static const unsigned long requests[] = {POWERML_GET_INTERFACE, POWERML_FUNCTIONS};
-    ask(requests[PyObject_IsTrue(on) & 1], 0, 0);
+    const unsigned long requests[] = {POWERML_COUNTERS, POWERML_COUNTERS, wanted, POWERML_COUNTERS};
+    return requests[PyLong_AsLong(kind) & 3];
+}
+
+static PyObject *charge_functions(PyObject *self, PyObject *kind)
+{
+    ask(for_profile(kind, POWERML_FUNCTIONS), 0, 0);
     Py_RETURN_NONE;
 }
 
@@ -203,9 +209,15 @@ static PyObject *watch(PyObject *self, PyObject *addresses)
     Py_RETURN_NONE;
 }
 
-static PyObject *learn(PyObject *self, PyObject *on)
+static PyObject *learn(PyObject *self, PyObject *kind)
 {
-    ask(POWERML_LEARN, (unsigned long)PyObject_IsTrue(on), 0);
+    ask(for_profile(kind, POWERML_LEARN), 1, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *learn_no_more(PyObject *self, PyObject *unused)
+{
+    ask(POWERML_LEARN, 0, 0);
     Py_RETURN_NONE;
 }
 
@@ -232,7 +244,7 @@ static PyMethodDef methods[] = {
     {"monotonic_seconds", monotonic_seconds, METH_NOARGS,
      "The system's monotonic clock, whatever clock the process is given."},
     {"charge_functions", charge_functions, METH_O,
-     "From now on charge to functions too, if that is wished."},
+     "From now on charge to functions too, in a profile."},
     {"tell", tell, METH_O, "Write what each scope and function has cost into a new file."},
     {"segment", segment, METH_O,
      "Begin a segment of this name, where the one before ends; None begins none."},
@@ -240,7 +252,8 @@ static PyMethodDef methods[] = {
      "Have each look at the clock begin a segment, or no more."},
     {"watch", watch, METH_O,
      "Have code at these addresses, 64 bits each in ascending order, begin segments."},
-    {"learn", learn, METH_O, "Learn the code that is run from now on, or no more."},
+    {"learn", learn, METH_O, "Learn the code that is run from now on, in a profile."},
+    {"learn_no_more", learn_no_more, METH_NOARGS, "Learn no more."},
     {"sift", sift, METH_VARARGS,
      "sift(from, until): charge code that was not learnt to a scope of its own, with what it calls "
      "beyond these addresses; with 0 and 0 no more."},

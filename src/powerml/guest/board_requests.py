@@ -13,7 +13,7 @@ import time
 
 GETPRIORITY = 141  # system call of 64-bit Arm
 MAGIC = 0x504D
-INTERFACE, START, ZERO, FUNCTIONS, TELL, HOST_CLOCK = 0, 1, 3, 8, 9, 12
+START, ZERO, COUNTERS, FUNCTIONS, TELL, HOST_CLOCK = 1, 3, 4, 8, 9, 12
 SEGMENT, SEGMENT_LOOKS, WATCH, LEARN, SIFT, OPEN_MARKS, MARK = range(13, 20)
 TELLING_BYTES = 65536  # what telling itself may add to what is told
 SET_PARENT_DEATH_SIGNAL = 1
@@ -53,9 +53,14 @@ def mark(name: str, /) -> None:
     _check(_of_texts(GETPRIORITY, MAGIC, MARK, name.encode()), name)
 
 
-def charge_functions(on: bool, /) -> None:
-    """Charge to functions too, from now on, if that is wished; the same is done either way."""
-    _of_numbers(GETPRIORITY, MAGIC, (INTERFACE, FUNCTIONS)[on], 0)
+def charge_functions(kind: int, /) -> None:
+    """Charge to functions too, from now on, in a profile."""
+    _of_numbers(GETPRIORITY, MAGIC, _for_profile(kind, FUNCTIONS), 1)
+
+
+def _for_profile(kind: int, wanted: int) -> int:
+    """Return a request for one of `powerml.guest.request`: a measurement asks something else."""
+    return (COUNTERS, COUNTERS, wanted)[kind]
 
 
 def tell(path: str, /) -> None:
@@ -83,9 +88,14 @@ def watch(addresses: bytes, /) -> None:
     _of_memory(GETPRIORITY, MAGIC, WATCH, ctypes.addressof(room), count)
 
 
-def learn(on: bool, /) -> None:
-    """Learn the code that is run from now on, or no more."""
-    _of_numbers(GETPRIORITY, MAGIC, LEARN, int(on))
+def learn(kind: int, /) -> None:
+    """Learn the code that is run from now on, in a profile."""
+    _of_numbers(GETPRIORITY, MAGIC, _for_profile(kind, LEARN), 1)
+
+
+def learn_no_more() -> None:
+    """Learn no more."""
+    _of_numbers(GETPRIORITY, MAGIC, LEARN, 0)
 
 
 def sift(start: int, until: int, /) -> None:

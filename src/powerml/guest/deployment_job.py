@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, settle
-from powerml.guest.request import DeploymentRequest
+from powerml.guest.request import PROFILED, DeploymentRequest
 from powerml.runtimes import Feed, Runtime, Session, find_runtime
 
 WARM_UP_MODELS = Path(__file__).parent / "warm_up"
@@ -61,7 +61,7 @@ class DeploymentJob:
         inputs = [_cold_array(f"{request.data}-{number}.npy") for number in range(len(shapes))]
         moments["built"] = client_requests.monotonic_seconds()
         settle()
-        client_requests.charge_functions(request.profile == 1)
+        client_requests.charge_functions(request.profile)
         client_requests.zero_stats()
         client_requests.segment("load")
         session = self._runtime.load(request.model, shapes, request.allowed)
@@ -71,7 +71,7 @@ class DeploymentJob:
         client_requests.segment(None)
         feeds = _feeds(session, inputs)
         settle()
-        client_requests.learn(request.profile == 1)
+        client_requests.learn(request.profile)
         _infer(session, blank * SETTLING_INFERENCES)
         moments["primed"] = client_requests.monotonic_seconds()
         # No inference at all: what the marks and the loop cost themselves. The second time counts.
@@ -84,8 +84,8 @@ class DeploymentJob:
         _infer(session, feeds)
         client_requests.mark("over")
         client_requests.segment(None)
-        client_requests.learn(False)
-        if request.profile:
+        client_requests.learn_no_more()
+        if request.profile == PROFILED:
             from powerml.guest.nodes import profile_nodes
 
             profile_nodes(self._runtime, request, shapes, feeds[:1])

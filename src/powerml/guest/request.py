@@ -17,6 +17,8 @@ __all__ = [
     "NAME_BYTES",
     "NODES_FILE",
     "OPERATORS_FILE",
+    "PLAIN",
+    "PROFILED",
     "REHEARSAL",
     "REQUEST_BYTES",
     "AnyRequest",
@@ -35,6 +37,9 @@ REQUEST_BYTES = FOLDER_BYTES + NAME_BYTES
 # The ends of the names of the files of a process that profiles, and the file beside its request
 # with the places of a runtime's operators in its library, 64 bits each in ascending order.
 FUNCTIONS_FILE, NODES_FILE, OPERATORS_FILE = "functions", "nodes", "operators"
+# Kinds of a request. Numbers of one size, for which Python does the same: counts must not tell a
+# profile from a measurement.
+PLAIN, PROFILED = 1, 2
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
 
 
@@ -48,7 +53,7 @@ class Request:
     `data` is the stem of the ``.npy`` files beside the request: DATA-PHASE-inputs and -labels.
     `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
     is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
-    With `profile` 1 a few steps are done, and it is told what functions and layers cost in them.
+    With `profile` ``PROFILED`` a few steps are done, and the costs of functions and layers told.
     """
 
     phase: str
@@ -64,7 +69,7 @@ class Request:
     visits: list[list[int]] | None = None
     marked_steps: list[int] | None = None
     touch_limit_bytes: int = 0
-    profile: int = 0  # a number, as in DeploymentRequest
+    profile: int = PLAIN
 
     @property
     def title(self) -> str:
@@ -81,16 +86,15 @@ class DeploymentRequest:
     """A model to be loaded and run.
 
     `model` is a file beside the request; of input number n the arrays lie in ``DATA-n.npy``, of
-    shape (inferences, *shape of the input). With `profile` 1 it is told what each function and node
-    has cost, too.
+    shape (inferences, *shape of the input). With `profile` ``PROFILED`` it is told what
+    each function and node has cost, too.
     """
 
     model: str
     shapes: list[list[int]]
     data: str
     allowed: list[str] = field(default_factory=list)
-    # A number: the memory of a process that reads True would differ from one that reads False.
-    profile: int = 0
+    profile: int = PLAIN
     name: str = ""
 
     @property

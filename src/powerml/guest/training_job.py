@@ -8,7 +8,7 @@ from typing import Any
 
 from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, region, settle
-from powerml.guest.request import FUNCTIONS_FILE, NODES_FILE, Request
+from powerml.guest.request import FUNCTIONS_FILE, NODES_FILE, PROFILED, Request
 from powerml.runtimes import find_runtime
 
 # Samples, batch size and shape of each round. The first has the code translated that computes; the
@@ -43,7 +43,7 @@ class TrainingJob:
     def run(self, content: dict[str, Any], moments: Moments) -> None:
         """Count one phase."""
         request = Request(**content)
-        if request.profile:
+        if request.profile == PROFILED:
             _profile_training(request)
         else:
             _run_phase(request, moments)
@@ -154,7 +154,7 @@ def _profile_training(request: Request) -> None:
     steps = max(min(PROFILED_STEPS, len(inputs) // size - 1), 0)
     last = steps  # with a single step that one is told
     settle()
-    client_requests.charge_functions(True)
+    client_requests.charge_functions(PROFILED)
     client_requests.zero_stats()
     counted = ProfiledSteps(last, f"{os.getpid()}.{FUNCTIONS_FILE}")
     with training_in_segments(model):

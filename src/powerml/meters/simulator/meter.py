@@ -21,6 +21,7 @@ from powerml.guest.request import (
     FUNCTIONS_FILE,
     NODES_FILE,
     OPERATORS_FILE,
+    PROFILED,
     DeploymentRequest,
 )
 from powerml.machines import Geometry, Machine
@@ -156,7 +157,7 @@ class SimulatorMeter(GuestMeter):
             plain = self.staging.deployment(workload, deployment, material)
             self._stage_operators(deployment)
             notify(f"profiling {plain.name} in {deployment.runtime}")
-            done = self._submit(server, replace(plain, profile=1)).result()
+            done = self._submit(server, replace(plain, profile=PROFILED)).result()
             self._guest = server.ready.result()
         finally:
             if not self._forks(deployment.job):
@@ -196,7 +197,7 @@ class SimulatorMeter(GuestMeter):
     ) -> UnderWay:
         if self._options.origins:
             self._stage_operators(deployment)
-            request = replace(request, profile=1)
+            request = replace(request, profile=PROFILED)
         return super()._begin_deployment(server, request, deployment, notify)
 
     def _deployed(self, done: Done, deployment: Deployment) -> PhasesByGeometry:
@@ -232,7 +233,7 @@ class SimulatorMeter(GuestMeter):
         server = self._running_server(TRAINING_JOB, notify)
         request = self.staging.training(workload, material, "training")
         notify(f"profiling the training of {workload.name}")
-        done = self._submit(server, replace(request, profile=1)).result()
+        done = self._submit(server, replace(request, profile=PROFILED)).result()
         self._guest = server.ready.result()
         raw, told_steps = self._take_told(done)
         return Profiled(
