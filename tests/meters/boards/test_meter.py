@@ -38,7 +38,9 @@ VECTOR_LANES = 4  # of 32 bits in 128
 def meter(arm_side: ArmSide) -> Iterator[BoardMeter]:
     """One warm guest for all tests of one board."""
     del arm_side
-    with BoardMeter(BOARD, None, MeterOptions(jobs=2, limit_seconds=600)) as running:
+    # As `measure` counts: without origins a line of 85,000 may be another.
+    options = MeterOptions(jobs=2, limit_seconds=600, origins=True)
+    with BoardMeter(BOARD, None, options) as running:
         yield running
 
 

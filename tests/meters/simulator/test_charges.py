@@ -112,7 +112,14 @@ def test_a_node_lies_between_the_looks_of_its_event() -> None:
 
 
 def test_entries_are_nodes_in_their_order_until_the_run_ends() -> None:
-    segments = {"entry 2 3": 30, "entry 0 0": 1, "entry 1 4": 99, "entry 0 1": 2, "entry 0 5": 99}
+    segments = {
+        "entry 1 -1": 99,
+        "entry 2 3": 30,
+        "entry 0 0": 1,
+        "entry 1 4": 99,
+        "entry 0 1": 2,
+        "entry 0 5": 99,
+    }
     told = Told({name: _vector(number) for name, number in segments.items()}, {})
     found = nodes_by_entries(told, ["first", "last"], end=1)
     assert {key: int(one[0]) for key, one in found.items()} == {
