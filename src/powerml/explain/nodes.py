@@ -45,7 +45,7 @@ def work_of_deployment(
     first = next(iter(profiled.phases.values()))
     nodes = [key for key in first[-1].nodes if key.name not in (RUNTIME, INTERPRETER)]
     if deployment.runtime == "onnxruntime":
-        shapes = _shapes(model, profiled.shapes)
+        shapes = _shapes(workload, model, profiled.shapes)
         found = onnx_node_work(model, profiled.optimized, shapes, remark=remark)
         return {key: found[key.name] for key in nodes if key.name in found}
     if deployment.runtime == "litert":
@@ -84,8 +84,15 @@ def _of_layers(model: Any, nodes: Sequence[NodeKey], samples: int) -> dict[NodeK
     return {key: named[key.name] for key in layers if key.name in named}
 
 
-def _shapes(model: Path, shapes: Sequence[tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {one.name: shape for one, shape in zip(read_inputs(model), shapes, strict=False)}
+def _shapes(
+    workload: AnyWorkload, model: Path, shapes: Sequence[tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's inputs by name."""
+    if workload.kind == "file":
+        names = [one.name for one in workload.inputs]
+    else:
+        names = [one.name for one in read_inputs(model)]
+    return dict(zip(names, shapes, strict=False))
 
 
 def named_by_operators(

@@ -24,7 +24,7 @@ from powerml.runtimes import Feed, ProfiledSession, Runtime
 
 __all__ = ["profile_nodes"]
 
-SETTLING_INFERENCES = 2
+SETTLING_INFERENCES = 1
 
 
 def profile_nodes(

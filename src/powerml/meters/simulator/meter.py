@@ -9,10 +9,11 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
@@ -29,7 +30,6 @@ from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator import launch
 from powerml.meters.simulator.caches import SimulatedCaches
 from powerml.meters.simulator.charges import (
-    Counters,
     PhaseCharges,
     Profiled,
     Told,
@@ -177,7 +177,7 @@ class SimulatorMeter(GuestMeter):
         operators = self._operators.get(deployment.runtime, [])
         phases = {}
         for geometry in self._groups:
-            told = raw.converted(partial(self._vector, geometry))
+            told = self._converted(raw, geometry)
             if trace is not None:
                 found = nodes_by_looks(told, trace, nodes["start_nanoseconds"])
             elif operators:
@@ -240,7 +240,7 @@ class SimulatorMeter(GuestMeter):
             {
                 geometry: [
                     charges_of_training(
-                        raw.converted(partial(self._vector, geometry)),
+                        self._converted(raw, geometry),
                         phases[geometry],
                         told_steps["steps"],
                     )
@@ -249,8 +249,14 @@ class SimulatorMeter(GuestMeter):
             }
         )
 
-    def _vector(self, geometry: Geometry, counters: Counters) -> Counters:
-        return vector_of(self._caches.counts_of_part(counters.tolist(), geometry))
+    def _converted(self, raw: Told, geometry: Geometry) -> Told:
+        """Return what was told as counts of one geometry: sums of counters, thus by a matrix."""
+        number = len(next(iter(raw.segments.values())))
+        columns = [
+            vector_of(self._caches.counts_of_part(unit.tolist(), geometry))
+            for unit in np.eye(number, dtype=np.int64)
+        ]
+        return raw.converted(np.stack(columns, axis=1).dot)
 
     def _stage_operators(self, deployment: Deployment) -> None:
         """Have the places of a runtime's operators in a file, if they begin by functions."""
