@@ -238,7 +238,7 @@ def _callgrind(profile: Profile) -> str:
     Names are numbered, so that none can be read as anything else. With several phases each
     function's name begins with its phase.
     """
-    objects, functions = _Numbered(), _Numbered()
+    objects, files, functions = _Numbered(), _Numbered(), _Numbered()
     lines = [
         "# callgrind format",
         "version: 1",
@@ -257,10 +257,13 @@ def _callgrind(profile: Profile) -> str:
             prefix = f"{phase.name}: " if several else ""
             name = functions.of(f"{prefix}{row_name(row)}")
             home = objects.of(_library(row, grouping))
+            # Readers add functions of one name and file up, as those without a name.
+            file = files.of(_library(row, grouping))
             counts = _numbers(row.counts)
-            lines += ["", f"ob={home}", f"fl={UNKNOWN_FILE}", f"fn={name}", f"0 {counts}"]
-            reference = f"cob={home.partition(' ')[0]}", f"cfn={name.partition(' ')[0]}"
-            calls += [reference[0], f"cfi={UNKNOWN_FILE}", reference[1], "calls=1 0", f"0 {counts}"]
+            lines += ["", f"ob={home}", f"fl={file}", f"fn={name}", f"0 {counts}"]
+            called = [one.partition(" ")[0] for one in (home, file, name)]
+            calls += [f"cob={called[0]}", f"cfi={called[1]}", f"cfn={called[2]}"]
+            calls += ["calls=1 0", f"0 {counts}"]
             total += row.counts
         caller = functions.of(f"[{phase.name}]")
         lines += ["", f"ob={objects.of(OTHER_LIBRARY)}", f"fl={UNKNOWN_FILE}", f"fn={caller}"]
