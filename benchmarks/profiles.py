@@ -145,7 +145,7 @@ def compare(truth: Path) -> bool:
         fine &= _differences_add_up(found) and (expected is None or expected in first)
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "study"
-        powerml.optimize(folder=study, space="cnn", trials=4, seed=0, warm=True)
+        powerml.optimize(out=folder, study="study", space="cnn", trials=4, seed=0, warm=True)
         found = powerml.compare(f"{study}:reference", f"{study}:best", warm=True)
     _told("a study's best and its reference", found)
     return fine and _differences_add_up(found)
