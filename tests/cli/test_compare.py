@@ -67,7 +67,10 @@ def test_json_is_one_record_and_nothing_else(run: Run, before: str, after: str) 
 def test_models_are_profiled_with_the_commands_options(
     run: Run, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def profile(model: str, *, options: powerml.MeasureOptions, notify: Any) -> Profile:
+    def profile(
+        model: str, *, example_inputs: object, options: powerml.MeasureOptions, notify: Any
+    ) -> Profile:
+        assert example_inputs is None
         notify(f"profiling {model}")
         assert options.seed == 7
         return profile_of(row("conv", 50, "Conv"))
@@ -85,7 +88,10 @@ def test_options_that_are_not_typed_are_those_of_the_record(
     record = saved(tmp_path / "record.json", 100, workload=workload)
     asked: list[powerml.MeasureOptions] = []
 
-    def profile(model: str, *, options: powerml.MeasureOptions, notify: Any) -> Profile:
+    def profile(
+        model: str, *, example_inputs: object, options: powerml.MeasureOptions, notify: Any
+    ) -> Profile:
+        assert example_inputs is None
         asked.append(options)
         return profile_of(row("conv", 50, "Conv"))
 

@@ -21,7 +21,7 @@ from powerml.report.command import words_of
 IN_PYTHON_ALONE = {
     "best": {"options", "predictor"},
     "calibrate": {"options", "notify", "advance"},
-    "compare": {"options", "notify"},
+    "compare": {"options", "notify", "example_inputs"},
     "measure": {"options", "notify", "example_inputs"},
     "optimize": {"options", "listener"},
     "profile": {"options", "notify", "example_inputs"},

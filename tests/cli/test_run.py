@@ -126,6 +126,8 @@ def test_standard_output_is_the_commands_alone_where_a_file_is_named(
     assert "cost on epyc-7763" in err
     record = CommandRecord.model_validate_json(path.read_text(encoding="utf-8"))
     assert record == _record(["make"], 0)
+    # Standard output is the command's alone, with --json too.
+    assert run("run", "--json", "--output", str(path), "--", "make") == (0, "", "")
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_command(

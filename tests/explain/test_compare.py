@@ -35,7 +35,10 @@ def profiled(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Profiles that are made in no time: cycles are the length of the model's name."""
     calls: Calls = []
 
-    def profile(model: Any, *, options: MeasureOptions, notify: Any) -> Profile:
+    def profile(
+        model: Any, *, example_inputs: object, options: MeasureOptions, notify: Any
+    ) -> Profile:
+        assert example_inputs is None
         calls.append((model, options))
         machine = options.machine or DEFAULT_MACHINE
         return profile_of(
@@ -238,3 +241,22 @@ def test_a_topology_beside_its_record_is_profiled_as_it_was(profiled: Calls) -> 
     powerml.compare(profile_of(row("a", 1), workload=workload), "dffr:layers=1,width=8")
     (_, options) = profiled[0]
     assert (options.batch_size, options.epochs, options.data) == (9, 4, "mnist_small")
+
+
+def test_each_module_is_called_with_the_example_inputs_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    module, inputs = torch.nn.Linear(4, 2), torch.zeros(1, 4)
+    given: list[object] = []
+
+    def profile(_model: Any, *, example_inputs: object, **_: Any) -> Profile:
+        given.append(example_inputs)
+        return profile_of(row("conv", 10, "Conv"))
+
+    monkeypatch.setattr(comparing, "profile", profile)
+    powerml.compare(module, "dffr:layers=1,width=2", example_inputs=inputs)
+    assert given == [inputs, None]
+    with pytest.raises(UsageError, match="leave them out"):
+        powerml.compare("dffr:layers=1,width=2", "dffr:layers=1,width=3", example_inputs=inputs)

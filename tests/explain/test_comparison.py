@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from powerml.errors import ComparisonError, UnknownNameError
 from powerml.explain.comparison import (
     compare_profiles,
-    kept_phases,
     operation_of,
     pricing_differences,
     repriced_profile,
 )
 from powerml.explain.profile_record import Profile, ProfileRow
+from powerml.explain.profile_rows import kept_phases
 from powerml.machines import load_machine
 from powerml.workloads.workload import Deployment
 from tests.builders import make_counts, make_file_record, make_fingerprint, make_workload_record

@@ -46,8 +46,8 @@ def compare(
 
     Example: powerml compare powerml-studies/my-study:reference powerml-studies/my-study:best
     """
-    from powerml.explain.comparison import kept_phases
     from powerml.explain.profile_record import check_grouping
+    from powerml.explain.profile_rows import kept_phases
 
     grouping = check_grouping(by)
     if top < 1:

@@ -53,9 +53,9 @@ def run(
     sys.stdout.flush()
     if output is not None:
         write_whole(output, record.to_json() + "\n")
-    if json:
+    if json and output is None:
         typer.echo(record.to_json())
-    else:
+    if not json:
         tables = [run_table(record)]
         tables += [scopes_table(record, tree) for tree in record.scopes if tree.scopes]
         print_result(*tables, *record.remarks, to_error=output is not None)

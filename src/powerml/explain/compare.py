@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerml.costs.fingerprint import differences
-from powerml.errors import ComparisonError, MachineError
+from powerml.errors import ComparisonError, MachineError, UsageError
 from powerml.explain.comparison import compare_profiles, pricing_differences, repriced_profile
 from powerml.explain.profile import profile
 from powerml.explain.profile_record import Comparison, Profile
@@ -16,6 +16,7 @@ from powerml.machines import (
     load_machine,
     machine_names,
 )
+from powerml.measuring.objects import is_module
 from powerml.measuring.options import MeasureOptions
 from powerml.options import described
 from powerml.progress import Notify, silent
@@ -30,6 +31,7 @@ def compare(
     before: Any,
     after: Any,
     *,
+    example_inputs: Any = None,
     options: MeasureOptions | None = None,
     notify: Notify = silent,
     **given: Any,
@@ -47,7 +49,9 @@ def compare(
         ``keras.Model``. Or a record of
         ``powerml profile --json`` or ``powerml measure --json``, as a path that ends in ``.json``
         or as an object. Or a trial of a study, as in ``STUDY:3``, ``STUDY:best``,
-        ``STUDY:reference``.
+        ``STUDY:reference``. Or a ``torch.nn.Module``.
+    example_inputs
+        A tensor or a tuple of tensors, with which each ``torch.nn.Module`` is called.
     notify
         Called with one line of text at each stage.
 
@@ -70,8 +74,10 @@ def compare(
     """
     wanted = MeasureOptions.of_call("compare", options, given)
     sides = read_side(before), read_side(after)
+    if example_inputs is not None and not any(is_module(side.model) for side in sides):
+        raise UsageError("example_inputs are for a torch.nn.Module: leave them out")
     first, second = _priced_alike(
-        [_profile_of(side, sides, wanted, notify) for side in sides], wanted
+        [_profile_of(side, sides, wanted, notify, example_inputs) for side in sides], wanted
     )
     if any(side.profile is not None for side in sides):
         _require_counted_alike(first, second)
@@ -81,13 +87,18 @@ def compare(
 
 
 def _profile_of(
-    side: Side, sides: tuple[Side, Side], wanted: MeasureOptions, notify: Notify
+    side: Side,
+    sides: tuple[Side, Side],
+    wanted: MeasureOptions,
+    notify: Notify,
+    example_inputs: Any,
 ) -> Profile:
     """Return the profile of a side, under the name that it was given."""
     found = side.profile
     if found is None:
         options = _options_of(side, sides, wanted)
-        found = profile(side.model, options=options, notify=notify)
+        inputs = example_inputs if is_module(side.model) else None
+        found = profile(side.model, example_inputs=inputs, options=options, notify=notify)
     return found.model_copy(update={"title": side.name})
 
 

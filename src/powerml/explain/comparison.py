@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from powerml.costs.attribution import Levels, attribute, price_levels
 from powerml.costs.cost import PriceName
-from powerml.errors import ComparisonError, UnknownNameError
+from powerml.errors import ComparisonError
 from powerml.explain.profile_record import (
     GROUPINGS,
     INTERPRETER,
@@ -41,7 +41,6 @@ from powerml.machines import THREE_LEVELS, Machine
 
 __all__ = [
     "compare_profiles",
-    "kept_phases",
     "operation_of",
     "pricing_differences",
     "repriced_profile",
@@ -113,24 +112,6 @@ def compare_profiles(before: Profile, after: Profile) -> Comparison:
         phases=phases,
         remarks=list(dict.fromkeys(remarks)),
     )
-
-
-def kept_phases(comparison: Comparison, names: Sequence[str]) -> Comparison:
-    """Return a comparison with the phases of some names, or all if none is given.
-
-    Raises
-    ------
-    UnknownNameError
-        It has no phase of a name.
-    """
-    known = [phase.name for phase in comparison.phases]
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("phase", name, known)
-    if not names:
-        return comparison
-    kept = [phase for phase in comparison.phases if phase.name in names]
-    return comparison.model_copy(update={"phases": kept})
 
 
 def pricing_differences(before: Profile, after: Profile) -> list[str]:

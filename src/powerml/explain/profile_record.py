@@ -10,6 +10,7 @@ from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import Counts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UnknownNameError
+from powerml.meters.simulator.charges import INTERPRETER, RUNTIME
 from powerml.tables import RecordTable, Tabular
 from powerml.workloads.workload import AnyWorkload
 
@@ -31,8 +32,6 @@ __all__ = [
 Grouping = Literal["node", "library", "function"]
 GROUPINGS: tuple[str, ...] = get_args(Grouping)
 Part = Literal["forward", "backward", "update"]
-# Names of the rows of what belongs to no node.
-RUNTIME, INTERPRETER = "runtime", "interpreter"
 
 
 class ProfileRow(BaseModel):

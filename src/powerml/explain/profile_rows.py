@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
+from typing import TypeVar
 
 from powerml.costs.counts import EVENTS, Counts
 from powerml.errors import UnknownNameError
@@ -31,6 +32,7 @@ __all__ = [
     "total_row",
 ]
 
+Phased = TypeVar("Phased", Profile, Comparison)
 DEFAULT_TOP = 20
 TOTAL = "total"
 COLUMNS = (
@@ -84,23 +86,22 @@ def _told(values: Sequence[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def kept_phases(profile: Profile, names: Sequence[str]) -> Profile:
-    """Return a profile with the phases of some names, or all if none is given.
+def kept_phases(record: Phased, names: Sequence[str]) -> Phased:
+    """Return a profile or a comparison with the phases of some names, or all if none is given.
 
     Raises
     ------
     UnknownNameError
         It has no phase of a name.
     """
-    known = [phase.name for phase in profile.phases]
+    known = [phase.name for phase in record.phases]
     for name in names:
         if name not in known:
             raise UnknownNameError("phase", name, known)
     if not names:
-        return profile
-    return profile.model_copy(
-        update={"phases": [phase for phase in profile.phases if phase.name in names]}
-    )
+        return record
+    kept = [phase for phase in record.phases if phase.name in names]
+    return record.model_copy(update={"phases": kept})
 
 
 def described(profile: Profile) -> str:

@@ -20,7 +20,7 @@ from powerml.progress import Notify
 from powerml.runtimes import KERAS_SUFFIX
 from powerml.spaces import Topology
 
-__all__ = ["Model", "is_model", "model_in_file"]
+__all__ = ["Model", "is_model", "is_module", "model_in_file"]
 
 Model = str | Path | Topology
 TAKEN = "a topology, a file's path, a keras.Model, or a torch.nn.Module with example_inputs"
@@ -29,7 +29,7 @@ ONNX_SUFFIX = ".onnx"
 
 def is_model(given: object) -> bool:
     """Return True if an object is a topology, a path, or a model of Keras or PyTorch."""
-    return isinstance(given, (str, Path, Topology)) or _is_keras(given) or _is_module(given)
+    return isinstance(given, (str, Path, Topology)) or _is_keras(given) or is_module(given)
 
 
 def _is_keras(given: object) -> bool:
@@ -37,7 +37,8 @@ def _is_keras(given: object) -> bool:
     return keras is not None and isinstance(given, keras.Model)
 
 
-def _is_module(given: object) -> bool:
+def is_module(given: object) -> bool:
+    """Return True if an object is a module of PyTorch, and no Keras model."""
     torch = sys.modules.get("torch")
     # In Keras on torch a model is a module, too.
     return torch is not None and isinstance(given, torch.nn.Module) and not _is_keras(given)
@@ -70,7 +71,7 @@ def model_in_file(
     SetupError
         What exports it is not installed.
     """
-    if example_inputs is not None and not _is_module(model):
+    if example_inputs is not None and not is_module(model):
         raise UsageError("example_inputs are for a torch.nn.Module: leave them out")
     if isinstance(model, (str, Path, Topology)):
         yield model

@@ -8,10 +8,10 @@ Counts are vectors here, in the order of `FIELDS`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,9 @@ CLASSES, STREAMS = tuple(Instructions.model_fields), tuple(Streamed.model_fields
 FIELDS = (*EVENTS, *CLASSES, *STREAMS)
 OUTSIDE = ""  # the name of the scope around all segments
 Part = Literal["forward", "backward", "update"]
+# Names of what belongs to no node.
 RUNTIME, INTERPRETER = "runtime", "interpreter"
+Key = TypeVar("Key", bound=Hashable)
 LOOK, ENTRY, LAYER = "look ", "entry ", "layer "
 PARTS: dict[str, Part | None] = {
     "forward": "forward",
@@ -316,9 +318,6 @@ def with_rest(
 def is_interpreter(library: str) -> bool:
     """Return True if a library, or a program, is Python itself."""
     return library.startswith(("python3", "libpython3"))
-
-
-Key = Any
 
 
 def fitted(rows: Mapping[Key, Counters], whole: Counters) -> dict[Key, Counters]:
