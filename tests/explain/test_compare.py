@@ -174,6 +174,7 @@ def test_trials_of_a_study_are_profiled_with_its_options(profiled: Calls, study:
     assert {(one.data, one.epochs, one.inferences) for _, one in profiled} == {
         ("mnist_small", 3, 7)
     }
+    assert {one.fidelity for _, one in profiled} == {"sampled"}  # an exact training takes minutes
     assert compared.before == f"{study}:reference"
     powerml.compare(f"{study}:3", "dffr:layers=2,width=2", epochs=1)
     assert [model for model, _ in profiled[2:]] == [

@@ -191,7 +191,12 @@ def _side_of_trial(text: str, folder: Path, asked: str) -> Side:
         "accesses": settings.accesses,
         "levels": settings.levels,
     }
-    workload = {**_workload_options(settings), "batch_size": batch_size}
+    # Exactly simulated, a training of the study's data would take minutes to hours.
+    workload = {
+        **_workload_options(settings),
+        "batch_size": batch_size,
+        "fidelity": settings.fidelity,
+    }
     return Side(text, model=topology, pricing=_given(pricing), workload=workload)
 
 
