@@ -38,11 +38,13 @@ def test_the_simulator_agrees_with_callgrind(
     for mine, theirs in zip(_measure(simulator), _measure(callgrind), strict=True):
         assert mine.name == theirs.name
         # The clocks differ: Callgrind's guest sees the host's, and spends some hundred instructions
-        # more or less on it. Its listings are not sorted, which moves its heap by another 1e-3.
+        # more or less on it, which also moves its heap.
         assert mine.counts.Ir == pytest.approx(theirs.counts.Ir, rel=2e-3, abs=500)
         # Callgrind has a read for each lane of an FMA's operand, where the simulator has one.
         assert mine.counts.data_accesses <= 1.001 * theirs.counts.data_accesses
-        assert mine.counts.d1_misses == pytest.approx(theirs.counts.d1_misses, rel=0.02)
+        # Where the heap lies decides which lines meet in a set: three starts of Callgrind differed
+        # among themselves by 2.1 % (32,627 to 33,317 misses of the load), and from this by 2.6 %.
+        assert mine.counts.d1_misses == pytest.approx(theirs.counts.d1_misses, rel=0.05)
         assert theirs.counts.instructions is None
 
 
