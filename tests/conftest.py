@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -18,7 +19,9 @@ from powerml.cli import main as cli
 from powerml.errors import SetupError
 from powerml.machines import PAPERS_MACHINE, Machine, load_machine
 from powerml.meters.base import MeterOptions
+from powerml.meters.simulator.board import CODE_FOLDER
 from powerml.meters.simulator.meter import SimulatorMeter
+from powerml.meters.simulator.view import BYTE_CODE
 from powerml.progress import silent, unwatched
 from powerml.spaces import parse_topology
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
@@ -33,10 +36,25 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+def _session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all processes of this session share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Leave the user's cache of counts and logs alone, here and in processes that are started."""
-    os.environ["POWERML_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    """Leave the user's cache of counts and logs alone, here and in processes that are started.
+
+    Each process of the session has counts of its own. Byte code takes a minute to compile, and is
+    the same for all.
+    """
+    cache = tmp_path_factory.mktemp("cache")
+    for name in (BYTE_CODE, CODE_FOLDER):
+        shared = _session_folder(tmp_path_factory) / name
+        shared.mkdir(exist_ok=True)
+        (cache / name).symlink_to(shared)
+    os.environ["POWERML_CACHE_DIR"] = str(cache)
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
@@ -128,9 +146,7 @@ def arm_side(tmp_path_factory: pytest.TempPathFactory) -> ArmSide:
         find_emulator()
         return find_arm_side()
     except SetupError:
-        base = tmp_path_factory.getbasetemp()
-        # Processes of one session share it.
-        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        shared = _session_folder(tmp_path_factory)
         os.environ.setdefault(FOLDER_VARIABLE, str(shared / "boards"))
     try:
         return prepare_arm_side(silent, unwatched)
