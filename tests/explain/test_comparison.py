@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from powerml.errors import ComparisonError, UnknownNameError
 from powerml.explain.comparison import (
     compare_profiles,
-    operation_of,
     pricing_differences,
     repriced_profile,
 )
+from powerml.explain.matching import operation_of
 from powerml.explain.profile_record import Profile, ProfileRow
 from powerml.explain.profile_rows import kept_phases
 from powerml.machines import load_machine
@@ -74,7 +74,7 @@ def test_nodes_that_hold_the_same_nodes_of_the_model_are_matched_and_called_by_i
     assert found["/0/Conv"].difference_cycles == -60
     assert found["/2/MatMul"].kind == "Gemm → MatMulIntegerToFloat"
     assert found["/2/Add"].before_cycles is None
-    assert compared.remarks == []
+    assert compared.phases[0].remarks == []
 
 
 def test_a_node_is_called_by_the_models_node_that_it_is_named_after() -> None:
@@ -99,8 +99,8 @@ def test_renamed_nodes_are_matched_by_operator_in_natural_order() -> None:
     assert found["MatMul_9 → node_7"].difference_cycles == 70 - 900
     assert found["MatMul_10 → node_12"].difference_cycles == 120 - 1000
     assert found["quantize_1"].before_cycles is None
-    assert compared.remarks == [
-        "2 of the inference's nodes have other names in both models: they are matched by operator, "
+    assert compared.phases[0].remarks == [
+        "2 nodes of the inference have another name before and after, and are matched by operator, "
         "in order"
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from powerml.costs.cost import Cost
 from powerml.errors import UsageError
-from powerml.gate.baseline import BaselineNode
+from powerml.gate.baseline import BaselineNode, BaselinePhase
 from powerml.gate.limits import GateLimits
 from powerml.gate.record import CheckedMemory, CheckedPhase
 from powerml.gate.verdict import (
@@ -136,21 +136,25 @@ def test_a_training_that_only_the_baseline_has_is_no_difference() -> None:
     assert differences_to(trained, alone, conditions_of(alone, "p")) == []
 
 
+def _nodes_before(*nodes: BaselineNode) -> BaselinePhase:
+    cycles = sum(node.cycles for node in nodes)
+    return BaselinePhase(name="inference", cycles=cycles, joules=None, counts={}, nodes=list(nodes))
+
+
 def test_causes_are_ranked_by_their_rise_and_new_and_gone_nodes_are_among_them() -> None:
-    before = [
+    before = _nodes_before(
         BaselineNode(name="a", cycles=100),
         BaselineNode(name="b", cycles=100),
         BaselineNode(name="gone", cycles=50),
         BaselineNode(name="same", cycles=5),
-    ]
+    )
     after = [
         BaselineNode(name="a", cycles=110),
-        BaselineNode(name="b", cycles=60),
-        BaselineNode(name="b", cycles=100),
+        BaselineNode(name="b", cycles=160),
         BaselineNode(name="new", cycles=30),
         BaselineNode(name="same", cycles=5),
     ]
-    found = causes(before, after)
+    found, remarks = causes(before, after)
     assert [(row.name, row.difference_cycles) for row in found] == [
         ("b", 60),
         ("new", 30),
@@ -159,12 +163,33 @@ def test_causes_are_ranked_by_their_rise_and_new_and_gone_nodes_are_among_them()
     ]
     assert sum(row.difference_cycles for row in found) == 305 - 255
     assert (found[1].before_cycles, found[3].after_cycles) == (None, None)
+    assert remarks == []
+
+
+def test_a_renamed_node_is_not_new() -> None:
+    before = _nodes_before(
+        BaselineNode(name="conv_1", kind="Conv", multiply_accumulates=9, cycles=100),
+        BaselineNode(name="gemm_fused", kind="FusedGemm", nodes=["gemm", "relu"], cycles=30),
+    )
+    after = [
+        BaselineNode(name="block/conv", kind="Conv", multiply_accumulates=9, cycles=120),
+        BaselineNode(name="gemm", kind="QGemm", cycles=35),
+    ]
+    found, remarks = causes(before, after)
+    assert [(row.name, row.before_cycles, row.difference_cycles) for row in found] == [
+        ("conv_1 → block/conv", 100, 20),
+        ("gemm", 30, 5),
+    ]
+    assert remarks == [
+        "1 node of the inference has another name before and after, and is matched by operator, "
+        "in order"
+    ]
 
 
 def test_the_parts_of_a_layers_training_are_rows_of_their_own() -> None:
-    before = [BaselineNode(name="a", part=part, cycles=10) for part in ("forward", "backward")]
-    after = [before[0], BaselineNode(name="a", part="backward", cycles=15)]
-    [row] = causes(before, after)
+    layers = [BaselineNode(name="a", part=part, cycles=10) for part in ("forward", "backward")]
+    after = [layers[0], BaselineNode(name="a", part="backward", cycles=15)]
+    [row], _ = causes(_nodes_before(*layers), after)
     assert (row.part, row.difference_cycles) == ("backward", 5)
 
 

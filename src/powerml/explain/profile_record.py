@@ -166,6 +166,9 @@ class ComparedPhase(BaseModel):
     after_cycles: NonNegativeFloat = Field(description="cycles of the phase after")
     difference_cycles: float = Field(description="cycles after less those before")
     rows: dict[Grouping, list[ComparedRow]] = Field(description="rows by grouping")
+    remarks: list[str] = Field(
+        default_factory=list, description="doubts about the match of its nodes, one sentence each"
+    )
 
 
 class Comparison(Tabular, BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from powerml.costs.counts import EVENTS
 from powerml.costs.fingerprint import Fingerprint
@@ -43,6 +43,12 @@ class BaselineNode(BaseModel):
     kind: str | None = Field(default=None, description="operator of the node; null if untold")
     part: Part | None = Field(
         default=None, description="part of a training step; null for other phases"
+    )
+    nodes: list[str] = Field(
+        default_factory=list, description="the model's nodes that were fused into it"
+    )
+    multiply_accumulates: NonNegativeInt | None = Field(
+        default=None, description="its multiply-accumulates; null where they are untold"
     )
     cycles: NonNegativeFloat = Field(description="its cycles; of one inference in that phase")
 

@@ -283,10 +283,12 @@ def hold(
         if update:
             record = baseline_record(name, measured, conditions, profiled)
         if comparable is not None:
-            phases = [
-                _with_causes(one, comparable, profiled) if one.name in regressed else one
+            explained = [
+                _with_causes(one, comparable, profiled) if one.name in regressed else (one, [])
                 for one in phases
             ]
+            phases = [phase for phase, _ in explained]
+            remarks += [remark for _, said in explained for remark in said]
     return Held(
         CheckedModel(
             name=name,
@@ -347,9 +349,10 @@ def _profiled(
 
 def _with_causes(
     phase: CheckedPhase, baseline: BaselineRecord, profiled: Mapping[str, ProfiledPhase]
-) -> CheckedPhase:
-    """Add the nodes whose cycles changed to a phase whose cycles rose."""
+) -> tuple[CheckedPhase, list[str]]:
+    """Add the nodes whose cycles changed to a phase whose cycles rose; return remarks beside it."""
     before, after = baseline.phase(phase.name), profiled.get(phase.name)
     if before is None or after is None or not before.nodes:
-        return phase
-    return phase.model_copy(update={"causes": causes(before.nodes, nodes_of(after))})
+        return phase, []
+    found, remarks = causes(before, nodes_of(after))
+    return phase.model_copy(update={"causes": found}), remarks

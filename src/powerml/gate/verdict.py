@@ -9,7 +9,8 @@ from powerml.costs.cost import Cost
 from powerml.costs.fingerprint import Fingerprint, differences
 from powerml.costs.measurement import Measurement, Phase
 from powerml.errors import UsageError
-from powerml.explain.profile_record import ComparedRow, Part, ProfiledPhase
+from powerml.explain.matching import compared_rows, pairs_of, remark_on_order
+from powerml.explain.profile_record import ComparedRow, ProfiledPhase
 from powerml.gate.baseline import BaselineNode, BaselinePhase, BaselineRecord, Scalar, events_of
 from powerml.gate.limits import REGRESSION, GateLimits, limit_flag
 from powerml.gate.record import (
@@ -278,7 +279,14 @@ def _machine(measurement: Measurement) -> str:
 def nodes_of(phase: ProfiledPhase) -> list[BaselineNode]:
     """Return the nodes of a profiled phase, with the cycles of one inference each."""
     return [
-        BaselineNode(name=row.name, kind=row.kind, part=row.part, cycles=row.cycles / phase.runs)
+        BaselineNode(
+            name=row.name,
+            kind=row.kind,
+            part=row.part,
+            nodes=row.nodes,
+            multiply_accumulates=row.multiply_accumulates,
+            cycles=row.cycles / phase.runs,
+        )
         for row in phase.rows.get("node", ())
     ]
 
@@ -319,42 +327,22 @@ def baseline_record(
     )
 
 
-def causes(before: Sequence[BaselineNode], after: Sequence[BaselineNode]) -> list[ComparedRow]:
+def causes(
+    before: BaselinePhase, after: Sequence[BaselineNode]
+) -> tuple[list[ComparedRow], list[str]]:
     """Rank the nodes whose cycles changed: the largest rise first.
 
-    Nodes of one name in one part of a phase are added up. A node without a partner is new or gone.
+    Nodes are matched as `powerml.compare` matches them. A node without a partner is new or gone.
+
+    Returns
+    -------
+    tuple[list[ComparedRow], list[str]]
+        The nodes, and remarks on the match.
     """
-    earlier, later = _by_name(before), _by_name(after)
-    rows = []
-    for key in [*later, *(key for key in earlier if key not in later)]:
-        old, new = earlier.get(key), later.get(key)
-        name, part = key
-        difference = (0.0 if new is None else new.cycles) - (0.0 if old is None else old.cycles)
-        if difference != 0:
-            rows.append(
-                ComparedRow(
-                    name=name,
-                    kind=(new or old or _NOTHING).kind,
-                    part=part,
-                    before_cycles=None if old is None else old.cycles,
-                    after_cycles=None if new is None else new.cycles,
-                    difference_cycles=difference,
-                )
-            )
-    return sorted(rows, key=lambda row: (-row.difference_cycles, row.name))
-
-
-_NOTHING = BaselineNode(name="", cycles=0)
-
-
-def _by_name(nodes: Sequence[BaselineNode]) -> dict[tuple[str, Part | None], BaselineNode]:
-    found: dict[tuple[str, Part | None], BaselineNode] = {}
-    for node in nodes:
-        key = (node.name, node.part)
-        known = found.get(key)
-        cycles = node.cycles + (0.0 if known is None else known.cycles)
-        found[key] = node.model_copy(update={"cycles": cycles})
-    return found
+    pairs = pairs_of(before.nodes, after)
+    changed = [row for row in compared_rows(pairs) if row.difference_cycles != 0]
+    ranked = sorted(changed, key=lambda row: (-row.difference_cycles, row.name))
+    return ranked, remark_on_order(pairs, before.name)
 
 
 def worst(states: Iterable[CheckState]) -> CheckState:

@@ -34,6 +34,8 @@ def parts(comparison: Comparison, by: Grouping, top: int) -> list[RenderableType
         found.append(Text(headline(phase, by)))
         if phase.rows.get(by):
             found.append(ComparedPhaseTable(phase, by, top))
+            if by == "node":
+                found += [Text(f"{remark}\n") for remark in phase.remarks]
         else:
             found.append(Text(f"the difference of the {phase.name} is not told by {by}\n"))
     sides = f"before: {comparison.before}\nafter: {comparison.after}"
