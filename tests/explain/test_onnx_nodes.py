@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+import powerml
 from powerml.explain.node_work import NodeWork, UntoldWorkError, einsum_work, matrix_product_work
 from powerml.explain.onnx_nodes import onnx_node_work
+from powerml.workloads.model_files import read_inputs
 
+WARM_UP = Path(powerml.__file__).parent / "guest" / "warm_up"
 ZOO = "POWERML_ZOO_DIR"  # a folder with known models
 FLOAT = TensorProto.FLOAT
 MICROSOFT = "com.microsoft"
@@ -184,6 +188,22 @@ def test_padded_channels_of_blocked_convolutions_do_not_count(tmp_path: Path) ->
     names, found = profiled(path, x=floats(1, 3, 12, 12))
     assert set(names) <= set(found)
     assert sum(one.multiply_accumulates or 0 for one in found.values()) == 100 * (16 * 27 + 160)
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("odd", 3), ("even", 2)])
+def test_blocked_convolutions_of_a_model_with_channels_last_are_told(
+    tmp_path: Path, name: str, kernel: int
+) -> None:
+    # Keras exports transpositions around each convolution. ONNX Runtime moves them, and calls what
+    # it blocks after other nodes.
+    path = Path(shutil.copy(WARM_UP / f"{name}.onnx", tmp_path))
+    (given_name,) = [one.name for one in read_inputs(path)]
+    names, found = profiled(path, **{given_name: floats(1, 8, 8)})
+    assert set(names) <= set(found)
+    assert None not in {found[one].multiply_accumulates for one in names}
+    assert None not in {found[one].data_bytes for one in names}
+    convolutions = [one.multiply_accumulates for one in found.values() if one.operator == "Conv"]
+    assert convolutions == [64 * 2 * kernel**2, 64 * 2 * 2 * kernel**2]
 
 
 def test_residual_blocks_that_are_fused_into_a_convolution_are_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ NCHWC_SUFFIX = "_nchwc"
 FOLDED = ("Shape", "Size")
 # They hand on their input, in another layout or shape.
 REORDERING = ("Identity", "ReorderInput", "ReorderOutput")
+REORDERED: Mapping[str, Callable[[TensorShape], TensorShape]] = {
+    "ReorderInput": lambda shape: (shape[0], shape[-1], *shape[1:-1]),
+    "ReorderOutput": lambda shape: (shape[0], *shape[2:], shape[1]),
+}  # from and to channels last
 RESHAPING = (*REORDERING, "Reshape", "Transpose")
 # Operators of ONNX Runtime's own that compute the shape of a standard one, by their input.
 CHANNELS_LAST = {
@@ -31,6 +35,10 @@ CHANNELS_LAST = {
     "QLinearGlobalAveragePool": "GlobalAveragePool",
 }  # fmt: skip
 ACTIVATIONS = ("Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
+# What ONNX Runtime fuses into the convolution before it, and what stands between.
+AFTER_CONVOLUTION = (
+    *ACTIVATIONS, "Add", "BatchNormalization", "Cast", "Identity", "Mul", "Transpose"
+)  # fmt: skip
 NUMBERED = re.compile(r"_token_[0-9]+$")
 MOST_ELEMENTS = 64  # of a constant by which shapes are told
 
@@ -91,8 +99,8 @@ def _node_work(
         if twin is not None:
             taken.add(twin.name)
         key = node.name or (twin.name if twin else "")
-        found_now = _aliases_of(node, twin, source)
-        tensors.infer_outputs(node, found_now, versions)
+        found_now = _aliases_of(node, twin, source, aliases)
+        tensors.infer_outputs(node, _same_shapes(node, found_now, source), versions)
         aliases |= found_now
         if key:
             work = _work_of(node, key, source.between(node, key, aliases), tensors)
@@ -163,6 +171,26 @@ class _OriginalGraph:
                 name = readers[0].node.output[0]
         return name
 
+    def tensor_called(self, name: str) -> str | None:
+        """Return the tensor of that name, or which the node of that name writes."""
+        if self.knows(name):
+            return name
+        return next((one.node.output[0] for one in self.nodes if one.node.name == name), None)
+
+    def convolution_before(self, name: str) -> str | None:
+        """Return the output of the convolution that a tensor is computed from, element by element.
+
+        None if another operand is computed too.
+        """
+        while (producer := self.producers.get(name)) is not None:
+            if producer.node.op_type == "Conv":
+                return name
+            computed = [one for one in producer.node.input if one and one not in self.constants]
+            if producer.node.op_type not in AFTER_CONVOLUTION or len(computed) != 1:
+                return None
+            name = computed[0]
+        return None
+
     def node_of(
         self, node: Any, aliases: Mapping[str, str], taken: Iterable[str]
     ) -> _OriginalNode | None:
@@ -230,18 +258,39 @@ def _aliases_by_layout(nodes: Sequence[Any], source: _OriginalGraph) -> dict[str
     return found
 
 
-def _aliases_of(node: Any, twin: _OriginalNode | None, source: _OriginalGraph) -> dict[str, str]:
-    """Return the original tensors of the same shape that the outputs of an optimised node are."""
+def _aliases_of(
+    node: Any, twin: _OriginalNode | None, source: _OriginalGraph, aliases: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the original tensors that the outputs of an optimised node are, but for a layout."""
     found = {}
     for place, name in enumerate(node.output):
         if not name or source.knows(name):
             continue
-        fused = node.name.removesuffix(NCHWC_SUFFIX)
-        if node.domain == NCHWC and fused != node.name and source.knows(fused):
+        fused = source.tensor_called(NUMBERED.sub("", node.name).removesuffix(NCHWC_SUFFIX))
+        if _is_blocked_convolution(node) and fused is not None:
             found[name] = source.computed_from(fused, node)
+        elif node.op_type in REORDERING and node.input[0] in aliases:
+            found[name] = aliases[node.input[0]]
         elif twin is not None and place < len(twin.node.output):
             found[name] = twin.node.output[place]
     return found
+
+
+def _is_blocked_convolution(node: Any) -> bool:
+    return bool(node.domain == NCHWC and node.op_type == "Conv")
+
+
+def _same_shapes(node: Any, found: Mapping[str, str], source: _OriginalGraph) -> dict[str, str]:
+    """Return the original tensors that the outputs of an optimised node have their shape of.
+
+    In a model with channels last, ONNX Runtime moves transpositions behind what it blocks: its
+    layout is that of the convolution.
+    """
+    if node.op_type in REORDERING:
+        return {}
+    if not _is_blocked_convolution(node):
+        return dict(found)
+    return {name: source.convolution_before(same) or same for name, same in found.items()}
 
 
 class _Tensors:
@@ -315,7 +364,10 @@ class _Tensors:
             for name, value_type in _inferred(node, types, small, versions).items():
                 self.add_value(name, value_type)
         elif node.op_type in REORDERING and node.input[0] in self.shapes:
-            self._add(node.output[0], self.shapes[node.input[0]], self._types[node.input[0]])
+            shape = self.shapes[node.input[0]]
+            if any(one.name == "channels_last" and one.i for one in node.attribute):
+                shape = REORDERED[node.op_type](shape)
+            self._add(node.output[0], shape, self._types[node.input[0]])
         elif node.op_type in CHANNELS_LAST and node.input[0] in self.shapes:
             self._infer_channels_last(node, versions)
 

@@ -15,6 +15,7 @@ from powerml.explain.profile_record import (
     Comparison,
     Grouping,
     Profile,
+    ProfiledPhase,
     ProfileRow,
 )
 from powerml.tables import RecordTable, table_of
@@ -26,6 +27,7 @@ __all__ = [
     "is_node",
     "kept_phases",
     "profile_table",
+    "remarks_on_totals",
     "row_name",
     "shown_phase_tables",
     "shown_rows",
@@ -79,6 +81,24 @@ def _sum_of(rows: Sequence[ProfileRow], name: str) -> ProfileRow:
         data_bytes=_told([row.data_bytes for row in rows]),
         counts=reduce(add, (row.counts for row in rows), Counts.zero()),
     )
+
+
+def remarks_on_totals(phase: ProfiledPhase) -> list[str]:
+    """Return a sentence on the nodes that the totals leave out, if there are any."""
+    nodes = [row for row in phase.rows.get("node", ()) if is_node(row)]
+    word = "parts of layers" if any(row.part for row in nodes) else "nodes"
+    told = (
+        ("MACs", [row.multiply_accumulates for row in nodes]),
+        ("bytes", [row.data_bytes for row in nodes]),
+    )
+    left_out = [
+        f"{values.count(None)} of {len(values)} {word} without {name}"
+        for name, values in told
+        if values.count(None) not in (0, len(values))
+    ]
+    if not left_out:
+        return []
+    return [f"the totals of the {phase.name} leave out {' and '.join(left_out)}, which are unknown"]
 
 
 def _told(values: Sequence[int | None]) -> int | None:
@@ -150,7 +170,10 @@ def shown_phase_tables(
             rows,
             by,
             top,
-            [described(profile), *profile.remarks] if place == len(told) - 1 else [],
+            [
+                *(remarks_on_totals(phase) if by == "node" else ()),
+                *((described(profile), *profile.remarks) if place == len(told) - 1 else ()),
+            ],
         )
         for place, (phase, rows) in enumerate(told)
     ]

@@ -53,6 +53,25 @@ def test_each_phase_is_a_table_with_its_total_and_the_machine_below() -> None:
     ]
 
 
+def test_a_total_that_leaves_nodes_out_says_so_once_and_by_node_alone() -> None:
+    profile = make_profile(phases=[make_inference()])
+    by_node = "\n".join(lines(profile, 160))
+    remark = "the totals of the inference leave out 1 of 3 nodes without MACs and 1 of 3 nodes"
+    assert by_node.count(remark) == 1
+    assert "leave out" not in "\n".join(lines(profile, 160, "library"))
+    assert profile._repr_html_().count(remark) == 1
+    [product] = [line for line in by_node.splitlines() if line.startswith("/block/MatMul")]
+    assert cells(product)[-2:] == ["-", "9.000"]
+
+
+def test_nothing_is_said_of_a_total_that_is_whole_or_that_nobody_knows() -> None:
+    known = {"multiply_accumulates": 0, "data_bytes": 4}
+    rows = [("a", 5, known), ("b", 4, known), ("runtime", 1, {})]
+    for nodes in (rows, [(name, cycles, {}) for name, cycles, _ in rows]):
+        profile = make_profile(phases=[make_phase_of("inference", {"node": nodes})])
+        assert "leave out" not in "\n".join(lines(profile, 160))
+
+
 def test_the_rest_is_one_row_so_that_the_table_adds_up() -> None:
     said = lines(many(30), 100, top=5)
     [others] = [line for line in said if line.startswith("25 others")]

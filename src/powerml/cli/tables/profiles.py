@@ -11,7 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from powerml.explain.profile_record import Grouping, Profile, ProfiledPhase
-from powerml.explain.profile_rows import described, row_name, shown_rows, total_row
+from powerml.explain.profile_rows import (
+    described,
+    remarks_on_totals,
+    row_name,
+    shown_rows,
+    total_row,
+)
 
 __all__ = ["PhaseTable", "parts"]
 
@@ -32,6 +38,8 @@ def parts(profile: Profile, by: Grouping, top: int) -> list[RenderableType]:
     for phase in profile.phases:
         if phase.rows.get(by):
             found.append(PhaseTable(profile, phase, by, top))
+            if by == "node":
+                found += [Text(f"{remark}\n") for remark in remarks_on_totals(phase)]
         else:
             found.append(Text(f"{phase.name}: its cost is not told by {by}\n"))
     return [*found, Text(described(profile)), *map(Text, profile.remarks)]
