@@ -120,7 +120,10 @@ def test_records_of_other_software_end_with_exit_code_4(
     [
         (["--by", "layer"], "unknown grouping 'layer'"),
         (["--top", "0"], "top is 0: give at least 1"),
-        (["--phase", "training"], "unknown phase 'training': known: inference, load"),
+        (
+            ["--phase", "training"],
+            "before.json has no phase 'training': its phases are load, infer",
+        ),
         (["--machine", "pdp11"], "unknown machine 'pdp11'"),
     ],
 )

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerml.errors import ComparisonError, UnknownNameError
+from powerml.errors import ComparisonError, UsageError
 from powerml.explain.comparison import (
     compare_profiles,
     pricing_differences,
     repriced_profile,
 )
 from powerml.explain.matching import operation_of
+from powerml.explain.phases import kept_phases
 from powerml.explain.profile_record import Profile, ProfileRow
-from powerml.explain.profile_rows import kept_phases
 from powerml.machines import load_machine
 from powerml.workloads.workload import Deployment
 from tests.builders import make_counts, make_file_record, make_fingerprint, make_workload_record
@@ -170,7 +170,7 @@ def test_a_phase_that_only_one_has_is_a_remark() -> None:
     assert compared.remarks == ["the load is of model.onnx alone, and is not compared"]
     with pytest.raises(ComparisonError, match="no phase in common"):
         compare_profiles(both, both.model_copy(update={"phases": [load]}))
-    with pytest.raises(UnknownNameError, match="unknown phase 'inferenc'"):
+    with pytest.raises(UsageError, match="no phase 'inferenc': its phases are inference"):
         kept_phases(compared, ["inferenc"])
     assert kept_phases(compared, ["inference"]) == compared
 

@@ -47,14 +47,12 @@ def compare(
     Example: powerml compare powerml-studies/my-study:reference powerml-studies/my-study:best
     """
     from powerml.explain.profile_record import check_grouping
-    from powerml.explain.profile_rows import kept_phases
 
     grouping = check_grouping(by)
     if top < 1:
         raise UsageError(f"top is {top}: give at least 1")
     with stages_shown(kept=options.cache) as notify:
-        found = powerml.compare(before, after, options=options, notify=notify)
-    found = kept_phases(found, phase or [])
+        found = powerml.compare(before, after, phases=phase or (), options=options, notify=notify)
     if json:
         typer.echo(found.to_json())
         return

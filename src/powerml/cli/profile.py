@@ -57,7 +57,6 @@ def profile(
     Example: powerml profile model.onnx --export speedscope model.speedscope.json
     """
     from powerml.explain.profile_record import check_grouping
-    from powerml.explain.profile_rows import kept_phases
     from powerml.report.exports import check_export
 
     grouping = check_grouping(by)
@@ -68,8 +67,7 @@ def profile(
         if path.exists() and path.resolve() == Path(model).resolve():
             raise UsageError(f"{path} is the model itself: export into another file")
     with stages_shown(kept=options.cache) as notify:
-        found = powerml.profile(model, options=options, notify=notify)
-    found = kept_phases(found, phase or [])
+        found = powerml.profile(model, phases=phase or (), options=options, notify=notify)
     if json:
         typer.echo(found.to_json())
     else:

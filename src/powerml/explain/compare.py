@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from powerml.costs.fingerprint import differences
 from powerml.errors import ComparisonError, MachineError, UsageError
 from powerml.explain.comparison import compare_profiles, pricing_differences, repriced_profile
+from powerml.explain.phases import kept_phases, phases_of, require_phases
 from powerml.explain.profile import profile
 from powerml.explain.profile_record import Comparison, Profile
 from powerml.explain.sides import Side, read_side
@@ -16,12 +18,10 @@ from powerml.machines import (
     load_machine,
     machine_names,
 )
-from powerml.measuring.objects import is_module
+from powerml.measuring.objects import is_module, is_topology
 from powerml.measuring.options import MeasureOptions
 from powerml.options import described
 from powerml.progress import Notify, silent
-from powerml.spaces import Topology
-from powerml.workloads.model_files import is_model_file
 
 __all__ = ["compare"]
 
@@ -32,6 +32,7 @@ def compare(
     after: Any,
     *,
     example_inputs: Any = None,
+    phases: Sequence[str] = (),
     options: MeasureOptions | None = None,
     notify: Notify = silent,
     **given: Any,
@@ -52,6 +53,8 @@ def compare(
         ``STUDY:reference``. Or a ``torch.nn.Module``.
     example_inputs
         A tensor or a tuple of tensors, with which each ``torch.nn.Module`` is called.
+    phases
+        Names of the phases to compare; all that both have if none is given.
     notify
         Called with one line of text at each stage.
 
@@ -76,6 +79,8 @@ def compare(
     sides = read_side(before), read_side(after)
     if example_inputs is not None and not any(is_module(side.model) for side in sides):
         raise UsageError("example_inputs are for a torch.nn.Module: leave them out")
+    for side in sides:
+        require_phases(phases, _phases_of(side, sides, wanted), side.name)
     first, second = _priced_alike(
         [_profile_of(side, sides, wanted, notify, example_inputs) for side in sides], wanted
     )
@@ -83,7 +88,14 @@ def compare(
         _require_counted_alike(first, second)
     compared = compare_profiles(first, second)
     remarks = [*compared.remarks, *(remark for side in sides for remark in side.remarks)]
-    return compared.model_copy(update={"remarks": remarks})
+    return kept_phases(compared.model_copy(update={"remarks": remarks}), phases)
+
+
+def _phases_of(side: Side, sides: tuple[Side, Side], wanted: MeasureOptions) -> Sequence[str]:
+    """Return the names of the phases that a side has, or can have if it is profiled now."""
+    if side.profile is not None:
+        return [phase.name for phase in side.profile.phases]
+    return phases_of(side.model, _options_of(side, sides, wanted))
 
 
 def _profile_of(
@@ -113,7 +125,7 @@ def _options_of(side: Side, sides: tuple[Side, Side], wanted: MeasureOptions) ->
     asked = {name: getattr(wanted, name) for name in wanted.model_fields_set}
     pricing = next((one.pricing for one in sides if one.pricing), {})
     workload = side.workload
-    if not workload and _is_topology(side.model):
+    if not workload and is_topology(side.model):
         workload = next((one.workload for one in sides if one.workload), {})
     if "machine" in pricing and not {"machine", "machine_file"} & set(asked):
         _machine_named(pricing["machine"], wanted)
@@ -174,10 +186,6 @@ def _require_counted_alike(before: Profile, after: Profile) -> None:
                 f"in {'; '.join(found)}",
                 "give both models, which are then profiled now",
             )
-
-
-def _is_topology(model: object) -> bool:
-    return isinstance(model, Topology) or (isinstance(model, str) and not is_model_file(model))
 
 
 def _has_training(profiled: Profile) -> bool:

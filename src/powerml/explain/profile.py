@@ -20,6 +20,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import UsageError
 from powerml.explain.node_work import NodeWork
 from powerml.explain.nodes import work_of_deployment, work_of_training
+from powerml.explain.phases import kept_phases, phases_of, require_phases
 from powerml.explain.profile_record import (
     Grouping,
     Profile,
@@ -57,6 +58,7 @@ def profile(
     model: Any,
     *,
     example_inputs: Any = None,
+    phases: Sequence[str] = (),
     options: MeasureOptions | None = None,
     notify: Notify = silent,
     **given: Any,
@@ -72,6 +74,8 @@ def profile(
         ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``.
     example_inputs
         A tensor or a tuple of tensors, with which a ``torch.nn.Module`` is called.
+    phases
+        Names of the phases to return; all of them if none is given.
     notify
         Called with one line of text at each stage.
 
@@ -91,7 +95,8 @@ def profile(
     wanted = MeasureOptions.of_call("profile", options, given)
     with model_in_file(model, example_inputs, notify) as taken:
         title = taken.name if isinstance(taken, Path) and taken is not model else str(taken)
-        return _profiled(taken, title, wanted, notify)
+        require_phases(phases, phases_of(taken, wanted), title)
+        return kept_phases(_profiled(taken, title, wanted, notify), phases)
 
 
 def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) -> Profile:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import TypeVar
 
 from powerml.costs.counts import EVENTS, Counts
-from powerml.errors import UnknownNameError
 from powerml.explain.profile_record import (
     INTERPRETER,
     RUNTIME,
@@ -25,7 +23,6 @@ __all__ = [
     "comparison_table",
     "described",
     "is_node",
-    "kept_phases",
     "profile_table",
     "remarks_on_totals",
     "row_name",
@@ -34,7 +31,6 @@ __all__ = [
     "total_row",
 ]
 
-Phased = TypeVar("Phased", Profile, Comparison)
 DEFAULT_TOP = 20
 TOTAL = "total"
 COLUMNS = (
@@ -104,24 +100,6 @@ def remarks_on_totals(phase: ProfiledPhase) -> list[str]:
 def _told(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def kept_phases(record: Phased, names: Sequence[str]) -> Phased:
-    """Return a profile or a comparison with the phases of some names, or all if none is given.
-
-    Raises
-    ------
-    UnknownNameError
-        It has no phase of a name.
-    """
-    known = [phase.name for phase in record.phases]
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("phase", name, known)
-    if not names:
-        return record
-    kept = [phase for phase in record.phases if phase.name in names]
-    return record.model_copy(update={"phases": kept})
 
 
 def described(profile: Profile) -> str:

@@ -19,8 +19,9 @@ from powerml.errors import ExportError, PowerMLError, SetupError, UsageError
 from powerml.progress import Notify
 from powerml.runtimes import KERAS_SUFFIX
 from powerml.spaces import Topology
+from powerml.workloads.model_files import is_model_file
 
-__all__ = ["Model", "is_model", "is_module", "model_in_file"]
+__all__ = ["Model", "is_model", "is_module", "is_topology", "model_in_file"]
 
 Model = str | Path | Topology
 TAKEN = "a topology, a file's path, a keras.Model, or a torch.nn.Module with example_inputs"
@@ -30,6 +31,11 @@ ONNX_SUFFIX = ".onnx"
 def is_model(given: object) -> bool:
     """Return True if an object is a topology, a path, or a model of Keras or PyTorch."""
     return isinstance(given, (str, Path, Topology)) or _is_keras(given) or is_module(given)
+
+
+def is_topology(given: object) -> bool:
+    """Return True if an object is a topology, or names one."""
+    return isinstance(given, Topology) or (isinstance(given, str) and not is_model_file(given))
 
 
 def _is_keras(given: object) -> bool:

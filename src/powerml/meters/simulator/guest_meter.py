@@ -419,9 +419,10 @@ class GuestMeter(ValgrindMeter, ABC):
         with interruption_held():
             self._servers[job] = Server(launched, self.folder, job, mode)
 
-    def _tell_of_start(self, job: str, notify: Notify) -> None:
-        seconds = "30 to 90" if job in KERAS_JOBS else "10 to 30"
-        notify(f"starting the simulator for {job.rpartition(':')[2]} ({seconds} s, once)")
+    def _tell_of_start(self, job: str, notify: Notify, *, stays: bool = False) -> None:
+        seconds = "30 to 90 s" if job in KERAS_JOBS else "10 to 30 s"
+        duration = f"{seconds}, once" if stays else seconds
+        notify(f"starting the simulator for {job.rpartition(':')[2]} ({duration})")
 
     def _discard(self, job: str, server: GuestServer) -> None:
         server.close()

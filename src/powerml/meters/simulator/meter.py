@@ -118,7 +118,7 @@ class SimulatorMeter(GuestMeter):
             return
         self._servers[job] = server
         if not server.was_ready:
-            self._tell_of_start(job, notify)
+            self._tell_of_start(job, notify, stays=True)
 
     def _take_marks(
         self,
