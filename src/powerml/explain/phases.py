@@ -1,4 +1,4 @@
-"""The choice of phases that are shown: the names that there are, known before anything is counted."""
+"""The phases that a model can have, known before anything is counted, and the choice of some."""
 
 from __future__ import annotations
 

@@ -77,6 +77,29 @@ def test_without_the_warm_simulator_the_command_starts_its_own_and_says_why(
 
 
 @pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize(
+    ("warm", "was_ready", "told"),
+    [
+        (True, True, []),
+        (True, False, ["starting the simulator for onnxruntime (10 to 30 s, once)"]),
+        (False, False, ["starting the simulator for onnxruntime (10 to 30 s)"]),
+    ],
+)
+def test_a_start_is_told_where_there_is_one_and_as_the_only_one_where_it_is(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    warm: bool,
+    was_ready: bool,
+    told: list[str],
+) -> None:
+    monkeypatch.setattr(client, "reach", lambda *_: _Opened("warm", was_ready=was_ready))
+    said: list[str] = []
+    with SimulatorMeter(machine, None, MeterOptions(warm=warm)) as meter:
+        meter.start(ONNX, said.append)
+    assert said == told
+
+
+@pytest.mark.usefixtures("opened")
 def test_a_folder_that_others_can_open_ends_the_command(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
