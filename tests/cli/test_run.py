@@ -73,7 +73,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Run nothing, and note what was asked for: a command that is called fails ends with 3."""
     asked: list[Any] = []
 
-    def fake(command: list[str], options: RunOptions) -> CommandRecord:
+    def fake(command: list[str], stdout: int | None, options: RunOptions) -> CommandRecord:
         asked.append((command, options))
         return _record(command, 3 if command[0] == "fails" else 0)
 

@@ -125,6 +125,17 @@ def test_the_commands_input_and_output_pass_through(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["command"] == ["cat"]
 
 
+def test_the_record_stands_alone_on_standard_output() -> None:
+    ended = subprocess.run(
+        _powerml("--json", "--", "echo", "from the command"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout)["phases"][0]["name"] == "process"
+    assert ended.stderr == "from the command\n"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command_too(
     signals_as_before: None, number: signal.Signals, code: int

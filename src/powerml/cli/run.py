@@ -12,6 +12,8 @@ from powerml.cli.options import Json
 
 __all__ = ["run"]
 
+STANDARD_ERROR = 2
+
 
 def run(
     command: Annotated[
@@ -32,7 +34,8 @@ def run(
     """Run any command in the simulator: what the regions that it marks cost, or all of it.
 
     In Python, powerml.region("training") marks a region, and powerml.scope("attention") a part of
-    it. The exit code is 1 if the command failed.
+    it. The exit code is 1 if the command failed. With --json and without --output, what the
+    command prints goes to standard error.
 
     Example: powerml run -- python3 train.py --epochs 2
 
@@ -49,7 +52,9 @@ def run(
         raise UsageError(
             f"the folder of --output {output} does not exist: make it, or name another"
         )
-    record = powerml.run(command, options=options)
+    record = powerml.run(
+        command, stdout=STANDARD_ERROR if json and output is None else None, options=options
+    )
     sys.stdout.flush()
     if output is not None:
         write_whole(output, record.to_json() + "\n")

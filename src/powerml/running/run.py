@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from powerml.costs.attribution import Levels, attribute
 from powerml.costs.cost import require_price
@@ -50,7 +50,11 @@ EXTENSION = "powerml.scopes._requests"
 
 @described(RunOptions)
 def run(
-    command: Sequence[str], *, options: RunOptions | None = None, **given: Any
+    command: Sequence[str],
+    *,
+    stdout: int | IO[Any] | None = None,
+    options: RunOptions | None = None,
+    **given: Any,
 ) -> CommandRecord:
     """Run a command in the simulator, and count the regions that it marks, or all of it.
 
@@ -62,6 +66,8 @@ def run(
     ----------
     command
         The program and its arguments.
+    stdout
+        A file or its descriptor for the command's standard output, as `subprocess` takes it.
 
     Raises
     ------
@@ -99,7 +105,7 @@ def run(
         options_of_valgrind = _valgrind_options(folder, caches, clock, wanted)
         arguments = [find_valgrind(), *options_of_valgrind, str(program), *command[1:]]
         library = {"VALGRIND_LIB": str(place_tool(folder))}
-        identifier, code = _run_to_its_end(arguments, environment | library)
+        identifier, code = _run_to_its_end(arguments, environment | library, stdout)
         told = _told(folder, identifier, command[0], code)
     processes = len(told) if wanted.trace_children else 1
     root, remarks = told[0].root, [remark for one in told[:processes] for remark in one.remarks]
@@ -163,13 +169,15 @@ def _valgrind_options(
     ]
 
 
-def _run_to_its_end(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int]:
+def _run_to_its_end(
+    arguments: Sequence[str], environment: Mapping[str, str], stdout: int | IO[Any] | None
+) -> tuple[int, int]:
     """Run a command and return its process's number and its exit code.
 
     An interruption ends the command too. Ctrl-C reaches it by the terminal.
     """
     try:
-        process = subprocess.Popen(arguments, env=environment)
+        process = subprocess.Popen(arguments, env=environment, stdout=stdout)
     except OSError as error:
         raise SetupError.quoting(
             f"{arguments[0]} does not start", error, "install Valgrind again"
