@@ -114,6 +114,16 @@ class _Parsed(HTMLParser):
             self.cells[-1] += data
 
 
+def _changed(name: str, difference: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": "Conv",
+        "before_cycles": 1000.0,
+        "after_cycles": 1000.0 + difference,
+        "difference_cycles": difference,
+    }
+
+
 @any_record
 def test_a_record_is_a_table_of_a_notebook_without_script_or_foreign_elements(
     record: Tabular,
@@ -161,6 +171,31 @@ def test_the_rest_of_a_long_profile_is_one_row_without_a_bar() -> None:
     parsed = _Parsed(text)
     place = parsed.cells.index("10 others")
     assert parsed.cells[place + 1 : place + 3] == ["1,000", "33.3%"]
+
+
+def test_a_comparison_is_shown_by_node_with_the_rest_as_one_row_and_a_total() -> None:
+    nodes = [ComparedRow(**_changed(f"node {place}", 100.0 - place)) for place in range(30)]
+    others = [ComparedRow(**_changed("libonnxruntime.so", 2565.0))]
+    phase = COMPARISON.phases[0].model_copy(
+        update={"rows": {"node": nodes, "library": others}, "remarks": ["a doubt"]}
+    )
+    text = COMPARISON.model_copy(update={"phases": [phase]})._repr_html_()
+    parsed = _Parsed(text)
+    assert "libonnxruntime.so" not in text
+    assert parsed.cells.count("operator") == 1
+    assert parsed.cells[parsed.cells.index("10 others") + 4] == "755"
+    assert parsed.cells[parsed.cells.index("total") + 4] == "2,565"
+    assert text.count("a doubt") == 1
+
+
+def test_a_comparison_without_nodes_is_shown_by_what_there_is() -> None:
+    rows = [ComparedRow(**_changed("libonnxruntime.so", 5.0))]
+    whole = COMPARISON.phases[0]
+    for told, name in (({"library": rows}, "libonnxruntime.so"), ({}, whole.name)):
+        phase = whole.model_copy(update={"rows": told})
+        assert (
+            name in _Parsed(COMPARISON.model_copy(update={"phases": [phase]})._repr_html_()).cells
+        )
 
 
 def test_a_column_of_numbers_stands_right_and_what_is_unknown_is_a_dash() -> None:

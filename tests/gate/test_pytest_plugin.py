@@ -127,7 +127,7 @@ def test_a_regression_is_held_against_the_baseline_that_an_update_wrote(session:
     assert "does not exist: write it with pytest --powerml-update" in result.stdout.str()
     result = session.run("--powerml-update")
     result.assert_outcomes(passed=1)
-    assert f"1 records written to {session.baseline}" in result.stdout.str()
+    assert f"1 record written to {session.baseline}" in result.stdout.str()
     session.run().assert_outcomes(passed=1)
     session.write(marker, "return 'dffr:layers=1,width=19'")
     result = session.run()

@@ -196,9 +196,14 @@ class Comparison(Tabular, BaseModel):
         return self.model_dump_json(by_alias=True, indent=2)
 
     def _table(self) -> RecordTable:
-        from powerml.explain.profile_rows import comparison_table
+        from powerml.explain.compared_rows import comparison_table
 
         return comparison_table(self)
+
+    def _shown_tables(self) -> list[RecordTable]:
+        from powerml.explain.compared_rows import shown_comparison_tables
+
+        return shown_comparison_tables(self)
 
 
 def check_grouping(name: str) -> Grouping:

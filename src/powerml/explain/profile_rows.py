@@ -10,7 +10,7 @@ from powerml.costs.counts import EVENTS, Counts
 from powerml.explain.profile_record import (
     INTERPRETER,
     RUNTIME,
-    Comparison,
+    ComparedRow,
     Grouping,
     Profile,
     ProfiledPhase,
@@ -20,9 +20,11 @@ from powerml.tables import RecordTable, table_of
 
 __all__ = [
     "DEFAULT_TOP",
-    "comparison_table",
+    "TOTAL",
     "described",
     "is_node",
+    "kind_columns",
+    "kind_heading",
     "profile_table",
     "remarks_on_totals",
     "row_name",
@@ -34,7 +36,6 @@ __all__ = [
 DEFAULT_TOP = 20
 TOTAL = "total"
 COLUMNS = (
-    "kind",
     "cycles",
     "share",
     "instructions",
@@ -50,9 +51,19 @@ def is_node(row: ProfileRow) -> bool:
     return row.name not in (RUNTIME, INTERPRETER)
 
 
-def row_name(row: ProfileRow) -> str:
+def row_name(row: ProfileRow | ComparedRow) -> str:
     """Return the name of a row, with its part of a training step."""
     return row.name if row.part is None else f"{row.name} ({row.part})"
+
+
+def kind_heading(by: Grouping) -> str:
+    """Return the heading of what a row of a grouping is told by beside its name."""
+    return "library" if by == "function" else "operator"
+
+
+def kind_columns(kind: str | None, by: Grouping) -> dict[str, str | None]:
+    """Return the cells of a frame for what a row is told by beside its name."""
+    return {name: kind if name == kind_heading(by) else None for name in ("operator", "library")}
 
 
 def shown_rows(rows: Sequence[ProfileRow], top: int) -> list[ProfileRow]:
@@ -121,7 +132,7 @@ def profile_table(profile: Profile) -> RecordTable:
                 "runs": phase.runs,
                 "grouping": grouping,
                 "name": row.name,
-                "kind": row.kind,
+                **kind_columns(row.kind, grouping),
                 "part": row.part,
                 "nodes": ";".join(row.nodes),
                 "cycles": row.cycles,
@@ -164,7 +175,7 @@ def _phase_table(
     rest = None if len(shown) == len(rows) else shown.pop()
     return RecordTable(
         title=title,
-        columns=[by, *COLUMNS],
+        columns=[by, kind_heading(by), *COLUMNS],
         rows=shown,
         bars="share",
         rest=rest,
@@ -185,27 +196,3 @@ def _cells(row: ProfileRow) -> list[str | int | float | None]:
         row.multiply_accumulates,
         row.data_bytes,
     ]
-
-
-def comparison_table(comparison: Comparison) -> RecordTable:
-    """Return all rows of all phases and groupings of a comparison."""
-    return table_of(
-        f"{comparison.before} and {comparison.after} on {comparison.machine}, by the price "
-        f"{comparison.price}",
-        [
-            {
-                "phase": phase.name,
-                "grouping": grouping,
-                "name": row.name,
-                "kind": row.kind,
-                "part": row.part,
-                "before_cycles": row.before_cycles,
-                "after_cycles": row.after_cycles,
-                "difference_cycles": row.difference_cycles,
-            }
-            for phase in comparison.phases
-            for grouping, rows in phase.rows.items()
-            for row in rows
-        ],
-        comparison.remarks,
-    )

@@ -170,7 +170,7 @@ def _write(config: pytest.Config, mine: _Collected, session: pytest.Session) -> 
     path = _baseline(config)
     try:
         number = merge_records(path, mine.records)
-        mine.said.append(f"{number} records written to {path}")
+        mine.said.append(f"{number} {'record' if number == 1 else 'records'} written to {path}")
     except (PowerMLError, OSError) as error:
         mine.said.append(f"no baseline was written: {error}")
         session.exitstatus = pytest.ExitCode.USAGE_ERROR

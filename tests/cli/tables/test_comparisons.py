@@ -86,6 +86,20 @@ def test_all_but_the_largest_are_one_row(compared: Comparison) -> None:
     assert line_of(lines, "total")[3] == "-0.500"
 
 
+def test_a_remark_on_matched_nodes_stands_below_nodes_alone() -> None:
+    library = [row("libonnxruntime.so", 5)]
+    one, other = (
+        profile_of(
+            phases=[phase_of("inference", {"node": [row(name, 5, "Conv")], "library": library})]
+        )
+        for name in ("a", "b")
+    )
+    renamed = compare_profiles(one, other)
+    for by, count in (("node", 1), ("library", 0)):
+        said = " ".join(rendered(renamed, 160, by=by))
+        assert said.count("1 node of the inference has another name before and after") == count
+
+
 def test_what_is_not_told_and_what_is_the_same_is_said(compared: Comparison) -> None:
     assert "the difference of the inference is not told by library" in rendered(
         compared, 80, by="library"
