@@ -17,14 +17,15 @@ from powerml.cli.options import add_command
 from powerml.options import Options, Shown, described
 from powerml.report.command import words_of
 
-# A meter that is running, progress, and what only tests of a reproduction ask for.
+# A meter that is running, progress, phases (there one at a time, as --phase), and what only tests
+# of a reproduction ask for.
 IN_PYTHON_ALONE = {
     "best": {"options", "predictor"},
     "calibrate": {"options", "notify", "advance"},
-    "compare": {"options", "notify", "example_inputs"},
+    "compare": {"options", "notify", "example_inputs", "phases"},
     "measure": {"options", "notify", "example_inputs"},
     "optimize": {"options", "listener"},
-    "profile": {"options", "notify", "example_inputs"},
+    "profile": {"options", "notify", "example_inputs", "phases"},
     "reproduce": {"options", "listener", "trials", "meter"},
 }
 

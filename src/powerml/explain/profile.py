@@ -69,11 +69,8 @@ def profile(
 
     Parameters
     ----------
-    model
-        A topology as in ``dffr:layers=2,width=16``, or the path of a ``.keras``, ``.onnx`` or
-        ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``.
-    example_inputs
-        A tensor or a tuple of tensors, with which a ``torch.nn.Module`` is called.
+    model, example_inputs
+        The model as `powerml.measure` takes it, and the inputs of a ``torch.nn.Module``.
     phases
         Names of the phases to return; all of them if none is given.
     notify

@@ -33,10 +33,30 @@ from powerml.workloads.workload import (
     make_deployment,
 )
 
-__all__ = ["DATASETS", "CountingOptions", "FidelityName", "MachineOptions", "SimulationOptions"]
+__all__ = [
+    "DATASETS",
+    "PRICE_DETAILS",
+    "AccessesOption",
+    "CountingOptions",
+    "FidelityName",
+    "LevelsOption",
+    "MachineOptions",
+    "SimulationOptions",
+]
 
 DATASETS = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
 FidelityName = Annotated[Fidelity, BeforeValidator(check_fidelity)]
+AccessesOption = Annotated[
+    Accesses,
+    BeforeValidator(check_accesses),
+    Field(description="Accesses to price: data; or all, with instruction fetches."),
+]
+LevelsOption = Annotated[
+    int,
+    Field(description="Cache levels to price: 2; or 3, with L2."),
+    Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
+]
+PRICE_DETAILS = "``core`` gives seconds too, each with an interval."
 
 
 class MachineOptions(Options):
@@ -109,11 +129,7 @@ def _found(
 class SimulationOptions(MachineOptions):
     """Options of a simulation, of a workload or a synthetic load."""
 
-    accesses: Annotated[
-        Accesses,
-        BeforeValidator(check_accesses),
-        Field(description="Accesses to price: data; or all, with instruction fetches."),
-    ] = "data"
+    accesses: AccessesOption = "data"
     fidelity: Annotated[
         FidelityName,
         Field(description="exact: simulate every step; sampled: simulate a few and extrapolate."),
@@ -160,14 +176,10 @@ class CountingOptions(SimulationOptions):
         Shown(
             after="machine_file",
             default="core; paper under the paper's protocol",
-            details="``core`` gives seconds too, each with an interval.",
+            details=PRICE_DETAILS,
         ),
     ] = None
-    levels: Annotated[
-        int,
-        Field(description="Cache levels to price: 2; or 3, with L2."),
-        Shown(after="machine_file", details="2 has the levels of eq. 2.1."),
-    ] = 2
+    levels: LevelsOption = 2
     protocol: Annotated[
         ProtocolName,
         BeforeValidator(check_protocol),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from powerml.costs.cost import DEFAULT_PRICE, Accesses, PriceName, PriceOption, check_accesses
+from powerml.costs.cost import DEFAULT_PRICE, PriceName, PriceOption
 from powerml.machines import DEFAULT_MACHINE, Machine, require_no_board
-from powerml.meters.options import MachineOptions
+from powerml.meters.options import PRICE_DETAILS, AccessesOption, LevelsOption, MachineOptions
 from powerml.options import Shown
 
 __all__ = ["RunOptions"]
@@ -27,18 +27,10 @@ class RunOptions(MachineOptions):
     ] = None
     price: Annotated[
         PriceOption,
-        Shown(default=DEFAULT_PRICE, details="``core`` gives seconds too, each with an interval."),
+        Shown(after="machine_file", default=DEFAULT_PRICE, details=PRICE_DETAILS),
     ] = None
-    levels: Annotated[
-        int,
-        Field(description="Cache levels to price: 2; or 3, with L2."),
-        Shown(details="2 has the levels of eq. 2.1."),
-    ] = 2
-    accesses: Annotated[
-        Accesses,
-        BeforeValidator(check_accesses),
-        Field(description="Accesses to price: data; or all, with instruction fetches."),
-    ] = "data"
+    levels: LevelsOption = 2
+    accesses: Annotated[AccessesOption, Shown(after="price")] = "data"
     clock: Annotated[
         bool,
         Field(description="Give the command a clock that counts cost instead of time."),

@@ -241,23 +241,9 @@ def charges_of_deployment(
             "inference",
             inference,
             found := fitted(functions, inference),
-            _with_exact_interpreter(of_runs, found, inference) if nodes else {},
+            with_rest(of_runs, of_interpreter(found, inference), inference) if nodes else {},
         ),
     ]
-
-
-def _with_exact_interpreter(
-    nodes: Mapping[NodeKey, Counters],
-    functions: Mapping[FunctionKey, Counters],
-    whole: Counters,
-) -> dict[NodeKey, Counters]:
-    """Add what belongs to no node, where the interpreter runs in none of them."""
-    nothing = np.zeros_like(whole)
-    interpreter = sum(
-        (one for key, one in functions.items() if is_interpreter(key.library)), nothing
-    )
-    rest = np.maximum(whole - interpreter - sum(nodes.values(), nothing), 0)
-    return fitted({**nodes, NodeKey(INTERPRETER): interpreter, NodeKey(RUNTIME): rest}, whole)
 
 
 def charges_of_training(told: Told, phase: PhaseCounts, steps: int) -> PhaseCharges:
@@ -287,32 +273,26 @@ def charges_of_training(told: Told, phase: PhaseCounts, steps: int) -> PhaseChar
         key: counters * phase.steps_total // steps
         for key, counters in nodes_by_segments(told).items()
     }
-    rows = with_rest(nodes, told.functions_of([OUTSIDE]), whole)
+    outside = told.functions_of([OUTSIDE])
+    nothing = np.zeros_like(whole)
+    rest = np.maximum(whole - sum(nodes.values(), nothing), 0)
+    part = of_interpreter(outside, whole) / np.maximum(sum(outside.values(), nothing), 1)
+    rows = with_rest(nodes, np.rint(rest * part).astype(np.int64), whole)
     return PhaseCharges(phase.name, whole, fitted(functions, whole), rows)
 
 
 def with_rest(
-    nodes: Mapping[NodeKey, Counters],
-    outside: Mapping[FunctionKey, Counters],
-    whole: Counters,
+    nodes: Mapping[NodeKey, Counters], interpreter: Counters, whole: Counters
 ) -> dict[NodeKey, Counters]:
-    """Add what belongs to no node, shared out by the interpreter's part of the functions outside.
+    """Add what belongs to no node to the nodes of a phase: the interpreter, and the runtime."""
+    rest = np.maximum(whole - interpreter - sum(nodes.values(), np.zeros_like(whole)), 0)
+    return fitted({**nodes, NodeKey(INTERPRETER): interpreter, NodeKey(RUNTIME): rest}, whole)
 
-    Parameters
-    ----------
-    nodes
-        The nodes.
-    outside
-        Functions that ran in no node, in the whole phase or in a part of it.
-    whole
-        The counts of the phase.
-    """
-    nothing = np.zeros_like(whole)
-    interpreter = sum((one for key, one in outside.items() if is_interpreter(key.library)), nothing)
-    total = sum(outside.values(), nothing)
-    rest = np.maximum(whole - sum(nodes.values(), nothing), 0)
-    shared = np.rint(rest * (interpreter / np.maximum(total, 1))).astype(np.int64)
-    return fitted({**nodes, NodeKey(INTERPRETER): shared, NodeKey(RUNTIME): rest - shared}, whole)
+
+def of_interpreter(functions: Mapping[FunctionKey, Counters], whole: Counters) -> Counters:
+    """Return the sum of Python's own functions; zeros of the form of `whole` if there are none."""
+    own = (one for key, one in functions.items() if is_interpreter(key.library))
+    return sum(own, np.zeros_like(whole))
 
 
 def is_interpreter(library: str) -> bool:
