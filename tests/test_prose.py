@@ -28,7 +28,7 @@ CODES = re.compile(r"CODE(?:(?:,| and| or|, and|, or) CODE)+")
 IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 REFERENCE = re.compile(r"\(\[[^\]]*\]\([^)]*\)\)")
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+UNREAD = re.compile(r"<!--.*?-->|<picture>.*?</picture>", re.DOTALL)
 # Only abbreviations that never end a sentence: a sentence too few would be a false alarm.
 ABBREVIATION = re.compile(r"\b(eqs?|figs?|cf|vs|resp|e\.g|i\.e)\.(?= )", re.IGNORECASE)
 END = re.compile(r"(?<=[.!?])[\"')\]*]* ")
@@ -39,7 +39,7 @@ def _paragraphs_of_page(text: str) -> Iterator[str]:
     """Yield the paragraphs and list items of a page, without headings, tables and code."""
     paragraph: list[str] = []
     fenced = False
-    for line in [*COMMENT.sub("", text).splitlines(), ""]:
+    for line in [*UNREAD.sub("", text).splitlines(), ""]:
         stripped = line.strip()
         fence = stripped.startswith(("```", "~~~"))
         item = ITEM.match(stripped)
@@ -201,6 +201,7 @@ def test_a_long_sentence_of_a_page_is_seen(text: str) -> None:
         f"| {LONG} |",
         f"# {LONG}",
         f"<!-- {LONG} -->",
+        f'<picture>\n  <img src="a.png" alt="{LONG}">\n</picture>',
         "\n".join(f"- {'word ' * 20}" for _ in range(3)),
         "One. " * 30,
         "`a`, `b`, `c` and `d` " * 20,
