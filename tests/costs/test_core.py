@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from powerml.costs.core import CYCLES_FACTOR, MISSES_IN_FLIGHT, core_time, has_core
@@ -147,6 +147,8 @@ def test_a_region_many_times_takes_many_times_as_long(counts: Counts, times: int
 
 @given(many_counts(), many_counts())
 def test_more_work_takes_no_less_time(counts: Counts, more: Counts) -> None:
+    # The sum of counts that tell streams and of others tells none: it is another estimate.
+    assume((counts.streamed is None) == (more.streamed is None))
     assert core_time(counts, MACHINE).cycles <= core_time(counts + more, MACHINE).cycles * (
         1 + ROUNDING
     )
