@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from powerml.costs.cost import Accesses, Cost, PriceName, price
+from powerml.costs.cost import Accesses, Cost, PriceName, cycles_of, price
 from powerml.costs.counts import Counts, Origin, PhaseCounts
 from powerml.machines import Machine
 
@@ -55,8 +55,8 @@ def attribute(
     MachineError
         The profile has not what the price needs.
     """
-    cycles = price_levels(whole, machine, accesses, by).cycles
-    alone = [price_levels(part, machine, accesses, by).cycles for part in parts]
+    cycles = cycles_of(machine, accesses, by, *whole)
+    alone = [cycles_of(machine, accesses, by, *part) for part in parts]
     together = math.fsum(alone)
     return [one * cycles / together if together > 0 else 0.0 for one in alone]
 

@@ -225,9 +225,20 @@ def _interval(number: Number) -> Interval:
     return Interval(low=number.low, high=number.high)
 
 
-def cycles_of(machine: Machine, accesses: Accesses, by: PriceName, counts: Counts) -> float:
-    """Return processor cycles alone; the counts come last, so that the rest can be bound first."""
-    return price(counts, machine, accesses, by=by).cycles
+def cycles_of(
+    machine: Machine,
+    accesses: Accesses,
+    by: PriceName,
+    counts: Counts,
+    counts_up_to_l2: Counts | None = None,
+) -> float:
+    """Return the processor cycles of `price` alone, in a fraction of its time.
+
+    The counts come last, so that the rest can be bound first.
+    """
+    if check_price(by) == "core":
+        return core_time(counts, machine, counts_up_to_l2).cycles
+    return _papers_cost(counts, machine, accesses, counts_up_to_l2).cycles
 
 
 def per_sample(cost: Cost, samples: int) -> Cost:

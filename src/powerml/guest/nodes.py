@@ -25,6 +25,8 @@ from powerml.runtimes import Feed, ProfiledSession, Runtime
 __all__ = ["profile_nodes"]
 
 SETTLING_INFERENCES = 1
+# A segment of this name is not simulated: instrument/hierarchy.h.
+UNCOUNTED = "uncounted"
 
 
 def profile_nodes(
@@ -35,16 +37,17 @@ def profile_nodes(
 ) -> None:
     """Run a model once more with its nodes in segments; write what all segments have cost."""
     told: dict[str, Any] = {}
+    client_requests.segment(UNCOUNTED)
     if (load := getattr(runtime, "load_profiled", None)) is not None:
         profiled: ProfiledSession = load(request.model, shapes, request.allowed)
+        code = _mapped(profiled.library) if profiled.library else None
+        client_requests.segment(None)
         for _ in range(SETTLING_INFERENCES):
             profiled.session.run(feeds[0])
-        if profiled.looks:
-            code = _mapped(profiled.library)
+        if code is not None and profiled.looks:
             client_requests.segment_looks(True)
             client_requests.sift(code.start, code.end)
-        elif profiled.library:
-            code = _mapped(profiled.library)
+        elif code is not None:
             end = _end_of_call()
             with open(OPERATORS_FILE, "rb") as file:
                 places = [code.base + place for (place,) in struct.iter_unpack("=Q", file.read())]
@@ -58,8 +61,8 @@ def profile_nodes(
                 stack.enter_context(inference_in_segments(profiled.model))
             profiled.session.run(feeds[0])
         client_requests.sift(0, 0)
-        client_requests.segment(None)
         client_requests.segment_looks(False)
+        client_requests.segment(UNCOUNTED)
         client_requests.watch(b"")
         told.update(profiled.finish())
     client_requests.tell(f"{os.getpid()}.{FUNCTIONS_FILE}")
@@ -80,11 +83,16 @@ def _mapped(library: str) -> _Code:
     """Find a library that this process has loaded."""
     ranges = []
     with open("/proc/self/maps", encoding="utf-8") as file:
-        for line in file:
-            if library in line:
-                addresses, access, offset, _, _, path = line.split(maxsplit=5)
-                start, end = (int(one, 16) for one in addresses.split("-"))
-                ranges.append((start, end, access[2] == "x", int(offset, 16), path.rstrip("\n")))
+        content = file.read()
+    # Few of its many lines are looked at one by one.
+    at = content.find(library)
+    while at >= 0:
+        end_of_line = content.index("\n", at)
+        line = content[content.rfind("\n", 0, at) + 1 : end_of_line]
+        addresses, access, offset, _, _, path = line.split(maxsplit=5)
+        start, end = (int(one, 16) for one in addresses.split("-"))
+        ranges.append((start, end, access[2] == "x", int(offset, 16), path))
+        at = content.find(library, end_of_line)
     if not ranges:
         raise OSError(f"no file of {library} is mapped")
     base = min(start - offset for start, _, _, offset, _ in ranges if offset == 0)

@@ -97,7 +97,7 @@ struct scope {
     uint64_t entries;
     uint64_t *counters;
     uint32_t number;
-    int is_segment;
+    int is_segment, is_uncounted;
 };
 
 struct function {
@@ -384,6 +384,7 @@ static struct scope *make_scope(struct simulation *simulation, const char *name)
     copy_name(scope->name, name);
     scope->counters = counters;
     scope->parent = simulation->open;
+    scope->is_uncounted = simulation->open != NULL && simulation->open->is_uncounted;
     scope->number = simulation->scope_count++;
     if (simulation->last_scope != NULL)
         simulation->last_scope->next = scope;
@@ -439,7 +440,10 @@ void simulation_segment(struct simulation *simulation, const char *name)
         return;
     struct scope *around = simulation->open;
     simulation_push(simulation, name);
-    simulation->open->is_segment = simulation->open != around;
+    if (simulation->open == around)
+        return; /* there is no room */
+    simulation->open->is_segment = 1;
+    simulation->open->is_uncounted |= equal_names(name, UNCOUNTED);
 }
 
 /* The number of a watched address, or -1. */
@@ -460,6 +464,8 @@ static ptrdiff_t find_watched(const struct simulation *simulation, uint64_t addr
 
 void simulation_watch(struct simulation *simulation, const uint64_t *addresses, size_t count)
 {
+    if (count == 0 && simulation->watched_count == 0)
+        return;
     simulation->watched = cleared(simulation, (count + 1) * sizeof *addresses);
     simulation->watched_count = simulation->watched == NULL ? 0 : count;
     for (size_t i = 0; i < simulation->watched_count; i++)
@@ -477,10 +483,13 @@ void simulation_learn(struct simulation *simulation, int learns)
     simulation->learns = learns && simulation->learnt != NULL;
 }
 
-static int is_known(const struct simulation *simulation, uint64_t address)
+/* True if a piece was learnt, or lies where others were. What was learnt stays so. */
+static int is_known(const struct simulation *simulation, struct piece *piece)
 {
-    uint64_t granule = address >> GRANULE_SHIFT;
-    return simulation->learnt != NULL && *find_learnt(simulation, granule) == granule;
+    uint64_t granule = piece->cold->address >> GRANULE_SHIFT;
+    if (!piece->is_known && simulation->learnt != NULL)
+        piece->is_known = *find_learnt(simulation, granule) == granule;
+    return piece->is_known;
 }
 
 void simulation_sift(struct simulation *simulation, uint64_t from, uint64_t until)
@@ -499,9 +508,6 @@ void simulation_sift(struct simulation *simulation, uint64_t from, uint64_t unti
         simulation->sifted_until = 0;
         return;
     }
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct piece *piece = simulation->pieces[i]; piece != NULL; piece = piece->cold->next)
-            piece->is_known = is_known(simulation, piece->cold->address);
 }
 
 /* True if a piece, with those that were run after it, is to be charged to what is not known. */
@@ -510,12 +516,12 @@ static int is_sifted(const struct simulation *simulation, struct piece *const *p
 {
     if (simulation->sifted_until == 0)
         return 0;
-    if (!(*piece)->is_known)
+    if (!is_known(simulation, *piece))
         return 1;
     if (!simulation->is_unknown)
         return 0;
     for (uint32_t i = 0; i < count && i < FEWEST_KNOWN; i++)
-        if (!piece[-(ptrdiff_t)i]->is_known)
+        if (!is_known(simulation, piece[-(ptrdiff_t)i]))
             return 1;
     uint64_t address = (*piece)->cold->address;
     return address < simulation->sifted_from || address >= simulation->sifted_until;
@@ -981,6 +987,8 @@ void simulation_run(struct simulation *simulation, struct piece *const *first_pi
                     uint32_t piece_count, const uint64_t *addresses)
 {
     uint32_t done = 0, access_count = 0, accesses_done = 0;
+    if (simulation->open->is_uncounted)
+        return;
     const int looks_at_pieces = simulation->watched_count > 0 || simulation->sifted_until > 0;
     for (uint32_t i = 0; looks_at_pieces && i < piece_count; i++) {
         const struct piece *piece = first_piece[-(ptrdiff_t)i];
@@ -1168,7 +1176,6 @@ struct piece *simulation_piece(struct simulation *simulation, const struct fetch
     piece->access_count = (uint16_t)access_count;
     cold->address = fetches[0].address;
     cold->last_byte = fetches[fetch_count - 1].address + fetches[fetch_count - 1].last_byte;
-    piece->is_known = is_known(simulation, cold->address);
     piece->is_watched = find_watched(simulation, cold->address) >= 0;
     piece->first_line = fetches[0].address >> simulation->line_shift;
     piece->is_unusual |= access_count > AT_ONCE;

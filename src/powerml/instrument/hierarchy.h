@@ -100,7 +100,7 @@ struct piece {
     uint16_t line_count, access_count;
     uint8_t is_unusual; /* it has many accesses, or conditional ones */
     uint8_t is_watched; /* it begins a segment */
-    uint8_t is_known;   /* it was run while code was learnt */
+    uint8_t is_known;   /* it was run while code was learnt, 0 until it is asked for */
     struct cold_piece *cold;
     uint8_t last_bytes[]; /* by access its size less one */
 };
@@ -170,7 +170,9 @@ void simulation_push(struct simulation *, const char *name);
 void simulation_pop(struct simulation *);
 
 /* Begin a segment of the open scope, at the end of the one before. NULL begins none. A scope's last
- * segment ends with it. Segments of one name are one scope. */
+ * segment ends with it. Segments of one name are one scope. What runs in a segment called UNCOUNTED
+ * leaves the counters and the caches as they are. */
+#define UNCOUNTED "uncounted"
 void simulation_segment(struct simulation *, const char *name);
 
 /* From now on code at these addresses, in ascending order, begins a segment each time that it is

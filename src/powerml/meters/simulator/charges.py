@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -96,11 +96,18 @@ class Told:
     functions: dict[str, dict[FunctionKey, Counters]]
 
     def converted(self, convert: Callable[[Counters], Counters]) -> Told:
-        """Return the same with other vectors, as those of the caches of one geometry."""
+        """Return the same with other vectors, as those of the caches of one geometry.
+
+        `convert` takes all of them at once, a column each.
+        """
+        vectors = [*self.segments.values()]
+        for functions in self.functions.values():
+            vectors += functions.values()
+        converted = iter(convert(np.stack(vectors, axis=1)).T)
         return Told(
-            {name: convert(counters) for name, counters in self.segments.items()},
+            dict(zip(self.segments, converted, strict=False)),
             {
-                name: {key: convert(counters) for key, counters in functions.items()}
+                name: dict(zip(functions, converted, strict=False))
                 for name, functions in self.functions.items()
             },
         )
@@ -151,27 +158,36 @@ def parse_told(text: str, source: str) -> Told:
         A line is not one of a scope or of a function.
     """
     names: dict[str, str] = {}
-    segments: dict[str, Counters] = {}
-    functions: dict[str, dict[FunctionKey, Counters]] = {}
+    keys: list[tuple[str, FunctionKey | None]] = []
+    rows: list[list[int]] = []
     try:
         for line in text.split("\n"):
             kind, *fields = line.split("\t")
             if kind == "scope":
                 number, _, name, _, *counters = fields
                 names[number] = name
-                segments[name] = np.array(counters, np.int64)
+                keys.append((name, None))
             elif kind == "function":
                 number, function, library, *counters = fields
-                key = FunctionKey(PurePath(library).name, function)
-                within = functions.setdefault(names[number], {})
-                found = np.array(counters, np.int64)
-                within[key] = within[key] + found if key in within else found
+                keys.append((names[number], FunctionKey(library.rpartition("/")[2], function)))
             elif line:
                 raise ValueError(f"a line begins with {kind[:20]!r}")
-    except (ValueError, KeyError) as error:
+            else:
+                continue
+            rows.append([int(counter) for counter in counters])
+        table = np.array(rows, np.int64)
+    except (ValueError, KeyError, OverflowError) as error:
         raise OutputError.quoting(
             f"what the simulator told in {source} cannot be read", error, "profile again"
         ) from error
+    segments: dict[str, Counters] = {}
+    functions: dict[str, dict[FunctionKey, Counters]] = {}
+    for (segment, key), found in zip(keys, table, strict=True):
+        if key is None:
+            segments[segment] = found
+        else:
+            within = functions.setdefault(segment, {})
+            within[key] = within[key] + found if key in within else found
     return Told(segments, functions)
 
 
