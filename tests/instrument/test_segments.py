@@ -47,6 +47,24 @@ def test_leaving_a_scope_ends_its_last_segment(hierarchy: ctypes.CDLL) -> None:
     assert told.scope().counters[0] == 4
 
 
+def test_an_uncounted_segment_leaves_counters_and_caches_as_they_are(
+    hierarchy: ctypes.CDLL,
+) -> None:
+    simulation = Simulation(hierarchy, [FRONT])
+    simulation.segment("uncounted")
+    simulation.run([_piece(CODE)])
+    simulation.push("inside")
+    simulation.run([_piece(CODE)])
+    simulation.pop()
+    simulation.run([_piece(CODE)])
+    simulation.segment(None)
+    counters = simulation.read()
+    assert not any(counters)
+    simulation.run([_piece(CODE)])
+    missed = simulation.read()[FIXED_COUNTERS:]
+    assert sum(missed) == 1  # the code was never fetched before
+
+
 def test_watched_code_begins_a_segment_each_time_in_the_middle_of_a_run(
     hierarchy: ctypes.CDLL,
 ) -> None:
