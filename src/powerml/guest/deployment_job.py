@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.guest import _client_requests as client_requests
+from powerml.guest.nodes import find_code, profile_nodes
 from powerml.guest.region import Moments, settle
 from powerml.guest.request import PROFILED, DeploymentRequest
-from powerml.runtimes import Feed, Runtime, Session, find_runtime
+from powerml.runtimes import Feed, ProfiledSession, Runtime, Session, find_runtime
 
 WARM_UP_MODELS = Path(__file__).parent / "warm_up"
 # Python fits its byte code to the types that it meets, within some tens of runs in all.
 WARM_UP_INFERENCES = 12
 # The first run sets up, the second takes up the memory that the first has found out it needs.
 SETTLING_INFERENCES = 1
+SCRATCH = "warm-up"
 # So large a mapping lies where nothing was before: what is gone from memory may still be cached.
 UNSEEN_BYTES = 64 * 2**20
 
@@ -53,6 +58,19 @@ class DeploymentJob:
                 session = self._runtime.load(str(model), [shape])
                 feeds = _feeds(session, [np.zeros((WARM_UP_INFERENCES, *shape), np.float32)])
                 _infer(session, feeds)
+                self._warm_up_profiler(model, shape, feeds[:1])
+
+    def _warm_up_profiler(self, model: Path, shape: tuple[int, ...], feeds: list[Feed]) -> None:
+        """Have the runtime's own profiler translated too, which each child would do again."""
+        load = getattr(self._runtime, "load_profiled", None)
+        if load is None:
+            return
+        with _scratch_folder():
+            profiled: ProfiledSession = load(str(model), [shape])
+            _infer(profiled.session, feeds)
+            profiled.finish()
+            if profiled.library:
+                find_code(profiled.library)
 
     def run(self, content: dict[str, Any], moments: Moments) -> None:
         """Count the loading and the inferences."""
@@ -86,8 +104,6 @@ class DeploymentJob:
         client_requests.segment(None)
         client_requests.learn_no_more()
         if request.profile == PROFILED:
-            from powerml.guest.nodes import profile_nodes
-
             profile_nodes(self._runtime, request, shapes, feeds[:1])
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
@@ -97,6 +113,22 @@ class DeploymentJob:
 
 
 job = DeploymentJob
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[None]:
+    """Work in a folder beside the view for a while, and remove it with what was written there."""
+    before = os.getcwd()
+    folder = f"{sys.prefix}/../{SCRATCH}"
+    os.mkdir(folder)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        for name in os.listdir(folder):
+            os.remove(f"{folder}/{name}")
+        os.rmdir(folder)
 
 
 def _cold_array(path: str) -> NDArray[Any]:

@@ -7,6 +7,7 @@ begins a segment. A runtime without one is watched at the entries of its operato
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import struct
@@ -22,7 +23,7 @@ from powerml.guest.request import (
 )
 from powerml.runtimes import Feed, ProfiledSession, Runtime
 
-__all__ = ["profile_nodes"]
+__all__ = ["find_code", "profile_nodes"]
 
 SETTLING_INFERENCES = 1
 # A segment of this name is not simulated: instrument/hierarchy.h.
@@ -40,7 +41,7 @@ def profile_nodes(
     client_requests.segment(UNCOUNTED)
     if (load := getattr(runtime, "load_profiled", None)) is not None:
         profiled: ProfiledSession = load(request.model, shapes, request.allowed)
-        code = _mapped(profiled.library) if profiled.library else None
+        code = find_code(profiled.library) if profiled.library else None
         client_requests.segment(None)
         for _ in range(SETTLING_INFERENCES):
             profiled.session.run(feeds[0])
@@ -67,7 +68,7 @@ def profile_nodes(
         told.update(profiled.finish())
     client_requests.tell(f"{os.getpid()}.{FUNCTIONS_FILE}")
     with open(f"{os.getpid()}.{NODES_FILE}", "x", encoding="utf-8") as file:
-        json.dump(told, file)
+        file.write(json.dumps(told))
 
 
 class _Code(NamedTuple):
@@ -79,8 +80,9 @@ class _Code(NamedTuple):
     end: int
 
 
-def _mapped(library: str) -> _Code:
-    """Find a library that this process has loaded."""
+@functools.cache
+def find_code(library: str) -> _Code:
+    """Find a library that this process has loaded; in a child it lies where it lay before."""
     ranges = []
     with open("/proc/self/maps", encoding="utf-8") as file:
         content = file.read()
