@@ -26,8 +26,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Slow: proves that the region is the training (about half an hour on 2 cores).
+# Slow: proves that the region is the training, and runs the tests that take minutes (about half an
+# hour on 2 cores).
 validate: $(INSTALLED)
+	$(BIN)/python -m pytest -m validation
 	$(BIN)/python benchmarks/region.py
 
 benchmark: $(INSTALLED)

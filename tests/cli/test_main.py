@@ -167,9 +167,7 @@ def test_an_interrupted_measurement_says_what_is_kept(
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupting_a_search_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

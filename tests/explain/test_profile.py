@@ -82,6 +82,7 @@ def test_another_meter_tells_no_nodes(meter: FormulaMeter) -> None:
         profile(MODELS / "odd.onnx", meter=meter)
 
 
+@pytest.mark.validation  # it starts a process for Keras alone
 def test_an_inference_in_keras_is_told_by_layer(simulator: SimulatorMeter) -> None:
     profiled = _profiled(simulator, MODELS / "dense.keras", runtime="keras")
     inference = profiled.phase("inference")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import keras
@@ -251,15 +252,15 @@ def test_what_was_counted_when_its_training_is_interrupted_is_kept(
 ) -> None:
     whole = search(FormulaMeter(machine), tmp_path, study="whole", trials=4)
     train_natively = native.train_natively
-    interrupted: list[int] = []
+    trainings = count()
 
-    def interrupt_once(*arguments):  # type: ignore[no-untyped-def]
-        if not interrupted:
-            interrupted.append(1)
+    def interrupt_the_second(*arguments):  # type: ignore[no-untyped-def]
+        # The first is the reference's, which is trained while it is counted.
+        if next(trainings) == 1:
             raise KeyboardInterrupt
         return train_natively(*arguments)
 
-    monkeypatch.setattr(run_module, "train_natively", interrupt_once)
+    monkeypatch.setattr(run_module, "train_natively", interrupt_the_second)
     with pytest.raises(KeyboardInterrupt):
         search(FormulaMeter(machine), tmp_path, trials=4)
     rest = FormulaMeter(machine)
