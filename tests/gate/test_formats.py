@@ -309,6 +309,17 @@ def test_the_table_fits_eighty_columns_and_cuts_nothing() -> None:
         assert "…" not in text
 
 
+def test_what_is_exceeded_stands_beside_its_phase() -> None:
+    over = make_check(make_checked_model(state="exceeded", limits=[make_limit()]))
+    terminal = _terminal(over, 160).splitlines()
+    markdown = _render("markdown", over).splitlines()
+    for lines in (terminal, markdown):
+        [load] = [line for line in lines if " load " in line]
+        [inference] = [line for line in lines if " inference " in line and "1.500" in line]
+        assert "exceeded" not in load
+        assert "exceeded" in inference
+
+
 def test_the_terminal_ranks_the_nodes_of_a_regression() -> None:
     text = _terminal(make_check(_regressed(), state="exceeded"), 160)
     assert (

@@ -116,6 +116,13 @@ class CheckedModel(BaseModel):
         """The limits that are exceeded."""
         return [one for one in self.limits if one.exceeded]
 
+    @property
+    def decisive_place(self) -> int:
+        """The place among the phases of the first that exceeds a limit; 0 if none does."""
+        above = {one.phase for one in self.exceeded}
+        places = (place for place, phase in enumerate(self.phases) if phase.name in above)
+        return next(places, 0)
+
     def phase(self, name: str) -> CheckedPhase:
         """Return the phase of that name; raises ``KeyError`` if it was not measured."""
         for phase in self.phases:

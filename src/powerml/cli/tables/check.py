@@ -58,7 +58,7 @@ def check_table(record: CheckRecord) -> Table:
                 _milli(phase.seconds),
                 _milli(phase.joules),
                 "" if phase.change is None else share_text(phase.change),
-                state if number == 0 else "",
+                state if number == model.decisive_place else "",
             )
         table.add_section()
     return table

@@ -57,7 +57,7 @@ def _rows(model: CheckedModel) -> Iterator[str]:
             _milli(phase.seconds),
             _milli(phase.joules),
             _change(phase),
-            WORDS[model.state] if first else "",
+            WORDS[model.state] if number == model.decisive_place else "",
         ]
         yield f"| {' | '.join(cells)} |"
 
