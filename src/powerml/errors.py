@@ -7,6 +7,7 @@ done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not compara
     ├── UsageError                2  a request that cannot be met
     │   ├── UnknownNameError      2  a name that no space, machine, dataset or other kind has
     │   ├── TopologyError         2  a topology that cannot be read, or is out of bounds
+    │   ├── SpaceError            2  a user's own space that cannot be used
     │   ├── DatasetError          2  data that is missing, damaged or inconsistent
     │   ├── MachineError          2  a machine profile that cannot be used
     │   ├── ModelError            2  a model's file that cannot be used
@@ -45,6 +46,7 @@ __all__ = [
     "PredictionError",
     "ServerError",
     "SetupError",
+    "SpaceError",
     "StudyError",
     "TopologyError",
     "TrainingError",
@@ -155,6 +157,10 @@ class UnknownNameError(UsageError):
 
 class TopologyError(UsageError):
     """A topology that cannot be read, or is out of bounds."""
+
+
+class SpaceError(UsageError):
+    """A user's own space that cannot be used, or whose code failed."""
 
 
 class DatasetError(UsageError):

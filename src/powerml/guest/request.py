@@ -25,6 +25,7 @@ __all__ = [
     "DeploymentRequest",
     "LoadRequest",
     "OwnRequest",
+    "OwnTrainingRequest",
     "Request",
     "announcement",
     "hello",
@@ -79,6 +80,45 @@ class Request:
     def content(self) -> dict[str, Any]:
         """Return the request as the guest reads it."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class OwnTrainingRequest:
+    """The training of a network of a user's own space.
+
+    `root` is a folder beside the request with the space's code, `main` the file in it, `module` the
+    name that it is imported under and `attribute` the object in it. `values` are the parameters.
+    `task` is ``classification`` or ``regression``. `loop` is ``free`` where the steps are only
+    counted. The rest is that of `Request`.
+    """
+
+    root: str
+    main: str
+    module: str
+    attribute: str
+    values: dict[str, Any]
+    task: str
+    loop: str
+    input_shape: list[int]
+    outputs: int
+    batch_size: int
+    epochs: int
+    data: str
+    visits: list[list[int]] | None = None
+    marked_steps: list[int] | None = None
+    touch_limit_bytes: int = 0
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+        return f"training of {self.name}"
+
+    def content(self) -> dict[str, Any]:
+        """Return the request without the name, whose length would move the guest's memory."""
+        content = asdict(self)
+        del content["name"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -151,7 +191,7 @@ class OwnRequest:
         return self.parameters
 
 
-AnyRequest = Request | DeploymentRequest | LoadRequest | OwnRequest
+AnyRequest = Request | OwnTrainingRequest | DeploymentRequest | LoadRequest | OwnRequest
 
 
 def hello(pid: int) -> bytes:

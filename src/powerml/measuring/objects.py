@@ -6,16 +6,15 @@ Whoever made an object has imported its framework. Neither is imported here.
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from powerml.errors import ExportError, PowerMLError, SetupError, UsageError
+from powerml.errors import ExportError, UsageError
+from powerml.networks.export import export_module, is_module
 from powerml.progress import Notify
 from powerml.runtimes import KERAS_SUFFIX
 from powerml.spaces import Topology
@@ -41,13 +40,6 @@ def is_topology(given: object) -> bool:
 def _is_keras(given: object) -> bool:
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(given, keras.Model)
-
-
-def is_module(given: object) -> bool:
-    """Return True if an object is a module of PyTorch, and no Keras model."""
-    torch = sys.modules.get("torch")
-    # In Keras on torch a model is a module, too.
-    return torch is not None and isinstance(given, torch.nn.Module) and not _is_keras(given)
 
 
 @contextlib.contextmanager
@@ -93,7 +85,7 @@ def model_in_file(
         else:
             path = Path(folder) / f"{stem}{ONNX_SUFFIX}"
             notify(f"exporting {own} to ONNX")
-            _export(sys.modules["torch"], model, example_inputs, path)
+            export_module(model, _example(path.stem, example_inputs), path)
         yield path
 
 
@@ -106,38 +98,15 @@ def _save(model: Any, path: Path) -> None:
         ) from error
 
 
-def _export(torch: Any, module: Any, example_inputs: Any, path: Path) -> None:
-    if example_inputs is None:
+def _example(name: str, given: object) -> tuple[Any, ...]:
+    """Return the inputs that a module is called with; raises ``UsageError``."""
+    if given is None:
         raise UsageError(
-            f"{path.stem} is a torch.nn.Module, which does not say what it takes: give "
+            f"{name} is a torch.nn.Module, which does not say what it takes: give "
             "example_inputs, a tensor or a tuple of tensors"
         )
-    given = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    if not all(isinstance(one, torch.Tensor) for one in given):
+    found = given if isinstance(given, tuple) else (given,)
+    torch = sys.modules["torch"]
+    if not all(isinstance(one, torch.Tensor) for one in found):
         raise UsageError("example_inputs are a tensor or a tuple of tensors")
-    was_training = module.training
-    said = logging.getLogger("torch.onnx")
-    level = said.level
-    said.setLevel(logging.ERROR)  # of packages that are not installed, and not needed
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the exporter itself calls
-            module.eval()
-            torch.onnx.export(
-                module, given, str(path), dynamo=True, external_data=False, verbose=False
-            )
-    except PowerMLError:
-        raise
-    except ImportError as error:
-        raise SetupError.quoting(
-            f"{path.stem} cannot be exported to ONNX", error, "pip install 'powerml[torch]'"
-        ) from error
-    except Exception as error:  # it runs the user's code
-        raise ExportError.quoting(
-            f"{path.stem} cannot be exported to ONNX",
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
-            "try torch.onnx.export on it, and give its file",
-        ) from error
-    finally:
-        said.setLevel(level)
-        module.train(was_training)
+    return found

@@ -20,6 +20,7 @@ from powerml.errors import (
     LONGEST_MESSAGE,
     ExportError,
     ModelError,
+    UnknownNameError,
     UsageError,
     shortened,
 )
@@ -28,6 +29,7 @@ from powerml.measuring.memory import require_room
 from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
+from powerml.networks.own_training import dataset_for, make_own_workload
 from powerml.progress import Notify
 from powerml.runtimes import (
     DEFAULT_RUNTIME,
@@ -38,6 +40,9 @@ from powerml.runtimes import (
     require_runtime,
 )
 from powerml.spaces import Topology, find_space, parse_topology, topology_of
+from powerml.spaces.from_file import find_code, load_space, split_own
+from powerml.spaces.trial import answers_of
+from powerml.spaces.values import read_values
 from powerml.workloads.datasets import (
     REQUIRED_ARRAYS,
     Dataset,
@@ -71,6 +76,8 @@ from powerml.workloads.workload import (
     ModelFile,
     ModelInput,
     ModelWorkload,
+    OwnMaterial,
+    OwnWorkload,
     TopologyWorkload,
     TrainedFileWorkload,
     check_at_least_one,
@@ -78,7 +85,7 @@ from powerml.workloads.workload import (
     make_workload,
 )
 
-__all__ = ["DEFAULT_DATA", "prepare", "prepare_file", "prepare_topology"]
+__all__ = ["DEFAULT_DATA", "prepare", "prepare_file", "prepare_own", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
 FLOAT_BYTES = 4
@@ -100,6 +107,9 @@ def prepare(
     """
     if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
         return prepare_file(Path(model), wanted, notify)
+    own = split_own(model) if isinstance(model, str) else None
+    if own is not None:
+        return prepare_own(*own, wanted, notify)
     if isinstance(model, Topology):
         topology = topology_of(find_space(model.space), model.parameters)
     else:
@@ -129,6 +139,61 @@ def prepare_topology(
     dataset = load_dataset(wanted.data or DEFAULT_DATA, wanted.validation)
     deployment = wanted.deployment(backend)
     return _on_dataset(topology, dataset, wanted, backend, deployment), dataset
+
+
+def prepare_own(
+    place: str, values: str, wanted: MeasureOptions, notify: Notify
+) -> tuple[OwnWorkload, OwnMaterial]:
+    """Prepare a network of a user's own space to be trained and run.
+
+    Parameters
+    ----------
+    place
+        The file or the module of the space.
+    values
+        The parameters, as in ``units=16,rate=0.01``.
+    wanted
+        The options.
+    notify
+        Called with one line of text at each stage.
+
+    Raises
+    ------
+    SpaceError
+        The space cannot be used, or its code failed.
+    SetupError
+        A Keras backend, the runtime or the export to it is not installed.
+    UsageError
+        What was asked for cannot be done.
+    """
+    for given, what in ((wanted.dimensions, "--dim"), (wanted.allow_code, "--allow-code")):
+        if given:
+            raise UsageError(f"{what} is for a model's file, and {place} is a space")
+    if wanted.protocol == "paper" or wanted.counts_whole_processes:
+        raise UsageError(
+            f"{place} is no space of the paper: leave out --protocol paper and --meter cachegrind"
+        )
+    backend = select_backend()
+    space = load_space(find_code(place))
+    chosen = read_values(values)
+    dataset = dataset_for(space, wanted.data, wanted.validation)
+    if dataset.remark:
+        notify(dataset.remark)
+    deployment = wanted.deployment(backend)
+    workload, built = make_own_workload(
+        space,
+        dataset,
+        answers_of(chosen, space.name),
+        epochs=wanted.epochs,
+        protocol=wanted.protocol,
+        backend=backend,
+        validation=wanted.validation,
+        seed=wanted.seed,
+        deployment=deployment,
+    )
+    if unknown := [name for name in chosen if name not in built.trial.params]:
+        raise UnknownNameError(f"parameter of {space.name}", unknown[0], built.trial.params)
+    return workload, OwnMaterial(space, dataset, space.code.files())
 
 
 def _on_dataset(

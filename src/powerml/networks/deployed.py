@@ -24,6 +24,9 @@ from powerml.workloads.workload import (
     Material,
     ModelFile,
     ModelWorkload,
+    OwnMaterial,
+    OwnWorkload,
+    TopologyWorkload,
     TrainedWorkload,
 )
 
@@ -32,7 +35,7 @@ __all__ = ["dataset_of", "deployed_inputs", "memory_of"]
 
 def dataset_of(material: Material) -> Dataset:
     """Return the dataset that a model is trained on; raises ``UsageError`` without one."""
-    dataset = material.dataset if isinstance(material, ModelFile) else material
+    dataset = material.dataset if isinstance(material, (ModelFile, OwnMaterial)) else material
     if dataset is None:
         raise UsageError("a model that is to be trained needs --data")
     return dataset
@@ -103,8 +106,8 @@ def _write(
     path: Path,
     inputs: Sequence[NDArray[Any]],
 ) -> None:
-    if workload.kind == "topology":
-        export_once(workload, path, inputs)
+    if isinstance(workload, (TopologyWorkload, OwnWorkload)):
+        export_once(workload, path, inputs, material)
     elif isinstance(material, ModelFile) and material.exported is not None:
         path.write_bytes(material.exported)
     else:

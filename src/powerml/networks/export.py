@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import math
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, keras_alone
-from powerml.errors import ExportError
+from powerml.errors import ExportError, PowerMLError, SetupError
 from powerml.networks.native import build_topology
+from powerml.networks.own_training import build_own
 from powerml.networks.recurrence import as_operators
 from powerml.runtimes import (
     KERAS_SUFFIX,
@@ -30,16 +32,18 @@ from powerml.runtimes import (
     require_runtime,
     runtimes_by_suffix,
 )
-from powerml.workloads.workload import TopologyWorkload
+from powerml.workloads.workload import Material, OwnMaterial, OwnWorkload, TopologyWorkload
 
 __all__ = [
     "CHECKED_SAMPLES",
     "TOLERANCE",
     "export_checked",
     "export_model",
+    "export_module",
     "export_once",
     "export_proved",
     "export_topology",
+    "is_module",
     "largest_difference",
 ]
 
@@ -49,6 +53,7 @@ __all__ = [
 TOLERANCE = 1e-5
 CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
+MODULE_SUFFIX = ".onnx"
 SEED = 0  # counts do not depend on the values of the weights
 MOST_EXPORTS = 32  # that are kept in memory: some for each trial that is under way
 Unrolled = Callable[[str, int], None]
@@ -60,8 +65,13 @@ def _nothing(_layer: str, _steps: int) -> None:
     """Ignore a layer that is exported step by step."""
 
 
-def export_once(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
-    """Write the export of a workload's topology, which is exported once in a process.
+def export_once(
+    workload: TopologyWorkload | OwnWorkload,
+    path: Path,
+    inputs: Sequence[NDArray[Any]],
+    material: Material = None,
+) -> None:
+    """Write the export of a workload's network, which is exported once in a process.
 
     The most recent exports are kept. See `export_topology`.
     """
@@ -74,6 +84,7 @@ def export_once(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray
         workload.classes,
         workload.protocol,
         workload.backend,
+        workload.code_digest if workload.kind == "own" else None,
         deployment.batch_size,
         path.suffix,
     )
@@ -82,29 +93,36 @@ def export_once(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray
     if kept is not None:
         path.write_bytes(kept)
         return
-    export_topology(workload, path, inputs)
+    export_topology(workload, path, inputs, material)
     with _exports_lock:
         _exports[key] = path.read_bytes()
         while len(_exports) > MOST_EXPORTS:
             _exports.popitem(last=False)
 
 
-def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray[Any]]) -> None:
-    """Build a workload's topology, untrained, and export it with a check of its outputs.
+def export_topology(
+    workload: TopologyWorkload | OwnWorkload,
+    path: Path,
+    inputs: Sequence[NDArray[Any]],
+    material: Material = None,
+) -> None:
+    """Build a workload's network, untrained, and export it with a check of its outputs.
 
     Parameters
     ----------
     workload
-        A topology with a deployment.
+        A topology, or a network of a user's own space, with a deployment.
     path
         Where to; its suffix is the format.
     inputs
         Arrays of shape (inferences, *shape of the input), one for each input of the model.
+    material
+        The space of a user's own network.
 
     Raises
     ------
     ExportError
-        Keras cannot export it, or the export's outputs differ.
+        Its framework cannot export it, or the export's outputs differ.
     """
     import_keras()
     from powerml.networks.model import seed_everything
@@ -113,7 +131,12 @@ def export_topology(workload: TopologyWorkload, path: Path, inputs: Sequence[NDA
         raise TypeError(workload)
     with keras_alone():
         seed_everything(SEED)
-        model = build_topology(workload)
+        if workload.kind == "topology":
+            model = build_topology(workload)
+        elif isinstance(material, OwnMaterial):
+            model = build_own(workload, material)
+        else:
+            raise TypeError(material)
     export_proved(model, path, workload.deployment.runtime, inputs)
 
 
@@ -124,14 +147,15 @@ def export_proved(
     inputs: Sequence[NDArray[Any]],
     unrolled: Unrolled = _nothing,
 ) -> float:
-    """Export a Keras model for the exact shapes of its inputs, and check its outputs.
+    """Export a network for the exact shapes of its inputs, and check its outputs.
 
-    The batch is left open if the outputs then agree, and fixed otherwise.
+    The batch of a Keras model is left open if the outputs then agree, and fixed otherwise. That of
+    a PyTorch module is fixed.
 
     Parameters
     ----------
     model
-        The Keras model.
+        The Keras model, or a ``torch.nn.Module``.
     path
         Where to; its suffix is the format that the runtime reads. It is not there after an error.
     runtime_name
@@ -146,9 +170,11 @@ def export_proved(
     Raises
     ------
     ExportError
-        Keras cannot export it, or an output differs by more than `TOLERANCE`.
+        It cannot be exported, or an output differs by more than `TOLERANCE`.
     """
     shapes = [array.shape[1:] for array in inputs]
+    if is_module(model):
+        return _export_module_proved(model, path, runtime_name, inputs)
     if path.suffix == KERAS_SUFFIX:
         export_model(model, path, shapes)
         return 0.0
@@ -171,6 +197,37 @@ def export_proved(
         if not _exporter_to(path.suffix).leaves_batch_open:
             break
     raise unproved or ExportError(f"the model {model.name} cannot be exported")
+
+
+def is_module(model: object) -> bool:
+    """Return whether an object is a module of PyTorch, and no Keras model."""
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        return False
+    # In Keras on torch a model is a module, too.
+    return keras is None or not isinstance(model, keras.Model)
+
+
+def _export_module_proved(
+    module: Any, path: Path, runtime_name: str, inputs: Sequence[NDArray[Any]]
+) -> float:
+    import torch
+
+    name = type(module).__name__
+    if path.suffix != MODULE_SUFFIX:
+        raise ExportError(
+            f"the PyTorch network {name} is exported to {MODULE_SUFFIX} alone: leave out --runtime"
+        )
+    export_module(module, tuple(torch.from_numpy(array[0].copy()) for array in inputs), path)
+    difference = largest_difference(module, path, runtime_name, inputs)
+    if difference <= TOLERANCE:
+        return difference
+    path.unlink(missing_ok=True)
+    raise ExportError(
+        f"the network {name} computes other outputs in {runtime_name}: they differ by up to "
+        f"{difference:.2g}, more than {TOLERANCE:g}: look for parts that are random, or that "
+        "differ between training and evaluation"
+    )
 
 
 def export_model(
@@ -235,6 +292,56 @@ def export_model(
             ) from error
 
 
+def export_module(module: Any, example_inputs: tuple[Any, ...], path: Path) -> None:
+    """Write a ``torch.nn.Module`` as ``.onnx``, for the shapes of its example inputs.
+
+    Parameters
+    ----------
+    module
+        The module; its mode is as before afterwards.
+    example_inputs
+        Tensors that it is called with.
+    path
+        Where to.
+
+    Raises
+    ------
+    ExportError
+        PyTorch cannot export it.
+    SetupError
+        What exports it is not installed.
+    """
+    import torch
+
+    was_training = module.training
+    try:
+        with keras_alone(), _quietly():
+            module.eval()
+            torch.onnx.export(
+                module,
+                example_inputs,
+                str(path),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except PowerMLError:
+        raise
+    except ImportError as error:
+        raise SetupError.quoting(
+            f"{path.stem} cannot be exported to ONNX", error, "pip install 'powerml[torch]'"
+        ) from error
+    except Exception as error:  # it runs the user's code
+        path.unlink(missing_ok=True)
+        raise ExportError.quoting(
+            f"{path.stem} cannot be exported to ONNX",
+            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            "try torch.onnx.export on it, and give its file",
+        ) from error
+    finally:
+        module.train(was_training)
+
+
 def _exporter_to(suffix: str) -> Exporter:
     exporter = find_runtime(runtimes_by_suffix()[suffix]).format.exporter
     if exporter is None:
@@ -258,16 +365,16 @@ def _quietly() -> Iterator[None]:
 def largest_difference(
     model: Any, exported: Path, runtime_name: str, inputs: Sequence[NDArray[Any]]
 ) -> float:
-    """Run a Keras model and its export on the same inputs; return the largest difference.
+    """Run a network and its export on the same inputs; return the largest difference.
 
     The difference is absolute for outputs within -1 and 1, such as probabilities. Otherwise it is
-    relative to the largest absolute value of the Keras model's output. It is NaN if only one of the
+    relative to the largest absolute value of the network's own output. It is NaN if only one of the
     two is not a number.
 
     Parameters
     ----------
     model
-        The Keras model.
+        The Keras model, or the module of PyTorch.
     exported
         The file that the runtime reads.
     runtime_name
@@ -281,11 +388,10 @@ def largest_difference(
     ExportError
         The runtime does not run it, or its inputs or outputs do not match the model's.
     """
-    import keras
-
     runtime = require_runtime(runtime_name)
     runtime.start()
     worst = [0.0]
+    name = getattr(model, "name", type(model).__name__)
     try:
         session = runtime.load(str(exported), [array.shape[1:] for array in inputs])
         names = [one.name for one in session.inputs]
@@ -293,16 +399,34 @@ def largest_difference(
             arrays = [array[number] for array in inputs]
             found = session.run(dict(zip(names, arrays, strict=True)))
             with keras_alone():
-                expected = keras.tree.flatten(model.predict_on_batch(_packed(model, arrays)))
+                expected = _outputs(model, arrays)
             outputs = list(zip(_as_list(found), expected, strict=True))
             worst += [_difference(np.asarray(one), np.asarray(other)) for one, other in outputs]
     except Exception as error:  # runtimes raise whatever they like
         raise ExportError.quoting(
-            f"the model {model.name}, exported, does not run in {runtime_name} as it does in Keras",
+            f"the model {name}, exported, does not run in {runtime_name} as before",
             error,
-            "add --runtime keras",
+            "leave out --runtime" if is_module(model) else "add --runtime keras",
         ) from error
     return float(np.max(worst))  # not Python's: it would lose a NaN
+
+
+def _outputs(model: Any, arrays: Sequence[NDArray[Any]]) -> list[Any]:
+    if not is_module(model):
+        import keras
+
+        outputs: list[Any] = keras.tree.flatten(model.predict_on_batch(_packed(model, arrays)))
+        return outputs
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            found = model(*(torch.from_numpy(array.copy()) for array in arrays))
+    finally:
+        model.train(was_training)
+    return [one.numpy() for one in _as_list(found)]
 
 
 def _packed(model: Any, arrays: Sequence[NDArray[Any]]) -> Any:

@@ -9,17 +9,24 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
+from powerml.networks.own_training import train_own
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
 from powerml.spaces import find_space
 from powerml.workloads.datasets import Dataset, Split
-from powerml.workloads.workload import Material, ModelFile, TopologyWorkload, TrainedWorkload
+from powerml.workloads.workload import (
+    Material,
+    ModelFile,
+    OwnMaterial,
+    TopologyWorkload,
+    TrainedWorkload,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -37,9 +44,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and the accuracy on the split it was scored on, from 0 to 1."""
+    """A trained network, of Keras or PyTorch, and its score."""
 
-    model: keras.Model
+    model: Any
     score: float
 
 
@@ -88,6 +95,8 @@ def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
     TrainingError
         The framework failed, or the weights are no longer numbers.
     """
+    if isinstance(material, OwnMaterial):
+        return _train_own(workload, material, seed)
     dataset = material.dataset if isinstance(material, ModelFile) else material
     if dataset is None:
         raise TrainingError(f"there is no data to train {workload.name} on: give --data")
@@ -111,6 +120,14 @@ def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
             error,
             "try other data, or a smaller topology or batch",
         ) from error
+
+
+def _train_own(workload: TrainedWorkload, material: OwnMaterial, seed: int) -> Trained:
+    if workload.kind != "own":
+        raise TypeError(workload)
+    import_keras()
+    with _one_thread(), keras_alone():
+        return Trained(*train_own(workload, material, seed))
 
 
 def _untrained(workload: TrainedWorkload, material: Material) -> keras.Model:

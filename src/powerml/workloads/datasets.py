@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,16 @@ class Dataset:
     digest: str
     # The data's label of each class; None where labels number the classes from 0.
     class_labels: tuple[int, ...] | None = None
+
+    @property
+    def task(self) -> Literal["classification", "regression"]:
+        """Temporary."""
+        return "classification"
+
+    @property
+    def outputs(self) -> int:
+        """Temporary."""
+        return self.classes
 
     @property
     def remark(self) -> str | None:

@@ -28,6 +28,9 @@ from pydantic import (
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
 from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
+from powerml.spaces.from_file import OwnSpace
+from powerml.spaces.trial import named
+from powerml.spaces.values import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,15 +43,20 @@ __all__ = [
     "DEFAULT_INFERENCES",
     "DEFAULT_INFERENCE_BATCH",
     "DEFAULT_VALIDATION",
+    "OWN_JOB",
     "PROTOCOLS",
     "TRAINING_JOB",
     "AnyWorkload",
+    "DatasetWorkload",
     "Deployment",
     "LoadWorkload",
+    "LoopName",
     "Material",
     "ModelFile",
     "ModelInput",
     "ModelWorkload",
+    "OwnMaterial",
+    "OwnWorkload",
     "ParsedTopology",
     "ProtocolName",
     "Stage",
@@ -65,8 +73,10 @@ __all__ = [
 ]
 
 ProtocolName = Literal["default", "paper"]
+LoopName = Literal["fit", "batches", "free"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 TRAINING_JOB = "training"
+OWN_JOB = "own"  # the training of a user's own network
 DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
@@ -166,7 +176,7 @@ class Workload(BaseModel, ABC):
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
-class _DatasetWorkload(Workload):
+class DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
     ``training`` is `epochs` epochs over `training_samples` in batches of `batch_size`.
@@ -209,8 +219,14 @@ class _DatasetWorkload(Workload):
 
     @property
     def guest_jobs(self) -> tuple[str, ...]:
-        """Training in Keras, and the inference where it is deployed."""
-        return (TRAINING_JOB,) if self.deployment is None else (TRAINING_JOB, self.deployment.job)
+        """The training, and the inference where it is deployed."""
+        job = self.training_job
+        return (job,) if self.deployment is None else (job, self.deployment.job)
+
+    @property
+    def training_job(self) -> str:
+        """The guest's job that trains it."""
+        return TRAINING_JOB
 
     @property
     def scaled(self) -> bool:
@@ -228,7 +244,7 @@ class _DatasetWorkload(Workload):
         return steps(self.inference_samples, self.batch_size)
 
 
-class TopologyWorkload(_DatasetWorkload):
+class TopologyWorkload(DatasetWorkload):
     """A topology that is trained on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
@@ -257,7 +273,7 @@ class TopologyWorkload(_DatasetWorkload):
         return layers_of(space, self.topology.parameters, self.input_shape, self.classes)
 
 
-class TrainedFileWorkload(_DatasetWorkload):
+class TrainedFileWorkload(DatasetWorkload):
     """A ``.keras`` file that is trained further on a dataset and run."""
 
     uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
@@ -280,7 +296,45 @@ class TrainedFileWorkload(_DatasetWorkload):
         return self
 
 
-TrainedWorkload = TopologyWorkload | TrainedFileWorkload
+class OwnWorkload(DatasetWorkload):
+    """A network of a user's own space that is trained on a dataset and run.
+
+    `loop` says how its training goes through the batches: in Keras's ``fit``, over those of the
+    task, or in a loop that powerML only watches. The last is never sampled.
+    """
+
+    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
+
+    kind: Literal["own"] = Field(default="own", description="kind of the workload")
+    space: str = Field(description="name of the space")
+    code: str = Field(description="name of the file with the space's code")
+    code_digest: str = Field(description="SHA-256 of the space's code")
+    values: dict[str, Value] = Field(description="value of each parameter, in their order")
+    framework: Literal["keras", "torch"] = Field(description="framework of the network")
+    loop: LoopName = Field(default="fit", description="fit, batches or free")
+
+    @property
+    def name(self) -> str:
+        """The topology as it is written."""
+        return f"{self.space}:{named(self.values)}"
+
+    @property
+    def training_job(self) -> str:
+        """The guest's job that trains it."""
+        return OWN_JOB
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """No code of a file's: the space's own runs because its path was given."""
+        return ()
+
+    @property
+    def training(self) -> Self:
+        """The workload itself."""
+        return self
+
+
+TrainedWorkload = TopologyWorkload | TrainedFileWorkload | OwnWorkload
 
 
 class ModelInput(BaseModel):
@@ -378,7 +432,7 @@ class LoadWorkload(Workload):
         """None: it needs no Keras."""
 
 
-AnyWorkload = TopologyWorkload | TrainedFileWorkload | ModelWorkload | LoadWorkload
+AnyWorkload = TopologyWorkload | TrainedFileWorkload | OwnWorkload | ModelWorkload | LoadWorkload
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,9 +451,21 @@ class ModelFile:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class OwnMaterial:
+    """A user's own space with the data that its networks are trained on.
+
+    `files` are the space's code, by the path from its folder.
+    """
+
+    space: OwnSpace
+    dataset: Dataset
+    files: Mapping[str, bytes]
+
+
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
 # A load names nothing.
-Material: TypeAlias = "Dataset | ModelFile | None"
+Material: TypeAlias = "Dataset | ModelFile | OwnMaterial | None"
 # Copies a file to where the measured process finds it, and returns its name there.
 Stage = Callable[[Path], str]
 

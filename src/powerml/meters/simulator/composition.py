@@ -39,6 +39,7 @@ __all__ = [
     "Mark",
     "compose",
     "compose_deployment",
+    "compose_free",
     "compose_stretches",
     "stretches",
 ]
@@ -171,6 +172,24 @@ def stretches(marks: Sequence[Mark]) -> dict[str, Counts]:
         for mark in marks
         if mark.name.startswith("to ") and (name := mark.name.removeprefix("to ")) in begun
     }
+
+
+def compose_free(marks: Sequence[Mark]) -> PhaseCounts:
+    """Make the phase of a training that was simulated whole, with the steps that it told.
+
+    Raises
+    ------
+    OutputError
+        The marks are not the expected ones.
+    """
+    found = stretches(marks)
+    told = [mark.name for mark in marks if mark.name.startswith("steps ")]
+    if list(found) != ["training"] or len(told) != 1:
+        raise OutputError("the simulation marked no training: measure again")
+    steps = int(told[0].removeprefix("steps "))
+    return PhaseCounts(
+        name="training", counts=found["training"], steps_simulated=steps, steps_total=steps
+    )
 
 
 @dataclass(frozen=True)

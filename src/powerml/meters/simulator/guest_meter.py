@@ -21,7 +21,13 @@ from powerml.costs.cost import Accesses, cycles_of
 from powerml.costs.counts import PhaseCounts
 from powerml.costs.fingerprint import Fingerprint
 from powerml.errors import MeasurementError, ServerError
-from powerml.guest.request import AnyRequest, DeploymentRequest, OwnRequest, Request
+from powerml.guest.request import (
+    AnyRequest,
+    DeploymentRequest,
+    OwnRequest,
+    OwnTrainingRequest,
+    Request,
+)
 from powerml.machines import Geometry, Machine
 from powerml.meters.base import DEFAULTS, Machines, MeterOptions
 from powerml.meters.simulator.base import KERAS_PHASES, ValgrindMeter, shape_of, whole
@@ -31,6 +37,7 @@ from powerml.meters.simulator.composition import (
     Mark,
     compose,
     compose_deployment,
+    compose_free,
     compose_stretches,
     stretches,
 )
@@ -50,11 +57,13 @@ from powerml.meters.simulator.server import Done, GuestServer, Server, ServerDie
 from powerml.progress import Advance, Notify, silent, unwatched
 from powerml.signals import interruption_held
 from powerml.workloads.workload import (
+    OWN_JOB,
     TRAINING_JOB,
     AnyWorkload,
     Deployment,
     LoadWorkload,
     Material,
+    OwnWorkload,
     TrainedWorkload,
 )
 
@@ -63,7 +72,7 @@ __all__ = ["KERAS_JOBS", "GuestMeter", "PhasesByGeometry", "UnderWay", "runs_in_
 PhasesByGeometry = dict[Geometry, list[PhaseCounts]]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
-KERAS_JOBS = (TRAINING_JOB, "deployment:keras")  # those that run on the backend
+KERAS_JOBS = (TRAINING_JOB, OWN_JOB, "deployment:keras")  # those that run on the backend
 POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
 
@@ -202,10 +211,12 @@ class GuestMeter(ValgrindMeter, ABC):
                     request = self.staging.deployment(workload, deployment, material)
                     server = servers[deployment.job]
                     begun.append(self._begin_deployment(server, request, deployment, notify))
-                if (training := workload.training) is not None and TRAINING_JOB in servers:
-                    begin = self._begin_phases if self._forks(TRAINING_JOB) else self._begin_alone
+                training = workload.training
+                if training is not None and training.training_job in servers:
                     # Its phases come first.
-                    begun[:0] = begin(servers[TRAINING_JOB], training, material, notify)
+                    begun[:0] = self._begin_training(
+                        servers[training.training_job], training, material, notify
+                    )
             _wait_for(begun, advance)
             finished = [one.finish() for one in begun]
             phases = {
@@ -229,7 +240,7 @@ class GuestMeter(ValgrindMeter, ABC):
         if workload.training is None or workload.deployment is None:
             return jobs
         if self._options.deployment_only or not self.counts_training:
-            jobs.remove(TRAINING_JOB)
+            jobs.remove(workload.training.training_job)
         if self._options.training_only:
             jobs.remove(workload.deployment.job)
         return jobs
@@ -306,6 +317,29 @@ class GuestMeter(ValgrindMeter, ABC):
         progress = partial(_part_done, self.folder / request.progress, plan.work(load))
         return UnderWay(server, process, finish, progress)
 
+    def _begin_training(
+        self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
+    ) -> list[UnderWay]:
+        """Have a training simulated, with the inference where Keras runs it."""
+        if not self._forks(workload.training_job):
+            return self._begin_alone(server, workload, material, notify)
+        if workload.kind == "own" and workload.loop == "free":
+            return [self._begin_free(server, workload, material, notify)]
+        return self._begin_phases(server, workload, material, notify)
+
+    def _begin_free(
+        self, server: GuestServer, workload: OwnWorkload, material: Material, notify: Notify
+    ) -> UnderWay:
+        """Have a training simulated whole; its own loop tells the number of its steps."""
+        notify(f"simulating {workload.title}: every step of its own loop")
+        process = self._submit(server, self.staging.own_training(workload, material))
+
+        def finish() -> PhasesByGeometry:
+            marks = self._take_marks(process.result())
+            return {geometry: [compose_free(marks[geometry])] for geometry in self._groups}
+
+        return UnderWay(server, process, finish)
+
     def _begin_phases(
         self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
     ) -> list[UnderWay]:
@@ -313,9 +347,7 @@ class GuestMeter(ValgrindMeter, ABC):
         names = KERAS_PHASES if workload.deployment is None else ("training",)
         server.ready.result()
         phases = [
-            _SimulatedPhase(
-                name, workload, self._groups, self.staging.training(workload, material, name)
-            )
+            _SimulatedPhase(name, workload, self._groups, self._request(workload, material, name))
             for name in names
         ]
         schedules = [self._schedule(phase) for phase in phases]
@@ -331,6 +363,13 @@ class GuestMeter(ValgrindMeter, ABC):
                 server.give_up(one.process)
             raise
         return begun
+
+    def _request(
+        self, workload: TrainedWorkload, material: Material, phase: str
+    ) -> Request | OwnTrainingRequest:
+        if workload.kind == "own":
+            return self.staging.own_training(workload, material)
+        return self.staging.training(workload, material, phase)
 
     def _begin_alone(
         self, server: GuestServer, workload: TrainedWorkload, material: Material, notify: Notify
@@ -508,7 +547,7 @@ class _SimulatedPhase:
         name: str,
         workload: TrainedWorkload,
         groups: Mapping[Geometry, Sequence[Machine]],
-        request: Request,
+        request: Request | OwnTrainingRequest,
     ) -> None:
         samples = workload.training_samples if name == "training" else workload.inference_samples
         sample_bytes = math.prod(workload.input_shape) * np.dtype(np.float32).itemsize
@@ -535,7 +574,7 @@ class _SimulatedPhase:
             key=lambda schedule: schedule.steps_simulated(self.shape),
         )
 
-    def request_for(self, schedule: Schedule) -> Request:
+    def request_for(self, schedule: Schedule) -> Request | OwnTrainingRequest:
         """Return the request that simulates a schedule."""
         if schedule.visits is None:
             # Between these every step is a steady one.

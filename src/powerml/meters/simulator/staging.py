@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.errors import UsageError
-from powerml.guest.request import DeploymentRequest, LoadRequest, OwnRequest, Request
+from powerml.guest.request import (
+    DeploymentRequest,
+    LoadRequest,
+    OwnRequest,
+    OwnTrainingRequest,
+    Request,
+)
 from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.deployed import dataset_of, deployed_inputs
 from powerml.networks.export import export_once
@@ -32,6 +38,8 @@ from powerml.workloads.workload import (
     Material,
     ModelFile,
     ModelWorkload,
+    OwnMaterial,
+    OwnWorkload,
     TopologyWorkload,
     TrainedWorkload,
     Workload,
@@ -52,7 +60,18 @@ class Staging:
         self._lock = threading.Lock()
 
     def training(self, workload: TrainedWorkload, material: Material, phase: str) -> Request:
-        """Stage a phase in Keras and write its request."""
+        """Stage a phase in Keras and write its request.
+
+        Raises
+        ------
+        UsageError
+            It is a user's own network, which only the simulator trains.
+        """
+        if workload.kind == "own":
+            raise UsageError(
+                f"{workload.name} is trained by its own code, which the meter simulator counts: "
+                "leave out --meter"
+            )
         dataset = dataset_of(material)
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
         with self._lock:
@@ -79,6 +98,49 @@ class Staging:
             allowed=list(workload.allowed),
         )
 
+    def own_training(self, workload: OwnWorkload, material: Material) -> OwnTrainingRequest:
+        """Stage the data and the code of a user's own network."""
+        if not isinstance(material, OwnMaterial):
+            raise TypeError(material)
+        dataset, code = material.dataset, material.space.code
+        stem = f"{workload.data_digest[:16]}-own-{workload.validation}"
+        for part, split in (("training", dataset.train), ("validation", dataset.validation)):
+            inputs = dataset.inputs(split, scaled=workload.scaled)
+            self._array(f"{stem}-{part}-inputs.npy", inputs)
+            self._array(f"{stem}-{part}-labels.npy", split.labels)
+        root = f"space-{workload.code_digest[:NAME_LENGTH]}"
+        for name, content in material.files.items():
+            self._in_folder(f"{root}/{name}", content)
+        return OwnTrainingRequest(
+            root=root,
+            main=code.main,
+            module=code.module,
+            attribute=code.attribute,
+            values=dict(workload.values),
+            task=dataset.task,
+            loop=workload.loop,
+            input_shape=list(workload.input_shape),
+            outputs=dataset.outputs,
+            batch_size=min(workload.batch_size, workload.training_samples),
+            epochs=workload.epochs,
+            data=stem,
+            name=workload.name,
+        )
+
+    def _array(self, name: str, array: NDArray[Any]) -> None:
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.save(file, array)
+
+        self.write_once(name, write)
+
+    def _in_folder(self, name: str, content: bytes) -> None:
+        path = self._folder / name
+        with self._lock:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
     def deployment(
         self, workload: Workload, deployment: Deployment, material: Material
     ) -> DeploymentRequest:
@@ -103,8 +165,8 @@ class Staging:
                 path = self._folder / f"{stem}-{number}.npy"
                 if not path.exists():
                     np.save(path, array)
-        if workload.kind == "topology":
-            model = self._exported(workload, deployment, runtime, inputs)
+        if isinstance(workload, (TopologyWorkload, OwnWorkload)):
+            model = self._exported(workload, deployment, runtime, inputs, material)
         else:
             model = self._for_runtime(_file(material), runtime)
         return DeploymentRequest(
@@ -139,10 +201,11 @@ class Staging:
 
     def _exported(
         self,
-        workload: TopologyWorkload,
+        workload: TopologyWorkload | OwnWorkload,
         deployment: Deployment,
         runtime: Runtime,
         inputs: list[NDArray[Any]],
+        material: Material,
     ) -> str:
         described = [
             workload.name,
@@ -151,8 +214,10 @@ class Staging:
             workload.protocol,
             deployment.batch_size,
         ]
+        if workload.kind == "own":
+            described.append(workload.code_digest)
         name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
-        return self.write_once(name, lambda path: export_once(workload, path, inputs))
+        return self.write_once(name, lambda path: export_once(workload, path, inputs, material))
 
     def _copy(self, material: ModelFile) -> str:
         suffix = format_of(material.path)

@@ -1,0 +1,245 @@
+"""The job of training a user's own network in the guest, in Keras or in PyTorch.
+
+It loads the space's code as the host does, in the child that measures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from powerml.guest import _client_requests as client_requests
+from powerml.guest.region import Moments, region, settle
+from powerml.guest.request import OwnTrainingRequest
+from powerml.guest.training_job import SEED, TrainingJob
+
+# Samples, batch size and inputs of the PyTorch networks that warm up.
+MODULE_SAMPLES, MODULE_BATCH, MODULE_SIDE = 32, 16, 8
+OPTIMIZERS = ("adam", "sgd")
+FREE = "free"
+
+
+class OwnJob(TrainingJob):
+    """The job of training a user's own network. See `powerml.guest.region.Job`."""
+
+    def warm_up(self) -> Iterator[None]:
+        """Train small networks in Keras, and in PyTorch where Keras runs on it."""
+        import keras
+
+        yield from super().warm_up()
+        if keras.backend.backend() == "torch":
+            for optimizer in OPTIMIZERS:
+                yield
+                _train_module(optimizer)
+
+    def run(self, content: dict[str, Any], moments: Moments) -> None:
+        """Count one training."""
+        _run(OwnTrainingRequest(**content), moments)
+
+    def run_once(self, content: dict[str, Any], moments: Moments) -> None:
+        """Count one training, its compilation included, in a process that is not forked."""
+        client_requests.start_instrumentation()
+        _run(OwnTrainingRequest(**content), moments)
+
+
+job = OwnJob
+
+
+def _train_module(optimizer: str) -> None:
+    import numpy as np
+    import torch
+
+    from powerml.networks import loops
+    from powerml.spaces.task import Task
+
+    torch.manual_seed(SEED)
+    layers = [
+        torch.nn.Conv2d(1, 2, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(2 * MODULE_SIDE**2, 4),
+        torch.nn.ReLU(),
+        torch.nn.Linear(4, 2),
+    ]
+    shape = (1, MODULE_SIDE, MODULE_SIDE)
+    arrays: dict[str, Any] = {
+        "x_train": np.zeros((MODULE_SAMPLES, *shape), dtype=np.float32),
+        "y_train": np.zeros(MODULE_SAMPLES, dtype=np.int64),
+    }
+    task = Task(shape, 2, epochs=2, batch_size=MODULE_BATCH, arrays=arrays)
+    loops.fit(torch.nn.Sequential(*layers), task, optimizer, 0.01, probabilities=False)
+
+
+def _run(request: OwnTrainingRequest, moments: Moments) -> None:
+    """Build the network by the user's code, and count its training."""
+    from powerml.networks import own
+    from powerml.networks.model import seed_everything
+    from powerml.spaces.from_file import Code, load_space
+    from powerml.spaces.steps import steps_heard
+    from powerml.spaces.trial import answers_of
+
+    # The user's code may import what powerML's own work does without.
+    for package in [name for name, module in sys.modules.items() if module is None]:
+        del sys.modules[package]
+    task = _task(request)
+    space = load_space(Code(Path(request.root), request.main, request.module, request.attribute))
+    seed_everything(SEED)
+    model, trial = own.build_network(space, answers_of(request.values, space.name), task)
+    own.check_network(space, model, task)
+    seed_everything(SEED)
+    moments["built"] = client_requests.monotonic_seconds()
+    watched = _Fits(request)
+    if request.loop == FREE:
+        with (
+            own.fits_watched(watched.through),
+            _optimizers_watched(watched),
+            steps_heard(watched.tell),
+        ):
+            settle()
+            client_requests.zero_stats()
+            with region("training"):
+                own.train_network(space, model, task, trial)
+        client_requests.mark(f"steps {watched.steps}")
+        client_requests.mark("over")
+        return
+    with own.fits_watched(watched.marked):
+        settle()
+        client_requests.zero_stats()
+        own.train_network(space, model, task, trial)
+        client_requests.mark("over")
+
+
+def _task(request: OwnTrainingRequest) -> Any:
+    import numpy as np
+
+    from powerml.spaces.task import Task
+
+    def array(name: str) -> Any:
+        return np.load(f"{request.data}-{name}.npy", allow_pickle=False)
+
+    arrays = {
+        "x_train": array("training-inputs"),
+        "y_train": array("training-labels"),
+        "x_validation": array("validation-inputs"),
+        "y_validation": array("validation-labels"),
+    }
+    return Task(
+        tuple(request.input_shape),
+        request.outputs,
+        kind=request.task,  # type: ignore[arg-type]
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        seed=SEED,
+        arrays=arrays,
+        steps=_MarkedBatches(request),
+    )
+
+
+class _Fits:
+    """Keras's `fit` as the guest goes through it."""
+
+    def __init__(self, request: OwnTrainingRequest) -> None:
+        self._request = request
+        self._counted = self._told = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the training: those that the user's code told, else those of optimizers."""
+        return self._told or self._counted
+
+    def count(self) -> None:
+        """Hear of the step of an optimizer."""
+        self._counted += 1
+
+    def tell(self) -> None:
+        """Hear of a step by `powerml.step`."""
+        self._told += 1
+
+    def through(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Do every step, and count them."""
+        from powerml.networks.model import SynchronousCallbacks
+
+        counted = self
+
+        class Counts(SynchronousCallbacks):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+                counted.count()
+
+        named["callbacks"] = [*(named.get("callbacks") or []), Counts()]
+        return fit(model, *given, **named)
+
+    def marked(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Do the steps that are asked for, and mark them."""
+        from powerml.guest.steps import Marks, only
+
+        request = self._request
+        inputs = given[0] if given else named["x"]
+        marks = Marks(request.marked_steps)
+        named["callbacks"] = [*(named.get("callbacks") or []), marks]
+        with contextlib.ExitStack() as stack:
+            if request.visits is not None:
+                named["epochs"] = request.epochs
+                given = given[:3]  # what is beyond are the epochs by place
+                stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
+            return fit(model, *given, **named)
+
+
+@contextlib.contextmanager
+def _optimizers_watched(watched: _Fits) -> Iterator[None]:
+    """Count the steps of PyTorch's optimizers, where no `fit` counts them."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    handle = register_optimizer_step_post_hook(lambda *_given: watched.count())
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _MarkedBatches:
+    """The batches of a task, with marks: all of them, or those to visit."""
+
+    def __init__(self, request: OwnTrainingRequest) -> None:
+        self._visits: Sequence[Sequence[int]] | None = request.visits
+        self._ends: Collection[int] | None = request.marked_steps
+        self._touch_limit_bytes = request.touch_limit_bytes
+        self._marks = request.loop != FREE
+        self._epoch = -1
+
+    def epoch(
+        self, inputs: Any, labels: Any, batch_size: int, order: Any
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield batches, and mark the beginning of the epoch and the ends of steps."""
+        self._epoch += 1
+        epoch, count = self._epoch, -(-len(order) // batch_size)
+        row_bytes = inputs.nbytes // len(inputs)
+        stops = range(count) if self._visits is None else self._visits[epoch]
+        place = 0
+        for step in stops:
+            if step > place:
+                self._touch(inputs, row_bytes, order[place * batch_size : step * batch_size])
+                client_requests.mark(f"resume {epoch} {step}")
+            elif step == 0 and self._marks:
+                client_requests.mark(f"begin {epoch} 0")
+            rows = order[step * batch_size : (step + 1) * batch_size]
+            yield inputs[rows], labels[rows]
+            if self._marks and (self._ends is None or step in self._ends):
+                client_requests.mark(f"end {epoch} {step}")
+            place = step + 1
+        if place < count:
+            self._touch(inputs, row_bytes, order[place * batch_size :])
+            client_requests.mark(f"resume {epoch} {count}")
+
+    def _touch(self, inputs: Any, row_bytes: int, rows: Any) -> None:
+        """Read a byte of each cache line of the data that is passed over, the last of it."""
+        most = self._touch_limit_bytes // row_bytes
+        if most:
+            client_requests.touch(inputs, row_bytes, rows[-most:].tolist())

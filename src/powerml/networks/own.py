@@ -1,0 +1,236 @@
+"""Networks of a user's own space: built, trained and run alike natively and in the simulator.
+
+Keras is imported by whoever imports this module: select the backend first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.errors import PowerMLError, SpaceError, TopologyError
+from powerml.networks import loops
+from powerml.networks.model import SynchronousCallbacks
+from powerml.spaces.from_file import OwnSpace, fault_of
+from powerml.spaces.task import Task
+from powerml.spaces.trial import Answer, Trial
+
+__all__ = [
+    "Framework",
+    "build_network",
+    "check_network",
+    "fits_watched",
+    "framework_of",
+    "parameter_count",
+    "predict",
+    "running_code",
+    "train_network",
+]
+
+Framework = Literal["keras", "torch"]
+# Called in place of Keras's fit, with fit itself, the model and the arguments.
+Watch = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+CHECKED_BATCH = 2
+# Parameters of these names decide on the optimizer where the space leaves it to powerML.
+OPTIMIZER, LEARNING_RATES = "optimizer", ("learning_rate", "lr")
+DEFAULT_OPTIMIZER = "adam"
+# Rows of probabilities sum to 1; float32 has 24 bits, and softmax sums some hundred terms.
+PROBABILITY_ERROR = 1e-4
+LOSSES = {"regression": "mean_squared_error"}
+
+
+@contextlib.contextmanager
+def running_code(space: OwnSpace, what: str) -> Iterator[None]:
+    """Run a user's code: its output goes to standard error, its errors name its line.
+
+    Raises
+    ------
+    SpaceError
+        The code failed.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except MemoryError as error:
+        raise SpaceError(
+            f"{fault_of(error, space.code)}: {what} ran out of memory: bound the network's size"
+        ) from error
+    except TopologyError as error:
+        raise SpaceError(f"{fault_of(error, space.code)}: {error}") from error
+    except PowerMLError:
+        raise
+    except (Exception, SystemExit) as error:  # it is the user's code
+        failed = SpaceError.quoting(
+            f"{fault_of(error, space.code)}: {what} failed",
+            error,
+            "correct it, or bound its values",
+        )
+        failed.detail = failed.detail or "".join(traceback.format_exception(error))
+        raise failed from error
+
+
+def build_network(space: OwnSpace, answer: Answer, task: Task) -> tuple[Any, Trial]:
+    """Run a space's `build`; return the network, and the trial with its parameters.
+
+    Raises
+    ------
+    SpaceError
+        The code failed, or returned no network.
+    TopologyError
+        A value is missing or outside its domain.
+    """
+    trial = Trial(answer)
+    with running_code(space, "build"):
+        model = space.build(trial, task)
+    if framework_of(model) is None:
+        raise SpaceError(
+            f"build of {space.code.main} returned {_kind_of(model)}: return a keras.Model or a "
+            "torch.nn.Module"
+        )
+    return model, trial
+
+
+def _kind_of(model: object) -> str:
+    return "None" if model is None else f"an object of type {type(model).__name__}"
+
+
+def framework_of(model: object) -> Framework | None:
+    """Return the framework of a network, None for other objects."""
+    if isinstance(model, keras.Model):
+        return "keras"
+    torch = sys.modules.get("torch")
+    return "torch" if torch is not None and isinstance(model, torch.nn.Module) else None
+
+
+def check_network(space: OwnSpace, model: Any, task: Task) -> None:
+    """Run a network on two inputs, and check the shape of its outputs.
+
+    Raises
+    ------
+    SpaceError
+        It does not take the data's inputs, or its outputs are not those of the task.
+    """
+    shape = getattr(model, "input_shape", None) if framework_of(model) == "keras" else None
+    if isinstance(shape, tuple) and tuple(shape[1:]) != task.input_shape:
+        raise SpaceError(
+            f"the network of {space.code.main} takes inputs of shape {tuple(shape[1:])}, the "
+            f"data's are {task.input_shape}: build it for task.input_shape"
+        )
+    blank = np.zeros((CHECKED_BATCH, *task.input_shape), dtype=np.float32)
+    with running_code(space, f"the network with inputs of shape {task.input_shape}"):
+        found = predict(model, blank, CHECKED_BATCH)
+    if not isinstance(found, np.ndarray) or found.shape != (CHECKED_BATCH, task.outputs):
+        got = found.shape[1:] if isinstance(found, np.ndarray) else "several outputs"
+        raise SpaceError(
+            f"the network of {space.code.main} has outputs of shape {got}, and the task "
+            f"needs ({task.outputs},): end it in task.outputs outputs"
+        )
+
+
+def parameter_count(model: Any) -> int:
+    """Count the weights and biases of a network."""
+    if framework_of(model) == "keras":
+        return int(model.count_params())
+    return sum(int(one.numel()) for one in model.parameters())
+
+
+def predict(model: Any, inputs: NDArray[np.float32], batch_size: int) -> Any:
+    """Run a network over inputs; returns an array of shape (n, outputs) where it has one output."""
+    if framework_of(model) == "keras":
+        found = [
+            keras.ops.convert_to_numpy(model(inputs[start : start + batch_size], training=False))
+            for start in range(0, len(inputs), batch_size)
+        ]
+        return np.concatenate(found)
+    return loops.predict(model, inputs, batch_size)
+
+
+@contextlib.contextmanager
+def fits_watched(watch: Watch) -> Iterator[None]:
+    """Have Keras's `fit` go through `watch` while the context lasts."""
+    original = keras.Model.fit
+
+    def fit(model: Any, *given: Any, **named: Any) -> Any:
+        named.setdefault("verbose", 0)
+        return watch(original, model, given, named)
+
+    keras.Model.fit = fit
+    try:
+        yield
+    finally:
+        keras.Model.fit = original
+
+
+def train_network(space: OwnSpace, model: Any, task: Task, trial: Trial) -> None:
+    """Train a network: by the space's `train`, or as powerML does by default.
+
+    Raises
+    ------
+    SpaceError
+        The code failed, or the optimizer that it asks for does not exist.
+    """
+    if space.train is not None:
+        with running_code(space, "train"):
+            space.train(model, task, trial)
+        return
+    params = trial.params
+    with running_code(space, "the training"):
+        if framework_of(model) == "keras":
+            if getattr(model, "optimizer", None) is None:
+                compile_network(model, task, params)
+            model.fit(
+                task.x_train,
+                task.y_train,
+                batch_size=min(task.batch_size, len(task.x_train)),
+                epochs=task.epochs,
+                verbose=0,
+            )
+        else:
+            name, rate = optimizer_of(params)
+            loops.fit(model, task, name, rate, probabilities=_gives_probabilities(model, task))
+
+
+def compile_network(model: Any, task: Task, params: Mapping[str, Any]) -> None:
+    """Compile a Keras network for its task, by the parameters for the optimizer."""
+    name, rate = optimizer_of(params)
+    config = {} if rate is None else {"learning_rate": rate}
+    try:
+        optimizer = keras.optimizers.get({"class_name": name, "config": config})
+    except ValueError as error:
+        raise SpaceError(
+            f"there is no optimizer {name!r} in Keras: choose adam, adamw, sgd or rmsprop"
+        ) from error
+    loss: Any = LOSSES.get(task.kind)
+    if loss is None:
+        logits = not _gives_probabilities(model, task)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    model.compile(optimizer=optimizer, loss=loss)
+
+
+def optimizer_of(params: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Return the name of the optimizer and the learning rate that parameters ask for."""
+    rates = [params[name] for name in LEARNING_RATES if name in params]
+    return str(params.get(OPTIMIZER, DEFAULT_OPTIMIZER)), float(rates[0]) if rates else None
+
+
+def _gives_probabilities(model: Any, task: Task) -> bool:
+    """Return whether the outputs are probabilities: a few inputs tell."""
+    if task.kind == "regression":
+        return False
+    rows = np.linspace(0.0, 1.0, CHECKED_BATCH * int(np.prod(task.input_shape)))
+    found = predict(
+        model, rows.reshape(CHECKED_BATCH, *task.input_shape).astype(np.float32), CHECKED_BATCH
+    )
+    return bool((found >= 0).all() and np.abs(found.sum(axis=1) - 1).max() < PROBABILITY_ERROR)
+
+
+class QuietCallbacks(SynchronousCallbacks):
+    """Callbacks that keep Keras from starting a thread for those of the user."""

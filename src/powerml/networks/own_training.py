@@ -1,0 +1,363 @@
+"""Training of a user's own networks, natively: workloads, models and scores."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerml.backend import import_keras, keras_alone
+from powerml.errors import SpaceError, TrainingError
+from powerml.signals import interruption_kept
+from powerml.spaces.from_file import OwnSpace, digest_of_files
+from powerml.spaces.task import ALL_STEPS, Batches, Task
+from powerml.spaces.trial import Answer, Trial, answers_of
+from powerml.workloads.datasets import Dataset, Split, check_splits, load_dataset
+from powerml.workloads.workload import Deployment, LoopName, OwnMaterial, OwnWorkload, ProtocolName
+
+__all__ = [
+    "BATCH_SIZE",
+    "Built",
+    "build_own",
+    "dataset_for",
+    "look_at",
+    "make_own_workload",
+    "score_own",
+    "task_of",
+    "train_own",
+]
+
+DEFAULT_DATA = "digits"
+# As keras.datasets return them: inputs and labels to train on, and to test.
+ARRAYS, PAIRS = ("x_train", "y_train", "x_test", "y_test"), ("train", "test")
+BATCH_SIZE = "batch_size"  # the parameter that batches of the training have the size of
+DEFAULT_BATCH_SIZE = 32
+SCORED_BATCH = 256
+SEED = 0  # of networks whose weights do not matter
+
+
+def task_of(
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    seed: int = SEED,
+    steps: Batches = ALL_STEPS,
+) -> Task:
+    """Return the task of a dataset, without the data."""
+    return Task(
+        dataset.input_shape,
+        dataset.outputs,
+        kind=dataset.task,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        steps=steps,
+    )
+
+
+def dataset_for(space: OwnSpace, data: str | None, validation: float) -> Dataset:
+    """Load the data of a space: those that are named, else its own, else digits.
+
+    Raises
+    ------
+    DatasetError
+        The data is missing, damaged or inconsistent.
+    SpaceError
+        The space's `load` failed, or returned no arrays.
+    """
+    if data is not None or space.load is None:
+        return load_dataset(data or DEFAULT_DATA, validation)
+    import_keras()
+    from powerml.networks import own
+
+    with own.running_code(space, "load"):
+        found = space.load()
+    arrays = found
+    if isinstance(found, (tuple, list)) and len(found) == len(PAIRS):
+        arrays = dict(zip(ARRAYS, (array for pair in found for array in pair), strict=True))
+    if not isinstance(arrays, Mapping):
+        raise SpaceError(
+            f"load of {space.code.main} returned an object of type {type(found).__name__}: return "
+            "a dict with x_train, y_train, x_test and y_test, or two pairs of arrays"
+        )
+    return check_splits(dict(arrays), space.code.main, validation)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network of a space, not trained: its trial, and the number of its parameters."""
+
+    model: Any
+    trial: Trial
+    parameters: int
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch of its training: its parameter `BATCH_SIZE`, or 32."""
+        return batch_size_of(self.trial.params)
+
+
+def batch_size_of(params: dict[str, Any]) -> int:
+    """Return the batch size among parameters; raises ``SpaceError``."""
+    size = params.get(BATCH_SIZE, DEFAULT_BATCH_SIZE)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SpaceError(f"the parameter {BATCH_SIZE} is {size!r}: suggest integers from 1 on")
+    return size
+
+
+@interruption_kept()
+def look_at(space: OwnSpace, dataset: Dataset, answer: Answer, epochs: int) -> Built:
+    """Build a network and check that it fits the data; raises ``SpaceError``."""
+    import_keras()
+    from powerml.networks import own
+    from powerml.networks.model import seed_everything
+
+    with keras_alone():
+        seed_everything(SEED)
+        task = task_of(dataset, epochs=epochs)
+        model, trial = own.build_network(space, answer, task)
+        own.check_network(space, model, task)
+        return Built(model, trial, own.parameter_count(model))
+
+
+@interruption_kept()
+def make_own_workload(
+    space: OwnSpace,
+    dataset: Dataset,
+    answer: Answer,
+    *,
+    epochs: int,
+    protocol: ProtocolName,
+    backend: str,
+    validation: float,
+    seed: int,
+    deployment: Deployment | None,
+) -> tuple[OwnWorkload, Built]:
+    """Build a network of a space, and describe its training as a workload.
+
+    Raises
+    ------
+    SpaceError
+        The space's code failed, or the network does not fit the data.
+    """
+    built = look_at(space, dataset, answer, epochs)
+    from powerml.networks import own
+
+    loop: LoopName = "fit" if own.framework_of(built.model) == "keras" else "batches"
+    samples, batch_size = len(dataset.train), built.batch_size
+    if space.train is not None:
+        found = _first_loop(space, built, dataset, epochs)
+        loop, samples = found.loop, found.samples or samples
+        batch_size, epochs = found.batch_size or batch_size, found.epochs or epochs
+    workload = OwnWorkload(
+        space=space.name,
+        code=space.code.main,
+        code_digest=digest_of_files(space.code.files()),
+        values=built.trial.params,
+        framework=own.framework_of(built.model) or "keras",
+        loop=loop,
+        data=dataset.name,
+        data_digest=dataset.digest,
+        validation=validation,
+        input_shape=dataset.input_shape,
+        classes=dataset.classes,
+        training_samples=samples,
+        inference_samples=len(dataset.test),
+        batch_size=batch_size,
+        epochs=epochs,
+        protocol=protocol,
+        backend=backend,
+        seed=seed,
+        deployment=deployment,
+    )
+    return workload, built
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The first loop of a training, with as much as it tells of its steps beforehand."""
+
+    loop: LoopName
+    samples: int | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+
+
+class _Reached(BaseException):
+    """The first loop of a training was reached; no code of the user's catches it by accident."""
+
+    def __init__(self, loop: _Loop) -> None:
+        super().__init__()
+        self.loop = loop
+
+
+class _FirstBatches:
+    """Batches of a training that ends at the first."""
+
+    def epoch(
+        self,
+        inputs: NDArray[Any],
+        labels: NDArray[Any],  # noqa: ARG002 - the Protocol's
+        batch_size: int,
+        order: NDArray[Any],  # noqa: ARG002
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Tell of the loop."""
+        raise _Reached(_Loop("batches", len(inputs), batch_size))
+
+
+def _first_loop(space: OwnSpace, built: Built, dataset: Dataset, epochs: int) -> _Loop:
+    """Run a space's `train` up to its first step, and tell the loop that it is in."""
+    from powerml.networks import own
+
+    task = _with_data(
+        task_of(dataset, epochs=epochs, batch_size=built.batch_size, steps=_FirstBatches()), dataset
+    )
+    try:
+        with keras_alone(), own.fits_watched(_look_at_fit), _ended_at_first_step():
+            own.train_network(space, built.model, task, built.trial)
+    except _Reached as reached:
+        return reached.loop
+    return _Loop("free")
+
+
+def _look_at_fit(_fit: Any, _model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> NoReturn:
+    """Tell the loop of a call of Keras's `fit`; that of anything but plain arrays is free."""
+    taken = dict(zip(("x", "y", "batch_size", "epochs"), given, strict=False)) | named
+    plain = {"x", "y", "batch_size", "epochs", "verbose", "sample_weight", "class_weight"}
+    inputs = taken.get("x")
+    others = [name for name in taken if name not in plain and taken[name]]
+    if not isinstance(inputs, np.ndarray) or others or len(given) > len(plain):
+        raise _Reached(_Loop("free"))
+    size = min(taken.get("batch_size") or DEFAULT_BATCH_SIZE, len(inputs))
+    raise _Reached(_Loop("fit", len(inputs), size, taken.get("epochs") or 1))
+
+
+@contextlib.contextmanager
+def _ended_at_first_step() -> Iterator[None]:
+    """End a loop at the first step of an optimizer of PyTorch's."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    def end(*_given: Any) -> NoReturn:
+        raise _Reached(_Loop("free"))
+
+    handle = register_optimizer_step_pre_hook(end)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def build_own(workload: OwnWorkload, material: OwnMaterial) -> Any:
+    """Build the network of a workload, not trained; raises ``SpaceError``."""
+    return _build(workload, material)[0]
+
+
+def _build(workload: OwnWorkload, material: OwnMaterial) -> tuple[Any, Trial]:
+    from powerml.networks import own
+
+    task = task_of(material.dataset, epochs=workload.epochs)
+    return own.build_network(material.space, answers_of(workload.values, workload.space), task)
+
+
+def _with_data(task: Task, dataset: Dataset) -> Task:
+    return replace(
+        task,
+        arrays={
+            "x_train": dataset.inputs(dataset.train, scaled=True),
+            "y_train": dataset.train.labels,
+            "x_validation": dataset.inputs(dataset.validation, scaled=True),
+            "y_validation": dataset.validation.labels,
+        },
+    )
+
+
+def train_own(workload: OwnWorkload, material: OwnMaterial, seed: int) -> tuple[Any, float]:
+    """Train a workload's network natively; return it with its score on the validation split.
+
+    Raises
+    ------
+    SpaceError
+        The space's code failed.
+    TrainingError
+        The score is no number.
+    """
+    from powerml.networks import own
+    from powerml.networks.model import seed_everything
+
+    space, dataset = material.space, material.dataset
+    size = batch_size_of(dict(workload.values))
+    task = task_of(dataset, epochs=workload.epochs, batch_size=size, seed=seed)
+    seed_everything(seed)
+    model, trial = _build(workload, material)
+    seed_everything(seed)
+    with own.fits_watched(_quietly):
+        own.train_network(space, model, _with_data(task, dataset), trial)
+    return model, score_own(workload, material, model, dataset.validation)
+
+
+def _quietly(fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    from powerml.networks.own import QuietCallbacks
+
+    named["callbacks"] = [*(named.get("callbacks") or []), QuietCallbacks()]
+    return fit(model, *given, **named)
+
+
+def score_own(workload: OwnWorkload, material: OwnMaterial, model: Any, split: Split) -> float:
+    """Score a trained network on a split: by the space's `score`, or by its accuracy.
+
+    Raises
+    ------
+    SpaceError
+        The space's code failed.
+    TrainingError
+        The score is no number, or the network's outputs are none.
+    """
+    from powerml.networks import own
+
+    space, dataset = material.space, material.dataset
+    inputs = dataset.inputs(split, scaled=True)
+    if space.score is not None:
+        task = task_of(dataset, epochs=workload.epochs)
+        with own.running_code(space, "score"):
+            found: Any = space.score(model, _with_scored(task, dataset, inputs, split))
+        return _number(found, workload, "score")
+    with own.running_code(space, "the network"):
+        outputs = own.predict(model, inputs, SCORED_BATCH)
+    if not np.isfinite(outputs).all():
+        raise TrainingError(
+            f"training {workload.name} diverged: its outputs are no longer numbers: scale the "
+            "data to about 0 to 1, or bound the learning rate"
+        )
+    return float((outputs.argmax(axis=1) == split.labels).mean())
+
+
+def _with_scored(task: Task, dataset: Dataset, inputs: NDArray[Any], split: Split) -> Task:
+    whole = _with_data(task, dataset)
+    return replace(whole, arrays={**whole.arrays, "x": inputs, "y": split.labels})
+
+
+def _number(found: Any, workload: OwnWorkload, what: str) -> float:
+    try:
+        number = float(found)
+    except (TypeError, ValueError) as error:
+        raise SpaceError(
+            f"{what} of {workload.code} returned an object of type {type(found).__name__}: return "
+            "one number, the larger the better"
+        ) from error
+    if not math.isfinite(number):
+        raise TrainingError(
+            f"{what} of {workload.name} is {number}: the training diverged, or the score divides "
+            "by zero"
+        )
+    return number

@@ -1,0 +1,222 @@
+"""Trials of a define-by-run space: a network's parameters, chosen as its code asks for them.
+
+The methods are those of Optuna's trial. What answers is a sampler in a search, and the values of
+one topology where its network is built again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from powerml.errors import TopologyError
+from powerml.spaces.values import Value, Values, written
+
+__all__ = [
+    "Answer",
+    "Choices",
+    "Domain",
+    "Floats",
+    "Integers",
+    "Trial",
+    "answers_of",
+    "middle_of",
+    "named",
+]
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Integers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    step: int = 1
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and self.low <= value <= self.high and (value - self.low) % self.step == 0  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        steps = f" in steps of {self.step}" if self.step != 1 else ""
+        return f"an integer from {self.low} to {self.high}{steps}"
+
+
+@dataclass(frozen=True)
+class Floats:
+    """Numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The given values."""
+
+    choices: tuple[Value, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == one and type(value) is type(one) for one in self.choices)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(written, self.choices))}"
+
+
+Domain = Integers | Floats | Choices
+# Answers a question: from a parameter's name and domain, its value.
+Answer = Callable[[str, Domain], Value]
+
+
+class Trial:
+    """A member of a space in the making.
+
+    Parameters
+    ----------
+    answer
+        Chooses the value of a parameter from its name and its domain.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._params: dict[str, Value] = {}
+        self._domains: dict[str, Domain] = {}
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """The parameters that were asked for so far, by name, in their order."""
+        return dict(self._params)
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """The domain of each parameter, by name, in their order."""
+        return dict(self._domains)
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Choose an integer from `low` to `high`, both included; raises ``TopologyError``."""
+        for what, number in (("low", low), ("high", high), ("step", step)):
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise TopologyError(f"{name} has {what}={number!r}: give an integer")
+        if low > high or step < 1:
+            raise TopologyError(f"{name} is from {low} to {high} in steps of {step}: give a range")
+        if log and (low < 1 or step != 1):
+            raise TopologyError(
+                f"{name} is logarithmic from {low}: give low=1 or more, and no step"
+            )
+        value = self._ask(name, Integers(low, high - (high - low) % step, step, log))
+        return int(value)  # type: ignore[arg-type]
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        """Choose a number from `low` to `high`, both included; raises ``TopologyError``."""
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise TopologyError(f"{name} is from {low} to {high}: give two finite numbers in order")
+        if log and (low <= 0 or step is not None):
+            raise TopologyError(f"{name} is logarithmic from {low}: give low above 0, and no step")
+        if step is not None and not step > 0:
+            raise TopologyError(f"{name} has the step {step}: give one above 0")
+        value = self._ask(name, Floats(float(low), float(high), step, log))
+        return float(value)  # type: ignore[arg-type]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """Choose one of the values, which are texts, numbers, booleans or None."""
+        given = tuple(choices)
+        for one in given:
+            if one is not None and not isinstance(one, (bool, int, float, str)):
+                raise TopologyError(
+                    f"{name} has a choice of type {type(one).__name__}: give texts, numbers, "
+                    "booleans or None"
+                )
+        if not given:
+            raise TopologyError(f"{name} has no choices: give at least one")
+        return self._ask(name, Choices(given))
+
+    def _ask(self, name: str, domain: Domain) -> Value:
+        if not isinstance(name, str) or not name or any(one in name for one in ",=\" '\n"):
+            raise TopologyError(
+                f"a parameter is called {name!r}: give a text without spaces, commas, quotes or ="
+            )
+        known = self._domains.get(name)
+        if known is None:
+            value = self._answer(name, domain)
+            self._domains[name], self._params[name] = domain, value
+        elif type(known) is not type(domain) or known != domain:
+            raise TopologyError(
+                f"{name} is asked for twice, as {known} and as {domain}: give each a name of its "
+                "own"
+            )
+        return self._params[name]
+
+
+def answers_of(values: Values, space: str) -> Answer:
+    """Answer with the values of a topology.
+
+    The answer raises ``TopologyError`` for a value that is missing or outside its domain.
+    """
+
+    def answer(name: str, domain: Domain) -> Value:
+        if name not in values:
+            raise TopologyError(
+                f"{space} needs {name}, {domain}: write {space}:..., {name}={_example(domain)}"
+            )
+        found = _as_of(domain, values[name])
+        if found not in domain:
+            raise TopologyError(f"{space} has {name}={written(values[name])}: {name} is {domain}")
+        return found
+
+    return answer
+
+
+def _as_of(domain: Domain, value: Value) -> Value:
+    """Return a value in the type of its domain: in a text 1 may be a number or a choice "1"."""
+    if isinstance(domain, Floats) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(domain, Choices) and value not in domain:
+        alike = [one for one in domain.choices if written(one).strip('"') == written(value)]
+        alike += [one for one in domain.choices if isinstance(one, float) and one == value]
+        return alike[0] if alike else value
+    return value
+
+
+def _example(domain: Domain) -> str:
+    return written(middle_of("", domain))
+
+
+def middle_of(_name: str, domain: Domain) -> Value:
+    """Answer with the middle of a domain; of choices with the first."""
+    if isinstance(domain, Choices):
+        return domain.choices[0]
+    low, high = domain.low, domain.high
+    if isinstance(domain, Floats):
+        middle = math.sqrt(low * high) if domain.log else (low + high) / 2
+        if domain.step is not None:
+            middle = low + round((middle - low) / domain.step) * domain.step
+        return min(max(middle, low), high)
+    if domain.log:
+        return min(max(round(math.sqrt(low * high)), domain.low), domain.high)
+    return domain.low + (domain.high - domain.low) // domain.step // 2 * domain.step
+
+
+def named(values: Mapping[str, Value]) -> str:
+    """Write values as in a topology's text."""
+    return ",".join(f"{name}={written(value)}" for name, value in values.items())
