@@ -45,6 +45,7 @@ CODE = (
     "guest/nodes.py",
     "guest/region.py",
     "guest/request.py",
+    "guest/unseen.py",
     "guest/warm_up",
     "plugins.py",
     "runtimes",

@@ -189,6 +189,8 @@ def environment(backend: str | None) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "ORT_DISABLE_TELEMETRY": "1",
+        # It would read the metadata of all packages, and import what any of them announces.
+        "TORCH_DEVICE_BACKEND_AUTOLOAD": "0",
     }
 
 

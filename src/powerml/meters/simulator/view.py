@@ -16,12 +16,12 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
@@ -42,7 +42,8 @@ COMPILER_MODULE = "powerml.guest.byte_code"
 # Three digits: the view's path has one length whichever of them is free.
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
 LINKS = "view"
-PROGRAMS, LIBRARIES, PACKAGES, BYTE_CODE = "bin", sys.platlibdir, "packages", "byte-code"
+PROGRAMS, LIBRARIES, BYTE_CODE = "bin", sys.platlibdir, "byte-code"
+PACKAGES, METADATA = "packages", "metadata"  # as in `START`
 LOCK = "lock"
 OWNER = "installation"  # a file with the path of the powerML that byte code is of
 COMPILERS = min(4, os.cpu_count() or 1)
@@ -135,7 +136,6 @@ class View:
         """The variables by which Python finds the view."""
         return {
             "PYTHONHOME": self.path,
-            "PYTHONPATH": f"{self.path}/{PACKAGES}",
             "PYTHONPYCACHEPREFIX": f"{self.path}/{BYTE_CODE}",
             # Byte code that is missing would change the counts once.
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -255,30 +255,36 @@ def _make_links(links: Path, environment: Mapping[str, str]) -> None:
     for place, target in places.items():
         (links / place).parent.mkdir(parents=True, exist_ok=True)
         (links / place).symlink_to(target)
-    _link_all(site["folders"], links / PACKAGES, hidden=sys.stdlib_module_names)
+    _link_all(site["folders"], links / PACKAGES)
     for name, path in site["packages"].items():
         with contextlib.suppress(FileExistsError):
             (links / PACKAGES / name).symlink_to(path)
+    (links / METADATA).mkdir()
+    for name in sorted(os.listdir(links / PACKAGES)):
+        if name.endswith((".dist-info", ".egg-info")):
+            distribution = name.rpartition(".")[0].partition("-")[0]
+            with contextlib.suppress(FileExistsError):
+                (links / METADATA / _normalized(distribution)).symlink_to(name)
 
 
 def _program() -> Path:
     return Path(os.path.realpath(interpreter()))
 
 
-def _link_all(
-    folders: Iterable[str | Path], target: Path, hidden: AbstractSet[str] = frozenset()
-) -> None:
-    """Link the contents of folders, of one name the first; join the parts of namespace packages.
+def _normalized(distribution: str) -> str:
+    """Return the name by which `importlib.metadata` looks a distribution up."""
+    return re.sub(r"[-_.]+", "_", distribution).lower()
 
-    The names in `hidden` are the standard library's, which the view's folder precedes.
-    """
+
+def _link_all(folders: Iterable[str | Path], target: Path) -> None:
+    """Link the contents of folders, of one name the first; join the parts of namespace packages."""
     found: dict[str, list[Path]] = {}
     for folder in map(Path, folders):
         if folder.is_dir():
             for path in folder.iterdir():
                 found.setdefault(path.name, []).append(path)
     for name, paths in sorted(found.items()):
-        if _is_left_out(name) or name.partition(".")[0] in hidden or (target / name).exists():
+        if _is_left_out(name) or (target / name).exists():
             continue
         whole = next((path for path in paths if not _is_part(path)), None)
         if whole is not None or len(paths) == 1:
