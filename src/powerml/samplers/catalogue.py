@@ -63,6 +63,7 @@ def _composite(startup_trials: int, seed: int, known: StudyKnowledge) -> BaseSam
         measured_before=known.measured_before,
         startup_trials=startup_trials,
         seed=seed,
+        score_range=known.score_range,
     )
 
 

@@ -54,7 +54,7 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
     Parameters
     ----------
     score
-        From 0 to 1, or None if it is not known.
+        Higher is better; None if it is not known.
     **costs
         Cost of each phase relative to any fixed reference, above 0, as ``training_cost`` and
         ``inference_cost``.
@@ -62,7 +62,7 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
     Raises
     ------
     UsageError
-        A value is out of range, or a name is no cost.
+        A value is no finite number, a cost is not above 0, or a name is no cost.
 
     Examples
     --------
@@ -74,8 +74,8 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
             raise UsageError(f"{name} is no cost: give costs as training_cost and inference_cost")
         if not (math.isfinite(cost) and cost > 0):
             raise UsageError(f"the {name.replace('_', ' ')} is {cost}: give one above 0")
-    if score is not None and not 0 <= score <= 1:
-        raise UsageError(f"the score is {score}: give one from 0 to 1, or None")
+    if score is not None and not math.isfinite(score):
+        raise UsageError(f"the score is {score}: give one that is a finite number, or None")
     return {**costs, "score": score}
 
 
