@@ -56,12 +56,15 @@ class Requirements:
     min_score: float | None = None
     admits: Admits | None = None
 
-    def within(self, costs: CandidateCosts) -> NDArray[np.bool_]:
-        """Select the candidates that may be cheap enough, by their costs."""
-        admitted = np.ones(costs.count, dtype=bool)
+    def excess(self, costs: CandidateCosts) -> NDArray[np.float64]:
+        """Compute each candidate's largest excess over a limit; above 0 if one is violated.
+
+        Costs count one standard error below their expectation.
+        """
+        found = np.full(costs.count, -math.inf)
         for phase, cost in costs.at(-1.0).items():
-            admitted &= cost <= self.max_costs.get(phase, math.inf)
-        return admitted
+            found = np.maximum(found, cost - self.max_costs.get(phase, math.inf))
+        return found
 
     def met_by(self, found: Quantities) -> bool:
         """Return whether a trial has a sufficient score and is cheap enough."""

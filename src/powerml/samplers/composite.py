@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 
 from powerml.samplers.base import CostedObjective, Requirements
 from powerml.samplers.candidates import Candidates, SearchSpace, draw, enumerate_all, of_parameters
-from powerml.samplers.composite_acquisition import CompositeAcquisition, Pool
+from powerml.samplers.composite_acquisition import REFUSED, CompositeAcquisition, Pool
 from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.score_scale import UNIT, ScoreRange
 from powerml.samplers.trials import KnownTrials, Quantities, known_trials
@@ -119,6 +119,7 @@ class CompositeSampler(BaseSampler):
         acquisition = self._acquisition.of(study, self._pool(candidates), known)
         if acquisition is None:
             acquisition = np.zeros(len(candidates))
+        acquisition = np.maximum(acquisition, REFUSED)
         proposed = {tuple(row.values()) for row in known.proposed}
         fresh = np.array([key not in proposed for key in candidates.identities()])
         if fresh.any():

@@ -84,7 +84,11 @@ class CompositeAcquisition:
     score_range: ScoreRange = UNIT
 
     def of(self, study: Study, pool: Pool, known: KnownTrials) -> Array | None:
-        """Compute the acquisition of each candidate, or None where nothing is known yet."""
+        """Compute the acquisition of each candidate, or None where nothing is known yet.
+
+        What violates a requirement has at most `REFUSED`, and less the more its costs exceed their
+        limits.
+        """
         is_front = seeks_front(study)
         if self.objective is None and not is_front:
             return self._in_value(study, pool, known)
@@ -92,8 +96,9 @@ class CompositeAcquisition:
         if costs is None:
             return None
         acquisition = self._in_quantities(pool, costs, known, is_front=is_front)
-        admitted = self.requirements.within(costs) & pool.admitted()
-        return np.where(admitted, acquisition, REFUSED)
+        excess = self.requirements.excess(costs)
+        admitted = (excess <= 0) & pool.admitted()
+        return np.where(admitted, acquisition, REFUSED - np.maximum(excess, 0.0))
 
     def cost_ratios(self, pool: Pool, known: KnownTrials) -> CandidateCosts | None:
         """Return the candidates' costs, computed or learned; None where nothing is known yet."""

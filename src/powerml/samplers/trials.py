@@ -98,19 +98,22 @@ class KnownTrials:
 def known_trials(
     study: Study,
     current: FrozenTrial,
-    space: Mapping[str, BaseDistribution],
+    space: Mapping[str, BaseDistribution] | None,
     before: Sequence[tuple[dict[str, Any], Quantities]] = (),
 ) -> KnownTrials:
     """Sort the trials of a study within the search space, except the current one.
 
-    Points measured `before` the study count as measured and as proposed.
+    Points measured `before` the study count as measured and as proposed. Without a search space
+    all trials count that have parameters, with all of them.
     """
     inside = [(row, found) for row, found in before if _lies_in(space, row)]
     known = KnownTrials(measured=list(inside), proposed=[row for row, _ in inside])
     for trial in study.get_trials(deepcopy=False):
         if trial.number == current.number or not _lies_in(space, trial.params):
             continue
-        parameters = {name: trial.params[name] for name in space}
+        parameters = {
+            name: trial.params[name] for name in (trial.params if space is None else space)
+        }
         known.proposed.append(parameters)
         if trial.state in (TrialState.RUNNING, TrialState.WAITING):
             known.running.append(parameters)
@@ -123,7 +126,9 @@ def known_trials(
     return known
 
 
-def _lies_in(space: Mapping[str, BaseDistribution], parameters: Mapping[str, Any]) -> bool:
+def _lies_in(space: Mapping[str, BaseDistribution] | None, parameters: Mapping[str, Any]) -> bool:
+    if space is None:
+        return bool(parameters)
     return all(
         name in parameters and _contains(distribution, parameters[name])
         for name, distribution in space.items()
