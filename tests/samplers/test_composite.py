@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from powerml.errors import UsageError
-from powerml.samplers import QUANTITIES, Quantities, Requirements, composite, quantities
+from powerml.samplers import QUANTITIES, Quantities, Requirements, composite_acquisition, quantities
 from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel
@@ -199,7 +199,7 @@ def test_short_lengths_are_preferred_only_where_no_score_is_required(
         given.append(preferred)
         return ScoreModel(points, scores, expected, preferred)
 
-    monkeypatch.setattr(composite, "ScoreModel", make)
+    monkeypatch.setattr(composite_acquisition, "ScoreModel", make)
     needed = Requirements(min_score=least)
     _search(CompositeSampler(OBJECTIVE, space=SPACE, costs=_costs, requirements=needed), trials=2)
     assert given == [lengths] * 2
@@ -231,7 +231,7 @@ def test_values_alone_are_minimised_and_maximised() -> None:
         assert abs(study.best_params["x"] - 130) <= 10
 
 
-@pytest.mark.parametrize("given", [(0.0, 1.0, 0.5), (1.0, -1.0, 0.5), (1.0, 1.0, 2.0)])
+@pytest.mark.parametrize("given", [(0.0, 1.0, 0.5), (1.0, -1.0, 0.5), (1.0, 1.0, float("nan"))])
 def test_quantities_that_cannot_be_are_refused(given: tuple[float, float, float]) -> None:
     training, inference, score = given
     with pytest.raises(UsageError, match="give one"):

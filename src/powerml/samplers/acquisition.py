@@ -43,6 +43,11 @@ class CandidateCosts:
     ratios: Mapping[str, Array]
     errors: Mapping[str, Array]
 
+    @property
+    def count(self) -> int:
+        """The number of candidates."""
+        return len(next(iter(self.ratios.values())))
+
     def at(self, deviations: float) -> dict[str, Array]:
         """Return all costs at this number of standard errors from their expectation.
 

@@ -13,13 +13,26 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from powerml.samplers.acquisition import CandidateCosts
-from powerml.samplers.candidates import Candidates
 from powerml.samplers.learned_costs import CostsOf
+from powerml.samplers.score_scale import UNIT, ScoreRange
 from powerml.samplers.trials import Quantities
 
-__all__ = ["Admits", "CostedObjective", "MakeSampler", "Requirements", "StudyKnowledge"]
+__all__ = [
+    "Admits",
+    "AdmitsDrawn",
+    "Choose",
+    "CostedObjective",
+    "CostsOfDrawn",
+    "Draw",
+    "Drawn",
+    "MakeSampler",
+    "Requirements",
+    "StudyKnowledge",
+]
 
 Admits = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.bool_]]
+# Answers a question of a define-by-run space: a parameter's name and distribution.
+Choose = Callable[[str, BaseDistribution], Any]
 FloatOrArray = TypeVar("FloatOrArray", float, "NDArray[np.float64]")
 
 
@@ -34,22 +47,52 @@ class CostedObjective(Protocol):
 class Requirements:
     """Conditions that a topology must meet to be proposed.
 
-    `max_costs` are relative to the reference's, by phase; a missing phase has no limit. `admits`
-    selects the allowed candidates, from the values of each parameter by name.
+    `max_costs` are relative to the reference's, by phase; a missing phase has no limit. `min_score`
+    is a score of the study's own range. `admits` selects the allowed candidates, from the values of
+    each parameter by name.
     """
 
     max_costs: Mapping[str, float] = field(default_factory=dict)
-    min_score: float = 0.0
+    min_score: float | None = None
     admits: Admits | None = None
 
-    def admit(self, candidates: Candidates, costs: CandidateCosts) -> NDArray[np.bool_]:
-        """Select the candidates that may meet them, by their costs."""
-        admitted = np.ones(len(candidates), dtype=bool)
+    def excess(self, costs: CandidateCosts) -> NDArray[np.float64]:
+        """Compute each candidate's largest excess over a limit; above 0 if one is violated.
+
+        Costs count one standard error below their expectation.
+        """
+        found = np.full(costs.count, -math.inf)
         for phase, cost in costs.at(-1.0).items():
-            admitted &= cost <= self.max_costs.get(phase, math.inf)
-        if self.admits is not None:
-            admitted &= self.admits(candidates.columns)
-        return admitted
+            found = np.maximum(found, cost - self.max_costs.get(phase, math.inf))
+        return found
+
+    def met_by(self, found: Quantities) -> bool:
+        """Return whether a trial has a sufficient score and is cheap enough."""
+        if found.score is None or (self.min_score is not None and found.score < self.min_score):
+            return False
+        limits = self.max_costs
+        return all(cost <= limits.get(phase, math.inf) for phase, cost in found.costs.items())
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A member of a define-by-run space, as one run of the space asked for it.
+
+    `distributions` are in the order in which the run asked. `structure` is for the caller's
+    functions of costs and limits, such as the network's operations. Samplers do not look at it.
+    """
+
+    parameters: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    structure: object = None
+
+
+# Runs a define-by-run space once; None where the run fails or its network cannot be built.
+Draw = Callable[[Choose], Drawn | None]
+# The costs of members of such a space; None while they are unknown.
+CostsOfDrawn = Callable[[Sequence[Drawn]], CandidateCosts | None]
+# Selects the members that may be proposed, for instance by limits of size.
+AdmitsDrawn = Callable[[Sequence[Drawn]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +100,10 @@ class StudyKnowledge:
     """Knowledge of a study beyond the values of its trials, for samplers that can use it.
 
     `objective` is None if a front is sought, `costs` if they have to be learned. `measured_before`
-    are parameters and quantities that are known without a trial.
+    are parameters and quantities that are known without a trial. `draw` is given for a
+    define-by-run space, whose `space` is None. `costs_of_drawn` and `admits_drawn` then take the
+    places of `costs` and of the requirements' `admits`. `score_range` are the ends of the scores as
+    far as they are known.
     """
 
     space: Mapping[str, BaseDistribution] | None = None
@@ -65,6 +111,10 @@ class StudyKnowledge:
     costs: CostsOf | None = None
     requirements: Requirements = field(default_factory=Requirements)
     measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = ()
+    draw: Draw | None = None
+    costs_of_drawn: CostsOfDrawn | None = None
+    admits_drawn: AdmitsDrawn | None = None
+    score_range: ScoreRange = UNIT
 
 
 # Makes a sampler for one proposal from the number of trials that are drawn at random first, a seed,

@@ -16,7 +16,18 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-__all__ = ["MOST_ENUMERATED", "Candidates", "SearchSpace", "draw", "enumerate_all", "of_parameters"]
+__all__ = [
+    "LOCAL_STEP",
+    "MOST_ENUMERATED",
+    "Candidates",
+    "SearchSpace",
+    "draw",
+    "enumerate_all",
+    "fraction_of",
+    "of_parameters",
+    "scaled",
+    "value_at",
+]
 
 Array = NDArray[np.float64]
 SearchSpace = Mapping[str, BaseDistribution]
@@ -93,8 +104,18 @@ def draw(
     return _of_columns(space, columns)
 
 
+def value_at(fraction: float, distribution: BaseDistribution) -> Any:
+    """Return the value at a fraction of the range, in Python's own types."""
+    return _plain(_at(np.array([fraction]), distribution)[0], distribution)
+
+
+def fraction_of(value: Any, distribution: BaseDistribution) -> float:
+    """Return a fraction at which `value_at` finds the value; beyond 0 or 1 for one out of range."""
+    return float(_fractions([value], distribution)[0])
+
+
 def _of_columns(space: SearchSpace, columns: Mapping[str, NDArray[Any]]) -> Candidates:
-    parts = [_scaled(columns[name], distribution) for name, distribution in space.items()]
+    parts = [scaled(columns[name], distribution) for name, distribution in space.items()]
     return Candidates(space, columns, np.column_stack(parts))
 
 
@@ -145,10 +166,11 @@ def _fractions(values: Sequence[Any], distribution: BaseDistribution) -> Array:
     if isinstance(distribution, CategoricalDistribution):
         places = [distribution.choices.index(value) for value in values]
         return (np.array(places) + 0.5) / len(distribution.choices)
-    return _scaled(np.asarray(values, dtype=float), distribution)[:, 0]
+    return scaled(np.asarray(values, dtype=float), distribution)[:, 0]
 
 
-def _scaled(column: NDArray[Any], distribution: BaseDistribution) -> Array:
+def scaled(column: NDArray[Any], distribution: BaseDistribution) -> Array:
+    """Return a parameter's values as points, of shape (values, dimensions)."""
     if isinstance(distribution, CategoricalDistribution):
         # Two choices are as far apart as the two ends of a number.
         places = [distribution.choices.index(value) for value in column]

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 from powerml import plugins
 from powerml.samplers.base import MakeSampler, StudyKnowledge
+from powerml.samplers.by_running import RunningSampler
 from powerml.samplers.composite import CompositeSampler
 
 __all__ = ["COMPOSITE", "make_sampler", "sampler_names"]
@@ -55,6 +56,8 @@ def _built_in() -> list[str]:
 
 
 def _composite(startup_trials: int, seed: int, known: StudyKnowledge) -> BaseSampler:
+    if known.draw is not None:
+        return RunningSampler(known, startup_trials=startup_trials, seed=seed)
     return CompositeSampler(
         known.objective,
         space=known.space,
@@ -63,6 +66,7 @@ def _composite(startup_trials: int, seed: int, known: StudyKnowledge) -> BaseSam
         measured_before=known.measured_before,
         startup_trials=startup_trials,
         seed=seed,
+        score_range=known.score_range,
     )
 
 

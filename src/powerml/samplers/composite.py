@@ -1,52 +1,32 @@
 """The composite sampler: it models each phase's cost and the score separately.
 
-The objective is a known function of costs and score. The costs can be computed before anything is
-trained, or are learned from a few trials, because they are smooth; only the score is uncertain. The
-sampler therefore averages a candidate's objective over its possible scores. The method is from
-Astudillo and Frazier, *Bayesian optimization of composite functions*, ICML 2019.
+It searches a space whose parameters are known beforehand. `by_running` searches define-by-run
+spaces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from powerml.samplers.acquisition import (
-    CandidateCosts,
-    ScorePosterior,
-    expected_improvement,
-    expected_volume,
-)
 from powerml.samplers.base import CostedObjective, Requirements
 from powerml.samplers.candidates import Candidates, SearchSpace, draw, enumerate_all, of_parameters
-from powerml.samplers.learned_costs import CostsOf, learned_costs
-from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
-from powerml.samplers.trials import (
-    TRAINING,
-    KnownTrials,
-    Quantities,
-    known_trials,
-    seeks_front,
-)
-from powerml.samplers.value_model import plain_improvement
+from powerml.samplers.composite_acquisition import REFUSED, CompositeAcquisition, Pool
+from powerml.samplers.learned_costs import CostsOf
+from powerml.samplers.score_scale import UNIT, ScoreRange
+from powerml.samplers.trials import KnownTrials, Quantities, known_trials
 
 __all__ = ["CompositeSampler"]
 
-Array = NDArray[np.float64]
 DRAWN = 8192
 STARTUP_TRIALS = 3
-# Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
-WORST_RATIO = 2.0
 NEAR = 3
 
 
@@ -76,6 +56,9 @@ class CompositeSampler(BaseSampler):
         Random trials before anything is learned; none if `costs` predicts from the start.
     seed
         Without parallel trials, proposals depend only on the seed and on earlier trials.
+    score_range
+        The lowest and the highest possible score, None for an end that is not known. Of a mean
+        error's negative, for instance, only the highest is: ``(None, 0.0)``.
     """
 
     def __init__(
@@ -88,12 +71,13 @@ class CompositeSampler(BaseSampler):
         measured_before: Sequence[tuple[Mapping[str, Any], Quantities]] = (),
         startup_trials: int = STARTUP_TRIALS,
         seed: int = 0,
+        score_range: ScoreRange = UNIT,
     ) -> None:
-        self._startup_trials = max(1, startup_trials)
-        self._objective = objective
+        self._acquisition = CompositeAcquisition(
+            objective, requirements or Requirements(), max(1, startup_trials), score_range
+        )
         self._space = None if space is None else dict(space)
         self._costs = costs
-        self._requirements = requirements or Requirements()
         self._measured_before = [(dict(row), found) for row, found in measured_before]
         self._seed = seed
         self._intersection = IntersectionSearchSpace()
@@ -132,9 +116,10 @@ class CompositeSampler(BaseSampler):
         generator = np.random.default_rng([self._seed, trial.number])
         known = known_trials(study, trial, search_space, self._measured_before)
         candidates = self._candidates(search_space, known, generator)
-        acquisition = self._acquisition(study, candidates, known)
+        acquisition = self._acquisition.of(study, self._pool(candidates), known)
         if acquisition is None:
             acquisition = np.zeros(len(candidates))
+        acquisition = np.maximum(acquisition, REFUSED)
         proposed = {tuple(row.values()) for row in known.proposed}
         fresh = np.array([key not in proposed for key in candidates.identities()])
         if fresh.any():
@@ -154,8 +139,9 @@ class CompositeSampler(BaseSampler):
 
     def _most_promising(self, known: KnownTrials) -> list[dict[str, Any]]:
         """Return the parameters of the best trials so far, to draw candidates near them."""
-        if self._objective is not None and known.measured:
-            value = self._objective.value
+        objective = self._acquisition.objective
+        if objective is not None and known.measured:
+            value = objective.value
             ranked = [
                 (float(value(one.costs, one.score)), parameters)
                 for parameters, one in known.measured
@@ -167,104 +153,16 @@ class CompositeSampler(BaseSampler):
         near = [parameters for _, parameters in ranked[:NEAR]]
         return near or [parameters for parameters, _ in known.measured]
 
-    def _acquisition(
-        self, study: Study, candidates: Candidates, known: KnownTrials
-    ) -> Array | None:
-        """Compute the acquisition of each candidate, or None where nothing is known yet."""
-        is_front = seeks_front(study)
-        if self._objective is None and not is_front:
-            return self._acquisition_in_value(study, candidates, known)
-        costs = self._cost_ratios(candidates, known)
-        if costs is None:
-            return None
-        lengths = ANY if self._requirements.min_score > 0 else SHORT
-        posterior = _posterior(candidates, costs, known, lengths)
-        if is_front:
-            acquisition = self._acquisition_of_front(costs, posterior, known)
-        else:
-            acquisition = self._acquisition_in_objective(costs, posterior, known)
-        return np.where(self._requirements.admit(candidates, costs), acquisition, -1e9)
-
-    def _cost_ratios(self, candidates: Candidates, known: KnownTrials) -> CandidateCosts | None:
-        computed = None if self._costs is None else self._costs(candidates.columns)
-        if computed is not None:
-            return computed
-        if len(known.measured) < self._startup_trials:
-            return None
-        parameters, found = zip(*known.measured, strict=True)
-        return learned_costs(
-            of_parameters(candidates.space, parameters).points,
-            {phase: [one.costs[phase] for one in found] for phase in found[0].costs},
-            candidates.points,
+    def _pool(self, candidates: Candidates) -> Pool:
+        """Return the candidates with what is known of them."""
+        costs, admits = self._costs, self._acquisition.requirements.admits
+        return Pool(
+            points=candidates.points,
+            points_of=lambda rows: of_parameters(candidates.space, rows).points,
+            costs=lambda: None if costs is None else costs(candidates.columns),
+            admitted=lambda: (
+                np.ones(len(candidates), dtype=bool)
+                if admits is None
+                else admits(candidates.columns)
+            ),
         )
-
-    def _acquisition_in_objective(
-        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
-    ) -> Array:
-        if self._objective is None:
-            raise TypeError(self._objective)
-        value, needed = self._objective.value, self._requirements
-        fit = [
-            float(value(one.costs, one.score))
-            for _, one in known.measured
-            if one.score is not None
-            and one.score >= needed.min_score
-            and all(cost <= needed.max_costs.get(phase, inf) for phase, cost in one.costs.items())
-        ]
-        if fit:
-            best = min(fit)
-        else:  # whatever fulfils the requirements is better than the worst that may
-            lowest = np.full(len(posterior.mean), needed.min_score)
-            best = float(value(costs.ratios, lowest).max())
-        acquisition = expected_improvement(value, costs, posterior, best, needed.min_score)
-        if acquisition.max() > 0:
-            return acquisition
-        expected = np.clip(posterior.mean, 0.0, 1.0)
-        return -1.0 - np.asarray(value(costs.ratios, expected))
-
-    def _acquisition_of_front(
-        self, costs: CandidateCosts, posterior: ScorePosterior, known: KnownTrials
-    ) -> Array:
-        found = [(one.costs, one.score) for _, one in known.measured if one.score is not None]
-        limits = self._requirements.max_costs
-        worst = {phase: min(WORST_RATIO, limits.get(phase, inf)) for phase in costs.ratios}
-        within = [costs.ratios[phase] < limit for phase, limit in worst.items()]
-        if not np.all(within, axis=0).any():
-            worst = {phase: float(ratio.max()) for phase, ratio in costs.ratios.items()}
-        return expected_volume(costs, posterior, found, worst, self._requirements.min_score)
-
-    def _acquisition_in_value(
-        self, study: Study, candidates: Candidates, known: KnownTrials
-    ) -> Array | None:
-        if len(study.directions) != 1 or len(known.valued) < self._startup_trials:
-            return None
-        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        parameters, values = zip(*known.valued, strict=True)
-        points = of_parameters(candidates.space, parameters).points
-        return plain_improvement(points, [sign * value for value in values], candidates.points)
-
-
-def _posterior(
-    candidates: Candidates, costs: CandidateCosts, known: KnownTrials, lengths: Sequence[float]
-) -> ScorePosterior:
-    """Compute the posterior of scores. Trials under way are assumed to score as expected."""
-    highest_cost = float(costs.ratios[TRAINING].max())
-    expected = expected_scores(costs.ratios[TRAINING], highest_cost)
-    scored = [(row, one.costs[TRAINING], one.score) for row, one in known.measured]
-    rows = [row for row, _, score in scored if score is not None]
-    scores = np.array([score for *_, score in scored if score is not None])
-    paid = np.array([cost for _, cost, score in scored if score is not None])
-    points = of_parameters(candidates.space, rows).points
-    expectations = expected_scores(paid, highest_cost)
-    model = ScoreModel(points, scores, expectations, lengths)
-    if known.running:
-        running = of_parameters(candidates.space, known.running).points
-        unknown = np.full(len(running), float(expected.mean()))
-        imputed = model.predict(running, unknown).mean.clip(0.0, 1.0)
-        model = ScoreModel(
-            np.vstack([points, running]),
-            np.concatenate([scores, imputed]),
-            np.concatenate([expectations, unknown]),
-            lengths,
-        )
-    return model.predict(candidates.points, expected)

@@ -54,7 +54,7 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
     Parameters
     ----------
     score
-        From 0 to 1, or None if it is not known.
+        Higher is better; None if it is not known.
     **costs
         Cost of each phase relative to any fixed reference, above 0, as ``training_cost`` and
         ``inference_cost``.
@@ -62,7 +62,7 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
     Raises
     ------
     UsageError
-        A value is out of range, or a name is no cost.
+        A value is no finite number, a cost is not above 0, or a name is no cost.
 
     Examples
     --------
@@ -74,8 +74,8 @@ def quantities(*, score: float | None, **costs: float) -> dict[str, float | None
             raise UsageError(f"{name} is no cost: give costs as training_cost and inference_cost")
         if not (math.isfinite(cost) and cost > 0):
             raise UsageError(f"the {name.replace('_', ' ')} is {cost}: give one above 0")
-    if score is not None and not 0 <= score <= 1:
-        raise UsageError(f"the score is {score}: give one from 0 to 1, or None")
+    if score is not None and not math.isfinite(score):
+        raise UsageError(f"the score is {score}: give one that is a finite number, or None")
     return {**costs, "score": score}
 
 
@@ -98,19 +98,22 @@ class KnownTrials:
 def known_trials(
     study: Study,
     current: FrozenTrial,
-    space: Mapping[str, BaseDistribution],
+    space: Mapping[str, BaseDistribution] | None,
     before: Sequence[tuple[dict[str, Any], Quantities]] = (),
 ) -> KnownTrials:
     """Sort the trials of a study within the search space, except the current one.
 
-    Points measured `before` the study count as measured and as proposed.
+    Points measured `before` the study count as measured and as proposed. Without a search space
+    all trials count that have parameters, with all of them.
     """
     inside = [(row, found) for row, found in before if _lies_in(space, row)]
     known = KnownTrials(measured=list(inside), proposed=[row for row, _ in inside])
     for trial in study.get_trials(deepcopy=False):
         if trial.number == current.number or not _lies_in(space, trial.params):
             continue
-        parameters = {name: trial.params[name] for name in space}
+        parameters = {
+            name: trial.params[name] for name in (trial.params if space is None else space)
+        }
         known.proposed.append(parameters)
         if trial.state in (TrialState.RUNNING, TrialState.WAITING):
             known.running.append(parameters)
@@ -123,7 +126,9 @@ def known_trials(
     return known
 
 
-def _lies_in(space: Mapping[str, BaseDistribution], parameters: Mapping[str, Any]) -> bool:
+def _lies_in(space: Mapping[str, BaseDistribution] | None, parameters: Mapping[str, Any]) -> bool:
+    if space is None:
+        return bool(parameters)
     return all(
         name in parameters and _contains(distribution, parameters[name])
         for name, distribution in space.items()

@@ -101,7 +101,7 @@ class Proposals:
     def _requirements(self, limits: RatioLimits, aimed: float | None) -> Requirements:
         return Requirements(
             max_costs=dict(limits.max_cost_ratios.items()),
-            min_score=0.0 if aimed is None else aimed,
+            min_score=aimed,
             admits=self._small_enough(limits),
         )
 
