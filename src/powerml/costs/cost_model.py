@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,15 @@ from powerml.costs.cost_fit import (
     training_terms,
 )
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.spaces import Layer
+from powerml.costs.operation_priors import OPERATIONS_PRIOR
+from powerml.costs.operation_terms import (
+    operation_inference_terms,
+    operation_sums,
+    operation_training_terms,
+)
 from powerml.workloads.workload import TrainedWorkload
 
-__all__ = ["CostModel", "Demand", "Predicted"]
+__all__ = ["LAYERS", "OPERATIONS", "CostModel", "Demand", "Predicted", "Structure"]
 
 Array = NDArray[np.float64]
 
@@ -83,6 +89,37 @@ PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class Structure:
+    """What a topology consists of, and the terms of its costs that follow from that.
+
+    Parameters
+    ----------
+    sums
+        Sums up what a topology consists of; the array has the same shape for each topology.
+    training_terms
+        Counts the terms of a training from the sums of topologies, their batch sizes, the samples
+        and the epochs.
+    inference_terms
+        Counts the terms of an inference in a runtime from these sums, the batch size and the
+        inferences.
+    prior
+        Costs of the terms elsewhere, by phase; only the ratios count.
+    """
+
+    sums: Callable[[Sequence[Any]], Array]
+    training_terms: Callable[[Array, Array, int, int], Terms]
+    inference_terms: Callable[[Array, int, int], Terms]
+    prior: Mapping[str, Mapping[str, float]]
+
+
+# Layers of a space that tells them, and operations that were read from a network of any kind.
+LAYERS = Structure(structure_sums, training_terms, inference_terms, PRIOR)
+OPERATIONS = Structure(
+    operation_sums, operation_training_terms, operation_inference_terms, OPERATIONS_PRIOR
+)
+
+
+@dataclass(frozen=True)
 class Demand:
     """Workload that all topologies of a study share, except the batch size.
 
@@ -108,17 +145,19 @@ class Demand:
             else (deployment.batch_size or 1, deployment.inferences),
         )
 
-    def terms(self, phase: str, sums: Array, batch_size: Array) -> Terms:
+    def terms(
+        self, phase: str, sums: Array, batch_size: Array, structure: Structure = LAYERS
+    ) -> Terms:
         """Count the terms of a phase, for several topologies."""
         if phase == "training":
-            return training_terms(sums, batch_size, self.training_samples, self.epochs)
+            return structure.training_terms(sums, batch_size, self.training_samples, self.epochs)
         if self.inference is None:
-            return training_terms(sums, batch_size, self.inference_samples, epochs=1)
-        return inference_terms(sums, *self.inference)
+            return structure.training_terms(sums, batch_size, self.inference_samples, 1)
+        return structure.inference_terms(sums, *self.inference)
 
-    def prior(self, phase: str) -> Mapping[str, float]:
+    def prior(self, phase: str, structure: Structure = LAYERS) -> Mapping[str, float]:
         """Return prior costs of a phase's terms. Keras runs both phases alike."""
-        return PRIOR.get("training" if self.inference is None else phase, {})
+        return structure.prior.get("training" if self.inference is None else phase, {})
 
 
 @dataclass(frozen=True)
@@ -136,9 +175,12 @@ class CostModel:
     ----------
     demand
         The workload that they share.
+    structure
+        What is known of each topology: `LAYERS`, or `OPERATIONS`.
     """
 
-    def __init__(self, demand: Demand) -> None:
+    def __init__(self, demand: Demand, structure: Structure = LAYERS) -> None:
+        self.structure = structure
         self._demand = demand
         self._sums: list[Array] = []
         self._batch_sizes: list[int] = []
@@ -149,10 +191,20 @@ class CostModel:
         return len(self._sums)
 
     def learn(
-        self, layers: Sequence[Layer], batch_size: int, cycles: Mapping[PhaseName, float]
+        self, parts: Sequence[Any], batch_size: int, cycles: Mapping[PhaseName, float]
     ) -> None:
-        """Add a measurement: the cost of each phase, in cycles."""
-        self._sums.append(structure_sums(layers))
+        """Add a measurement.
+
+        Parameters
+        ----------
+        parts
+            What the topology consists of: its layers, or its operations.
+        batch_size
+            Samples in a batch of its training.
+        cycles
+            The cost of each phase.
+        """
+        self._sums.append(self.structure.sums(parts))
         self._batch_sizes.append(batch_size)
         for phase in PHASES:
             self._cycles[phase].append(cycles[phase])
@@ -166,7 +218,7 @@ class CostModel:
         phase
             ``training`` or ``inference``.
         sums
-            As `structure_sums` gives them, of shape (topologies, kinds, sums).
+            As the structure's `sums` gives them, of shape (topologies, kinds, sums).
         batch_size
             Of shape (topologies,).
 
@@ -176,7 +228,8 @@ class CostModel:
             It has learned nothing yet.
         """
         fitted = self.fit(phase)
-        return Predicted(*fitted.predict(self._demand.terms(phase, sums, batch_size)))
+        terms = self._demand.terms(phase, sums, batch_size, self.structure)
+        return Predicted(*fitted.predict(terms))
 
     def fit(self, phase: PhaseName) -> CostFit:
         """Fit the costs of a phase's terms to all measurements."""
@@ -184,7 +237,8 @@ class CostModel:
             raise ValueError("nothing was measured that costs could be predicted from")
         if phase not in self._fits:
             batch_sizes = np.array(self._batch_sizes, dtype=float)
-            terms = self._demand.terms(phase, np.array(self._sums), batch_sizes)
+            terms = self._demand.terms(phase, np.array(self._sums), batch_sizes, self.structure)
             measured = np.array(self._cycles[phase])
-            self._fits[phase] = fit_costs(terms, measured, self._demand.prior(phase))
+            prior = self._demand.prior(phase, self.structure)
+            self._fits[phase] = fit_costs(terms, measured, prior)
         return self._fits[phase]

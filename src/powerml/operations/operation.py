@@ -1,0 +1,67 @@
+"""One operation of a network, as far as its cost depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = ["KINDS", "Kind", "Operation"]
+
+Kind = Literal[
+    "product",
+    "matching",
+    "einsum",
+    "convolution",
+    "depthwise",
+    "recurrence",
+    "elementwise",
+    "function",
+    "normalisation",
+    "pooling",
+    "reduction",
+    "movement",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, for one sample.
+
+    Parameters
+    ----------
+    kind
+        ``product``: of a matrix with weights. ``matching``: of two matrices that are both computed,
+        as in attention. ``einsum``: either of them by Einstein's notation. ``convolution``, and
+        ``depthwise`` with one filter a channel. ``recurrence``: a layer of one direction, with all
+        its steps. ``elementwise``; ``function``: exponentials and the like of each element.
+        ``normalisation``; ``pooling``; ``reduction``: sums and extremes. ``movement``: copies,
+        paddings, look-ups.
+    inputs, outputs
+        Numbers that it reads, without the weights, and numbers that it writes.
+    weights
+        Weights and biases that it reads.
+    multiply_accumulates
+        Products that are summed up.
+    fan_in
+        Inputs that one output is a sum over; 0 where nothing is summed up.
+    units
+        Outputs at one position: neurons, filters, or units of a recurrence.
+    positions
+        Places at which they are computed: rows of a matrix, pixels, steps of a recurrence.
+    area
+        Number of the inputs of one output that are of one channel: pixels of a window.
+    calls
+        Calls of the framework that it takes; many for a recurrence that is run step by step.
+    """
+
+    kind: Kind
+    inputs: int
+    outputs: int
+    weights: int = 0
+    multiply_accumulates: int = 0
+    fan_in: int = 0
+    units: int = 0
+    positions: int = 1
+    area: int = 1
+    calls: int = 1
