@@ -38,13 +38,7 @@ from powerml.runtimes import (
     require_runtime,
 )
 from powerml.spaces import Topology, find_space, parse_topology, topology_of
-from powerml.workloads.datasets import (
-    REQUIRED_ARRAYS,
-    Dataset,
-    array_names,
-    load_dataset,
-    read_arrays,
-)
+from powerml.workloads.datasets import Dataset
 from powerml.workloads.inputs import (
     digest_of_arrays,
     inputs_from_arrays,
@@ -54,6 +48,7 @@ from powerml.workloads.inputs import (
     remarks_on,
     resolve_inputs,
 )
+from powerml.workloads.metrics import check_metric
 from powerml.workloads.model_files import (
     Probe,
     check_format,
@@ -63,6 +58,8 @@ from powerml.workloads.model_files import (
     read_inputs,
     runtime_of,
 )
+from powerml.workloads.npz_files import array_names, read_arrays
+from powerml.workloads.splits import TRAIN_ARRAYS
 from powerml.workloads.uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.workloads.workload import (
     AnyWorkload,
@@ -126,7 +123,7 @@ def prepare_topology(
         if given:
             raise UsageError(f"{what} is for a model's file, and {topology} is a topology")
     backend = select_backend()
-    dataset = load_dataset(wanted.data or DEFAULT_DATA, wanted.validation)
+    dataset = wanted.load_dataset(wanted.data or DEFAULT_DATA)
     deployment = wanted.deployment(backend)
     return _on_dataset(topology, dataset, wanted, backend, deployment), dataset
 
@@ -156,6 +153,7 @@ def _on_dataset(
         validation=wanted.validation,
         seed=wanted.seed,
         deployment=deployment,
+        metric=wanted.metric,
     )
 
 
@@ -212,7 +210,7 @@ def _holds_inputs(path: Path, wanted: MeasureOptions) -> bool:
     if wanted.data is None or not wanted.data.endswith(".npz"):
         return False
     names = array_names(Path(wanted.data))
-    if set(REQUIRED_ARRAYS) <= set(names):
+    if set(TRAIN_ARRAYS) <= set(names):
         return False
     return any(one.name in names for one in read_inputs(path, wanted.allow_code))
 
@@ -334,9 +332,9 @@ def _data_for(
         return None, None
     if wanted.data.endswith(".npz"):
         names = array_names(Path(wanted.data))
-        if not set(REQUIRED_ARRAYS) <= set(names):
+        if not set(TRAIN_ARRAYS) <= set(names):
             return read_arrays(Path(wanted.data), [one.name for one in found]), None
-    return None, load_dataset(wanted.data, wanted.validation)
+    return None, wanted.load_dataset(wanted.data)
 
 
 def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | None) -> str | None:
@@ -350,7 +348,7 @@ def _to_be_trained(
 ) -> tuple[TrainedFileWorkload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     # The classes of a model that is there have their numbers.
-    dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
+    dataset = wanted.load_dataset(str(wanted.data), renumber=False)
     found = read_inputs(path, wanted.allow_code)
     inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
     if not isinstance(found[0].shape[0], str):
@@ -386,13 +384,16 @@ def _to_be_trained(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=wanted.validation,
+        test_share=dataset.test_share,
         input_shape=dataset.input_shape,
-        classes=dataset.classes,
+        task=dataset.task,
+        classes=dataset.outputs,
         training_samples=len(dataset.train),
         inference_samples=len(dataset.test),
         batch_size=wanted.batch_size,
         epochs=wanted.epochs,
         protocol=wanted.protocol,
+        metric=check_metric(wanted.metric, dataset.task, dataset.outputs),
         backend=backend,
         seed=wanted.seed,
         deployment=deployment,
@@ -423,10 +424,12 @@ def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dat
 def _check_outputs(path: Path, allowed: tuple[str, ...], dataset: Dataset) -> None:
     outputs = load_model(path, allowed).outputs
     if len(outputs) != 1:
-        raise ModelError(f"{path} has {len(outputs)} outputs: a classifier has one")
-    shape = outputs[0].shape
-    if len(shape) != 2 or shape[1] < dataset.classes:  # noqa: PLR2004 - samples, classes
+        raise ModelError(f"{path} has {len(outputs)} outputs: only a model of one can be trained")
+    shape, wanted = outputs[0].shape, dataset.outputs
+    is_wider = dataset.task == "classification" and len(shape) == 2 and shape[1] > wanted  # noqa: PLR2004 - samples, classes
+    if tuple(shape[1:]) != (wanted,) and not is_wider:
+        what = "columns" if dataset.classes is None else "classes"
         raise ModelError(
             f"{path} has an output of shape {shape}: {dataset.name} needs (samples, "
-            f"{dataset.classes} classes)"
+            f"{wanted} {what})"
         )

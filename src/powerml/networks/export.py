@@ -71,6 +71,7 @@ def export_once(workload: TopologyWorkload, path: Path, inputs: Sequence[NDArray
     key = (
         workload.name,
         workload.input_shape,
+        workload.task,
         workload.classes,
         workload.protocol,
         workload.backend,

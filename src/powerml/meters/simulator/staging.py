@@ -77,6 +77,7 @@ class Staging:
             data=stem,
             model=None if workload.kind == "topology" else self._copy(_file(material)),
             allowed=list(workload.allowed),
+            task=workload.task,
         )
 
     def deployment(
@@ -150,6 +151,7 @@ class Staging:
             workload.classes,
             workload.protocol,
             deployment.batch_size,
+            *([] if workload.task == "classification" else [workload.task]),
         ]
         name = _short_name(json.dumps(described).encode(), runtime.format.suffix)
         return self.write_once(name, lambda path: export_once(workload, path, inputs))
