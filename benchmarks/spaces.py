@@ -161,7 +161,7 @@ class GridSpace(TabularSpace):
     def layers(self, member: Member) -> tuple[Layer, ...]:
         """As the space tells them."""
         parameters = {name: int(value) for name, value in member.values}
-        found = layers_of(self._space, parameters, self.dataset.input_shape, self.dataset.classes)
+        found = layers_of(self._space, parameters, self.dataset.input_shape, self.dataset.outputs)
         if found is None:
             raise TypeError(self._space)
         return found

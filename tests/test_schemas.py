@@ -292,8 +292,8 @@ def test_a_calibration_is_as_its_schema_says() -> None:
     [
         (("schema",), "powerml.measurement/3"),
         (("workload", "kind"), "topologies"),
-        (("score",), 1.5),
-        (("workload", "classes"), 1),
+        (("score",), "high"),
+        (("workload", "classes"), 0),
         (("phases", 0, "counts", "Ir"), -1),
         (("phases", 0, "counts", "Ir"), 0.5),
         (("phases", 0, "fidelity"), "guessed"),

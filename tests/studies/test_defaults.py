@@ -15,16 +15,16 @@ def test_the_papers_protocol_keeps_the_papers_search() -> None:
     assert (papers.data, papers.objective, papers.sampler) == ("mnist_small", "squared", "tpe")
     assert default_epochs("paper", 100) == 2
     assert default_weights("squared") == Weights(0.5, 0.05)
-    assert default_min_score("squared", "mnist_small") is None
+    assert default_min_score("squared", "mnist_small", None) is None
 
 
 def test_otherwise_the_cheapest_accurate_network_of_ten_classes_is_sought() -> None:
     usual = defaults_of("default")
     assert (usual.data, usual.objective) == ("digits", "constrained")
     assert default_weights("constrained") == Weights(0.5, 0.5)
-    assert default_min_score("constrained", "digits") == "best-0.005"
-    assert default_min_score("constrained", "mine.npz") == "best-0.005"
-    assert default_min_score("constrained", "mnist_small") == 0.97
+    assert default_min_score("constrained", "digits", None) == "best-0.005"
+    assert default_min_score("constrained", "mine.npz", None) == "best-0.005"
+    assert default_min_score("constrained", "mnist_small", None) == 0.97
 
 
 @pytest.mark.parametrize(("samples", "epochs"), [(100, 60), (1079, 56), (20_000, 3), (54_000, 3)])

@@ -66,9 +66,11 @@ def test_a_least_score_is_a_number_or_lies_below_the_best(
     assert (limits.min_score, limits.score_margin) == (least, margin)
 
 
-@pytest.mark.parametrize("wrong", ["best", "best-", "best-1", "best-x", "1.1", "-0.1", "nan", ""])
+@pytest.mark.parametrize(
+    "wrong", ["best", "best-", "best--1", "best-x", "best-inf", "nan", "-inf", ""]
+)
 def test_what_is_no_least_score_is_refused_with_both_forms(wrong: str) -> None:
-    with pytest.raises(UsageError, match=r"give one from 0 to 1, or as in best-0.01"):
+    with pytest.raises(UsageError, match=r"give a number, or as in best-0.01"):
         make_limits(min_score=wrong)
 
 
@@ -93,8 +95,6 @@ def test_costs_that_cannot_be_read_are_refused(given_as: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ({"min_score": 97}, "min score is 97: give one from 0 to 1"),
-        ({"min_score": -0.1}, "min score is -0.1"),
         ({"min_score": math.nan}, "min score is nan"),
         ({"max_parameters": 0}, "max parameters is 0: give at least 1"),
         ({"max_memory": 0}, "max memory is 0: give from 1 byte"),
@@ -104,6 +104,39 @@ def test_costs_that_cannot_be_read_are_refused(given_as: str) -> None:
 def test_limits_that_nothing_can_meet_are_refused(wanted: dict[str, float], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         make_limits(**wanted)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "metric", "told"),
+    [
+        (97, "accuracy", "min score is 97: accuracy is from 0 to 1"),
+        (-0.1, "f1", "min score is -0.1: f1 is from 0 to 1"),
+        ("best-1", "accuracy", "min score is best-1: accuracy is from 0 to 1"),
+        (0.1, "neg_rmse", "min score is 0.1: neg_rmse is from -inf to 0"),
+        (1.01, "r2", "min score is 1.01: r2 is from -inf to 1"),
+    ],
+)
+def test_a_least_score_that_no_network_or_every_one_has_is_refused(
+    wanted: str | float, metric: str, told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        make_limits(min_score=wanted).require_scores_of(metric)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "metric"),
+    [(-3.5, "neg_mae"), ("best-10", "neg_rmse"), (-0.2, "r2"), (97, "one of the user's own")],
+)
+def test_a_least_score_of_any_metric_is_taken(wanted: str | float, metric: str) -> None:
+    make_limits(min_score=wanted).require_scores_of(metric)
+
+
+def test_a_negative_least_score_is_met_by_higher_scores_alone() -> None:
+    limits = RatioLimits(min_score=-2.0)
+    assert limits.feasible(make_trial(score=-1.5))
+    # By a quarter of the limit.
+    assert limits.excess(make_trial(score=-2.5)) == 0.25
+    assert RatioLimits(min_score=0.0).excess(make_trial(score=-0.5)) == 0.5
 
 
 def test_limits_survive_json() -> None:

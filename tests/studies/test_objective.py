@@ -166,7 +166,7 @@ def test_objectives_are_found_by_name() -> None:
     ("weights", "least_score", "told"),
     [
         (Weights(0, 0), 0.9, "alpha and beta are 0"),
-        (Weights(1, 0), 1.1, "the least score is 1.1: give one from 0 to 1"),
+        (Weights(1, 0), math.inf, "the least score is inf: give a number"),
         (Weights(1, 0), math.nan, "the least score is nan"),
     ],
 )

@@ -17,11 +17,11 @@ from powerml import plugins
 from powerml.errors import DatasetError, UnknownNameError
 from powerml.workloads.datasets import (
     Dataset,
-    check_splits,
     dataset_names,
     load_dataset,
     locate_mnist,
 )
+from powerml.workloads.splits import check_splits
 from tests.builders import make_arrays, save_arrays
 
 Arrays = dict[str, NDArray[Any]]

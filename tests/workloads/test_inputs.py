@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from powerml.errors import ModelError, UnknownNameError, UsageError
 from powerml.runtimes import Input
-from powerml.workloads.datasets import Dataset, check_splits
 from powerml.workloads.inputs import (
     digest_of_arrays,
     inputs_from_arrays,
@@ -22,6 +21,7 @@ from powerml.workloads.inputs import (
     remarks_on,
     resolve_inputs,
 )
+from powerml.workloads.splits import Dataset, check_splits
 from powerml.workloads.uses import Use
 from powerml.workloads.workload import ModelInput
 from tests.builders import make_arrays

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.spaces import Topology, parse_topology
-from powerml.workloads.datasets import Dataset, check_splits, load_dataset
+from powerml.workloads.datasets import Dataset, load_dataset
+from powerml.workloads.splits import check_splits
 from powerml.workloads.workload import (
     PROTOCOLS,
     AnyWorkload,

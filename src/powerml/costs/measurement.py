@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    PositiveFloat,
+    model_validator,
+)
 
 from powerml.costs.attribution import origin_shares
 from powerml.costs.cost import (
@@ -119,13 +127,13 @@ class AppliedCalibration(BaseModel):
 class Measurement(Tabular, BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/4``.
 
-    `score` is the accuracy from 0 to 1 of the natively trained model on `score_split`, averaged
-    over `scores`, or None if nothing was trained. The counts and the fingerprint are those of the
-    first machine's caches; `simulations` holds those of the others. Training and inference may have
-    machines of their own, which the costs of their phases name. The counts of the training are then
-    those of its first machine's caches, with `training_fingerprint`. A meter with a sensor gives
-    `energies` instead of phases, and nothing is priced then. `calibration` is the
-    calibration of its machine's costs. `remarks` name other influences on the costs. Records of
+    `score` is that of the natively trained model on `score_split`, by the workload's metric and
+    averaged over `scores`, or None if nothing was trained. The counts and the fingerprint are those
+    of the first machine's caches; `simulations` holds those of the others. Training and inference
+    may have machines of their own, which the costs of their phases name. The counts of the training
+    are then those of its first machine's caches, with `training_fingerprint`. A meter with a sensor
+    gives `energies` instead of phases, and nothing is priced then. `calibration` is the calibration
+    of its machine's costs. `remarks` name other influences on the costs. Records of
     ``powerml.measurement/1``, ``/2`` and ``/3`` are read too.
     """
 
@@ -149,17 +157,14 @@ class Measurement(Tabular, BaseModel):
         default=None,
         description="measured energy of each phase, from a meter that does not count; else null",
     )
-    score: float | None = Field(
-        ge=0,
-        le=1,
-        description="accuracy from 0 to 1, averaged over `scores`; null if nothing was trained",
+    score: FiniteFloat | None = Field(
+        description="score by the workload's metric, averaged over `scores`; null if nothing was "
+        "trained",
     )
     score_split: Literal["validation", "test"] | None = Field(
         description="split that the score is of"
     )
-    scores: list[float] = Field(
-        default_factory=list, description="accuracy of each native training"
-    )
+    scores: list[float] = Field(default_factory=list, description="score of each native training")
     fingerprint: Fingerprint = Field(
         description="fingerprint of the counts, for the first machine's caches"
     )

@@ -75,6 +75,7 @@ def best(
     if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     settings = _chosen(stored.settings, wanted)
+    settings.limits.require_scores_of(settings.metric)
     _require_memory(stored, wanted.limits())
     return _record(findings_of(stored, settings), predictor or expectation(stored))
 
@@ -102,7 +103,7 @@ def _chosen(settings: StudySettings, wanted: BestOptions) -> StudySettings:
         left = settings.objective == Constrained.name != named
         scored = own
         if left or not _asks_for_score(own):
-            scored = make_limits(min_score=default_min_score(named, settings.data))
+            scored = make_limits(min_score=default_min_score(named, settings.data, settings.metric))
     held = Limits(
         max_costs={**own.max_costs, **limits.max_costs},
         min_score=scored.min_score,

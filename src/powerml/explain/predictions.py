@@ -18,6 +18,7 @@ from powerml.search.problem import BATCH_SIZE, distributions_of
 from powerml.spaces import Bounds, parse_subspace
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import Prediction, TrialRecord
+from powerml.workloads.metrics import ACCURACY, metric_range
 
 __all__ = ["Expectation", "PhaseErrors", "expectation", "prediction_errors_of"]
 
@@ -33,12 +34,19 @@ class Expectation:
         The trials.
     bounds
         Bounds of each parameter and the batch size.
+    metric
+        Metric of the scores.
     """
 
     def __init__(
-        self, costs: StudyCostModel, trials: Sequence[TrialRecord], bounds: Mapping[str, Bounds]
+        self,
+        costs: StudyCostModel,
+        trials: Sequence[TrialRecord],
+        bounds: Mapping[str, Bounds],
+        metric: str = ACCURACY,
     ) -> None:
         self._costs = costs
+        self._score_range = metric_range(metric)
         self._space = distributions_of(bounds)
         scored = [
             (trial, trial.cost_ratios["training"], trial.score)
@@ -63,7 +71,7 @@ class Expectation:
         cost = np.array([found.cost_ratios["training"]])
         posterior = self._scores.predict(point, expected_scores(cost, self._highest_cost))
         error = float(norm.ppf((1 + CONFIDENCE) / 2) * posterior.deviation[0])
-        score = float(posterior.mean.clip(0.0, 1.0)[0])
+        score = float(posterior.mean.clip(*self._score_range)[0])
         return found.model_copy(update={"score": score, "score_error": error})
 
 
@@ -79,7 +87,7 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     costs = StudyCostModel(space, workload, settings.reference)
     for trial in stored.trials:
         costs.learn(trial)
-    return Expectation(costs, stored.trials, searched_bounds(stored))
+    return Expectation(costs, stored.trials, searched_bounds(stored), settings.metric)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from powerml.files.texts import read_user_text
 from powerml.spaces import Topology, space_names
 from powerml.studies.reader import JOURNAL, StoredStudy, read_study
 from powerml.studies.records import StudySettings, TrialRecord
-from powerml.workloads.datasets import load_dataset
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.options import DataOptions
 from powerml.workloads.workload import TopologyWorkload
 
 __all__ = ["Side", "read_side"]
@@ -179,7 +180,7 @@ def _side_of_trial(text: str, folder: Path, asked: str) -> Side:
     stored = read_study(folder)
     topology, batch_size = _tried(stored, asked)
     settings = stored.settings
-    if load_dataset(settings.data, settings.validation).digest != settings.data_digest:
+    if _loaded(settings).digest != settings.data_digest:
         raise ComparisonError(
             f"the data {settings.data} has changed since the study in {folder}: its trials cannot "
             "be profiled as they were"
@@ -232,11 +233,21 @@ def _trial(stored: StoredStudy, asked: str) -> TrialRecord:
     )
 
 
+def _loaded(settings: StudySettings) -> Dataset:
+    """Load the data of a study again, split as it was."""
+    shared = set(DataOptions.model_fields) & set(StudySettings.model_fields)
+    options = DataOptions(**{name: getattr(settings, name) for name in shared})
+    return options.load_dataset(settings.data)
+
+
 def _workload_options(told: TopologyWorkload | StudySettings) -> dict[str, Any]:
     """Return the options that make the workload of a topology; the batch size is left out."""
     deployment = told.deployment
     found = {
         "data": told.data,
+        "task": told.task,
+        "metric": told.metric,
+        "test_share": told.test_share,
         "validation": told.validation,
         "epochs": told.epochs,
         "protocol": told.protocol,

@@ -41,6 +41,7 @@ FUNCTIONS_FILE, NODES_FILE, OPERATORS_FILE = "functions", "nodes", "operators"
 # Kinds of a request. Numbers of one size, for which Python does the same: counts must not tell a
 # profile from a measurement.
 PLAIN, PROFILED = 1, 2
+CLASSIFICATION = "classification"
 REHEARSAL = "request-00000000"  # a child that ends at once: it settles the caches of the parent
 
 
@@ -55,6 +56,7 @@ class Request:
     `visits` are the steps to simulate of each epoch, None for all; `marked_steps` those whose end
     is marked, None for all. A jump reads as much as `touch_limit_bytes` of the data it passes over.
     With `profile` ``PROFILED`` a few steps are done, and the costs of functions and layers told.
+    In a `task` that is no classification the `classes` are columns of numbers.
     """
 
     phase: str
@@ -71,6 +73,7 @@ class Request:
     marked_steps: list[int] | None = None
     touch_limit_bytes: int = 0
     profile: int = PLAIN
+    task: str = CLASSIFICATION
 
     @property
     def title(self) -> str:
@@ -78,8 +81,14 @@ class Request:
         return f"{self.phase} of {self.topology}"
 
     def content(self) -> dict[str, Any]:
-        """Return the request as the guest reads it."""
-        return asdict(self)
+        """Return the request as the guest reads it.
+
+        A classification goes without saying: another word would move the guest's memory.
+        """
+        content = asdict(self)
+        if self.task == CLASSIFICATION:
+            del content["task"]
+        return content
 
 
 @dataclass(frozen=True)

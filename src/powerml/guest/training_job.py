@@ -8,7 +8,13 @@ from typing import Any
 
 from powerml.guest import _client_requests as client_requests
 from powerml.guest.region import Moments, region, settle
-from powerml.guest.request import FUNCTIONS_FILE, NODES_FILE, PROFILED, Request
+from powerml.guest.request import (
+    CLASSIFICATION,
+    FUNCTIONS_FILE,
+    NODES_FILE,
+    PROFILED,
+    Request,
+)
 from powerml.runtimes import find_runtime
 
 # Samples, batch size and shape of each round. The first has the code translated that computes; the
@@ -70,7 +76,13 @@ def _warm_up(number: int, batch_size: int, shape: tuple[int, ...]) -> None:
 
 
 def _build(
-    topology: str, input_shape: tuple[int, ...], classes: int, protocol: Any, seed: int
+    topology: str,
+    input_shape: tuple[int, ...],
+    classes: int,
+    protocol: Any,
+    seed: int,
+    *,
+    task: str = CLASSIFICATION,
 ) -> Any:
     from powerml.networks import model as networks
     from powerml.spaces import find_space, parse_topology
@@ -78,7 +90,7 @@ def _build(
     parsed = parse_topology(topology)
     networks.seed_everything(seed)
     space = find_space(parsed.space)
-    return networks.build_model(space, parsed.parameters, input_shape, classes, protocol)
+    return networks.build_model(space, parsed.parameters, input_shape, classes, protocol, task=task)
 
 
 @contextlib.contextmanager
@@ -101,9 +113,9 @@ def _model(request: Request) -> Any:
         from powerml.networks import model as networks
 
         networks.seed_everything(SEED)
-        return networks.load_trainable(request.model, request.allowed)
-    shape = tuple(request.input_shape)
-    return _build(request.topology, shape, request.classes, request.protocol, SEED)
+        return networks.load_trainable(request.model, request.allowed, request.task)
+    shape, task = tuple(request.input_shape), request.task
+    return _build(request.topology, shape, request.classes, request.protocol, SEED, task=task)
 
 
 def _data(request: Request, phase: str) -> tuple[Any, Any]:
@@ -172,7 +184,11 @@ def _prime_inference(model: Any, request: Request, samples: int) -> None:
 
     count = min(request.batch_size, samples)
     blank = np.zeros((count, *request.input_shape), dtype=np.float32)
-    networks.evaluate(model, blank, np.zeros(count, dtype=np.int64), count)
+    if request.task == CLASSIFICATION:
+        labels = np.zeros(count, dtype=np.int64)
+    else:
+        labels = np.zeros((count, request.classes), dtype=np.float32)
+    networks.evaluate(model, blank, labels, count)
 
 
 def _run_once(request: Request) -> None:

@@ -29,7 +29,7 @@ from powerml.measuring.memory import require_room
 from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
-from powerml.networks.own_training import dataset_for, make_own_workload
+from powerml.networks.own_training import make_own_workload, own_arrays
 from powerml.progress import Notify
 from powerml.runtimes import (
     DEFAULT_RUNTIME,
@@ -43,13 +43,7 @@ from powerml.spaces import Topology, find_space, parse_topology, topology_of
 from powerml.spaces.from_file import find_code, load_space, split_own
 from powerml.spaces.trial import answers_of
 from powerml.spaces.values import read_values
-from powerml.workloads.datasets import (
-    REQUIRED_ARRAYS,
-    Dataset,
-    array_names,
-    load_dataset,
-    read_arrays,
-)
+from powerml.workloads.datasets import Dataset
 from powerml.workloads.inputs import (
     digest_of_arrays,
     inputs_from_arrays,
@@ -59,6 +53,7 @@ from powerml.workloads.inputs import (
     remarks_on,
     resolve_inputs,
 )
+from powerml.workloads.metrics import check_metric
 from powerml.workloads.model_files import (
     Probe,
     check_format,
@@ -68,6 +63,8 @@ from powerml.workloads.model_files import (
     read_inputs,
     runtime_of,
 )
+from powerml.workloads.npz_files import array_names, read_arrays
+from powerml.workloads.splits import TRAIN_ARRAYS
 from powerml.workloads.uses import signature_remarks, uses_of_file, uses_of_keras
 from powerml.workloads.workload import (
     AnyWorkload,
@@ -88,6 +85,7 @@ from powerml.workloads.workload import (
 __all__ = ["DEFAULT_DATA", "prepare", "prepare_file", "prepare_own", "prepare_topology"]
 
 DEFAULT_DATA = "mnist_small"
+DEFAULT_OWN_DATA = "digits"  # of a user's own space, as of a search
 FLOAT_BYTES = 4
 
 
@@ -136,7 +134,7 @@ def prepare_topology(
         if given:
             raise UsageError(f"{what} is for a model's file, and {topology} is a topology")
     backend = select_backend()
-    dataset = load_dataset(wanted.data or DEFAULT_DATA, wanted.validation)
+    dataset = wanted.load_dataset(wanted.data or DEFAULT_DATA)
     deployment = wanted.deployment(backend)
     return _on_dataset(topology, dataset, wanted, backend, deployment), dataset
 
@@ -176,7 +174,11 @@ def prepare_own(
     backend = select_backend()
     space = load_space(find_code(place))
     chosen = read_values(values)
-    dataset = dataset_for(space, wanted.data, wanted.validation)
+    arrays = own_arrays(space) if wanted.data is None else None
+    if arrays is None:
+        dataset = wanted.load_dataset(wanted.data or DEFAULT_OWN_DATA)
+    else:
+        dataset = wanted.check_arrays(arrays, space.code.main)
     if dataset.remark:
         notify(dataset.remark)
     deployment = wanted.deployment(backend)
@@ -190,6 +192,7 @@ def prepare_own(
         validation=wanted.validation,
         seed=wanted.seed,
         deployment=deployment,
+        metric=wanted.metric,
     )
     if unknown := [name for name in chosen if name not in built.trial.params]:
         raise UnknownNameError(f"parameter of {space.name}", unknown[0], built.trial.params)
@@ -221,6 +224,7 @@ def _on_dataset(
         validation=wanted.validation,
         seed=wanted.seed,
         deployment=deployment,
+        metric=wanted.metric,
     )
 
 
@@ -277,7 +281,7 @@ def _holds_inputs(path: Path, wanted: MeasureOptions) -> bool:
     if wanted.data is None or not wanted.data.endswith(".npz"):
         return False
     names = array_names(Path(wanted.data))
-    if set(REQUIRED_ARRAYS) <= set(names):
+    if set(TRAIN_ARRAYS) <= set(names):
         return False
     return any(one.name in names for one in read_inputs(path, wanted.allow_code))
 
@@ -399,9 +403,9 @@ def _data_for(
         return None, None
     if wanted.data.endswith(".npz"):
         names = array_names(Path(wanted.data))
-        if not set(REQUIRED_ARRAYS) <= set(names):
+        if not set(TRAIN_ARRAYS) <= set(names):
             return read_arrays(Path(wanted.data), [one.name for one in found]), None
-    return None, load_dataset(wanted.data, wanted.validation)
+    return None, wanted.load_dataset(wanted.data)
 
 
 def _data_digest(arrays: Mapping[str, NDArray[Any]] | None, dataset: Dataset | None) -> str | None:
@@ -415,7 +419,7 @@ def _to_be_trained(
 ) -> tuple[TrainedFileWorkload, ModelFile]:
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     # The classes of a model that is there have their numbers.
-    dataset = load_dataset(str(wanted.data), wanted.validation, renumber=False)
+    dataset = wanted.load_dataset(str(wanted.data), renumber=False)
     found = read_inputs(path, wanted.allow_code)
     inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
     if not isinstance(found[0].shape[0], str):
@@ -451,13 +455,16 @@ def _to_be_trained(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=wanted.validation,
+        test_share=dataset.test_share,
         input_shape=dataset.input_shape,
-        classes=dataset.classes,
+        task=dataset.task,
+        classes=dataset.outputs,
         training_samples=len(dataset.train),
         inference_samples=len(dataset.test),
         batch_size=wanted.batch_size,
         epochs=wanted.epochs,
         protocol=wanted.protocol,
+        metric=check_metric(wanted.metric, dataset.task, dataset.outputs),
         backend=backend,
         seed=wanted.seed,
         deployment=deployment,
@@ -488,10 +495,12 @@ def _fitting(dataset: Dataset, path: Path, shapes: list[tuple[int, ...]]) -> Dat
 def _check_outputs(path: Path, allowed: tuple[str, ...], dataset: Dataset) -> None:
     outputs = load_model(path, allowed).outputs
     if len(outputs) != 1:
-        raise ModelError(f"{path} has {len(outputs)} outputs: a classifier has one")
-    shape = outputs[0].shape
-    if len(shape) != 2 or shape[1] < dataset.classes:  # noqa: PLR2004 - samples, classes
+        raise ModelError(f"{path} has {len(outputs)} outputs: only a model of one can be trained")
+    shape, wanted = outputs[0].shape, dataset.outputs
+    is_wider = dataset.task == "classification" and len(shape) == 2 and shape[1] > wanted  # noqa: PLR2004 - samples, classes
+    if tuple(shape[1:]) != (wanted,) and not is_wider:
+        what = "columns" if dataset.classes is None else "classes"
         raise ModelError(
             f"{path} has an output of shape {shape}: {dataset.name} needs (samples, "
-            f"{dataset.classes} classes)"
+            f"{wanted} {what})"
         )

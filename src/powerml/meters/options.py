@@ -24,9 +24,9 @@ from powerml.machines import (
 )
 from powerml.meters.base import DEFAULT_LIMIT_SECONDS, DEFAULT_METER, WHOLE_PROCESS, Meter
 from powerml.options import Options, Shown
+from powerml.workloads.options import DataOptions
 from powerml.workloads.workload import (
     DEFAULT_INFERENCES,
-    DEFAULT_VALIDATION,
     Deployment,
     ProtocolName,
     check_protocol,
@@ -158,7 +158,7 @@ class SimulationOptions(MachineOptions):
     ] = None
 
 
-class CountingOptions(SimulationOptions):
+class CountingOptions(SimulationOptions, DataOptions):
     """Options of counting a workload, in a measurement or in the trials of a search."""
 
     training_machine: Annotated[
@@ -206,10 +206,6 @@ class CountingOptions(SimulationOptions):
         int,
         Field(description="Counted batches of the inference, after two uncounted ones."),
     ] = DEFAULT_INFERENCES
-    validation: Annotated[
-        float,
-        Field(description="Share of the training data held out if there is no validation split."),
-    ] = DEFAULT_VALIDATION
     seed: Annotated[
         int,
         Field(

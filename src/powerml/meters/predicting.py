@@ -33,7 +33,7 @@ DEFAULT_PREDICTED_ERROR = 0.05
 # With fewer measurements the stated error is a guess, not a finding.
 FEWEST = 5
 # What may differ between a topology and those that it is predicted from.
-OWN = ("topology", "batch_size", "seed", "data")
+OWN = frozenset(("topology", "batch_size")) | TopologyWorkload.uncounted
 CONFIDENCE = 0.9
 
 

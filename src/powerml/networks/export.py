@@ -81,6 +81,7 @@ def export_once(
     key = (
         workload.name,
         workload.input_shape,
+        workload.task,
         workload.classes,
         workload.protocol,
         workload.backend,

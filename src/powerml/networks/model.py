@@ -24,11 +24,17 @@ __all__ = [
     "evaluate",
     "fit",
     "load_trainable",
+    "predict",
     "seed_everything",
 ]
 
 # The paper's original program: kernels drawn uniformly from this range.
 PAPER_KERNEL_LIMIT = 0.05
+CLASSIFICATION = "classification"
+REGRESSION: Mapping[str, Any] = {
+    "loss": "mean_squared_error",
+    "metrics": ["mean_absolute_error"],
+}
 
 
 class SynchronousCallbacks(keras.callbacks.Callback):
@@ -73,8 +79,13 @@ def build_model(
     input_shape: tuple[int, ...],
     classes: int,
     protocol: str,
+    *,
+    task: str = CLASSIFICATION,
 ) -> keras.Model:
-    """Build and compile a topology's network as the protocol has it, ``default`` or ``paper``."""
+    """Build and compile a topology's network as the protocol has it, ``default`` or ``paper``.
+
+    In a regression the `classes` are columns of the target, and the softmax is left out.
+    """
     initializer: str | dict[str, Any] = "glorot_uniform"
     if protocol == "paper":
         # A configuration, not an object: layers that share an object draw the same kernel.
@@ -83,14 +94,28 @@ def build_model(
             "config": {"minval": -PAPER_KERNEL_LIMIT, "maxval": PAPER_KERNEL_LIMIT},
         }
     model = space.build(parameters, input_shape, classes, initializer)
+    if task != CLASSIFICATION:
+        _leave_softmax_out(model, space)
+        model.compile(optimizer=space.optimizer, **REGRESSION)
+        return model
     model.compile(
         optimizer=space.optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     return model
 
 
-def load_trainable(path: str | Path, allowed: Sequence[str]) -> keras.Model:
-    """Read a ``.keras`` file to be trained further, as a classifier, by its own optimizer.
+def _leave_softmax_out(model: keras.Model, space: Space) -> None:
+    """Have the last layer return its sums, as a regression needs them."""
+    output = model.layers[-1]
+    if getattr(output, "activation", None) is not keras.activations.softmax:
+        raise ValueError(f"the last layer of the space {space.name} is not one with a softmax")
+    output.activation = keras.activations.linear
+
+
+def load_trainable(
+    path: str | Path, allowed: Sequence[str], task: str = CLASSIFICATION
+) -> keras.Model:
+    """Read a ``.keras`` file to be trained further, for a task, by its own optimizer.
 
     One that was saved without an optimizer gets Adam. Code of its own is run only where it is
     `allowed`; see `powerml.runtimes.keras.load_keras`.
@@ -99,6 +124,9 @@ def load_trainable(path: str | Path, allowed: Sequence[str]) -> keras.Model:
         # An optimizer that has not trained yet has no state, of which Keras warns.
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
         model = load_keras(str(path), allowed, compile_too=True)
+    if task != CLASSIFICATION:
+        model.compile(optimizer=getattr(model, "optimizer", None) or "adam", **REGRESSION)
+        return model
     model.compile(
         optimizer=getattr(model, "optimizer", None) or "adam",
         loss="sparse_categorical_crossentropy",
@@ -110,7 +138,7 @@ def load_trainable(path: str | Path, allowed: Sequence[str]) -> keras.Model:
 def fit(
     model: keras.Model,
     inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     batch_size: int,
     epochs: int,
     *,
@@ -133,14 +161,14 @@ def fit(
 def evaluate(
     model: keras.Model,
     inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     batch_size: int,
     *,
     callback: SynchronousCallbacks | None = None,
 ) -> float:
     """Run the model over the inputs: the region that the phase `inference` counts.
 
-    Returns the accuracy, from 0 to 1.
+    Returns the accuracy, from 0 to 1; in a regression the mean absolute error.
     """
     _, accuracy = model.evaluate(
         inputs,
@@ -150,3 +178,17 @@ def evaluate(
         callbacks=[callback or SynchronousCallbacks()],
     )
     return float(accuracy)
+
+
+def predict(
+    model: keras.Model, inputs: NDArray[np.float32], batch_size: int
+) -> NDArray[np.float32]:
+    """Return the model's outputs for the inputs."""
+    return np.asarray(
+        model.predict(
+            inputs,
+            batch_size=min(batch_size, len(inputs)),
+            verbose=0,
+            callbacks=[SynchronousCallbacks()],
+        )
+    )

@@ -20,6 +20,7 @@ from powerml.progress import Notify
 from powerml.signals import interruption_kept
 from powerml.spaces import find_space
 from powerml.workloads.datasets import Dataset, Split
+from powerml.workloads.metrics import ACCURACY, score_of
 from powerml.workloads.workload import (
     Material,
     ModelFile,
@@ -61,6 +62,7 @@ def build_topology(workload: TopologyWorkload) -> keras.Model:
         workload.input_shape,
         workload.classes,
         workload.protocol,
+        task=workload.task,
     )
 
 
@@ -87,8 +89,7 @@ def count_parameters(workload: TopologyWorkload) -> int:
 def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
     """Train a workload's model natively and score it.
 
-    The score is the accuracy on the validation split, or on the test split under the paper's
-    protocol.
+    The score is that on the validation split, or on the test split under the paper's protocol.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def _untrained(workload: TrainedWorkload, material: Material) -> keras.Model:
 
     if not isinstance(material, ModelFile):
         raise TypeError(material)
-    return load_trainable(material.path, workload.allowed)
+    return load_trainable(material.path, workload.allowed, workload.task)
 
 
 def _check_weights(model: keras.Model, workload: TrainedWorkload) -> None:
@@ -161,7 +162,7 @@ def _check_weights(model: keras.Model, workload: TrainedWorkload) -> None:
 
 @interruption_kept()
 def score_saved(path: Path, workload: TrainedWorkload, dataset: Dataset) -> float:
-    """Accuracy of a saved model on the test split, from 0 to 1."""
+    """Score of a saved model on the test split, by the workload's metric."""
     import_keras()
     import keras
 
@@ -170,17 +171,19 @@ def score_saved(path: Path, workload: TrainedWorkload, dataset: Dataset) -> floa
 
 @interruption_kept()
 def score_on_test(model: keras.Model, workload: TrainedWorkload, dataset: Dataset) -> float:
-    """Return the accuracy of a trained model on the test split, from 0 to 1."""
+    """Return the score of a trained model on the test split, by the workload's metric."""
     import_keras()
     with _one_thread():
         return _score(model, dataset, dataset.test, workload)
 
 
 def _score(model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload) -> float:
-    from powerml.networks.model import evaluate
+    from powerml.networks.model import evaluate, predict
 
     inputs = dataset.inputs(split, scaled=workload.scaled)
-    return evaluate(model, inputs, split.labels, workload.batch_size)
+    if workload.metric == ACCURACY:
+        return evaluate(model, inputs, split.labels, workload.batch_size)
+    return score_of(workload.metric, split.labels, predict(model, inputs, workload.batch_size))
 
 
 @contextlib.contextmanager

@@ -12,27 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, keras_alone
-from powerml.errors import SpaceError, TrainingError
+from powerml.errors import SpaceError, TrainingError, UsageError
 from powerml.signals import interruption_kept
 from powerml.spaces.from_file import OwnSpace, digest_of_files
 from powerml.spaces.task import ALL_STEPS, Batches, Task
 from powerml.spaces.trial import Answer, Trial, answers_of
-from powerml.workloads.datasets import Dataset, Split, check_splits, load_dataset
+from powerml.workloads.metrics import check_metric, score_of
+from powerml.workloads.splits import Dataset, Split
 from powerml.workloads.workload import Deployment, LoopName, OwnMaterial, OwnWorkload, ProtocolName
 
 __all__ = [
     "BATCH_SIZE",
     "Built",
     "build_own",
-    "dataset_for",
     "look_at",
     "make_own_workload",
+    "metric_of",
+    "own_arrays",
     "score_own",
     "task_of",
     "train_own",
 ]
 
-DEFAULT_DATA = "digits"
+OWN_METRIC = "own score"  # of a space that scores its networks itself
 # As keras.datasets return them: inputs and labels to train on, and to test.
 ARRAYS, PAIRS = ("x_train", "y_train", "x_test", "y_test"), ("train", "test")
 BATCH_SIZE = "batch_size"  # the parameter that batches of the training have the size of
@@ -61,18 +63,16 @@ def task_of(
     )
 
 
-def dataset_for(space: OwnSpace, data: str | None, validation: float) -> Dataset:
-    """Load the data of a space: those that are named, else its own, else digits.
+def own_arrays(space: OwnSpace) -> Mapping[str, Any] | None:
+    """Load the arrays of a space by its `load`; None where it has none.
 
     Raises
     ------
-    DatasetError
-        The data is missing, damaged or inconsistent.
     SpaceError
-        The space's `load` failed, or returned no arrays.
+        Its code failed, or returned no arrays.
     """
-    if data is not None or space.load is None:
-        return load_dataset(data or DEFAULT_DATA, validation)
+    if space.load is None:
+        return None
     import_keras()
     from powerml.networks import own
 
@@ -86,7 +86,7 @@ def dataset_for(space: OwnSpace, data: str | None, validation: float) -> Dataset
             f"load of {space.code.main} returned an object of type {type(found).__name__}: return "
             "a dict with x_train, y_train, x_test and y_test, or two pairs of arrays"
         )
-    return check_splits(dict(arrays), space.code.main, validation)
+    return {str(name): np.asarray(array) for name, array in arrays.items()}
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,24 @@ def look_at(space: OwnSpace, dataset: Dataset, answer: Answer, epochs: int) -> B
         return Built(model, trial, own.parameter_count(model))
 
 
+def metric_of(space: OwnSpace, metric: str | None, dataset: Dataset) -> str:
+    """Return the metric of a space's scores: the one that is named, or that of its own `score`.
+
+    Raises
+    ------
+    UsageError
+        One is named, and the space has a `score`; or the metric does not fit the data.
+    """
+    if space.score is None:
+        return check_metric(metric, dataset.task, dataset.outputs)
+    if metric is not None:
+        raise UsageError(
+            f"{space.code.main} scores its networks itself, and the metric {metric} is given: leave "
+            "out --metric, or take score out of the file"
+        )
+    return OWN_METRIC
+
+
 @interruption_kept()
 def make_own_workload(
     space: OwnSpace,
@@ -138,6 +156,7 @@ def make_own_workload(
     validation: float,
     seed: int,
     deployment: Deployment | None,
+    metric: str | None = None,
 ) -> tuple[OwnWorkload, Built]:
     """Build a network of a space, and describe its training as a workload.
 
@@ -165,8 +184,11 @@ def make_own_workload(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
+        test_share=dataset.test_share,
         input_shape=dataset.input_shape,
-        classes=dataset.classes,
+        task=dataset.task,
+        classes=dataset.outputs,
+        metric=metric_of(space, metric, dataset),
         training_samples=samples,
         inference_samples=len(dataset.test),
         batch_size=batch_size,
@@ -314,7 +336,7 @@ def _quietly(fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]
 
 
 def score_own(workload: OwnWorkload, material: OwnMaterial, model: Any, split: Split) -> float:
-    """Score a trained network on a split: by the space's `score`, or by its accuracy.
+    """Score a trained network on a split: by the space's `score`, or by the metric.
 
     Raises
     ------
@@ -334,12 +356,7 @@ def score_own(workload: OwnWorkload, material: OwnMaterial, model: Any, split: S
         return _number(found, workload, "score")
     with own.running_code(space, "the network"):
         outputs = own.predict(model, inputs, SCORED_BATCH)
-    if not np.isfinite(outputs).all():
-        raise TrainingError(
-            f"training {workload.name} diverged: its outputs are no longer numbers: scale the "
-            "data to about 0 to 1, or bound the learning rate"
-        )
-    return float((outputs.argmax(axis=1) == split.labels).mean())
+    return score_of(workload.metric, split.labels, outputs)
 
 
 def _with_scored(task: Task, dataset: Dataset, inputs: NDArray[Any], split: Split) -> Task:

@@ -59,9 +59,9 @@ class TrialRow(_ReportRecord):
         description="bytes that its untrained network takes where it is deployed; null if not "
         "known, and in earlier records",
     )
-    score: float | None = Field(description="accuracy on the split that chooses")
+    score: float | None = Field(description="score on the split that chooses")
     test_score: float | None = Field(
-        description="accuracy on the test split; of winners alone, once the study has ended"
+        description="score on the test split; of winners alone, once the study has ended"
     )
     costs: Prices = Field(description="cost of each phase; empty if it was not counted")
     objective: float | None = Field(description="objective value")

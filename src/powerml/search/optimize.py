@@ -27,7 +27,6 @@ from powerml.search.settings import complete, settings_of
 from powerml.spaces import parse_subspace, topology_of
 from powerml.studies.folder import open_study, study_folder
 from powerml.studies.records import StudyRecord
-from powerml.workloads.datasets import load_dataset
 
 __all__ = ["optimize"]
 
@@ -98,7 +97,7 @@ def optimize(
             "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
             "protocol deploys none: add --runtime, or leave them out"
         )
-    dataset = load_dataset(str(wanted.data), wanted.validation)
+    dataset = wanted.load_dataset(str(wanted.data))
     hearing = listener or Listener()
     if dataset.remark:
         hearing.stage(dataset.remark)

@@ -49,7 +49,7 @@ class SearchOptions(CountingOptions, GoalOptions):
         str | None,
         Field(description="Topology that costs are relative to; or first, the first trial."),
         Shown(
-            after="validation",
+            after="inferences",
             default="the space's own",
             details="It is measured with its space's reference batch size. The paper's is "
             "``first``.",

@@ -101,12 +101,13 @@ class Problem:
             validation=self.settings.validation,
             seed=self.settings.seed,
             deployment=self.settings.deployment,
+            metric=self.settings.metric,
         )
 
     def parameters(self, topology: Topology) -> int | None:
         """Return the number of weights and biases, or None without known layers."""
         layers = layers_of(
-            self.space, topology.parameters, self.dataset.input_shape, self.dataset.classes
+            self.space, topology.parameters, self.dataset.input_shape, self.dataset.outputs
         )
         return None if layers is None else parameter_count(layers)
 

@@ -20,6 +20,7 @@ from powerml.spaces import Layer, Topology, parameter_count, parse_topology, top
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
 from powerml.studies.records import Prediction, TrialRecord
+from powerml.workloads.metrics import highest_score
 
 __all__ = ["Proposals"]
 
@@ -62,7 +63,7 @@ class Proposals:
         """Make the sampler of the next topology, with the current limits."""
         settings, aimed = self._problem.settings, self._aimed_score(limits, reference)
         margin = settings.limits.score_margin
-        least = aimed if aimed is None or margin is None else max(0.0, aimed - margin)
+        least = aimed if aimed is None or margin is None else aimed - margin
         known = StudyKnowledge(
             space=self._problem.search_space,
             objective=None if settings.pareto else objective_of(settings, least),
@@ -85,7 +86,7 @@ class Proposals:
             return limits.min_score
         seen = [] if limits.min_score is None else [limits.min_score + margin]
         seen += [] if reference is None or reference.score is None else [reference.score]
-        return max(seen, default=1.0)
+        return max(seen, default=highest_score(self._problem.settings.metric))
 
     def _measured_before(
         self, reference: Measurement | None

@@ -16,6 +16,7 @@ from powerml.studies.limits import BELOW_BEST, CostLimit, make_limits
 from powerml.studies.objective import make_objective
 from powerml.studies.records import StudySettings
 from powerml.workloads.datasets import Dataset
+from powerml.workloads.metrics import check_metric, is_default_metric
 from powerml.workloads.workload import Deployment
 
 __all__ = ["complete", "options_of", "settings_of"]
@@ -55,7 +56,7 @@ def complete(options: SearchOptions) -> SearchOptions:
         "beta": weights.beta,
     }
     if options.min_score is None and not options.pareto:
-        found["min_score"] = default_min_score(objective, data)
+        found["min_score"] = default_min_score(objective, data, options.metric)
     completed = options.model_copy(update=found)
     completed.limits()
     return completed
@@ -71,14 +72,17 @@ def settings_of(
     backend: str,
 ) -> StudySettings:
     """Return the settings of a study that is searched with these options, which are complete."""
-    epochs, meter = options.epochs, options.meter
+    epochs, meter, limits = options.epochs, options.meter, options.limits()
+    metric = check_metric(options.metric, dataset.task, dataset.outputs)
+    limits.require_scores_of(metric)
     if epochs is None:
         epochs = default_epochs(options.protocol, len(dataset.train))
     found = {
         "space": str(subspace),
         "data": dataset.name,
         "data_digest": dataset.digest,
-        "limits": options.limits(),
+        "metric": metric,
+        "limits": limits,
         "epochs": epochs,
         "machine": machines.inference[0].name,
         "other_machines": tuple(machine.name for machine in machines.inference[1:]),
@@ -108,6 +112,7 @@ def options_of(settings: StudySettings) -> SearchOptions:
         "machine": None if machines == [unnamed.usual_machine] else ",".join(machines),
         "training_machine": None if trained_on is None else ",".join(settings.training_machines),
         "price": None if settings.price == unnamed.usual_price else settings.price,
+        "metric": None if is_default_metric(settings.metric) else settings.metric,
         "machine_file": [
             Path(f"{name}.toml") for name in settings.machines if name not in machine_names()
         ],
@@ -134,7 +139,9 @@ def _goal(settings: StudySettings) -> dict[str, object]:
     if settings.pareto or settings.objective == defaults_of(settings.protocol).objective:
         found["objective"] = None
     limits = settings.limits
-    usual_score = None if settings.pareto else default_min_score(settings.objective, settings.data)
+    usual_score = None
+    if not settings.pareto:
+        usual_score = default_min_score(settings.objective, settings.data, settings.metric)
     least = make_limits(min_score=usual_score)
     if (limits.min_score, limits.score_margin) != (least.min_score, least.score_margin):
         margin = limits.score_margin

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from powerml.samplers import COMPOSITE
 from powerml.studies.objective import DEFAULT_LEAST_SCORE, Constrained, Squared, Weights
+from powerml.workloads.metrics import ACCURACY
 from powerml.workloads.workload import DEFAULT_EPOCHS
 
 __all__ = [
@@ -78,11 +79,12 @@ def default_weights(
     return Weights(alpha, beta)
 
 
-def default_min_score(objective: str, data: str) -> str | float | None:
+def default_min_score(objective: str, data: str, metric: str | None) -> str | float | None:
     """Return the least score of an objective on a dataset, as `powerml.optimize` takes it.
 
-    It is None if the objective weighs the score itself.
+    It is None if the objective weighs the score itself. A metric of None is the data's default.
     """
     if objective != Constrained.name:
         return None
-    return LEAST_SCORES.get(data, f"best-{SCORE_MARGIN:g}")
+    margin = f"best-{SCORE_MARGIN:g}"
+    return margin if metric not in (None, ACCURACY) else LEAST_SCORES.get(data, margin)

@@ -18,8 +18,10 @@ from powerml.studies.objective import (
     make_objective,
 )
 from powerml.studies.records import StudySettings, TrialRecord
+from powerml.workloads.metrics import highest_score
 
 __all__ = [
+    "PERFECT",
     "Goal",
     "ParetoFront",
     "Point",
@@ -38,6 +40,9 @@ __all__ = [
     "unit_of",
     "weakly_dominates",
 ]
+
+
+PERFECT = 1.0  # the score of a perfect network by most metrics
 
 
 class Point(NamedTuple):
@@ -93,11 +98,13 @@ class SmallestObjective:
     """The trial of the smallest objective among those that meet the limits.
 
     Where the least score follows the best of the trials, it lies `score_margin` below it.
+    `highest_score` is that of a perfect network.
     """
 
     objective: Objective
     limits: RatioLimits
     score_margin: float | None = None
+    highest_score: float = PERFECT
 
     def objective_value(self, trial: TrialRecord) -> float | None:
         """The objective value of a trial, or None where it was not trained."""
@@ -107,7 +114,7 @@ class SmallestObjective:
         """Say why a trial of these costs cannot become the best whatever its score, or None."""
         if violations := self.limits.violations(trial):
             return "; ".join(violations)
-        possible = self._value(trial, 1.0)
+        possible = self._value(trial, self.highest_score)
         for best in self.winners(earlier):
             if possible is None or best.objective is None or self._may_fall(best):
                 continue
@@ -119,7 +126,7 @@ class SmallestObjective:
         """Return whether a better score would raise the least score above the best's."""
         if self.score_margin is None or best.score is None:
             return False
-        return best.score < 1 - self.score_margin - SCORE_TOLERANCE
+        return best.score < self.highest_score - self.score_margin - SCORE_TOLERANCE
 
     def winners(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The best, the first of equals; nothing where no trial meets the limits."""
@@ -136,7 +143,7 @@ class SmallestObjective:
             return self.winners(trials)
         allowed = replace(self.limits, min_score=None)
         found = [
-            (trial.score, self._value(trial, 1.0), trial)
+            (trial.score, self._value(trial, self.highest_score), trial)
             for trial in trials
             if trial.score is not None and allowed.feasible(trial)
         ]
@@ -158,9 +165,13 @@ class SmallestObjective:
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The trials that meet the limits and that no other is as good as in score and all costs."""
+    """The trials that meet the limits and that no other is as good as in score and all costs.
+
+    `highest_score` is that of a perfect network.
+    """
 
     limits: RatioLimits
+    highest_score: float = PERFECT
 
     def objective_value(self, _trial: TrialRecord) -> float | None:
         """Return None, because a front has no objective value."""
@@ -170,7 +181,7 @@ class ParetoFront:
         """Say why a trial of these costs cannot be on the front whatever its score, or None."""
         if violations := self.limits.violations(trial):
             return "; ".join(violations)
-        possible = point_of(trial, score=1.0)
+        possible = point_of(trial, score=self.highest_score)
         for member in self.winners(earlier):
             point = point_of(member, member.score)
             if point is not None and possible is not None and weakly_dominates(point, possible):
@@ -245,9 +256,11 @@ def make_goal(
     """Return the goal of a study with these settings, after these trials."""
     limits = limits_of(settings, reference, trials)
     if settings.pareto:
-        return ParetoFront(limits)
+        return ParetoFront(limits, highest_score(settings.metric))
     objective = objective_of(settings, limits.min_score)
-    return SmallestObjective(objective, limits, settings.limits.score_margin)
+    return SmallestObjective(
+        objective, limits, settings.limits.score_margin, highest_score(settings.metric)
+    )
 
 
 def least_infeasible(trials: Iterable[TrialRecord], limits: RatioLimits) -> TrialRecord | None:

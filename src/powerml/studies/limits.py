@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    PositiveFloat,
+    model_validator,
+)
 
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
@@ -15,6 +23,7 @@ from powerml.memory.record import Memory
 from powerml.memory.sizes import size_in_bytes
 from powerml.studies.earlier import by_phase
 from powerml.studies.objective import SCORE_TOLERANCE
+from powerml.workloads.metrics import metric_range
 
 __all__ = [
     "BELOW_BEST",
@@ -63,7 +72,7 @@ class Known(Protocol):
 
     @property
     def score(self) -> float | None:
-        """Accuracy, from 0 to 1."""
+        """The score, by the study's metric."""
 
     @property
     def parameters(self) -> int | None:
@@ -145,11 +154,10 @@ class Limits(BaseModel):
     max_costs: dict[PhaseName, CostLimit] = Field(
         default_factory=dict, description="largest cost of each phase"
     )
-    min_score: float | None = Field(default=None, ge=0, le=1, description="the least score")
-    score_margin: float | None = Field(
+    min_score: FiniteFloat | None = Field(default=None, description="the least score")
+    score_margin: NonNegativeFloat | None = Field(
         default=None,
-        ge=0,
-        lt=1,
+        allow_inf_nan=False,
         description="distance of the least score below the best of all trials",
     )
     max_parameters: int | None = Field(
@@ -184,7 +192,28 @@ class Limits(BaseModel):
         """
         if self.score_margin is None or best_score is None:
             return self.min_score
-        return max(0.0, best_score - self.score_margin)
+        return best_score - self.score_margin
+
+    def require_scores_of(self, metric: str) -> None:
+        """Check the least score against the scores of a metric.
+
+        Raises
+        ------
+        UsageError
+            Every network meets it, or none does.
+        """
+        lowest, highest = metric_range(metric)
+        least, margin = self.min_score, self.score_margin
+        if least is not None and not lowest <= least <= highest:
+            raise UsageError(
+                f"min score is {least:g}: {metric} is from {lowest:g} to {highest:g}, or as in "
+                "best-0.01 give how far below the best score of all trials"
+            )
+        if margin is not None and margin >= highest - lowest:
+            raise UsageError(
+                f"min score is {BELOW_BEST}{margin:g}: {metric} is from {lowest:g} to {highest:g}, "
+                "so give less"
+            )
 
     def in_ratios(
         self, reference_cycles: Mapping[PhaseName, float], best_score: float | None
@@ -222,8 +251,8 @@ def make_limits(
     max_training_cost, max_inference_cost
         Processor cycles, as in ``1.5e9``, or a multiple of the reference's cost, as in ``0.8x``.
     min_score
-        The least score: from 0 to 1, or, as in ``best-0.01``, relative to the best score of all
-        trials.
+        The least score by the study's metric, or, as in ``best-0.01``, relative to the best score
+        of all trials.
     max_parameters
         Largest number of weights and biases.
     max_memory, max_file_size
@@ -270,10 +299,10 @@ def _score_limit(given: str | float | None) -> tuple[float | None, float | None]
         value = float(text.removeprefix(BELOW_BEST))
     except ValueError:
         value = math.nan
-    if not 0 <= value <= 1 or (is_margin and value == 1):
+    if not math.isfinite(value) or (is_margin and value < 0):
         raise UsageError(
-            f"min score is {given}: give one from 0 to 1, or as in best-0.01 how far below the "
-            "best score of all trials"
+            f"min score is {given}: give a number, or as in best-0.01 how far below the best score "
+            "of all trials"
         )
     return (None, value) if is_margin else (value, None)
 
@@ -343,4 +372,4 @@ def _lack(score: float | None, limit: float) -> float:
     """Compute the violation of a score limit, relative to it, but for rounding."""
     if score is None:
         return UNKNOWN_EXCESS
-    return 0.0 if score >= limit - SCORE_TOLERANCE else (limit - score) / limit
+    return 0.0 if score >= limit - SCORE_TOLERANCE else (limit - score) / (abs(limit) or 1.0)

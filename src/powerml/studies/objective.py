@@ -93,7 +93,7 @@ class Weights:
 class Objective(Protocol):
     """A function of costs and the score: higher costs are never better, a better score never worse.
 
-    A network's objective value is therefore never below `value` of its costs and a score of 1.
+    A network's objective value is therefore never below `value` of its costs and a perfect score.
     """
 
     @property
@@ -114,7 +114,7 @@ class Objective(Protocol):
         costs
             Cost of each phase, relative to the reference's.
         score
-            From 0 to 1.
+            By any metric: the more, the better.
         """
 
 
@@ -167,8 +167,8 @@ class Constrained:
     name: ClassVar[str] = "constrained"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least_score <= 1:
-            raise UsageError(f"the least score is {self.least_score}: give one from 0 to 1")
+        if not math.isfinite(self.least_score):
+            raise UsageError(f"the least score is {self.least_score}: give a number")
         if not any(self.weights.by_phase.values()):
             raise UsageError(
                 "alpha and beta are 0, and the objective constrained minimises costs "

@@ -54,7 +54,7 @@ class GoalOptions(Options):
         str | float | None,
         SkipValidation,
         Field(
-            description="Least score of the best: from 0 to 1, or, as in best-0.01, relative to "
+            description="Least score of the best by its metric, or, as in best-0.01, relative to "
             "the best score of all trials."
         ),
         Shown(

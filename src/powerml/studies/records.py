@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     NonNegativeFloat,
     model_validator,
 )
@@ -20,7 +21,8 @@ from powerml.memory.record import Memory
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.tables import Cell, RecordTable, Tabular, table_of
-from powerml.workloads.workload import Deployment, ProtocolName
+from powerml.workloads.metrics import ACCURACY, Task
+from powerml.workloads.workload import DEFAULT_TEST_SHARE, Deployment, ProtocolName
 
 __all__ = [
     "ALL_QUANTITIES",
@@ -63,6 +65,14 @@ class StudySettings(BaseModel):
     space: str = Field(description="space that is searched, with narrowed bounds")
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
+    task: Task | None = Field(
+        default=None, description="task of the data as it was given; null if the data tells it"
+    )
+    metric: str = Field(default=ACCURACY, description="metric of the score")
+    test_share: float = Field(
+        default=DEFAULT_TEST_SHARE,
+        description="share of the data held out for the test if it has no test split",
+    )
     validation: float = Field(description="share of the training data held out for validation")
     alpha: float = Field(description="weight of the training cost")
     beta: float = Field(description="weight of the inference cost")
@@ -148,9 +158,7 @@ class Prediction(BaseModel):
 
     cost_ratios: CostRatios = Field(description="cost of each phase, relative to the reference's")
     cost_errors: CostRatios = Field(description="error of each cost, relative to the cost")
-    score: float | None = Field(
-        default=None, ge=0, le=1, description="accuracy; null if it is not known"
-    )
+    score: FiniteFloat | None = Field(default=None, description="score; null if it is not known")
     score_error: NonNegativeFloat | None = Field(
         default=None, description="error of the score, absolute"
     )
@@ -226,7 +234,9 @@ class TrialRecord(Tabular, BaseModel):
         "is deployed, if it was ruled out before, and in earlier records",
     )
     objective: float | None = Field(default=None, description="objective value")
-    score: float | None = Field(default=None, description="accuracy, from 0 to 1")
+    score: float | None = Field(
+        default=None, description="score on the split that chooses, by the study's metric"
+    )
     cost_ratios: CostRatios = Field(
         default_factory=dict,
         description="cost of each phase, relative to the reference's; empty if none is known",
@@ -284,7 +294,7 @@ class RunRecord(BaseModel):
 class Winner(BaseModel):
     """A trial that meets a study's goal, with its models' test score and export.
 
-    `test_score` is the accuracy on the test split, from 0 to 1, averaged over the `score_seeds`
+    `test_score` is the score on the test split, averaged over the `score_seeds`
     trainings. `exported` is the deployed model in the study's folder. `export_difference` is the
     largest absolute difference of its outputs from the Keras model's on test samples. Both are None
     if Keras runs the inference.
@@ -293,8 +303,8 @@ class Winner(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trial: TrialRecord = Field(description="trial that won")
-    test_score: float = Field(
-        ge=0, le=1, description="accuracy on the test split, averaged over the trainings"
+    test_score: FiniteFloat = Field(
+        description="score on the test split, averaged over the trainings"
     )
     exported: str | None = Field(
         default=None, description="deployed model in the study's folder; null where Keras runs it"
@@ -326,8 +336,8 @@ class StudyRecord(Tabular, BaseModel):
     reference: Measurement | None = Field(
         description="measurement of the reference; null where the first trial is the reference"
     )
-    reference_test_score: float | None = Field(
-        default=None, ge=0, le=1, description="the reference's accuracy on the test split"
+    reference_test_score: FiniteFloat | None = Field(
+        default=None, description="the reference's score on the test split"
     )
     trials: list[TrialRecord] = Field(description="trials in the order in which they ended")
     best: TrialRecord | None = Field(
@@ -336,8 +346,8 @@ class StudyRecord(Tabular, BaseModel):
     least_infeasible: TrialRecord | None = Field(
         default=None, description="the least infeasible trial, where none is feasible"
     )
-    test_score: float | None = Field(
-        default=None, ge=0, le=1, description="the best's accuracy on the test split"
+    test_score: FiniteFloat | None = Field(
+        default=None, description="the best's score on the test split"
     )
     exported: str | None = Field(
         default=None, description="the best's deployed model in the study's folder"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from powerml.costs.counts import PHASES
-from powerml.studies.goal import Goal, SmallestObjective
+from powerml.studies.goal import PERFECT, Goal, SmallestObjective
 from powerml.studies.objective import Constrained, Weights
 from powerml.studies.records import ALL_QUANTITIES, LeaderComparison, Quantity, TrialRecord
 
@@ -61,9 +61,11 @@ def remark(best: TrialRecord | None, trials: Sequence[TrialRecord], goal: Goal) 
     """Return a warning if the weights prefer an inaccurate network, with advice.
 
     A more accurate one was tried, or none was, because even a perfect score would not outweigh its
-    cost. There is no warning with a least score.
+    cost. There is no warning with a least score, nor with errors as scores.
     """
     if not isinstance(goal, SmallestObjective) or goal.limits.min_score is not None:
+        return None
+    if goal.highest_score != PERFECT:
         return None
     if best is None or best.score is None:
         return None

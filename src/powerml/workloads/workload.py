@@ -23,6 +23,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     WithJsonSchema,
+    model_validator,
 )
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
@@ -31,6 +32,7 @@ from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topolog
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import named
 from powerml.spaces.values import Value
+from powerml.workloads.metrics import ACCURACY, Task, check_metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +44,7 @@ __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_INFERENCES",
     "DEFAULT_INFERENCE_BATCH",
+    "DEFAULT_TEST_SHARE",
     "DEFAULT_VALIDATION",
     "OWN_JOB",
     "PROTOCOLS",
@@ -81,6 +84,7 @@ DEFAULT_EPOCHS = 2  # the paper, section 2.5 and the original program
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_INFERENCE_BATCH = 1
 DEFAULT_VALIDATION = 0.1
+DEFAULT_TEST_SHARE = 0.2
 # From the third run on, an inference costs what those after it do (decision 0015); the first two
 # are not counted as inference.
 DEFAULT_INFERENCES = 1
@@ -176,6 +180,11 @@ class Workload(BaseModel, ABC):
         return self.model_dump(mode="json", exclude=set(self.uncounted))
 
 
+FEWEST_CLASSES = 2
+# The digest of the data stands for its name and its test split.
+UNCOUNTED_OF_DATA = frozenset(("data", "metric", "seed", "test_share"))
+
+
 class DatasetWorkload(Workload):
     """Base of the kinds that are trained: a dataset, a training and an inference.
 
@@ -189,18 +198,32 @@ class DatasetWorkload(Workload):
     validation: float = Field(
         gt=0, lt=1, description="share of the training data held out for validation"
     )
+    test_share: float | None = Field(
+        default=None,
+        description="share of the data held out for the test; null if it has a test split",
+    )
     input_shape: tuple[int, ...] = Field(description="shape of one sample")
-    classes: int = Field(ge=2, description="number of classes")
+    task: Task = Field(default="classification", description="classification or regression")
+    classes: int = Field(
+        ge=1, description="outputs of the network: classes, or columns of a regression's target"
+    )
     training_samples: int = Field(ge=1, description="number of samples that are trained on")
     inference_samples: int = Field(ge=1, description="number of samples in the test split")
     batch_size: int = Field(ge=1, description="samples in a batch of the training")
     epochs: int = Field(ge=1, description="passes over the training samples")
     protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
+    metric: str = Field(default=ACCURACY, description="metric of the score")
     backend: str = Field(description="Keras backend")
     seed: int = Field(ge=0, description="seed of the native training")
     deployment: Deployment | None = Field(
         default=None, description="the inference; null for Keras's evaluate over the test split"
     )
+
+    @model_validator(mode="after")
+    def _has_classes(self) -> Self:
+        if self.task == "classification" and self.classes < FEWEST_CLASSES:
+            raise ValueError(f"a classification has at least {FEWEST_CLASSES} classes")
+        return self
 
     @property
     @abstractmethod
@@ -228,6 +251,13 @@ class DatasetWorkload(Workload):
         """The guest's job that trains it."""
         return TRAINING_JOB
 
+    def determinants(self) -> dict[str, Any]:
+        """Return the fields that its counts depend on, as plain JSON."""
+        found = super().determinants()
+        if self.task == "classification":
+            del found["task"]  # counts from before there were regressions have none
+        return found
+
     @property
     def scaled(self) -> bool:
         """True if inputs are scaled: the paper's protocol takes pixels as they are."""
@@ -247,7 +277,7 @@ class DatasetWorkload(Workload):
 class TopologyWorkload(DatasetWorkload):
     """A topology that is trained on a dataset and run."""
 
-    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
+    uncounted: ClassVar[frozenset[str]] = UNCOUNTED_OF_DATA
 
     kind: Literal["topology"] = Field(default="topology", description="kind of the workload")
     topology: ParsedTopology = Field(description="the topology, as in dffr:layers=2,width=16")
@@ -276,7 +306,7 @@ class TopologyWorkload(DatasetWorkload):
 class TrainedFileWorkload(DatasetWorkload):
     """A ``.keras`` file that is trained further on a dataset and run."""
 
-    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "model", "seed"))
+    uncounted: ClassVar[frozenset[str]] = UNCOUNTED_OF_DATA | {"model"}
 
     kind: Literal["trained_file"] = Field(
         default="trained_file", description="kind of the workload"
@@ -303,7 +333,7 @@ class OwnWorkload(DatasetWorkload):
     task, or in a loop that powerML only watches. The last is never sampled.
     """
 
-    uncounted: ClassVar[frozenset[str]] = frozenset(("data", "seed"))
+    uncounted: ClassVar[frozenset[str]] = UNCOUNTED_OF_DATA
 
     kind: Literal["own"] = Field(default="own", description="kind of the workload")
     space: str = Field(description="name of the space")
@@ -486,6 +516,7 @@ def make_workload(
     validation: float,
     seed: int,
     deployment: Deployment | None = None,
+    metric: str | None = None,
 ) -> TopologyWorkload:
     """Make the workload of a topology on a dataset.
 
@@ -496,7 +527,7 @@ def make_workload(
     TopologyError
         The space cannot take inputs of the dataset's shape.
     UsageError
-        `batch_size`, `epochs` or `seed` is out of range.
+        `batch_size`, `epochs` or `seed` is out of range, or `metric` does not fit the data.
     """
     check_at_least_one(batch_size=batch_size, epochs=epochs)
     check_seed(seed)
@@ -508,13 +539,16 @@ def make_workload(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
+        test_share=dataset.test_share,
         input_shape=dataset.input_shape,
-        classes=dataset.classes,
+        task=dataset.task,
+        classes=dataset.outputs,
         training_samples=len(dataset.train),
         inference_samples=len(dataset.test),
         batch_size=batch_size,
         epochs=epochs,
         protocol=protocol,
+        metric=check_metric(metric, dataset.task, dataset.outputs),
         backend=backend,
         seed=seed,
         deployment=deployment,

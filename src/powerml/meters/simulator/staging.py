@@ -96,6 +96,7 @@ class Staging:
             data=stem,
             model=None if workload.kind == "topology" else self._copy(_file(material)),
             allowed=list(workload.allowed),
+            task=workload.task,
         )
 
     def own_training(self, workload: OwnWorkload, material: Material) -> OwnTrainingRequest:
@@ -213,6 +214,7 @@ class Staging:
             workload.classes,
             workload.protocol,
             deployment.batch_size,
+            *([] if workload.task == "classification" else [workload.task]),
         ]
         if workload.kind == "own":
             described.append(workload.code_digest)
