@@ -13,7 +13,7 @@ from powerml.explain.neighbours import Predictor, neighbours
 from powerml.explain.options import BestOptions
 from powerml.explain.predictions import expectation
 from powerml.explain.records import BestRecord, Neighbour
-from powerml.explain.searched import largest_batch, parameters_of, searched_bounds
+from powerml.explain.searched import is_own, largest_batch, parameters_of, searched_bounds
 from powerml.options import described
 from powerml.spaces import parse_subspace
 from powerml.studies.defaults import default_min_score
@@ -158,6 +158,8 @@ def _models(stored: StoredStudy, winner: TrialRecord) -> str | None:
 def _neighbours(
     findings: Findings, winner: TrialRecord, predictor: Predictor | None
 ) -> list[Neighbour]:
+    if is_own(findings.stored):
+        return []  # only its code could tell which steps there are
     found = neighbours(
         parse_subspace(findings.settings.space).space.name,
         parameters_of(winner),

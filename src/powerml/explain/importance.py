@@ -10,8 +10,14 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from powerml.explain.records import Importance
-from powerml.explain.searched import parameters_of, searched_bounds
+from powerml.explain.searched import (
+    common_distributions,
+    is_own,
+    parameters_of,
+    searched_bounds,
+)
 from powerml.search.problem import distributions_of
+from powerml.spaces.values import Value
 from powerml.studies.reader import StoredStudy
 from powerml.studies.records import ALL_QUANTITIES, Quantity, TrialRecord
 
@@ -26,7 +32,7 @@ SEED = 0
 
 def importances(
     trials: Sequence[TrialRecord],
-    parameters: Mapping[int, Mapping[str, int]],
+    parameters: Mapping[int, Mapping[str, Value]],
     space: Mapping[str, BaseDistribution],
 ) -> list[Importance]:
     """Weigh the parameters for each quantity, over the different topologies that have it.
@@ -46,8 +52,27 @@ def importances(
 
 def importances_of(stored: StoredStudy) -> list[Importance]:
     """Return the importance of each parameter for each quantity of a study."""
+    if is_own(stored):
+        return _importances_of_own(stored)
     parameters = {trial.number: parameters_of(trial) for trial in stored.trials}
     return importances(stored.trials, parameters, distributions_of(searched_bounds(stored)))
+
+
+def _importances_of_own(stored: StoredStudy) -> list[Importance]:
+    """Weigh the parameters that all trials of a user's own space have.
+
+    Those that only some have explain nothing of the others.
+    """
+    counted = [trial for trial in stored.trials if trial.cost_ratios and trial.values is not None]
+    space = common_distributions(stored, counted)
+    parameters = {trial.number: dict(trial.values or {}) for trial in counted}
+    if not space:
+        missing = "the trials have no parameter in common"
+        return [
+            Importance(quantity=quantity, trials=len(counted), missing=missing)
+            for quantity in ALL_QUANTITIES
+        ]
+    return importances(counted, parameters, space)
 
 
 def quantity_of(trial: TrialRecord, quantity: Quantity) -> float | None:
@@ -58,7 +83,7 @@ def quantity_of(trial: TrialRecord, quantity: Quantity) -> float | None:
 def _importance(
     quantity: Quantity,
     trials: Sequence[TrialRecord],
-    parameters: Mapping[int, Mapping[str, int]],
+    parameters: Mapping[int, Mapping[str, Value]],
     space: Mapping[str, BaseDistribution],
 ) -> Importance:
     values = {trial.number: quantity_of(trial, quantity) for trial in trials}
@@ -78,7 +103,9 @@ def _importance(
     study.add_trials(
         [
             create_trial(
-                params=dict(parameters[number]), distributions=dict(space), value=known[number]
+                params={name: parameters[number][name] for name in space},
+                distributions=dict(space),
+                value=known[number],
             )
             for number in known
         ]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from powerml.costs.counts import PhaseName
-from powerml.explain.searched import parameters_of, searched_bounds
+from powerml.explain.searched import is_own, parameters_of, searched_bounds
 from powerml.samplers.candidates import of_parameters
 from powerml.samplers.score_model import ScoreModel, expected_scores
 from powerml.search.known_costs import CONFIDENCE, StudyCostModel
@@ -79,7 +79,7 @@ def expectation(stored: StoredStudy) -> Expectation | None:
     """Make the predictions of a stored study, or None if its space does not give its layers."""
     unit, settings = stored.unit, stored.settings
     workload = None if unit is None else unit.workload.training
-    if workload is None:
+    if workload is None or is_own(stored):
         return None
     space = parse_subspace(settings.space).space
     if not StudyCostModel.tells(space, workload):

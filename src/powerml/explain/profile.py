@@ -115,6 +115,9 @@ def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) 
     phases: list[ProfiledPhase] = []
     fingerprints: list[Fingerprint] = []
     training = workload.training if wanted.training else None
+    if training is not None and training.kind == "own":
+        remarks.append("the training is the space's own code, whose layers are not told apart")
+        training = None
     deployment = workload.deployment
     if training is None and deployment is None:
         raise UsageError(f"{workload.title} has neither a training nor a runtime: nothing is run")

@@ -20,7 +20,7 @@ from powerml.studies.reader import JOURNAL, StoredStudy, read_study
 from powerml.studies.records import StudySettings, TrialRecord
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.options import DataOptions
-from powerml.workloads.workload import TopologyWorkload
+from powerml.workloads.workload import OwnWorkload, TopologyWorkload
 
 __all__ = ["Side", "read_side"]
 
@@ -180,6 +180,12 @@ def _side_of_trial(text: str, folder: Path, asked: str) -> Side:
     stored = read_study(folder)
     topology, batch_size = _tried(stored, asked)
     settings = stored.settings
+    if settings.space_digest is not None:
+        values = topology.partition(":")[2]
+        raise StudyError(
+            f"the study in {folder} is of {settings.space}, whose code runs only by its path: "
+            f"compare {settings.space}:{values}"
+        )
     if _loaded(settings).digest != settings.data_digest:
         raise ComparisonError(
             f"the data {settings.data} has changed since the study in {folder}: its trials cannot "
@@ -205,9 +211,10 @@ def _tried(stored: StoredStudy, asked: str) -> tuple[str, int]:
     """Return the topology and the batch size of a study's trial, its best or its reference."""
     if asked == REFERENCE:
         unit = stored.unit
-        if unit is None or not isinstance(unit.workload, TopologyWorkload):
+        workload = None if unit is None else unit.workload
+        if not isinstance(workload, (TopologyWorkload, OwnWorkload)):
             raise StudyError(f"nothing was measured in the study in {stored.folder}: search on")
-        return str(unit.workload.topology), unit.workload.batch_size
+        return workload.name, workload.batch_size
     trial = _best_trial(stored) if asked == BEST else _trial(stored, asked)
     return trial.topology, trial.batch_size
 

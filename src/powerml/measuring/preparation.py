@@ -171,6 +171,8 @@ def prepare_own(
         raise UsageError(
             f"{place} is no space of the paper: leave out --protocol paper and --meter cachegrind"
         )
+    check_at_least_one(batch_size=wanted.batch_size, epochs=wanted.epochs)
+    check_seed(wanted.seed)
     backend = select_backend()
     space = load_space(find_code(place))
     chosen = read_values(values)
@@ -193,6 +195,7 @@ def prepare_own(
         seed=wanted.seed,
         deployment=deployment,
         metric=wanted.metric,
+        batch_size=wanted.batch_size,
     )
     if unknown := [name for name in chosen if name not in built.trial.params]:
         raise UnknownNameError(f"parameter of {space.name}", unknown[0], built.trial.params)

@@ -452,9 +452,13 @@ def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def export_checked(
-    saved: Path, runtime_name: str, samples: NDArray[np.float32], batch_size: int
+    saved: Path,
+    runtime_name: str,
+    samples: NDArray[np.float32],
+    batch_size: int,
+    model: Any = None,
 ) -> tuple[Path, float]:
-    """Export a saved Keras model of one input beside itself, with a check of its outputs.
+    """Export a saved network of one input beside itself, with a check of its outputs.
 
     Parameters
     ----------
@@ -465,6 +469,8 @@ def export_checked(
     samples
         Network inputs of shape (samples, ...), to compare the outputs on; the first are repeated to
         fill the last batch.
+    model
+        The network, where it has been read from the file.
 
     Returns
     -------
@@ -475,10 +481,11 @@ def export_checked(
     ExportError
         It cannot be exported, or an output differs by more than `TOLERANCE`; nothing is left.
     """
-    import keras
-
     runtime = find_runtime(runtime_name)
-    model = keras.saving.load_model(saved, safe_mode=True)
+    if model is None:
+        import keras
+
+        model = keras.saving.load_model(saved, safe_mode=True)
     path = saved.with_suffix(runtime.format.suffix)
     unfinished = saved.with_name(f"unfinished{runtime.format.suffix}")
     count = math.ceil(len(samples) / batch_size)

@@ -15,7 +15,7 @@ import numpy as np
 
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
-from powerml.networks.own_training import train_own
+from powerml.networks.own_training import load_own, score_own, train_own
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
 from powerml.spaces import find_space
@@ -161,18 +161,26 @@ def _check_weights(model: keras.Model, workload: TrainedWorkload) -> None:
 
 
 @interruption_kept()
-def score_saved(path: Path, workload: TrainedWorkload, dataset: Dataset) -> float:
+def score_saved(path: Path, workload: TrainedWorkload, material: Material) -> float:
     """Score of a saved model on the test split, by the workload's metric."""
     import_keras()
+    if workload.kind == "own" and isinstance(material, OwnMaterial):
+        return score_on_test(load_own(path, workload, material), workload, material)
     import keras
 
-    return score_on_test(keras.saving.load_model(path, safe_mode=True), workload, dataset)
+    return score_on_test(keras.saving.load_model(path, safe_mode=True), workload, material)
 
 
 @interruption_kept()
-def score_on_test(model: keras.Model, workload: TrainedWorkload, dataset: Dataset) -> float:
+def score_on_test(model: Any, workload: TrainedWorkload, material: Material) -> float:
     """Return the score of a trained model on the test split, by the workload's metric."""
     import_keras()
+    if workload.kind == "own" and isinstance(material, OwnMaterial):
+        with _one_thread(), keras_alone():
+            return score_own(workload, material, model, material.dataset.test)
+    if not isinstance(material, Dataset):
+        raise TypeError(material)
+    dataset = material
     with _one_thread():
         return _score(model, dataset, dataset.test, workload)
 

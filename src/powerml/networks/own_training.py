@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,17 +24,23 @@ from powerml.workloads.workload import Deployment, LoopName, OwnMaterial, OwnWor
 
 __all__ = [
     "BATCH_SIZE",
+    "DEFAULT_BATCH_SIZE",
+    "OWN_METRIC",
     "Built",
+    "batch_size_of",
     "build_own",
+    "load_own",
     "look_at",
     "make_own_workload",
     "metric_of",
     "own_arrays",
+    "save_own",
     "score_own",
     "task_of",
     "train_own",
 ]
 
+KERAS_SUFFIX, MODULE_SUFFIX = ".keras", ".pt"
 OWN_METRIC = "own score"  # of a space that scores its networks itself
 # As keras.datasets return them: inputs and labels to train on, and to test.
 ARRAYS, PAIRS = ("x_train", "y_train", "x_test", "y_test"), ("train", "test")
@@ -97,15 +104,16 @@ class Built:
     trial: Trial
     parameters: int
 
-    @property
-    def batch_size(self) -> int:
-        """Samples in a batch of its training: its parameter `BATCH_SIZE`, or 32."""
-        return batch_size_of(self.trial.params)
 
+def batch_size_of(params: Mapping[str, Any], default: int = DEFAULT_BATCH_SIZE) -> int:
+    """Return the batch size: the parameter `BATCH_SIZE`, or else the default.
 
-def batch_size_of(params: dict[str, Any]) -> int:
-    """Return the batch size among parameters; raises ``SpaceError``."""
-    size = params.get(BATCH_SIZE, DEFAULT_BATCH_SIZE)
+    Raises
+    ------
+    SpaceError
+        The parameter is no positive integer.
+    """
+    size = params.get(BATCH_SIZE, default)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise SpaceError(f"the parameter {BATCH_SIZE} is {size!r}: suggest integers from 1 on")
     return size
@@ -138,8 +146,8 @@ def metric_of(space: OwnSpace, metric: str | None, dataset: Dataset) -> str:
         return check_metric(metric, dataset.task, dataset.outputs)
     if metric is not None:
         raise UsageError(
-            f"{space.code.main} scores its networks itself, and the metric {metric} is given: leave "
-            "out --metric, or take score out of the file"
+            f"{space.code.main} scores its networks itself, and the metric {metric} is given: "
+            "leave out --metric, or take score out of the file"
         )
     return OWN_METRIC
 
@@ -157,6 +165,7 @@ def make_own_workload(
     seed: int,
     deployment: Deployment | None,
     metric: str | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> tuple[OwnWorkload, Built]:
     """Build a network of a space, and describe its training as a workload.
 
@@ -169,9 +178,9 @@ def make_own_workload(
     from powerml.networks import own
 
     loop: LoopName = "fit" if own.framework_of(built.model) == "keras" else "batches"
-    samples, batch_size = len(dataset.train), built.batch_size
+    samples, batch_size = len(dataset.train), batch_size_of(built.trial.params, batch_size)
     if space.train is not None:
-        found = _first_loop(space, built, dataset, epochs)
+        found = _first_loop(space, built, dataset, epochs, batch_size)
         loop, samples = found.loop, found.samples or samples
         batch_size, epochs = found.batch_size or batch_size, found.epochs or epochs
     workload = OwnWorkload(
@@ -233,12 +242,14 @@ class _FirstBatches:
         raise _Reached(_Loop("batches", len(inputs), batch_size))
 
 
-def _first_loop(space: OwnSpace, built: Built, dataset: Dataset, epochs: int) -> _Loop:
+def _first_loop(
+    space: OwnSpace, built: Built, dataset: Dataset, epochs: int, batch_size: int
+) -> _Loop:
     """Run a space's `train` up to its first step, and tell the loop that it is in."""
     from powerml.networks import own
 
     task = _with_data(
-        task_of(dataset, epochs=epochs, batch_size=built.batch_size, steps=_FirstBatches()), dataset
+        task_of(dataset, epochs=epochs, batch_size=batch_size, steps=_FirstBatches()), dataset
     )
     try:
         with keras_alone(), own.fits_watched(_look_at_fit), _ended_at_first_step():
@@ -318,7 +329,7 @@ def train_own(workload: OwnWorkload, material: OwnMaterial, seed: int) -> tuple[
     from powerml.networks.model import seed_everything
 
     space, dataset = material.space, material.dataset
-    size = batch_size_of(dict(workload.values))
+    size = batch_size_of(workload.values, workload.batch_size)
     task = task_of(dataset, epochs=workload.epochs, batch_size=size, seed=seed)
     seed_everything(seed)
     model, trial = _build(workload, material)
@@ -378,3 +389,40 @@ def _number(found: Any, workload: OwnWorkload, what: str) -> float:
             "by zero"
         )
     return number
+
+
+def save_own(model: Any, path: Path) -> Path:
+    """Write a trained network beside a path: a Keras model whole, a module's weights.
+
+    Returns
+    -------
+    Path
+        The file: the path with the suffix ``.keras`` or ``.pt``.
+    """
+    from powerml.networks import own
+
+    if own.framework_of(model) == "keras":
+        target = path.with_suffix(KERAS_SUFFIX)
+        model.save(target)
+        return target
+    import torch
+
+    target = path.with_suffix(MODULE_SUFFIX)
+    torch.save(model.state_dict(), target)
+    return target
+
+
+def load_own(path: Path, workload: OwnWorkload, material: OwnMaterial) -> Any:
+    """Build a workload's network, and read the weights that `save_own` has written."""
+    with keras_alone():
+        model = build_own(workload, material)
+        if workload.framework == "keras":
+            if not model.built:
+                model(np.zeros((1, *workload.input_shape), dtype=np.float32))
+            model.load_weights(path.with_suffix(KERAS_SUFFIX))
+            return model
+        import torch
+
+        stored = torch.load(path.with_suffix(MODULE_SUFFIX), weights_only=True)
+        model.load_state_dict(stored)
+        return model

@@ -31,8 +31,9 @@ from powerml.report.sentences import (
     title_of,
 )
 from powerml.spaces import parse_topology
+from powerml.spaces.values import Value
 from powerml.studies.reader import StoredStudy
-from powerml.studies.records import StudySettings
+from powerml.studies.records import StudySettings, TrialRecord
 
 __all__ = ["report_of"]
 
@@ -136,7 +137,7 @@ def _row(found: TrialFinding, settings: StudySettings) -> TrialRow:
         number=trial.number,
         topology=trial.topology,
         batch_size=trial.batch_size,
-        parameters=dict(parse_topology(trial.topology).parameters),
+        parameters=_parameters(trial),
         weights=trial.parameters,
         memory=trial.memory,
         score=trial.score,
@@ -212,6 +213,12 @@ def _repetition_notes(settings: StudySettings, jobs: Sequence[int]) -> list[str]
 
 def _is_own(machine: str) -> bool:
     return machine not in machine_names()
+
+
+def _parameters(trial: TrialRecord) -> dict[str, Value]:
+    if trial.values is not None:
+        return dict(trial.values)
+    return dict(parse_topology(trial.topology).parameters)
 
 
 def _prices(

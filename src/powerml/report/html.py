@@ -82,7 +82,7 @@ def page_html(report: Report) -> str:
         style=_part("report.css"),
         scripts=scripts,
         plots=plots_data(report),
-        parameters=list(report.rows[0].parameters) if report.rows else [],
+        parameters=list(dict.fromkeys(name for row in report.rows for name in row.parameters)),
     )
 
 

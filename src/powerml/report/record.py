@@ -11,6 +11,7 @@ from powerml.costs.fingerprint import Fingerprint
 from powerml.explain.findings import Outcome
 from powerml.explain.records import Importance
 from powerml.memory.record import Memory
+from powerml.spaces.values import Value
 from powerml.studies.earlier import by_phase, of_schema, renamed
 from powerml.studies.records import CostRatios, Quantity, StudySettings
 
@@ -52,7 +53,7 @@ class TrialRow(_ReportRecord):
     number: int = Field(description="the trial's number")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
-    parameters: dict[str, int] = Field(description="the space's parameters by name")
+    parameters: dict[str, Value] = Field(description="the space's parameters by name")
     weights: int | None = Field(description="number of weights and biases")
     memory: Memory | None = Field(
         default=None,

@@ -5,12 +5,14 @@ This is the method of the paper (section 2) as a program: read `optimize` first,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from powerml.backend import select_backend
 from powerml.costs.cost import require_price
 from powerml.errors import UsageError
+from powerml.machines import PhaseMachines
 from powerml.meters.catalogue import (
     meter_options,
     open_meters,
@@ -18,15 +20,21 @@ from powerml.meters.catalogue import (
     require_machines_for,
 )
 from powerml.meters.predicting import PREDICTED
+from powerml.networks.own_training import metric_of, own_arrays
 from powerml.options import described
 from powerml.search.listener import Listener
 from powerml.search.options import SearchOptions
-from powerml.search.problem import Problem
+from powerml.search.own import OwnProblem, OwnProposals, own_reference
+from powerml.search.problem import BoundedProblem, Problem
+from powerml.search.proposals import Proposals
 from powerml.search.run import Run
-from powerml.search.settings import complete, settings_of
+from powerml.search.settings import Searched, complete, epochs_of, settings_of
 from powerml.spaces import parse_subspace, topology_of
+from powerml.spaces.from_file import digest_of_files, find_code, load_space, split_own
 from powerml.studies.folder import open_study, study_folder
-from powerml.studies.records import StudyRecord
+from powerml.studies.records import StudyRecord, StudySettings
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.workload import Deployment
 
 __all__ = ["optimize"]
 
@@ -70,7 +78,8 @@ def optimize(
     >>> len(study.trials), sorted(study.trials[0].cost_ratios)
     (2, ['inference', 'training'])
     """
-    wanted = complete(SearchOptions.of_call("optimize", options, given))
+    asked = SearchOptions.of_call("optimize", options, given)
+    wanted = complete(asked)
     require_counting(wanted.meter, "a search")
     working = meter_options(
         wanted.fidelity,
@@ -85,32 +94,107 @@ def optimize(
             "optimize simulates every trial: give --fidelity sampled or exact; its sampler "
             "predicts costs in any case"
         )
-    limits = wanted.limits()
-    subspace, machines = parse_subspace(space), wanted.phase_machines()
+    own = split_own(space)
+    machines = wanted.phase_machines()
     require_machines_for(wanted.meter, machines.all)
     require_price(machines.all, wanted.chosen_price)
     machines.geometries(wanted.levels)  # before the data is loaded
+    hearing = listener or Listener()
+    if own is None:
+        problem, proposals, settings = _bounded_problem(space, wanted, machines, hearing)
+    else:
+        problem, proposals, settings = _own_problem(own, asked.data, wanted, machines, hearing)
+    folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
+    meters = open_meters(
+        wanted.meter, machines, wanted.levels, settings.backend, working, cache=wanted.cache
+    )
+    with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
+        if isinstance(problem, OwnProblem):
+            opened.keep_code(problem.material.files)
+        run = Run(problem, proposals(), opened, counting, hearing)
+        return run.search(wanted.trials, working.jobs)
+
+
+# A problem with its settings, and the maker of its proposals, which may build networks.
+Prepared = tuple[Problem, Callable[[], Proposals | OwnProposals], StudySettings]
+
+
+def _bounded_problem(
+    space: str, wanted: SearchOptions, machines: PhaseMachines, listener: Listener
+) -> Prepared:
+    """Make the problem of a built-in space."""
+    subspace = parse_subspace(space)
     backend = select_backend()
+    deployment = _deployment(wanted, backend)
+    dataset = wanted.load_dataset(str(wanted.data))
+    _tell_of(dataset, listener)
+    settings = settings_of(
+        wanted,
+        Searched.of(subspace, wanted, dataset),
+        dataset,
+        machines,
+        deployment=deployment,
+        backend=backend,
+    )
+    searched = subspace.space
+    problem = BoundedProblem(searched, dataset, machines, settings)
+    problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
+    return problem, lambda: Proposals(problem), settings
+
+
+def _own_problem(
+    place: tuple[str, str],
+    data: str | None,
+    wanted: SearchOptions,
+    machines: PhaseMachines,
+    listener: Listener,
+) -> Prepared:
+    """Make the problem of a user's own space, whose code is run; its own data if none are named."""
+    text, narrowed = place
+    if narrowed:
+        raise UsageError(
+            f"{text} is a space of your own, whose bounds are in its code: leave out {narrowed}"
+        )
+    if wanted.protocol == "paper":
+        raise UsageError(f"{text} is no space of the paper: leave out --protocol paper")
+    backend = select_backend()
+    deployment = _deployment(wanted, backend)
+    space = load_space(find_code(text))
+    arrays = own_arrays(space) if data is None else None
+    if arrays is None:
+        dataset = wanted.load_dataset(str(wanted.data))
+    else:
+        dataset = wanted.check_arrays(arrays, space.code.main)
+    _tell_of(dataset, listener)
+    reference = own_reference(space, wanted.reference, dataset, epochs_of(wanted, dataset))
+    files = space.code.files()
+    named = space.code.main + (f":{space.code.attribute}" if space.code.attribute else "")
+    settings = settings_of(
+        wanted,
+        Searched(
+            named, reference, metric_of(space, wanted.metric, dataset), digest_of_files(files)
+        ),
+        dataset,
+        machines,
+        deployment=deployment,
+        backend=backend,
+    )
+    problem = OwnProblem(space, files, dataset, machines, settings)
+    problem.reference_workload()
+    return problem, lambda: OwnProposals(problem), settings
+
+
+def _deployment(wanted: SearchOptions, backend: str) -> Deployment | None:
+    limits = wanted.limits()
     deployment = wanted.deployment(backend)
     if deployment is None and (limits.max_memory_bytes or limits.max_file_bytes):
         raise UsageError(
             "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
             "protocol deploys none: add --runtime, or leave them out"
         )
-    dataset = wanted.load_dataset(str(wanted.data))
-    hearing = listener or Listener()
+    return deployment
+
+
+def _tell_of(dataset: Dataset, listener: Listener) -> None:
     if dataset.remark:
-        hearing.stage(dataset.remark)
-    settings = settings_of(
-        wanted, subspace, dataset, machines, deployment=deployment, backend=backend
-    )
-    searched = subspace.space
-    problem = Problem(searched, dataset, machines, settings)
-    problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
-    folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
-    meters = open_meters(
-        wanted.meter, machines, wanted.levels, backend, working, cache=wanted.cache
-    )
-    with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
-        run = Run(problem, opened, counting, hearing)
-        return run.search(wanted.trials, working.jobs)
+        listener.stage(dataset.remark)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial
 
-from powerml.errors import UsageError
+from powerml.errors import TrainingError, UsageError
 from powerml.machines import PhaseMachines
+from powerml.networks.native import count_parameters
 from powerml.spaces import (
     Bounds,
     Space,
@@ -20,19 +24,26 @@ from powerml.spaces import (
     parse_topology,
     topology_of,
 )
+from powerml.spaces.values import Value
+from powerml.studies.folder import Study
 from powerml.studies.records import StudySettings
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import TopologyWorkload, make_workload
+from powerml.workloads.workload import OwnMaterial, OwnWorkload, TopologyWorkload, make_workload
 
 __all__ = [
     "BATCH_SIZE",
     "FIRST",
+    "BoundedProblem",
     "Problem",
+    "Proposal",
+    "SearchedWorkload",
     "bounds_of",
     "distributions_of",
     "reference_name",
 ]
 
+# A workload that a search proposes.
+SearchedWorkload = TopologyWorkload | OwnWorkload
 FIRST = "first"
 BATCH_SIZE = "batch_size"
 
@@ -76,18 +87,89 @@ def distributions_of(bounds: Mapping[str, Bounds]) -> dict[str, BaseDistribution
 
 
 @dataclass(frozen=True)
-class Problem:
+class Proposal:
+    """A proposed topology with its trial in Optuna.
+
+    `workload` is None where the topology has none; `failure` then gives the reason. `values` are
+    the parameters of a user's own space.
+    """
+
+    trial: Trial
+    topology: str
+    batch_size: int
+    workload: SearchedWorkload | None = None
+    parameters: int | None = None
+    failure: str | None = None
+    values: Mapping[str, Value] | None = None
+
+
+class Problem(ABC):
     """The problem of a study, fixed from its first trial to its last."""
 
-    space: Space
-    dataset: Dataset
-    machines: PhaseMachines
-    settings: StudySettings
+    def __init__(self, dataset: Dataset, machines: PhaseMachines, settings: StudySettings) -> None:
+        self.dataset = dataset
+        self.machines = machines
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def material(self) -> Dataset | OwnMaterial:
+        """The content that its workloads name by their digests."""
+
+    @abstractmethod
+    def propose(self, study: Study, sampler: BaseSampler) -> Proposal:
+        """Have a sampler choose the next topology, and make its workload."""
+
+    @abstractmethod
+    def reference_workload(self) -> SearchedWorkload | None:
+        """Make the reference's workload, or None if the first trial is the reference."""
+
+    def are_the_same(self, one: Proposed, other: Proposed) -> bool:
+        """Return whether two trials are the same: batches larger than the data are all the data."""
+        sizes = {min(trial.batch_size, self.most_samples) for trial in (one, other)}
+        return one.topology == other.topology and len(sizes) == 1
+
+    @property
+    def most_samples(self) -> int:
+        """Samples in the largest batch that there can be."""
+        return max(len(split) for split in (self.dataset.train, self.dataset.test))
+
+
+class BoundedProblem(Problem):
+    """The problem of a study of a built-in space, which has bounds for its parameters.
+
+    Parameters
+    ----------
+    space
+        The space.
+    dataset, machines, settings
+        The data, the machines that price it, and the study's settings.
+    """
+
+    def __init__(
+        self, space: Space, dataset: Dataset, machines: PhaseMachines, settings: StudySettings
+    ) -> None:
+        super().__init__(dataset, machines, settings)
+        self.space = space
+
+    @property
+    def material(self) -> Dataset:
+        """The dataset."""
+        return self.dataset
 
     @property
     def search_space(self) -> dict[str, BaseDistribution]:
         """The space's parameters and the batch size."""
-        return distributions_of(bounds_of(self.settings, self._most_samples))
+        return distributions_of(bounds_of(self.settings, self.most_samples))
+
+    def propose(self, study: Study, sampler: BaseSampler) -> Proposal:
+        """Have a sampler choose the next topology, and make its workload."""
+        trial, parameters = study.ask(self.search_space, sampler)
+        batch_size = parameters.pop(BATCH_SIZE)
+        topology = topology_of(self.space, parameters)
+        workload = self.workload(topology, batch_size)
+        proposal = Proposal(trial, workload.name, batch_size, workload)
+        return replace(proposal, parameters=self._parameters(topology, workload))
 
     def workload(self, topology: Topology, batch_size: int) -> TopologyWorkload:
         """Make the workload of a topology of the space."""
@@ -104,22 +186,17 @@ class Problem:
             metric=self.settings.metric,
         )
 
-    def parameters(self, topology: Topology) -> int | None:
-        """Return the number of weights and biases, or None without known layers."""
+    def _parameters(self, topology: Topology, workload: TopologyWorkload) -> int | None:
+        """Return the number of weights and biases, or None if the network cannot be built."""
         layers = layers_of(
             self.space, topology.parameters, self.dataset.input_shape, self.dataset.outputs
         )
-        return None if layers is None else parameter_count(layers)
-
-    def are_the_same(self, one: Proposed, other: Proposed) -> bool:
-        """Return whether two trials are the same: batches larger than the data are all the data."""
-        sizes = {min(trial.batch_size, self._most_samples) for trial in (one, other)}
-        return one.topology == other.topology and len(sizes) == 1
-
-    @property
-    def _most_samples(self) -> int:
-        """Samples in the largest batch that there can be."""
-        return max(len(split) for split in (self.dataset.train, self.dataset.test))
+        if layers is not None:
+            return parameter_count(layers)
+        try:
+            return count_parameters(workload)
+        except TrainingError:
+            return None
 
     def reference_workload(self) -> TopologyWorkload | None:
         """Make the reference's workload, or None if the first trial is the reference."""

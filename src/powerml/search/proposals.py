@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -13,18 +14,47 @@ from optuna.samplers import BaseSampler
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.memory.bounds import least_file_bytes, least_needed_bytes
-from powerml.samplers import Admits, Quantities, Requirements, StudyKnowledge, make_sampler
+from powerml.samplers import (
+    Admits,
+    Quantities,
+    Requirements,
+    ScoreRange,
+    StudyKnowledge,
+    make_sampler,
+)
 from powerml.search.known_costs import StudyCostModel
-from powerml.search.problem import BATCH_SIZE, Problem
-from powerml.spaces import Layer, Topology, parameter_count, parse_topology, topology_of
+from powerml.search.problem import BATCH_SIZE, BoundedProblem, Proposal
+from powerml.spaces import Layer, parameter_count, parse_topology, topology_of
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
-from powerml.studies.records import Prediction, TrialRecord
-from powerml.workloads.metrics import highest_score
+from powerml.studies.records import Prediction, StudySettings, TrialRecord
+from powerml.workloads.metrics import metric_range
 
-__all__ = ["Proposals"]
+__all__ = ["Proposals", "aimed_score", "score_range_of"]
 
 SizeOf = Callable[[tuple[Layer, ...]], int]
+
+
+def aimed_score(
+    settings: StudySettings, limits: RatioLimits, reference: Measurement | None
+) -> float | None:
+    """Return the score to aim at: the best itself if the least score follows it.
+
+    A search that aims at a just sufficient score sees no better one, and its least score stays low.
+    The reference's score shows an attainable one.
+    """
+    margin = settings.limits.score_margin
+    if margin is None:
+        return limits.min_score
+    seen = [] if limits.min_score is None else [limits.min_score + margin]
+    seen += [] if reference is None or reference.score is None else [reference.score]
+    return max(seen, default=score_range_of(settings)[1])
+
+
+def score_range_of(settings: StudySettings) -> ScoreRange:
+    """Return the ends of a study's scores, None for an end that there is none of."""
+    low, high = metric_range(settings.metric)
+    return (None if math.isinf(low) else low, None if math.isinf(high) else high)
 
 
 class Proposals:
@@ -36,7 +66,7 @@ class Proposals:
         The problem that is searched.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: BoundedProblem) -> None:
         self._problem = problem
         space = problem.space
         workload = problem.workload(topology_of(space, space.reference), space.reference_batch_size)
@@ -51,17 +81,19 @@ class Proposals:
         if self._knowledge is not None:
             self._knowledge.learn(trial)
 
-    def predict(self, topology: Topology, batch_size: int) -> Prediction | None:
+    def predict(self, proposal: Proposal) -> Prediction | None:
         """Predict the costs of a topology; None where nothing is known yet."""
         if self._knowledge is None:
             return None
-        return self._knowledge.predict(topology.parameters, batch_size)
+        parameters = parse_topology(proposal.topology).parameters
+        return self._knowledge.predict(parameters, proposal.batch_size)
 
     def sampler(
         self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
     ) -> BaseSampler:
         """Make the sampler of the next topology, with the current limits."""
-        settings, aimed = self._problem.settings, self._aimed_score(limits, reference)
+        settings = self._problem.settings
+        aimed = aimed_score(settings, limits, reference)
         margin = settings.limits.score_margin
         least = aimed if aimed is None or margin is None else aimed - margin
         known = StudyKnowledge(
@@ -70,23 +102,11 @@ class Proposals:
             costs=None if self._knowledge is None else self._knowledge.costs,
             requirements=self._requirements(limits, aimed),
             measured_before=self._measured_before(reference),
+            score_range=score_range_of(settings),
         )
         return make_sampler(
             settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
         )
-
-    def _aimed_score(self, limits: RatioLimits, reference: Measurement | None) -> float | None:
-        """Return the score to aim at: the best itself if the least score follows it.
-
-        A search that aims at a just sufficient score sees no better one, and its least score stays
-        low. The reference's score shows an attainable one.
-        """
-        margin = self._problem.settings.limits.score_margin
-        if margin is None:
-            return limits.min_score
-        seen = [] if limits.min_score is None else [limits.min_score + margin]
-        seen += [] if reference is None or reference.score is None else [reference.score]
-        return max(seen, default=highest_score(self._problem.settings.metric))
 
     def _measured_before(
         self, reference: Measurement | None

@@ -14,22 +14,28 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from optuna.trial import Trial
-
 from powerml.backend import import_keras
 from powerml.costs.measurement import Measurement, scored
-from powerml.errors import LONGEST_MESSAGE, MeasurementError, TrainingError, shortened, words_of
+from powerml.errors import (
+    LONGEST_MESSAGE,
+    ExportError,
+    MeasurementError,
+    SpaceError,
+    TrainingError,
+    shortened,
+    words_of,
+)
 from powerml.machines import Geometry
 from powerml.memory.record import Memory
 from powerml.meters.base import Meter
 from powerml.meters.counting import Counting, counting_threads, start_counting
 from powerml.networks.deployed import memory_of
-from powerml.networks.native import count_parameters, score_on_test, train_natively
+from powerml.networks.native import score_on_test, train_natively
 from powerml.search.listener import Listener
-from powerml.search.problem import BATCH_SIZE, FIRST, Problem
+from powerml.search.own import OwnProposals
+from powerml.search.problem import FIRST, Problem, Proposal, SearchedWorkload
 from powerml.search.proposals import Proposals
 from powerml.search.winners import report, save_models
-from powerml.spaces import Topology, topology_of
 from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
 from powerml.studies.limits import RatioLimits, too_large, too_many_parameters
@@ -43,7 +49,6 @@ from powerml.studies.records import (
     StudyRecord,
     TrialRecord,
 )
-from powerml.workloads.workload import TopologyWorkload
 
 if TYPE_CHECKING:
     from powerml.networks.native import Trained
@@ -60,24 +65,27 @@ class _Candidate:
     counting it.
     """
 
-    proposal: Trial
-    workload: TopologyWorkload
+    proposal: Proposal
     number: int
-    parameters: int | None
     memory: Memory | None = None
     counting: Counting | None = None
     pruned: str | None = None
     predicted: Prediction | None = None
 
     @property
+    def workload(self) -> SearchedWorkload | None:
+        """The workload; None where the proposal failed."""
+        return self.proposal.workload
+
+    @property
     def topology(self) -> str:
         """The topology as it is written, as in ``dffr:layers=2,width=16``."""
-        return self.workload.name
+        return self.proposal.topology
 
     @property
     def batch_size(self) -> int:
         """Samples in a batch."""
-        return self.workload.batch_size
+        return self.proposal.batch_size
 
 
 class Run:
@@ -86,6 +94,7 @@ class Run:
     def __init__(
         self,
         problem: Problem,
+        proposals: Proposals | OwnProposals,
         study: Study,
         meters: Mapping[Geometry, Meter],
         listener: Listener,
@@ -95,7 +104,7 @@ class Run:
         self._meters = meters
         self._listener = listener
         self._ended = study.trials
-        self._proposals = Proposals(problem)
+        self._proposals = proposals
         for trial in self._ended:
             self._proposals.learn(trial)
         self._under_way: deque[_Candidate] = deque()
@@ -140,19 +149,11 @@ class Run:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
-        proposal, parameters = self._study.ask(self._problem.search_space, sampler)
-        batch_size = parameters.pop(BATCH_SIZE)
-        topology = topology_of(self._problem.space, parameters)
-        workload = self._problem.workload(topology, batch_size)
-        candidate = _Candidate(
-            proposal,
-            workload,
-            earlier + 1,
-            self._parameters(topology, workload),
-            predicted=self._proposals.predict(topology, batch_size),
-        )
-        if not self._was_met(candidate):
-            candidate = self._count_or_prune(candidate, limits)
+        proposal = self._problem.propose(self._study, sampler)
+        predicted = self._proposals.predict(proposal)
+        candidate = _Candidate(proposal, earlier + 1, predicted=predicted)
+        if proposal.workload is not None and not self._was_met(candidate):
+            candidate = self._count_or_prune(candidate, proposal.workload, limits)
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
@@ -163,7 +164,8 @@ class Run:
             topology=candidate.topology,
             batch_size=candidate.batch_size,
             state=Complete(),
-            parameters=candidate.parameters,
+            parameters=candidate.proposal.parameters,
+            values=candidate.proposal.values,
             memory=candidate.memory,
             predicted=candidate.predicted,
         )
@@ -171,10 +173,10 @@ class Run:
         self._wait_for_reference()
         try:
             counted = self._cost(candidate, record)
-            if counted.state.name == "complete":
+            if counted.state.name == "complete" and candidate.workload is not None:
                 trained = self._train(candidate.workload, candidate.number)
             record = self._score(counted, [one.score for one in trained])
-        except (MeasurementError, TrainingError) as error:
+        except (MeasurementError, TrainingError, ExportError, SpaceError) as error:
             failed = Failed(reason=shortened(words_of(error), LONGEST_MESSAGE))
             record = record.model_copy(update={"state": failed})
         goal, trials = self._goal(record), [*self._ended, record]
@@ -182,7 +184,7 @@ class Run:
         if trained and record in contenders:
             save = partial(save_models, trained)
             self._study.save_best(goal.winners(trials), contenders, record, save)
-        self._study.tell(candidate.proposal, record)
+        self._study.tell(candidate.proposal.trial, record)
         self._under_way.popleft()
         self._ended.append(record)
         self._proposals.learn(record)
@@ -205,43 +207,38 @@ class Run:
             elif in_order:
                 return
 
-    def _count_or_prune(self, candidate: _Candidate, limits: RatioLimits) -> _Candidate:
+    def _count_or_prune(
+        self,
+        candidate: _Candidate,
+        workload: SearchedWorkload,
+        limits: RatioLimits,
+    ) -> _Candidate:
         """Have a candidate counted, unless its size already rules it out."""
-        too_many = too_many_parameters(candidate.parameters, limits.max_parameters)
+        too_many = too_many_parameters(candidate.proposal.parameters, limits.max_parameters)
         if too_many is not None:
             return replace(candidate, pruned=too_many)
         if limits.of_memory:
-            memory = self._memory(candidate.workload)
+            memory = self._memory(workload)
             candidate = replace(candidate, memory=memory)
             if said := too_large(memory, limits):
                 remarks = [] if memory is None else memory.remarks
                 return replace(candidate, pruned="; ".join([*said, *remarks]))
-        counting = self._count(candidate.workload, candidate.number)
+        counting = self._count(workload, candidate.number)
         return replace(candidate, counting=counting)
 
-    def _memory(self, workload: TopologyWorkload) -> Memory | None:
+    def _memory(self, workload: SearchedWorkload) -> Memory | None:
         """Return the memory of a topology's network, which is exported unless it is already."""
-        return memory_of(workload, self._problem.dataset, allocated=False)
+        return memory_of(workload, self._problem.material, allocated=False)
 
-    def _count(self, workload: TopologyWorkload, trial: int | None = None) -> Counting:
+    def _count(self, workload: SearchedWorkload, trial: int | None = None) -> Counting:
         notify = partial(self._listener.stage, trial=trial)
-        return start_counting(self._threads, workload, self._problem.dataset, self._meters, notify)
+        return start_counting(self._threads, workload, self._problem.material, self._meters, notify)
 
-    def _train(self, workload: TopologyWorkload, trial: int | None = None) -> Sequence[Trained]:
+    def _train(self, workload: SearchedWorkload, trial: int | None = None) -> Sequence[Trained]:
         settings = self._problem.settings
         seeds = range(settings.seed, settings.seed + settings.score_seeds)
         notify = partial(self._listener.stage, trial=trial)
-        return train_natively(workload, self._problem.dataset, seeds, notify)
-
-    def _parameters(self, topology: Topology, workload: TopologyWorkload) -> int | None:
-        """Return the number of weights and biases, or None if the network cannot be built."""
-        told = self._problem.parameters(topology)
-        if told is not None:
-            return told
-        try:
-            return count_parameters(workload)
-        except TrainingError:
-            return None
+        return train_natively(workload, self._problem.material, seeds, notify)
 
     def _wait_for_reference(self) -> None:
         if self._reference is not None or self._reference_counting is None:
@@ -256,7 +253,7 @@ class Run:
         if workload is not None and trained:
             counted = scored(counted, [one.score for one in trained])
             self._study.reference_test_score = fmean(
-                score_on_test(one.model, workload, self._problem.dataset) for one in trained
+                score_on_test(one.model, workload, self._problem.material) for one in trained
             )
         self._reference = self._study.reference = counted
 
@@ -274,14 +271,23 @@ class Run:
         )
 
     def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
-        """Add a trial's costs. A topology that was met before keeps its earlier results."""
+        """Add a trial's costs. A topology that was met before keeps its earlier results.
+
+        Raises
+        ------
+        SpaceError
+            The user's code failed while the network was built.
+        """
+        if candidate.proposal.failure is not None:
+            raise SpaceError(candidate.proposal.failure)
         if candidate.pruned is not None:
             return record.model_copy(update={"state": Pruned(reason=candidate.pruned)})
         if candidate.counting is None:
             return self._repeat(record)
         measurement = self._price(candidate.counting)
         self._study.require_comparable(measurement)
-        if record.memory is None:  # its export was counted, and is at hand
+        if record.memory is None and candidate.workload is not None:
+            # Its export was counted, and is at hand.
             memory = self._memory(candidate.workload)
             record = record.model_copy(update={"memory": memory})
         # The first trial's costs are 1, as in the paper.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from powerml.costs.fingerprint import digest_of
 from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import PhaseMachines, machine_names
+from powerml.networks.own_training import OWN_METRIC
 from powerml.samplers import sampler_names
 from powerml.search.options import SearchOptions
 from powerml.search.problem import reference_name
@@ -19,7 +21,7 @@ from powerml.workloads.datasets import Dataset
 from powerml.workloads.metrics import check_metric, is_default_metric
 from powerml.workloads.workload import Deployment
 
-__all__ = ["complete", "options_of", "settings_of"]
+__all__ = ["Searched", "complete", "epochs_of", "options_of", "settings_of"]
 
 # What an option and a setting have in common is called alike.
 SHARED = set(SearchOptions.model_fields) & set(StudySettings.model_fields)
@@ -62,9 +64,38 @@ def complete(options: SearchOptions) -> SearchOptions:
     return completed
 
 
+@dataclass(frozen=True)
+class Searched:
+    """The space of a study as its settings name it, with its reference and its metric.
+
+    `digest` is that of the code of a user's own space.
+    """
+
+    space: str
+    reference: str
+    metric: str
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, subspace: Subspace, options: SearchOptions, dataset: Dataset) -> Searched:
+        """Name a built-in space, its reference and its metric; raises ``UsageError``."""
+        return cls(
+            str(subspace),
+            reference_name(subspace.space, options.reference),
+            check_metric(options.metric, dataset.task, dataset.outputs),
+        )
+
+
+def epochs_of(options: SearchOptions, dataset: Dataset) -> int:
+    """Return the epochs of a search's trainings: those that are given, or as the data needs."""
+    if options.epochs is not None:
+        return options.epochs
+    return default_epochs(options.protocol, len(dataset.train))
+
+
 def settings_of(
     options: SearchOptions,
-    subspace: Subspace,
+    searched: Searched,
     dataset: Dataset,
     machines: PhaseMachines,
     *,
@@ -72,24 +103,22 @@ def settings_of(
     backend: str,
 ) -> StudySettings:
     """Return the settings of a study that is searched with these options, which are complete."""
-    epochs, meter, limits = options.epochs, options.meter, options.limits()
-    metric = check_metric(options.metric, dataset.task, dataset.outputs)
-    limits.require_scores_of(metric)
-    if epochs is None:
-        epochs = default_epochs(options.protocol, len(dataset.train))
-    found = {
-        "space": str(subspace),
+    meter, limits = options.meter, options.limits()
+    limits.require_scores_of(searched.metric)
+    found: dict[str, object] = {
+        "space": searched.space,
+        "space_digest": searched.digest,
         "data": dataset.name,
         "data_digest": dataset.digest,
-        "metric": metric,
+        "metric": searched.metric,
         "limits": limits,
-        "epochs": epochs,
+        "epochs": epochs_of(options, dataset),
         "machine": machines.inference[0].name,
         "other_machines": tuple(machine.name for machine in machines.inference[1:]),
         "price": options.chosen_price,
         "profiles_digest": digest_of("".join(one.model_dump_json() for one in machines.all)),
         "deployment": deployment,
-        "reference": reference_name(subspace.space, options.reference),
+        "reference": searched.reference,
         "meter": meter if isinstance(meter, str) else meter.name,
         "backend": backend,
     }
@@ -117,7 +146,10 @@ def options_of(settings: StudySettings) -> SearchOptions:
             Path(f"{name}.toml") for name in settings.machines if name not in machine_names()
         ],
     }
-    if settings.reference == reference_name(parse_subspace(settings.space).space, None):
+    if settings.space_digest is not None:
+        if settings.metric == OWN_METRIC:
+            found["metric"] = None
+    elif settings.reference == reference_name(parse_subspace(settings.space).space, None):
         found["reference"] = None
     # There is none where the protocol or the meter says how the inference is run.
     deployment = settings.deployment

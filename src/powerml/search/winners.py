@@ -8,8 +8,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from powerml.errors import MeasurementError, StudyError
+from powerml.networks.deployed import dataset_of
 from powerml.networks.export import CHECKED_SAMPLES, export_checked
 from powerml.networks.native import score_saved
+from powerml.networks.own_training import load_own, save_own
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
 from powerml.signals import interruption_kept
@@ -19,7 +21,7 @@ from powerml.studies.reader import JOURNAL
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
 from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import TrainedWorkload
+from powerml.workloads.workload import OwnMaterial, TrainedWorkload
 
 if TYPE_CHECKING:
     from powerml.networks.native import Trained
@@ -33,7 +35,7 @@ KERAS = "keras"  # the runtime that needs no export
 def save_models(trained: Sequence[Trained], folder: Path) -> None:
     """Write the models of a trial, one for each seed."""
     for name, one in zip(_model_names(len(trained)), trained, strict=True):
-        one.model.save(folder / name)
+        save_own(one.model, folder / name)
 
 
 def _model_names(count: int) -> list[str]:
@@ -93,11 +95,11 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     if workload is None:
         raise TypeError(winner.measurement)
     paths = [place / name for name in _model_names(problem.settings.score_seeds)]
-    test_score = fmean(score_saved(path, workload, problem.dataset) for path in paths)
+    test_score = fmean(score_saved(path, workload, problem.material) for path in paths)
     if workload.deployment is None or workload.deployment.runtime == KERAS:
         return Winner(trial=winner, test_score=test_score)
     listener.stage(f"exporting {title} for {workload.deployment.runtime}")
-    exported, difference = _export(paths[0], workload, problem.dataset)
+    exported, difference = _export(paths[0], workload, problem.material)
     return Winner(
         trial=winner,
         test_score=test_score,
@@ -107,14 +109,20 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
 
 
 @interruption_kept()
-def _export(saved: Path, workload: TrainedWorkload, dataset: Dataset) -> tuple[Path, float]:
-    """Write the deployed model beside the Keras model, after a check of its outputs."""
-    deployment = workload.deployment
+def _export(
+    saved: Path, workload: TrainedWorkload, material: Dataset | OwnMaterial
+) -> tuple[Path, float]:
+    """Write the deployed model beside the trained one, after a check of its outputs."""
+    deployment, dataset = workload.deployment, dataset_of(material)
     if deployment is None:
         raise TypeError(deployment)
+    model = None
+    if workload.kind == "own" and isinstance(material, OwnMaterial):
+        model = load_own(saved, workload, material)
     return export_checked(
         saved,
         deployment.runtime,
         dataset.inputs(dataset.test, scaled=workload.scaled)[:CHECKED_SAMPLES],
         deployment.batch_size or 1,
+        model,
     )

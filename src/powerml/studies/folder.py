@@ -32,6 +32,7 @@ from powerml.samplers import QUANTITIES, quantities
 from powerml.signals import interruption_held
 from powerml.studies.reader import (
     BEST,
+    CODE,
     CONTENDERS,
     JOURNAL,
     LOCK,
@@ -153,6 +154,14 @@ class Study:
         self._optuna.set_user_attr(RUNS, [one.model_dump() for one in runs])
 
     @interruption_held()
+    def keep_code(self, files: Mapping[str, bytes]) -> None:
+        """Keep the code of a user's own space in the folder, to be read; it is never run there."""
+        for name, content in files.items():
+            path = self.folder / CODE / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    @interruption_held()
     def keep_winner(self, winner: Winner) -> None:
         """Keep a winner's test score, because computing it again takes Keras."""
         kept = {one.trial.number: one for one in winners_of(self._optuna)}
@@ -188,11 +197,11 @@ class Study:
 
     @interruption_held()
     def ask(
-        self, space: Mapping[str, BaseDistribution], sampler: BaseSampler
+        self, space: Mapping[str, BaseDistribution] | None, sampler: BaseSampler
     ) -> tuple[Trial, dict[str, int]]:
-        """Propose the next parameters."""
+        """Propose the next parameters; without a space the trial asks for them one by one."""
         self._optuna.sampler = sampler
-        trial = self._optuna.ask(dict(space))
+        trial = self._optuna.ask(None if space is None else dict(space))
         return trial, dict(trial.params)
 
     @interruption_held()
@@ -277,6 +286,8 @@ def _flat(settings: StudySettings) -> dict[str, Any]:
 def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str]) -> str:
     """Say in what settings differ, machines by their names."""
     apart = ("machine", "other_machines", "training_machine", "other_training_machines")
+    if "space_digest" in changed and mine["space"] == theirs["space"]:
+        return f"the code of {mine['space']} is no longer the one that is kept in {CODE}"
     said = [
         f"{name} is {theirs[name]}, not {mine[name]}"
         for name in changed

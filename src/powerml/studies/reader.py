@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import ValidationError
@@ -22,6 +24,7 @@ from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winne
 
 __all__ = [
     "BEST",
+    "CODE",
     "CONTENDERS",
     "JOURNAL",
     "LOCK",
@@ -41,6 +44,7 @@ __all__ = [
 
 JOURNAL = "study.journal"
 BEST = "best"
+CODE = "space"  # the code of a user's own space
 CONTENDERS = "contenders"
 RECORD = "trial.json"
 LOCK = ".lock"
@@ -55,6 +59,15 @@ def trials_of(study: optuna.Study) -> list[TrialRecord]:
     stored = (trial.user_attrs.get(TRIAL) for trial in study.get_trials(deepcopy=False))
     records = [TrialRecord.model_validate(record) for record in stored if record is not None]
     return sorted(records, key=lambda record: record.number)
+
+
+def distributions_of_trials(study: optuna.Study) -> dict[int, dict[str, BaseDistribution]]:
+    """Return the distributions that each recorded trial's parameters were drawn from."""
+    found = {}
+    for trial in study.get_trials(deepcopy=False):
+        if (record := trial.user_attrs.get(TRIAL)) is not None:
+            found[int(record["number"])] = dict(trial.distributions)
+    return found
 
 
 def reference_of(study: optuna.Study) -> Measurement | None:
@@ -114,6 +127,7 @@ class StoredStudy:
     """The content of a study's folder.
 
     `searched_by` is the price of the search, if the study was priced again by another.
+    `distributions` are those of each trial's parameters, by its number.
     """
 
     folder: Path
@@ -124,6 +138,7 @@ class StoredStudy:
     winners: list[Winner] = field(default_factory=list)
     reference_test_score: float | None = None
     searched_by: PriceName | None = None
+    distributions: Mapping[int, Mapping[str, BaseDistribution]] = field(default_factory=dict)
 
     @property
     def unit(self) -> Measurement | None:
@@ -162,6 +177,7 @@ def read_study(folder: Path) -> StoredStudy:
                 runs_of(study),
                 winners_of(study),
                 reference_test_score_of(study),
+                distributions=distributions_of_trials(study),
             )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(

@@ -18,6 +18,7 @@ from powerml.costs.cost import Accesses, PriceName
 from powerml.costs.counts import PHASES, Fidelity, PhaseName
 from powerml.costs.measurement import Measurement
 from powerml.memory.record import Memory
+from powerml.spaces.values import Value
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.tables import Cell, RecordTable, Tabular, table_of
@@ -62,7 +63,12 @@ class StudySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    space: str = Field(description="space that is searched, with narrowed bounds")
+    space: str = Field(
+        description="space that is searched, with narrowed bounds; or a user's own file or module"
+    )
+    space_digest: str | None = Field(
+        default=None, description="SHA-256 of a user's own space's code; null for others"
+    )
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
     task: Task | None = Field(
@@ -226,6 +232,9 @@ class TrialRecord(Tabular, BaseModel):
     number: int = Field(ge=1, description="place among the trials of the study")
     topology: str = Field(description="as in dffr:layers=2,width=16")
     batch_size: int = Field(description="samples in a batch of the training")
+    values: dict[str, Value] | None = Field(
+        default=None, description="parameters of a user's own space, in their order; else null"
+    )
     state: State = Field(description="state, with its details")
     parameters: int | None = Field(default=None, ge=1, description="weights and biases")
     memory: Memory | None = Field(

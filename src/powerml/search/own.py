@@ -1,0 +1,365 @@
+"""Searching a user's own space: its code is run for each member, which decides its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial as OptunaTrial
+
+from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
+from powerml.costs.counts import PHASES
+from powerml.costs.measurement import Measurement
+from powerml.errors import LONGEST_MESSAGE, ModelError, SpaceError, shortened
+from powerml.machines import PhaseMachines
+from powerml.networks.own_training import (
+    BATCH_SIZE,
+    DEFAULT_BATCH_SIZE,
+    batch_size_of,
+    look_at,
+    make_own_workload,
+)
+from powerml.operations import Operation, operations_of
+from powerml.samplers import (
+    CandidateCosts,
+    Choose,
+    Drawn,
+    Quantities,
+    Requirements,
+    StudyKnowledge,
+    make_sampler,
+)
+from powerml.search.known_costs import CONFIDENCE
+from powerml.search.problem import FIRST, Problem, Proposal
+from powerml.search.proposals import aimed_score, score_range_of
+from powerml.spaces.from_file import OwnSpace
+from powerml.spaces.trial import (
+    Answer,
+    Domain,
+    Floats,
+    Integers,
+    Trial,
+    answers_of,
+    middle_of,
+    named,
+)
+from powerml.spaces.values import Value, Values, read_values
+from powerml.studies.folder import Study
+from powerml.studies.goal import objective_of
+from powerml.studies.limits import RatioLimits
+from powerml.studies.records import Prediction, StudySettings, TrialRecord
+from powerml.workloads.datasets import Dataset
+from powerml.workloads.workload import OwnMaterial, OwnWorkload
+
+__all__ = ["OwnProblem", "OwnProposals", "distribution_of", "own_reference"]
+
+Array = NDArray[np.float64]
+
+
+def distribution_of(domain: Domain) -> BaseDistribution:
+    """Return a domain as Optuna's distribution."""
+    if isinstance(domain, Integers):
+        return IntDistribution(domain.low, domain.high, domain.log, domain.step)
+    if isinstance(domain, Floats):
+        return FloatDistribution(domain.low, domain.high, domain.log, domain.step)
+    return CategoricalDistribution(domain.choices)
+
+
+def answers_by(trial: OptunaTrial) -> Answer:
+    """Answer as a trial of Optuna's suggests."""
+
+    def answer(name: str, domain: Domain) -> Value:
+        if isinstance(domain, Integers):
+            return trial.suggest_int(
+                name, domain.low, domain.high, step=domain.step, log=domain.log
+            )
+        if isinstance(domain, Floats):
+            return trial.suggest_float(
+                name, domain.low, domain.high, step=domain.step, log=domain.log
+            )
+        chosen: Value = trial.suggest_categorical(name, domain.choices)
+        return chosen
+
+    return answer
+
+
+def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs: int) -> str:
+    """Write the reference of a study: ``first``, or the values of a network of the space.
+
+    By default it is that of the space's file, or else the middle of the space.
+
+    Raises
+    ------
+    SpaceError
+        The space's code failed, or the network does not fit the data.
+    TopologyError
+        The values are not those of a network of the space.
+    """
+    if wanted == FIRST:
+        return FIRST
+    given = space.reference if wanted is None else read_values(wanted.partition(":")[2] or wanted)
+    answer = middle_of if given is None else answers_of(given, space.name)
+    trial = look_at(space, dataset, answer, epochs).trial
+    if not trial.params:
+        raise SpaceError(
+            f"build of {space.code.main} suggests nothing: ask for a parameter, as in "
+            'trial.suggest_int("units", 4, 64)'
+        )
+    return f"{space.name}:{named(trial.params)}"
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A network of the space: its operations, None where they cannot be read, and its size."""
+
+    operations: tuple[Operation, ...] | None
+    parameters: int
+    batch_size: int
+
+
+class OwnProblem(Problem):
+    """The problem of a study of a user's own space.
+
+    Parameters
+    ----------
+    space
+        The space.
+    files
+        Its code, by the path from its folder.
+    dataset, machines, settings
+        The data, the machines that price it, and the study's settings.
+    """
+
+    def __init__(
+        self,
+        space: OwnSpace,
+        files: Mapping[str, bytes],
+        dataset: Dataset,
+        machines: PhaseMachines,
+        settings: StudySettings,
+    ) -> None:
+        super().__init__(dataset, machines, settings)
+        self.space = space
+        self._material = OwnMaterial(space, dataset, files)
+        self._members: dict[str, _Member] = {}
+
+    @property
+    def material(self) -> OwnMaterial:
+        """The space with the data."""
+        return self._material
+
+    def propose(self, study: Study, sampler: BaseSampler) -> Proposal:
+        """Have a sampler choose the next network while its code asks, and make its workload."""
+        trial, _ = study.ask(None, sampler)
+        try:
+            workload, built = self._workload(answers_by(trial))
+        except SpaceError as error:
+            values: Values = dict(trial.params)
+            return Proposal(
+                trial,
+                f"{self.space.name}:{named(values)}",
+                _size_of(values),
+                failure=shortened(str(error), LONGEST_MESSAGE),
+                values=values,
+            )
+        self._members[workload.name] = _member(built.model, built.trial, built.parameters, self)
+        return Proposal(
+            trial,
+            workload.name,
+            workload.batch_size,
+            workload,
+            built.parameters,
+            values=workload.values,
+        )
+
+    def reference_workload(self) -> OwnWorkload | None:
+        """Make the reference's workload, or None if the first trial is the reference."""
+        if self.settings.reference == FIRST:
+            return None
+        workload, built = self._workload(answers_of(self.reference_values, self.space.name))
+        self._members[workload.name] = _member(built.model, built.trial, built.parameters, self)
+        return workload
+
+    @property
+    def reference_values(self) -> dict[str, Value]:
+        """The parameters of the reference."""
+        return read_values(self.settings.reference.partition(":")[2])
+
+    def member(self, name: str, values: Values) -> _Member | None:
+        """Return what is known of a network; None where its code fails."""
+        if name not in self._members:
+            drawn = self.look(answers_of(values, self.space.name))
+            if drawn is None:
+                return None
+            self._members[name] = drawn[1]
+        return self._members[name]
+
+    def look(self, answer: Answer) -> tuple[Trial, _Member] | None:
+        """Build a network to look at it; None where its code fails."""
+        try:
+            built = look_at(self.space, self.dataset, answer, self.settings.epochs)
+            name = f"{self.space.name}:{named(built.trial.params)}"
+            if name not in self._members:
+                self._members[name] = _member(built.model, built.trial, built.parameters, self)
+        except SpaceError:
+            return None
+        return built.trial, self._members[name]
+
+    def _workload(self, answer: Answer) -> tuple[OwnWorkload, Any]:
+        settings = self.settings
+        return make_own_workload(
+            self.space,
+            self.dataset,
+            answer,
+            epochs=settings.epochs,
+            protocol=settings.protocol,
+            backend=settings.backend,
+            validation=settings.validation,
+            seed=settings.seed,
+            deployment=settings.deployment,
+            metric=None if self.space.score is not None else settings.metric,
+        )
+
+
+def _size_of(values: Values) -> int:
+    found = values.get(BATCH_SIZE)
+    return found if isinstance(found, int) and found > 0 else DEFAULT_BATCH_SIZE
+
+
+def _member(model: Any, trial: Trial, parameters: int, problem: OwnProblem) -> _Member:
+    try:
+        operations: tuple[Operation, ...] | None = operations_of(model, problem.dataset.input_shape)
+    except ModelError:  # costs are then learned from the trials alone
+        operations = None
+    return _Member(operations, parameters, batch_size_of(trial.params))
+
+
+class OwnProposals:
+    """The proposer of a study's networks, which learns from each measurement.
+
+    Parameters
+    ----------
+    problem
+        The problem that is searched.
+    """
+
+    def __init__(self, problem: OwnProblem) -> None:
+        self._problem = problem
+        self._model: CostModel | None = None
+        reference = problem.reference_workload()
+        if reference is not None:
+            self._learn(reference, dict.fromkeys(PHASES, 1.0))
+
+    def learn(self, trial: TrialRecord) -> None:
+        """Learn from a trial that has ended."""
+        if not trial.cost_ratios or trial.state.name == "repeated" or trial.measurement is None:
+            return
+        workload = trial.measurement.workload
+        if workload.kind == "own":
+            self._learn(workload, trial.cost_ratios)
+
+    def _learn(self, workload: OwnWorkload, ratios: Mapping[Any, float]) -> None:
+        member = self._problem.member(workload.name, workload.values)
+        if member is None or member.operations is None:
+            return
+        if self._model is None:
+            self._model = CostModel(Demand.of(workload), OPERATIONS)
+        self._model.learn(member.operations, workload.batch_size, ratios)
+
+    def predict(self, proposal: Proposal) -> Prediction | None:
+        """Predict the costs of a network; None where nothing is known yet."""
+        if proposal.values is None or proposal.workload is None or self._model is None:
+            return None
+        member = self._problem.member(proposal.topology, proposal.values)
+        if member is None or member.operations is None:
+            return None
+        sums = OPERATIONS.sums(member.operations)[None]
+        ratios, errors = {}, {}
+        for phase in PHASES:
+            predicted = self._model.predict(phase, sums, np.array([float(proposal.batch_size)]))
+            bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
+            ratios[phase], errors[phase] = float(predicted.cycles[0]), float(bound[0])
+        return Prediction(cost_ratios=ratios, cost_errors=errors)
+
+    def sampler(
+        self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
+    ) -> BaseSampler:
+        """Make the sampler of the next network, with the current limits."""
+        settings = self._problem.settings
+        aimed, margin = aimed_score(settings, limits, reference), settings.limits.score_margin
+        least = aimed if aimed is None or margin is None else aimed - margin
+        known = StudyKnowledge(
+            objective=None if settings.pareto else objective_of(settings, least),
+            requirements=Requirements(
+                max_costs=dict(limits.max_cost_ratios.items()), min_score=aimed
+            ),
+            measured_before=self._measured_before(reference),
+            draw=self._draw,
+            costs_of_drawn=self._costs,
+            admits_drawn=partial(_small_enough, limits.max_parameters),
+            score_range=score_range_of(settings),
+        )
+        return make_sampler(
+            settings.sampler, settings.startup_trials, settings.seed, earlier_trials, known
+        )
+
+    def _measured_before(
+        self, reference: Measurement | None
+    ) -> list[tuple[Mapping[str, Any], Quantities]]:
+        """Return the reference where the search aims at the best score that was seen."""
+        if self._problem.settings.limits.score_margin is None or reference is None:
+            return []
+        found = Quantities(dict.fromkeys(PHASES, 1.0), reference.score)
+        return [(self._problem.reference_values, found)]
+
+    def _draw(self, choose: Choose) -> Drawn | None:
+        def answer(name: str, domain: Domain) -> Value:
+            chosen: Value = choose(name, distribution_of(domain))
+            return chosen
+
+        looked = self._problem.look(answer)
+        if looked is None:
+            return None
+        trial, member = looked
+        distributions = {name: distribution_of(one) for name, one in trial.domains.items()}
+        return Drawn(trial.params, distributions, member)
+
+    def _costs(self, drawn: Sequence[Drawn]) -> CandidateCosts | None:
+        members = [one.structure for one in drawn]
+        if self._model is None or len(self._model) == 0:
+            return None
+        sums, sizes = [], []
+        for one in members:
+            if not isinstance(one, _Member) or one.operations is None:
+                return None
+            sums.append(OPERATIONS.sums(one.operations))
+            sizes.append(float(one.batch_size))
+        found = {
+            phase: self._model.predict(phase, np.array(sums), np.array(sizes)) for phase in PHASES
+        }
+        return CandidateCosts(
+            {phase: one.cycles for phase, one in found.items()},
+            {phase: one.error for phase, one in found.items()},
+        )
+
+
+def _small_enough(max_parameters: int | None, drawn: Sequence[Drawn]) -> NDArray[np.bool_]:
+    """Select the members with few enough parameters."""
+    kept = [
+        max_parameters is None
+        or not isinstance(one.structure, _Member)
+        or one.structure.parameters <= max_parameters
+        for one in drawn
+    ]
+    return np.array(kept, dtype=bool)
