@@ -85,8 +85,8 @@ def answers_by(trial: OptunaTrial) -> Answer:
                 name, domain.low, domain.high, step=domain.step, log=domain.log
             )
         if isinstance(domain, Floats):
-            return trial.suggest_float(
-                name, domain.low, domain.high, step=domain.step, log=domain.log
+            return domain.rounded(
+                trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
             )
         chosen: Value = trial.suggest_categorical(name, domain.choices)
         return chosen
@@ -326,6 +326,8 @@ class OwnProposals:
     def _draw(self, choose: Choose) -> Drawn | None:
         def answer(name: str, domain: Domain) -> Value:
             chosen: Value = choose(name, distribution_of(domain))
+            if isinstance(domain, Floats) and isinstance(chosen, float):
+                return domain.rounded(chosen)
             return chosen
 
         looked = self._problem.look(answer)

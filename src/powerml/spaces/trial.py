@@ -25,6 +25,8 @@ __all__ = [
     "named",
 ]
 
+DIGITS = 4  # of a number that is drawn: far finer than any training can tell
+
 
 @dataclass(frozen=True)
 class Integers:
@@ -59,6 +61,12 @@ class Floats:
 
     def __str__(self) -> str:
         return f"a number from {self.low:g} to {self.high:g}"
+
+    def rounded(self, value: float) -> float:
+        """Round a value that was drawn to a few digits, which can be read and written again."""
+        if self.step is not None:
+            return value
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -211,7 +219,7 @@ def middle_of(_name: str, domain: Domain) -> Value:
         middle = math.sqrt(low * high) if domain.log else (low + high) / 2
         if domain.step is not None:
             middle = low + round((middle - low) / domain.step) * domain.step
-        return min(max(middle, low), high)
+        return min(max(domain.rounded(middle), low), high)
     if domain.log:
         return min(max(round(math.sqrt(low * high)), domain.low), domain.high)
     return domain.low + (domain.high - domain.low) // domain.step // 2 * domain.step
