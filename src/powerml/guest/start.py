@@ -34,7 +34,7 @@ _resolve = os.path.realpath
 _find_by_listing = machinery.PathFinder.find_distributions
 
 
-class _Names:
+class _NamesAskedFor:
     """The names in a folder, each looked up when it is asked for, and none kept."""
 
     def __init__(self, folder: str) -> None:
@@ -49,7 +49,7 @@ class _UnlistedFolder(machinery.FileFinder):
 
     def _fill_cache(self) -> None:
         # What `FileFinder` asks for a name would be a set of all of them.
-        self._path_cache = _Names(self.path)
+        self._path_cache = _NamesAskedFor(self.path)
 
 
 def _open_folder(path: str) -> _UnlistedFolder:

@@ -158,6 +158,27 @@ def test_the_metadata_of_a_package_are_found_by_any_spelling_of_its_name(
         assert _run(opened, code) == ["1.5", "1.5", "1.5", "none", "one:two"]
 
 
+def test_plug_ins_are_found_among_those_alone_that_announce_any(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    site["folders"] = [_write(folder, "added.py", "none-1.dist-info/METADATA")]
+    for name, group in (("added", "powerml.spaces"), ("other", "console_scripts")):
+        (folder / f"{name}-1.dist-info").mkdir()
+        announced = folder / f"{name}-1.dist-info" / "entry_points.txt"
+        announced.write_text(f"[{group}]\n{name} = {name}:origin\n", encoding="utf-8")
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json, os\n"
+        "from powerml import plugins\n"
+        "origin = plugins.find('space', 'spaces', 'added', list)\n"
+        "folder = os.environ[plugins.FOLDER_VARIABLE]\n"
+        "print(json.dumps([origin, plugins.names('runtimes', list), os.listdir(folder)]))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        assert _run(opened, code) == [str(folder), [], ["added-1.dist-info"]]
+
+
 @pytest.mark.simulator
 def test_keras_on_torch_looks_for_nothing_that_it_does_not_require(opened: View) -> None:
     """Look at all that the job asks for: what else is hidden, lest counts depend on it."""
