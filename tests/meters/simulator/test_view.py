@@ -110,28 +110,32 @@ def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path
     assert packages == ["both.py", "json.py", "named", "one", "parts", "powerml", "probe.py"]
 
 
-def test_nothing_that_is_installed_beside_is_listed_or_kept(
+def test_nothing_that_lies_beside_an_imported_module_is_listed_or_kept(
     site: dict[str, Any], tmp_path: Path
 ) -> None:
-    site["folders"] = [
-        _write(tmp_path / "a", "one.py", "parts/of_a.py", "One_x-1.dist-info/METADATA")
-    ]
+    names = ("one.py", "parts/of_a.py", "One_x-1.dist-info/METADATA")
+    site["folders"] = [_write(tmp_path / "a", *names)]
+    own = _write(tmp_path / "own", "mine.py", "beside.py")
     (tmp_path / "private").mkdir()
     code = (
         "import json, sys\n"
         "listed = []\n"
         "sys.addaudithook(lambda event, given: event in ('os.listdir', 'os.scandir')\n"
         "                 and listed.append(str(given[0])))\n"
-        "import one, parts.of_a\n"
+        f"sys.path.insert(0, {own!r})\n"
+        "import mine, one, parts.of_a\n"
         "from importlib import metadata\n"
         "metadata.distribution('one.X')\n"
         "finders = sys.path_importer_cache.values()\n"
         "kept = [getattr(finder, '_path_cache', ()) for finder in finders]\n"
-        "kept = [names for names in kept if isinstance(names, set) and 'one.py' in names]\n"
-        "print(json.dumps([path for path in listed if '/packages' in path] + kept))\n"
+        "kept = {name for names in kept if isinstance(names, set) for name in names}\n"
+        "beside = kept & {'one.py', 'parts', 'beside.py'}\n"
+        f"places = ('/packages', {own!r})\n"
+        "listed = [path for path in listed if any(place in path for place in places)]\n"
+        "print(json.dumps([listed, sorted(beside)]))\n"
     )
     with open_view(tmp_path / "private", ENVIRONMENT) as opened:
-        assert _run(opened, code) == []
+        assert _run(opened, code) == [[], []]
 
 
 def test_the_metadata_of_a_package_are_found_by_any_spelling_of_its_name(

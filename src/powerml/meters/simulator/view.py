@@ -284,8 +284,8 @@ def _program() -> Path:
 
 
 def _normalized(distribution: str) -> str:
-    """Return the name by which `importlib.metadata` looks a distribution up."""
-    return re.sub(r"[-_.]+", "_", distribution).lower()
+    """Return the one spelling of all spellings of a name, as `START` looks it up."""
+    return re.sub("[-_.]+", "_", distribution).lower()
 
 
 def _link_all(folders: Iterable[str | Path], target: Path) -> None:
