@@ -39,6 +39,6 @@ def reveal() -> None:
 def _hidden_from(job: str) -> tuple[str, ...]:
     if job == "deployment:litert":
         return (*EVERYWHERE, *LITERT)
-    if job in {"training", "deployment:keras"} and os.environ.get("KERAS_BACKEND") == "torch":
+    if job in {"training", "own", "deployment:keras"} and os.environ.get("KERAS_BACKEND") == "torch":
         return (*EVERYWHERE, *KERAS_ON_TORCH)
     return EVERYWHERE
