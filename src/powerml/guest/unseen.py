@@ -20,6 +20,7 @@ KERAS_ON_TORCH = (
     *("tabulate", "tensorflow", "tensorrt", "torch2trt", "torchcomms", "torchdistx", "tqdm"),
     *("tree", "triton", "tvm", "xarray"),
 )
+KERAS_JOBS = frozenset(("training", "own", "deployment:keras"))
 LITERT = ("ai_edge_litert_sdk_intel",)
 
 
@@ -39,6 +40,6 @@ def reveal() -> None:
 def _hidden_from(job: str) -> tuple[str, ...]:
     if job == "deployment:litert":
         return (*EVERYWHERE, *LITERT)
-    if job in {"training", "own", "deployment:keras"} and os.environ.get("KERAS_BACKEND") == "torch":
+    if job in KERAS_JOBS and os.environ.get("KERAS_BACKEND") == "torch":
         return (*EVERYWHERE, *KERAS_ON_TORCH)
     return EVERYWHERE
