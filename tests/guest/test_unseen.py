@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,10 +12,14 @@ from powerml.guest import unseen
 
 
 @pytest.fixture(autouse=True)
-def modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+def modules() -> Iterator[None]:
+    """Leave what this process has imported as it was."""
+    before = dict(sys.modules)
     for name in ("onnx", "sklearn"):
         sys.modules.pop(name, None)
+    yield
+    sys.modules.clear()
+    sys.modules.update(before)
 
 
 def _sees(name: str) -> bool:
