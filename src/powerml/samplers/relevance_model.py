@@ -38,7 +38,10 @@ class Prior(NamedTuple):
     offset: float
 
 
-SCORES = Prior(deviation=0.25, noise=0.03, offset=0.3)
+SCORES = Prior(deviation=0.25, noise=0.03, offset=0.6)
+# How much more a score is expected to lose by a cheaper training than in a space known beforehand.
+# On three spaces of formulas, objectives after 10 trials were lower by 0.05 in the mean.
+STEEPER = 3.0
 # Of logarithms of costs.
 COSTS = Prior(deviation=1.0, noise=0.02, offset=1.0)
 
@@ -139,22 +142,28 @@ class RelevantScores:
     def __init__(
         self, groups: NDArray[np.int64], points: Array, scores: Array, expected: Array
     ) -> None:
+        steeper = _steeper(expected)
         self._process = RelevanceModel(
-            _with_expected(points, expected),
-            scores - expected,
+            _with_expected(points, steeper),
+            scores - steeper,
             np.append(groups, groups.max() + 1),
             SCORES,
         )
 
     def predict(self, points: Array, expected: Array) -> ScorePosterior:
         """Predict the posterior of scores at other points, given their prior means."""
-        mean, deviation = self._process.predict(_with_expected(points, expected))
-        return ScorePosterior(mean + expected, np.maximum(deviation, 1e-6))
+        steeper = _steeper(expected)
+        mean, deviation = self._process.predict(_with_expected(points, steeper))
+        return ScorePosterior(mean + steeper, np.maximum(deviation, 1e-6))
+
+
+def _steeper(expected: Array) -> Array:
+    return 1.0 - STEEPER * (1.0 - expected)
 
 
 def _with_expected(points: Array, expected: Array) -> Array:
     """Append a dimension in which costs that differ by a factor of ten have a distance of 1."""
-    return np.column_stack([points, expected / (LOSS_PER_E_FOLD * np.log(10))])
+    return np.column_stack([points, expected / (STEEPER * LOSS_PER_E_FOLD * np.log(10))])
 
 
 def relevant_costs(
