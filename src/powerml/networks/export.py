@@ -126,7 +126,7 @@ def export_proved(
 ) -> float:
     """Export a Keras model for the exact shapes of its inputs, and check its outputs.
 
-    The batch is left open if the outputs then agree, and fixed otherwise.
+    The batch is left open if it can be, with outputs that agree, and fixed otherwise.
 
     Parameters
     ----------
@@ -154,8 +154,8 @@ def export_proved(
         return 0.0
     unproved: ExportError | None = None
     for fixed in (False, True):
-        export_model(model, path, shapes, fixed=fixed, unrolled=unrolled)
         try:
+            export_model(model, path, shapes, fixed=fixed, unrolled=unrolled)
             difference = largest_difference(model, path, runtime_name, inputs)
         except ExportError as error:
             unproved = error
