@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -49,8 +50,10 @@ class Operation:
         Outputs at one position: neurons, filters, or units of a recurrence.
     positions
         Places at which they are computed: rows of a matrix, pixels, steps of a recurrence.
-    area
-        Number of the inputs of one output that are of one channel: pixels of a window.
+    window
+        Shape of a convolution's window: pixels of one channel.
+    groups
+        Groups of channels, each with its own filters.
     calls
         Calls of the framework that it takes; many for a recurrence that is run step by step.
     """
@@ -63,5 +66,16 @@ class Operation:
     fan_in: int = 0
     units: int = 0
     positions: int = 1
-    area: int = 1
+    window: tuple[int, ...] = ()
+    groups: int = 1
     calls: int = 1
+
+    @property
+    def area(self) -> int:
+        """Inputs of one output that are of one channel: 1 where there is no window."""
+        return math.prod(self.window)
+
+    @property
+    def channels(self) -> int:
+        """Channels that one output is a sum over."""
+        return self.fan_in // self.area

@@ -77,8 +77,13 @@ class Recorder:
         (self._within[-1] if self._within else self.operations).append(operation)
 
     @contextlib.contextmanager
-    def recurrence(self, sequences: Any, units: int, weights: int) -> Iterator[None]:
-        """Record all that runs in the context as one recurrence over sequences."""
+    def recurrence(
+        self, sequences: Any, units: int, weights: int, matrices: int | None
+    ) -> Iterator[None]:
+        """Record all that runs in the context as one recurrence over sequences.
+
+        Its matrices are multiplied at each step; what is multiplied is counted if they are unknown.
+        """
         was_in = self._in_recurrence
         # Its first state is constant, but that is nothing that a runtime makes use of.
         self._in_recurrence = True
@@ -88,6 +93,7 @@ class Recorder:
         finally:
             self._in_recurrence = was_in
         steps = int(sequences.shape[1])
+        products = sum(one.multiply_accumulates for one in inner)
         if not self._within:
             self.operations.append(
                 Operation(
@@ -95,7 +101,7 @@ class Recorder:
                     sequences.numel(),
                     steps * units,
                     weights,
-                    sum(one.multiply_accumulates for one in inner),
+                    products if matrices is None else steps * matrices,
                     sequences.numel() // max(steps, 1) + units,
                     units,
                     steps,
@@ -284,7 +290,8 @@ def _convolution(arguments: Sequence[Any], read: int, written: int, weights: int
         channels // groups * area,
         units,
         positions,
-        area,
+        kernel[2:],
+        groups,
     )
 
 
