@@ -168,7 +168,6 @@ _ONCE = frozenset(
 
 _TRAINED: tuple[tuple[str, Times], ...] = (
     ("operation with weights", "network"),
-    ("operation with weights", "step"),
     ("call", "step"),
     ("weight", "step"),
     ("product", "sample"),

@@ -16,6 +16,7 @@ from powerml.operations.operation import Operation
 
 __all__ = ["operations_of"]
 
+MATRIX = 2  # dimensions of one
 ADVICE = "its costs are learned from trials alone"
 
 
@@ -145,7 +146,8 @@ def _as_one(layer: Any, recorder: Any) -> Iterator[None]:
     units = getattr(layer.cell, "units", 0)
     # Keras runs one step more than there are where it finds out the shape of a step's output.
     kernels = [getattr(layer.cell, name, None) for name in ("kernel", "recurrent_kernel")]
-    matrices = None if None in kernels else sum(math.prod(one.shape) for one in kernels)
+    is_plain = all(one is not None and len(one.shape) == MATRIX for one in kernels)
+    matrices = sum(math.prod(one.shape) for one in kernels) if is_plain else None
 
     def call(sequences: Any, *others: Any, **named: Any) -> Any:
         with recorder.recurrence(sequences, units, layer.count_params(), matrices):
