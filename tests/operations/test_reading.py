@@ -245,6 +245,18 @@ def test_a_recurrent_layer_is_left_as_it_was() -> None:
     assert "call" not in vars(model.layers[0])
 
 
+def test_nothing_is_drawn_from_the_generator_of_scores() -> None:
+    class Noisy(nn.Module):  # type: ignore[misc]  # PyTorch carries no types
+        def forward(self, samples: Any) -> Any:
+            return samples + torch.rand_like(samples)
+
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    operations_of(Noisy(), (4,))
+    assert torch.equal(torch.rand(1), expected)
+
+
 def test_several_threads_read_at_once() -> None:
     found: dict[int, tuple[Operation, ...]] = {}
 

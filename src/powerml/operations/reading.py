@@ -54,7 +54,7 @@ def operations_of(model: Any, input_shape: tuple[int, ...]) -> tuple[Operation, 
 
     recorder = Recorder()
     try:
-        with torch.no_grad(), _evaluated(model):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), _evaluated(model):
             if is_keras:
                 _run_keras(model, input_shape, recorder)
             else:
@@ -145,9 +145,13 @@ def _as_one(layer: Any, recorder: Any) -> Iterator[None]:
     original: Callable[..., Any] = layer.call
     units = getattr(layer.cell, "units", 0)
     # Keras runs one step more than there are where it finds out the shape of a step's output.
-    kernels = [getattr(layer.cell, name, None) for name in ("kernel", "recurrent_kernel")]
-    is_plain = all(one is not None and len(one.shape) == MATRIX for one in kernels)
-    matrices = sum(math.prod(one.shape) for one in kernels) if is_plain else None
+    shapes = [
+        tuple(kernel.shape)
+        for name in ("kernel", "recurrent_kernel")
+        if (kernel := getattr(layer.cell, name, None)) is not None
+    ]
+    is_plain = [len(shape) for shape in shapes] == [MATRIX, MATRIX]
+    matrices = sum(map(math.prod, shapes)) if is_plain else None
 
     def call(sequences: Any, *others: Any, **named: Any) -> Any:
         with recorder.recurrence(sequences, units, layer.count_params(), matrices):

@@ -120,7 +120,12 @@ class Recorder:
         if self._within:
             return
         matrices = [one for one in weights if one.dim() > 1]
-        pairs = list(zip(matrices[::2], matrices[1::2], strict=False))
+        # A projection of the state has other rows than the gates.
+        gates = [one for one in matrices if one.shape[0] == matrices[0].shape[0]]
+        pairs = list(zip(gates[::2], gates[1::2], strict=False))
+        if not pairs:
+            self.operations += inner
+            return
         steps = sequences.numel() // sequences.shape[-1]
         biases = sum(one.numel() for one in weights) - sum(one.numel() for one in matrices)
         for of_inputs, of_state in pairs:
