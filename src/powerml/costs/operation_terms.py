@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.costs.cost_fit import Terms
-from powerml.operations import KINDS, Kind, Operation
+from powerml.operations import KINDS, Operation, OperationKind
 
 __all__ = ["operation_inference_terms", "operation_sums", "operation_training_terms"]
 
 Array = NDArray[np.float64]
-Quantity = Callable[[Operation], float]
+Amount = Callable[[Operation], float]
 # What a quantity is multiplied by: nothing, the steps of the training, or its samples.
 Times = Literal["network", "step", "sample"]
 
@@ -39,7 +39,7 @@ def _windows(one: Operation) -> int:
     return one.fan_in * one.positions
 
 
-def _in_blocks(block: int) -> Quantity:
+def _in_blocks(block: int) -> Amount:
     """Products with units rounded up, as kernels compute them."""
     return lambda one: _windows(one) * _rounded_up(one.units, block)
 
@@ -80,7 +80,7 @@ def _is_bias(one: Operation) -> bool:
     return one.kind == "elementwise" and one.weights > 0
 
 
-QUANTITIES: Mapping[str, Quantity] = {
+QUANTITIES: Mapping[str, Amount] = {
     "operation": lambda one: not _is_bias(one),
     "operation of one unit": lambda one: one.units == 1,
     "operation with weights": lambda one: one.weights > 0,
@@ -122,7 +122,7 @@ _MATRICES = (
     "product in blocks of 8",
     "product in blocks of 16",
 )
-INFERENCE: Mapping[Kind, tuple[str, ...]] = {
+INFERENCE: Mapping[OperationKind, tuple[str, ...]] = {
     "product": _MATRICES,
     "matching": _MATRICES,
     "einsum": _MATRICES,
@@ -177,7 +177,7 @@ _TRAINED: tuple[tuple[str, Times], ...] = (
 )
 _COMPUTED: tuple[tuple[str, Times], ...] = (("call", "step"), ("output", "sample"))
 _REDUCED: tuple[tuple[str, Times], ...] = (("call", "step"), ("input", "sample"))
-TRAINING: Mapping[Kind, tuple[tuple[str, Times], ...]] = {
+TRAINING: Mapping[OperationKind, tuple[tuple[str, Times], ...]] = {
     "product": _TRAINED,
     "matching": (*_COMPUTED, ("product", "sample")),
     "einsum": _TRAINED,
@@ -242,7 +242,7 @@ def operation_inference_terms(sums: Array, batch_size: int, inferences: int) -> 
     return Terms(tuple(terms), np.column_stack(list(terms.values())))
 
 
-def _summed(sums: Array, kind: Kind, name: str) -> Array:
+def _summed(sums: Array, kind: OperationKind, name: str) -> Array:
     column: Array = sums[:, KINDS.index(kind), NAMES.index(name)]
     return column
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "Kind", "Operation"]
+__all__ = ["KINDS", "Operation", "OperationKind"]
 
-Kind = Literal[
+OperationKind = Literal[
     "product",
     "matching",
     "einsum",
@@ -22,7 +22,7 @@ Kind = Literal[
     "reduction",
     "movement",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Operation:
         Calls of the framework that it takes; many for a recurrence that is run step by step.
     """
 
-    kind: Kind
+    kind: OperationKind
     inputs: int
     outputs: int
     weights: int = 0

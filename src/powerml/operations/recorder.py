@@ -24,7 +24,6 @@ from powerml.operations.operation import Operation
 
 __all__ = ["Recorder"]
 
-Shape = tuple[int, ...]
 # The arguments of ATen's convolution.
 TRANSPOSED, GROUPS = 6, 8
 
@@ -53,8 +52,8 @@ class Recorder:
     def __enter__(self) -> Self:
         for weight in self.weights:
             self._constants[_place(weight)] = weight
-        self._modes.enter_context(_Functions(self))
-        self._modes.enter_context(_Operators(self))
+        self._modes.enter_context(_FunctionMode(self))
+        self._modes.enter_context(_OperatorMode(self))
         return self
 
     def __exit__(
@@ -221,8 +220,8 @@ class Recorder:
         return sum(one.numel() for one in tensors if self._is_constant(one) and one.dim() > 0)
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no types
-    """What PyTorch computes, operator by operator."""
+class _OperatorMode(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no types
+    """A mode in which each operator of PyTorch is recorded."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -243,8 +242,8 @@ class _Operators(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no
         return made
 
 
-class _Functions(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no types
-    """Functions that consist of many operators, but are one for other runtimes."""
+class _FunctionMode(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no types
+    """A mode in which functions of many operators are recorded as one."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -275,7 +274,7 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no
 
 
 def _convolution(arguments: Sequence[Any], read: int, written: int, weights: int) -> Operation:
-    kernel: Shape = tuple(arguments[1].shape)
+    kernel: tuple[int, ...] = tuple(arguments[1].shape)
     area = math.prod(kernel[2:])
     groups = arguments[GROUPS] if len(arguments) > GROUPS else 1
     if len(arguments) > TRANSPOSED and arguments[TRANSPOSED] is True:
