@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import PhaseErrors
-from powerml.memory.sizes import size_text
+from powerml.files.sizes import size_text
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import LeaderComparison, Quantity, StudySettings, TrialRecord, Winner
