@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from powerml.errors import UsageError
-from powerml.files.room import memory_bytes, require_room
 from powerml.files import room
+from powerml.files.room import memory_bytes, require_room
 from tests.doubles import Run
 
 MODEL = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up" / "dense.onnx"

@@ -65,16 +65,15 @@ def read_saved_dataset(
     folders, left_out = _splits(folder, name)
     remarks = [f"{name}: the split {shown(one)} is left out" for one in left_out]
     table = _joined(folders, name)
-    class_labels = _class_labels(folders["train"], name)
-    aim = target or _usual_target(table.content.column_names, class_labels)
+    columns = table.content.column_names
+    class_labels = [one for one in _class_labels(folders["train"], name) if one in columns]
+    aim = target or _usual_target(columns, class_labels)
     if target is None:
         remarks.append(f"{name}: the target is {shown(aim)}")
-    if aim not in table.content.column_names:
-        raise DatasetError(
-            f"{name} has no column {shown(aim)!r}: it has {listed(table.content.column_names)}"
-        )
+    if aim not in columns:
+        raise DatasetError(f"{name} has no column {shown(aim)!r}: it has {listed(columns)}")
     known = task or ("classification" if aim in class_labels else None)
-    inputs = [one for one in table.content.column_names if one != aim]
+    inputs = [one for one in columns if one != aim]
     arrays = [one for one in inputs if table.is_array(one)]
     if len(arrays) > 1:
         raise DatasetError(
@@ -84,8 +83,13 @@ def read_saved_dataset(
     if not inputs:
         raise DatasetError(f"{name} has the column {shown(aim)} alone: give it inputs")
     if not arrays:
-        columns = [table.column(one) for one in (*inputs, aim)]
-        content = encoded(columns, name, target=aim, task=known, place=table.place)
+        content = encoded(
+            [table.column(one) for one in (*inputs, aim)],
+            name,
+            target=aim,
+            task=known,
+            place=table.place,
+        )
     else:
         if len(inputs) > 1:
             others = [one for one in inputs if one != arrays[0]]

@@ -221,8 +221,9 @@ def check_splits(
     train, given_share = splits["train"], None
     if "test" not in splits:
         given_share = test_share
-        _require_enough(train, name, task, 2 if "val" in splits else 3, class_labels)
-        train, splits["test"] = _split_off(train, test_share, name, task)
+        kept = 1 if "val" in splits else 2  # one of each class to train with, and to validate
+        _require_enough(train, name, task, kept + 1, class_labels)
+        train, splits["test"] = _split_off(train, test_share, name, task, kept=kept)
         splits["train"] = train
     digest = _digest(splits, is_table=is_table)
     if "val" in splits:
@@ -245,8 +246,8 @@ def check_splits(
     )
 
 
-def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_]:
-    """Choose the samples that are held out; a class of one sample, or one sample alone, keeps it.
+def held_out(labels: NDArray[Any], share: float, task: Task, *, kept: int = 1) -> NDArray[np.bool_]:
+    """Choose the samples that are held out, one of each class at least that has more than `kept`.
 
     Parameters
     ----------
@@ -256,6 +257,8 @@ def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_
         Share of them, of each class in a classification.
     task
         The task of the data.
+    kept
+        Samples of each class that are not held out at least.
     """
     rng = np.random.default_rng(VALIDATION_SEED)
     if task == "regression":
@@ -264,14 +267,16 @@ def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_
         groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     chosen = np.zeros(len(labels), dtype=bool)
     for members in groups:
-        if len(members) > 1:
-            count = min(max(1, round(share * len(members))), len(members) - 1)
+        if len(members) > kept:
+            count = min(max(1, round(share * len(members))), len(members) - kept)
             chosen[rng.permutation(members)[:count]] = True
     return chosen
 
 
-def _split_off(train: Split, share: float, name: str, task: Task) -> tuple[Split, Split]:
-    chosen = held_out(train.labels, share, task)
+def _split_off(
+    train: Split, share: float, name: str, task: Task, *, kept: int = 1
+) -> tuple[Split, Split]:
+    chosen = held_out(train.labels, share, task, kept=kept)
     if not chosen.any():
         raise DatasetError(f"{name}: no class has two training inputs: give x_val and y_val")
     return (
