@@ -31,8 +31,8 @@ ROUNDING = 1e-9
 @st.composite
 def classified(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels of all classes, and probabilities."""
-    labels = draw(st.lists(st.integers(0, CLASSES - 1), max_size=40))
-    labels = np.array([*range(CLASSES), *labels])
+    more = draw(st.lists(st.integers(0, CLASSES - 1), max_size=40))
+    labels = np.array([*range(CLASSES), *more])
     seed = draw(st.integers(0, 2**32 - 1))
     outputs = np.random.default_rng(seed).dirichlet(np.ones(CLASSES), len(labels))
     return labels, outputs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from powerml.errors import DatasetError
 from powerml.workloads.metrics import Task
-from powerml.workloads.splits import check_splits, held_out
+from powerml.workloads.splits import Arrays, check_splits, held_out
 
 RNG = np.random.default_rng(0)
 
@@ -55,7 +55,7 @@ def test_a_test_split_is_made_where_there_is_none(
     labels: list[int], share: float, validation: float, task: Task
 ) -> None:
     labels = [*labels, *[0, 1, 2, 3] * 3]
-    arrays = {"x_train": _samples(len(labels)), "y_train": np.array(labels)}
+    arrays: Arrays = {"x_train": _samples(len(labels)), "y_train": np.array(labels)}
     dataset = check_splits(arrays, "mine", validation, test_share=share, task=task)
     parts = [dataset.train, dataset.validation, dataset.test]
     numbers = [split.samples.ravel().astype(int).tolist() for split in parts]
@@ -69,7 +69,7 @@ def test_a_test_split_is_made_where_there_is_none(
 
 
 def test_another_test_share_is_other_data_and_another_validation_is_not() -> None:
-    arrays = {"x_train": _samples(40), "y_train": np.array([0, 1] * 20)}
+    arrays: Arrays = {"x_train": _samples(40), "y_train": np.array([0, 1] * 20)}
     one = check_splits(arrays, "mine")
     assert (len(one.train), len(one.validation), len(one.test)) == (28, 4, 8)
     assert check_splits(arrays, "mine", 0.5).digest == one.digest
@@ -77,8 +77,8 @@ def test_another_test_share_is_other_data_and_another_validation_is_not() -> Non
 
 
 def test_a_test_split_that_is_there_is_kept() -> None:
-    arrays = {"x_train": _samples(8), "y_train": np.array([0, 1] * 4)}
-    given_one = {**arrays, "x_test": _samples(2), "y_test": np.array([0, 1])}
+    arrays: Arrays = {"x_train": _samples(8), "y_train": np.array([0, 1] * 4)}
+    given_one: Arrays = {**arrays, "x_test": _samples(2), "y_test": np.array([0, 1])}
     dataset = check_splits(given_one, "mine", test_share=0.9)
     assert (len(dataset.test), dataset.test_share) == (2, None)
 
@@ -91,7 +91,7 @@ def test_a_class_that_is_too_small_to_be_split_is_named() -> None:
         "pets: class fox has 2 samples, too few for training, validation and test: give at least "
         "3, or leave the class out"
     )
-    with_validation = {
+    with_validation: Arrays = {
         "x_train": _samples(12),
         "y_train": labels,
         "x_val": _samples(1),
@@ -101,20 +101,20 @@ def test_a_class_that_is_too_small_to_be_split_is_named() -> None:
 
 
 def test_a_regression_needs_a_sample_for_each_split() -> None:
-    arrays = {"x_train": _samples(2), "y_train": np.array([0.5, 1.5])}
+    arrays: Arrays = {"x_train": _samples(2), "y_train": np.array([0.5, 1.5])}
     with pytest.raises(DatasetError, match="mine has 2 samples, too few for training, validation"):
         check_splits(arrays, "mine", task="regression")
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
 def test_the_test_share_lies_between_0_and_1(share: float) -> None:
-    arrays = {"x_train": _samples(8), "y_train": np.array([0, 1] * 4)}
+    arrays: Arrays = {"x_train": _samples(8), "y_train": np.array([0, 1] * 4)}
     with pytest.raises(DatasetError, match=r"the test share is .*: give one between 0 and 1"):
         check_splits(arrays, "mine", test_share=share)
 
 
 def test_texts_are_classes_in_their_order() -> None:
-    arrays = {
+    arrays: Arrays = {
         "x_train": _samples(8),
         "y_train": np.array(["dog", "cat"] * 4),
         "x_test": _samples(2),
@@ -139,7 +139,7 @@ def test_negative_labels_are_classes_too() -> None:
 
 @pytest.mark.parametrize("shape", [(20,), (20, 1), (20, 3)])
 def test_a_regression_has_rows_of_numbers(shape: tuple[int, ...]) -> None:
-    arrays = {"x_train": _samples(20), "y_train": RNG.normal(size=shape)}
+    arrays: Arrays = {"x_train": _samples(20), "y_train": RNG.normal(size=shape)}
     dataset = check_splits(arrays, "mine", task="regression")
     outputs = shape[1] if len(shape) > 1 else 1
     assert (dataset.task, dataset.outputs, dataset.classes) == ("regression", outputs, None)
@@ -148,7 +148,7 @@ def test_a_regression_has_rows_of_numbers(shape: tuple[int, ...]) -> None:
 
 
 def test_integers_are_numbers_in_a_regression() -> None:
-    arrays = {"x_train": _samples(20), "y_train": np.arange(100, 120)}
+    arrays: Arrays = {"x_train": _samples(20), "y_train": np.arange(100, 120)}
     dataset = check_splits(arrays, "mine", task="regression")
     assert dataset.train.labels.min() >= 100
 
@@ -169,7 +169,7 @@ def test_what_is_no_target_of_a_regression_is_refused(labels: NDArray[Any], told
 
 
 def test_splits_of_a_regression_have_the_same_columns() -> None:
-    arrays = {
+    arrays: Arrays = {
         "x_train": _samples(8),
         "y_train": RNG.normal(size=(8, 2)),
         "x_test": _samples(2),
@@ -181,7 +181,7 @@ def test_splits_of_a_regression_have_the_same_columns() -> None:
 
 def test_labels_of_a_regression_are_learned_standardised() -> None:
     labels = RNG.normal(500, 20, size=(50, 2))
-    arrays = {"x_train": _samples(50), "y_train": labels}
+    arrays: Arrays = {"x_train": _samples(50), "y_train": labels}
     dataset = check_splits(arrays, "mine", task="regression")
     learned = dataset.scaled_labels(dataset.train)
     # Single precision of numbers about 500, whose deviation is 20: 6e-8 x 500 / 20.
@@ -200,7 +200,7 @@ def test_columns_of_a_table_are_standardised_by_the_training_data() -> None:
             np.full(100, 7.3),
         ]
     ).astype(np.float32)
-    arrays = {"x_train": table, "y_train": np.tile([0, 1], 50)}
+    arrays: Arrays = {"x_train": table, "y_train": np.tile([0, 1], 50)}
     dataset = check_splits(arrays, "mine", is_table=True)
     inputs = dataset.inputs(dataset.train, scaled=True)
     # Single precision of the largest mean in deviations: 6e-8 x 50,000 / 9,000, of 72 rows.
@@ -215,6 +215,6 @@ def test_columns_of_a_table_are_standardised_by_the_training_data() -> None:
 
 
 def test_a_table_is_other_data_than_an_array_of_the_same_numbers() -> None:
-    arrays = {"x_train": _samples(20), "y_train": np.array([0, 1] * 10)}
+    arrays: Arrays = {"x_train": _samples(20), "y_train": np.array([0, 1] * 10)}
     table = check_splits(arrays, "mine", is_table=True)
     assert table.digest != check_splits(arrays, "mine").digest
