@@ -35,7 +35,7 @@ QUANTITIES: Mapping[Quantity, str] = {
     **{phase: f"{phase.capitalize()} cost" for phase in PHASES},
 }
 LEADERS: Mapping[Quantity, str] = {
-    "score": "Most accurate",
+    "score": "Highest score",
     **{phase: f"Cheapest to {verb}" for phase, verb in VERBS.items()},
 }
 

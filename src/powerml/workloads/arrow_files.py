@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from powerml.errors import DatasetError, SetupError
 from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
-from powerml.workloads.columns import Column, Content, Place, encoded, shown
+from powerml.workloads.columns import TableColumn, Content, Place, encoded, shown
 from powerml.workloads.metrics import Task
 
 __all__ = ["SUFFIX", "column_of", "import_pyarrow", "read_parquet", "reading"]
@@ -93,7 +93,7 @@ def reading(name: str) -> Iterator[None]:
         raise DatasetError.quoting(f"{name} cannot be read", error, "write it again") from error
 
 
-def column_of(column: str, values: Any, name: str, place: Place) -> Column:
+def column_of(column: str, values: Any, name: str, place: Place) -> TableColumn:
     """Return a column of numbers, truth values or texts.
 
     Parameters
@@ -125,9 +125,9 @@ def column_of(column: str, values: Any, name: str, place: Place) -> Column:
     if types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
     if types.is_boolean(kind):
-        return Column(column, "truth", _numbers(values, pyarrow.bool_(), np.bool_))
+        return TableColumn(column, "truth", _numbers(values, pyarrow.bool_(), np.bool_))
     if types.is_integer(kind) and kind != pyarrow.uint64():
-        return Column(column, "integer", _numbers(values, pyarrow.int64(), np.int64))
+        return TableColumn(column, "integer", _numbers(values, pyarrow.int64(), np.int64))
     if types.is_floating(kind) or types.is_decimal(kind) or types.is_integer(kind):
         found = _numbers(values, pyarrow.float64(), np.float64)
         if np.isnan(found).any():
@@ -136,7 +136,7 @@ def column_of(column: str, values: Any, name: str, place: Place) -> Column:
                 f"{name}, {place(row)}: the column {shown(column)} is nan: fill it in, or leave "
                 "the row out"
             )
-        return Column(column, "number", found)
+        return TableColumn(column, "number", found)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return _texts(column, values)
     raise DatasetError(
@@ -149,11 +149,11 @@ def _numbers(values: Any, of: Any, dtype: type[np.generic]) -> NDArray[Any]:
     return np.asarray(values.cast(of).to_numpy(), dtype)
 
 
-def _texts(column: str, values: Any) -> Column:
+def _texts(column: str, values: Any) -> TableColumn:
     joined = values.combine_chunks().dictionary_encode()
     words = [str(one) for one in joined.dictionary.to_pylist()]
     order = sorted(range(len(words)), key=words.__getitem__)
     ranks = np.empty(len(words), np.int64)
     ranks[order] = np.arange(len(words))
     places = np.asarray(joined.indices.to_numpy(zero_copy_only=False), np.int64)
-    return Column(column, "text", ranks[places], tuple(words[one] for one in order))
+    return TableColumn(column, "text", ranks[places], tuple(words[one] for one in order))

@@ -23,9 +23,9 @@ __all__ = [
     "MISSING",
     "MOST_DIFFERENT",
     "MOST_TEXTS",
-    "Column",
+    "TableColumn",
     "Content",
-    "Kind",
+    "ColumnKind",
     "Place",
     "encoded",
     "is_missing",
@@ -35,7 +35,7 @@ __all__ = [
     "target_of",
 ]
 
-Kind = Literal["truth", "integer", "number", "text"]
+ColumnKind = Literal["truth", "integer", "number", "text"]
 # Names a row of a file by its place in the table, as in ``line 7``.
 Place = Callable[[int], str]
 
@@ -51,7 +51,7 @@ MOST_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class TableColumn:
     """A column of a table.
 
     `values` are booleans, integers or numbers; of a text they are places in `texts`, which are
@@ -59,7 +59,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     values: NDArray[Any]
     texts: tuple[str, ...] = ()
     # The first value that is no number, with its row, where those before it were.
@@ -83,7 +83,7 @@ def is_missing(text: str) -> bool:
 
 
 def encoded(
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     name: str,
     *,
     target: str | None,
@@ -129,7 +129,7 @@ def encoded(
 
 
 def labels_of(
-    target: Column, task: Task | None, name: str
+    target: TableColumn, task: Task | None, name: str
 ) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
     """Return the labels of a target, the task, and what was chosen.
 
@@ -149,7 +149,7 @@ def labels_of(
     return _labels(target, found, name), found, remarks
 
 
-def target_of(columns: Sequence[Column], target: str | None, name: str) -> Column:
+def target_of(columns: Sequence[TableColumn], target: str | None, name: str) -> TableColumn:
     """Return the column of a name, or the last one; raises ``DatasetError``."""
     if target is None:
         return columns[-1]
@@ -162,7 +162,7 @@ def target_of(columns: Sequence[Column], target: str | None, name: str) -> Colum
     raise DatasetError(f"{name} has no column {shown(target)!r}: {hint}")
 
 
-def _task_of(target: Column) -> Task:
+def _task_of(target: TableColumn) -> Task:
     """Return the task that a target tells: fractions and many integers are quantities."""
     if target.kind == "number":
         return "regression"
@@ -171,7 +171,7 @@ def _task_of(target: Column) -> Task:
     return "classification"
 
 
-def _labels(target: Column, task: Task, name: str) -> NDArray[Any]:
+def _labels(target: TableColumn, task: Task, name: str) -> NDArray[Any]:
     if target.kind == "text":
         if task == "regression":
             texts = ", ".join(map(shown, target.texts[:3]))
@@ -190,7 +190,7 @@ def _labels(target: Column, task: Task, name: str) -> NDArray[Any]:
     return target.values
 
 
-def _inputs(columns: Sequence[Column], name: str, place: Place) -> NDArray[np.float32]:
+def _inputs(columns: Sequence[TableColumn], name: str, place: Place) -> NDArray[np.float32]:
     """Return the inputs: a column for each number, and one for each value of a text."""
     widths = [_width(column, name, place) for column in columns]
     rows = len(columns[0].values)
@@ -211,7 +211,7 @@ def _inputs(columns: Sequence[Column], name: str, place: Place) -> NDArray[np.fl
     return inputs
 
 
-def _width(column: Column, name: str, place: Place) -> int:
+def _width(column: TableColumn, name: str, place: Place) -> int:
     if column.kind != "text":
         return 1
     if len(column.texts) <= MOST_TEXTS:
@@ -228,7 +228,7 @@ def _width(column: Column, name: str, place: Place) -> int:
     )
 
 
-def _check_range(column: Column, name: str, place: Place) -> None:
+def _check_range(column: TableColumn, name: str, place: Place) -> None:
     values = column.values
     if column.kind == "truth":
         return

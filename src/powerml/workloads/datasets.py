@@ -76,12 +76,12 @@ def load_dataset(
     Parameters
     ----------
     data
-        ``digits`` (1,797 images of 8 x 8 pixels, ten classes), ``mnist_small`` (300 of 28 x 28, two
-        classes), ``mnist``, or a table of scikit-learn's, as ``sklearn:iris``. Or the name of a
-        plug-in, a function that returns the arrays. Or a path: an ``.npz`` with ``x_train
-        y_train``, and optionally ``x_test y_test`` and ``x_val y_val``; a ``.csv``, ``.tsv`` or
-        ``.parquet`` with a header; a folder with a sub-folder of images for each class; or a
-        folder of Hugging Face's ``save_to_disk``.
+        A name or a path. Names are ``digits`` (1,797 images of 8 x 8 pixels, ten classes),
+        ``mnist_small`` (300 of 28 x 28, two classes), ``mnist``, scikit-learn's tables, as
+        ``sklearn:iris``, and plug-ins, functions that return the arrays. A path is an ``.npz``
+        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``, or a
+        ``.csv``, ``.tsv`` or ``.parquet`` with a header. Or it is a folder, with a sub-folder of
+        images for each class, or of Hugging Face's ``save_to_disk``.
     validation
         Share of the training data, stratified by class, that is held out if there is no validation
         split.

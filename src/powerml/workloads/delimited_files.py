@@ -21,9 +21,9 @@ from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
 from powerml.workloads.columns import (
     MOST_DIFFERENT,
-    Column,
+    TableColumn,
     Content,
-    Kind,
+    ColumnKind,
     encoded,
     is_missing,
     shown,
@@ -54,7 +54,7 @@ def read_delimited(path: Path, name: str, *, target: str | None, task: Task | No
     if fault := fault_of_path(path):
         raise DatasetError(f"{path} {fault}")
     table = _DelimitedFile(path, name)
-    parts = [_Part(table, place) for place in range(len(table.header))]
+    parts = [_ColumnReader(table, place) for place in range(len(table.header))]
     for start, rows in table.rows():
         for part, values in zip(parts, zip(*rows, strict=True), strict=True):
             part.take(start, values)
@@ -152,12 +152,12 @@ def _check_header(header: Sequence[str], name: str) -> None:
             raise DatasetError(f"{name} has two columns {shown(column)}: rename one")
 
 
-class _Part:
+class _ColumnReader:
     """A column as it is read: numbers at once, and texts once it is known to be one of texts."""
 
     def __init__(self, table: _DelimitedFile, place: int) -> None:
         self.place = place
-        self.kind: Kind | None = None
+        self.kind: ColumnKind | None = None
         self._table, self._name = table, table.header[place]
         self._first_text: tuple[int, str] | None = None
         self._values: list[NDArray[Any]] = []
@@ -205,18 +205,18 @@ class _Part:
             )
         self._values.append(np.array(found, np.int64))
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         """Return the column, with its texts in their order."""
         if self.kind != "text":
-            return Column(self._name, self.kind or "number", np.concatenate(self._values))
+            return TableColumn(self._name, self.kind or "number", np.concatenate(self._values))
         values = np.concatenate(self._values)
         texts = sorted(self._texts)
         ranks = np.empty(len(texts), np.int64)
         ranks[[self._texts[text] for text in texts]] = np.arange(len(texts))
-        return Column(self._name, "text", ranks[values], tuple(texts), self._first_text)
+        return TableColumn(self._name, "text", ranks[values], tuple(texts), self._first_text)
 
 
-def _values_of(values: Sequence[str], known: Kind | None) -> tuple[Kind, NDArray[Any]]:
+def _values_of(values: Sequence[str], known: ColumnKind | None) -> tuple[ColumnKind, NDArray[Any]]:
     """Return the kind of some values, and the values unless they are texts."""
     nothing: NDArray[Any] = np.empty(0)
     if known in (None, "integer") and all(INTEGER.fullmatch(text) for text in values):
@@ -233,7 +233,7 @@ def _values_of(values: Sequence[str], known: Kind | None) -> tuple[Kind, NDArray
     return ("text", nothing) if "_" in "".join(values) else ("number", found)
 
 
-def _common(one: Kind | None, other: Kind) -> Kind:
+def _common(one: ColumnKind | None, other: ColumnKind) -> ColumnKind:
     """Return the kind of a column with values of both kinds."""
     if one is None or one == other:
         return other
