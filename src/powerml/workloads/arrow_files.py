@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from powerml.errors import DatasetError, SetupError
 from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
-from powerml.workloads.columns import TableColumn, Content, Place, encoded, shown
+from powerml.workloads.columns import Content, Place, TableColumn, encoded, shown
 from powerml.workloads.metrics import Task
 
 __all__ = ["SUFFIX", "column_of", "import_pyarrow", "read_parquet", "reading"]

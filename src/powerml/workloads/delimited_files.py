@@ -21,9 +21,9 @@ from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
 from powerml.workloads.columns import (
     MOST_DIFFERENT,
-    TableColumn,
-    Content,
     ColumnKind,
+    Content,
+    TableColumn,
     encoded,
     is_missing,
     shown,
