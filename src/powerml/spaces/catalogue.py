@@ -10,12 +10,14 @@ from powerml import plugins
 from powerml.errors import TopologyError, UnknownNameError
 from powerml.spaces.base import Space
 
-__all__ = ["EXAMPLES", "example_names", "find_space", "space_names"]
+__all__ = ["EXAMPLES", "TEMPLATES", "example_names", "find_space", "space_names"]
 
 
 ROOM = "powerml.spaces"
 # Files of the same kind as a user's own; each is run by its path.
 EXAMPLES = Path(__file__).parent / "examples"
+# Those that `powerml new-space` writes.
+TEMPLATES = Path(__file__).parent / "templates"
 # The room's other modules; each of the rest is a space.
 SHARED_MODULES = frozenset(
     (
@@ -26,6 +28,7 @@ SHARED_MODULES = frozenset(
         "layers",
         "steps",
         "task",
+        "templates",
         "topology",
         "trial",
         "values",

@@ -49,10 +49,9 @@ def build(trial: Trial, task: Task) -> keras.Model:
         kernel = trial.suggest_int(f"kernel_{layer}", 1, 7, step=2)
         layers.append(keras.layers.Conv1D(filters, kernel, padding="same", activation="relu"))
         # Asked for only while there is something to pool.
-        if steps >= SHORTEST:
-            if trial.suggest_categorical(f"pool_{layer}", [True, False]):
-                layers.append(keras.layers.MaxPooling1D())
-                steps //= 2
+        if steps >= SHORTEST and trial.suggest_categorical(f"pool_{layer}", [True, False]):
+            layers.append(keras.layers.MaxPooling1D())
+            steps //= 2
 
     # Pooled over time the order is lost, and the head is small for sequences of any length.
     head = trial.suggest_categorical("head", ["flatten", "average", "max"])

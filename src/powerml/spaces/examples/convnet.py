@@ -42,7 +42,7 @@ def build(trial: Trial, task: Task) -> keras.Model:
     """Build the network whose parameters the trial chooses."""
     height, width, channels = image_shape(task)
     layers = [keras.Input(task.input_shape)]
-    if len(task.input_shape) == 2:  # noqa: PLR2004
+    if len(task.input_shape) == 2:
         layers.append(keras.layers.Reshape((height, width, channels)))
 
     for layer in range(trial.suggest_int("layers", 1, 4)):
@@ -50,10 +50,10 @@ def build(trial: Trial, task: Task) -> keras.Model:
         kernel = trial.suggest_int(f"kernel_{layer}", 1, 5, step=2)
         layers.append(keras.layers.Conv2D(filters, kernel, padding="same", activation="relu"))
         # Asked for only while there is something to pool.
-        if min(height, width) >= SMALLEST:
-            if trial.suggest_categorical(f"pool_{layer}", [True, False]):
-                layers.append(keras.layers.MaxPooling2D())
-                height, width = height // 2, width // 2
+        poolable = min(height, width) >= SMALLEST
+        if poolable and trial.suggest_categorical(f"pool_{layer}", [True, False]):
+            layers.append(keras.layers.MaxPooling2D())
+            height, width = height // 2, width // 2
 
     # The parameter head_units belongs to one of the two heads.
     if trial.suggest_categorical("head", ["dense", "average"]) == "dense":

@@ -39,7 +39,7 @@ class Network(torch.nn.Module):
 
     def forward(self, sequences: torch.Tensor) -> torch.Tensor:
         """Return a row of outputs for each sequence."""
-        if sequences.dim() == 2:  # noqa: PLR2004
+        if sequences.dim() == 2:
             sequences = sequences.unsqueeze(-1)
         for layer in self.layers:
             sequences, state = layer(sequences)

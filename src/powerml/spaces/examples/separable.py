@@ -20,6 +20,7 @@ reference = {
     "kernel_1": 3,
     "stride_1": 1,
     "normalise": True,
+    "head": "flatten",
     "optimizer": "adam",
     "learning_rate": 0.01,
     "batch_size": 32,
@@ -44,7 +45,7 @@ def build(trial: Trial, task: Task) -> keras.Model:
     side = min(shape[:2])
     normalise = trial.suggest_categorical("normalise", [True, False])
     layers = [keras.Input(task.input_shape)]
-    if len(task.input_shape) == 2:  # noqa: PLR2004
+    if len(task.input_shape) == 2:
         layers.append(keras.layers.Reshape(shape))
 
     # A usual convolution first: one channel has nothing to separate.
@@ -67,7 +68,11 @@ def build(trial: Trial, task: Task) -> keras.Model:
         if normalise:
             layers.append(keras.layers.BatchNormalization())
         layers.append(keras.layers.ReLU())
-    layers.append(keras.layers.GlobalAveragePooling2D())
+    # The mean of each channel needs few weights, and forgets the places.
+    if trial.suggest_categorical("head", ["flatten", "average"]) == "flatten":
+        layers.append(keras.layers.Flatten())
+    else:
+        layers.append(keras.layers.GlobalAveragePooling2D())
 
     # The default training heeds parameters of these names.
     trial.suggest_categorical("optimizer", ["adam", "sgd"])

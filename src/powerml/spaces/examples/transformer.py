@@ -12,12 +12,12 @@ from powerml import Task, Trial
 # The network that all others are compared with.
 reference = {
     "layers": 1,
-    "heads": 2,
+    "heads": 4,
     "head_width": 8,
     "expansion": 2,
     "positions": True,
     "optimizer": "adam",
-    "learning_rate": 0.005,
+    "learning_rate": 0.01,
     "batch_size": 32,
 }
 
@@ -66,18 +66,14 @@ class Encoder(torch.nn.Module):
         length, features = shape
         self.embedding = torch.nn.Linear(features, width)
         # Without them the order of the steps does not matter.
-        self.positions = (
-            torch.nn.Parameter(0.1 * torch.randn(length, width)) if positions else None
-        )
-        self.blocks = torch.nn.Sequential(
-            *(Block(width, heads, expansion) for _ in range(layers))
-        )
+        self.positions = torch.nn.Parameter(0.1 * torch.randn(length, width)) if positions else None
+        self.blocks = torch.nn.Sequential(*(Block(width, heads, expansion) for _ in range(layers)))
         self.norm = torch.nn.LayerNorm(width)
         self.head = torch.nn.Linear(width, outputs)
 
     def forward(self, sequences: torch.Tensor) -> torch.Tensor:
         """Return a row of outputs for each sequence."""
-        if sequences.dim() == 2:  # noqa: PLR2004
+        if sequences.dim() == 2:
             sequences = sequences.unsqueeze(-1)
         steps = self.embedding(sequences)
         if self.positions is not None:
