@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from powerml.errors import TopologyError
 from powerml.spaces.values import Value, Values, written
@@ -25,6 +26,7 @@ __all__ = [
     "named",
 ]
 
+Chosen = TypeVar("Chosen", bound=Value)
 DIGITS = 4  # of a number that is drawn: far finer than any training can tell
 
 
@@ -146,9 +148,9 @@ class Trial:
         value = self._ask(name, Floats(float(low), float(high), step, log))
         return float(value)  # type: ignore[arg-type]
 
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+    def suggest_categorical(self, name: str, choices: Sequence[Chosen]) -> Chosen:
         """Choose one of the values, which are texts, numbers, booleans or None."""
-        given = tuple(choices)
+        given: tuple[Value, ...] = tuple(choices)
         for one in given:
             if one is not None and not isinstance(one, (bool, int, float, str)):
                 raise TopologyError(
@@ -157,7 +159,7 @@ class Trial:
                 )
         if not given:
             raise TopologyError(f"{name} has no choices: give at least one")
-        return self._ask(name, Choices(given))
+        return cast(Chosen, self._ask(name, Choices(given)))
 
     def _ask(self, name: str, domain: Domain) -> Value:
         if not isinstance(name, str) or not name or any(one in name for one in ",=\" '\n"):
