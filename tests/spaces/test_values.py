@@ -12,9 +12,7 @@ from powerml.errors import TopologyError
 from powerml.spaces.trial import named
 from powerml.spaces.values import Value, read_values, value_of, written
 
-VALUES = st.one_of(
-    st.text(), st.integers(), st.floats(allow_nan=False), st.booleans(), st.none()
-)
+VALUES = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False), st.booleans(), st.none())
 NAMES = st.from_regex(r"[A-Za-z_][\w.-]{0,20}", fullmatch=True)
 
 

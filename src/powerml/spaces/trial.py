@@ -154,7 +154,8 @@ class Trial:
         log: bool = False,
     ) -> float:
         """Choose a number from `low` to `high`, both included; raises ``TopologyError``."""
-        for what, number in (("low", low), ("high", high), ("step", step)):
+        given: tuple[tuple[str, object], ...] = (("low", low), ("high", high), ("step", step))
+        for what, number in given:
             if number is not None and not isinstance(number, Real):
                 raise TopologyError(f"{name} has {what}={number!r}: give a number")
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
@@ -173,10 +174,10 @@ class Trial:
         """Choose one of the values, which are texts, numbers, booleans or None."""
         if isinstance(choices, str):
             raise TopologyError(f"{name} has the choices {choices!r}: give a list of values")
-        given = tuple(_plain(name, one) for one in choices)
-        if not given:
+        values = tuple(_plain(name, one) for one in choices)
+        if not values:
             raise TopologyError(f"{name} has no choices: give at least one")
-        return self._ask(name, Choices(given))
+        return self._ask(name, Choices(values))
 
     def _ask(self, name: str, domain: Domain) -> Value:
         if not isinstance(name, str) or not name or name.split() != [name] or SEPARATORS & {*name}:
