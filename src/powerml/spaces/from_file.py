@@ -5,13 +5,16 @@ Its code runs because its path was given. The measured process loads it as the h
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
+import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -35,10 +38,15 @@ SUFFIX = ".py"
 # A file, or a module by a dotted path; an object in it; and values of parameters.
 OWN = re.compile(
     r"(?:(?P<file>[^:]*\.py)|(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+))"
-    r"(?::(?P<attribute>[A-Za-z_]\w*))?(?::(?P<values>[^:=]+=.*))?"
+    r"(?::(?P<attribute>[^\W\d]\w*))?(?::(?P<values>[^:=]+=.*))?",
+    re.DOTALL,
 )
-OBJECT = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 INSTALLED = frozenset(("site-packages", "dist-packages"))
+# Folders of Python's own library and of powerML: they may lie below the folder of a space.
+NOT_THE_USERS = tuple(
+    {Path(text).resolve() for text in (sys.prefix, sys.base_prefix, os.__file__.rpartition("/")[0])}
+    | {Path(__file__).resolve().parents[1]}
+)
 # The hooks that a space may have beside `build`.
 HOOKS = ("train", "score", "load")
 
@@ -74,13 +82,25 @@ class Code:
         found = {self.main: (self.root / self.main).read_bytes()}
         for module in list(sys.modules.values()):
             path = _path_of(module)
-            if path is None or path.suffix != SUFFIX or not path.is_relative_to(self.root):
-                continue
-            relative = path.relative_to(self.root)
-            hidden = any(part.startswith(".") for part in relative.parts)
-            if not hidden and not INSTALLED & set(path.parts) and path.is_file():
-                found[relative.as_posix()] = path.read_bytes()
+            if path is not None and self.holds(path) and path.is_file():
+                found[path.relative_to(self.root).as_posix()] = path.read_bytes()
         return dict(sorted(found.items()))
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a file is of the user's own code: below the folder, not installed."""
+        # The measured process names the folder from its own.
+        path, root = path.absolute(), self.root.absolute()
+        if path.suffix != SUFFIX or not path.is_relative_to(root):
+            return False
+        parts = path.relative_to(root).parts
+        return not (
+            INSTALLED & set(parts)
+            or any(part.startswith(".") for part in parts[:-1])
+            or any(
+                path.is_relative_to(other) and not root.is_relative_to(other)
+                for other in NOT_THE_USERS
+            )
+        )
 
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:
@@ -135,19 +155,24 @@ def find_code(text: str) -> Code:
     path, _, attribute = text.partition(":")
     if text in example_names():
         return Code(EXAMPLES, f"{text}{SUFFIX}", text)
-    if attribute and not OBJECT.fullmatch(attribute):
+    if attribute and not attribute.isidentifier():
         raise SpaceError(f"the space {text!r} names no object: write {path}:Name, or {path} alone")
     if path.endswith(SUFFIX):
-        file = Path(path).absolute()
+        file = Path(path)
         if not file.is_file():
+            what = "a folder, and no file" if file.is_dir() else "not there"
             raise SpaceError(
-                f"there is no file {path}: give the path of a Python file with a function build, "
-                "or write one with powerml new-space"
+                f"the space {path} is {what}: give the path of a Python file with a function "
+                "build, or write one with powerml new-space"
             )
-        return Code(file.parent, file.name, file.stem, attribute)
+        # A dot in a module's name would stand for a package.
+        module = file.stem.lstrip(".").replace(".", "_")
+        return Code(file.parent.resolve(), file.name, module, attribute)
+    _import_first_from(Path.cwd())  # as python -m does; the command's own folder comes first else
     try:
-        spec = importlib.util.find_spec(path)
-    except Exception as error:  # the package above it runs whatever it likes
+        with contextlib.redirect_stdout(sys.stderr):
+            spec = importlib.util.find_spec(path)
+    except (Exception, SystemExit) as error:  # the package above it runs whatever it likes
         raise SpaceError.quoting(
             f"the module {path} cannot be imported", error, "give the path of a Python file"
         ) from error
@@ -155,7 +180,7 @@ def find_code(text: str) -> Code:
         raise SpaceError(
             f"there is no module {path} in Python files: give the path of a file, as mine.py"
         )
-    file = Path(spec.origin)
+    file = Path(spec.origin).resolve()
     root = file.parents[path.count(".") + (file.name == "__init__.py")]
     return Code(root, file.relative_to(root).as_posix(), path, attribute)
 
@@ -168,79 +193,124 @@ def load_space(code: Code) -> OwnSpace:
     SpaceError
         The code has an error, or defines no `build`.
     """
-    module = _imported(code)
-    holder: Any = module
-    if code.attribute:
-        if not hasattr(module, code.attribute):
-            raise SpaceError(f"{code.main} has no {code.attribute}: name an object that is in it")
-        holder = getattr(module, code.attribute)
-        if isinstance(holder, type):
-            holder = _made(code, holder)
-    build = getattr(holder, "build", None)
-    if not callable(build):
-        where = f"{code.main}:{code.attribute}" if code.attribute else code.main
+    with _running(code):
+        holder = _holder(code, _imported(code))
+        found = {name: getattr(holder, name, None) for name in ("build", "reference", *HOOKS)}
+    where = f"{code.main}:{code.attribute}" if code.attribute else code.main
+    build, reference = found.pop("build"), found.pop("reference")
+    if build is None:
         raise SpaceError(
             f"{where} has no function build(trial, task): define it, or write an example with "
             "powerml new-space"
         )
-    hooks = {name: getattr(holder, name, None) for name in HOOKS}
-    for name, hook in hooks.items():
+    for name, hook in (("build", build), *found.items()):
         if hook is not None and not callable(hook):
-            raise SpaceError(f"{name} of {code.main} is no function: define it as one")
-    reference = getattr(holder, "reference", None)
+            raise SpaceError(f"{name} of {where} is no function: define it as one")
     if reference is not None and not isinstance(reference, Mapping):
         raise SpaceError(
-            f"reference of {code.main} is of type {type(reference).__name__}: give a dict of the "
+            f"reference of {where} is of type {type(reference).__name__}: give a dict of the "
             "parameters' values"
         )
-    return OwnSpace(code, build, **hooks, reference=reference)
+    return OwnSpace(code, build, **found, reference=reference)
 
 
-def _made(code: Code, kind: type) -> Any:
+@contextlib.contextmanager
+def _running(code: Code) -> Iterator[None]:
+    """Run the user's code: its output goes to standard error, its errors name its line."""
     try:
-        return kind()
-    except Exception as error:  # it is the user's code
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except SpaceError:
+        raise
+    except SyntaxError as error:
+        file = Path(error.filename or code.main).name
+        at = file if error.lineno is None else f"line {error.lineno} of {file}"
+        raise SpaceError(f"{at} is no Python ({error.msg}): correct it") from error
+    except (Exception, SystemExit) as error:  # it is the user's code
+        failed = SpaceError.quoting(
+            f"{fault_of(error, code)} failed while {code.main} was imported", error, "correct it"
+        )
+        failed.detail = failed.detail or "".join(traceback.format_exception(error))
+        raise failed from error
+
+
+def _holder(code: Code, module: ModuleType) -> Any:
+    """Return the object that has `build`: an object of a class, or the module."""
+    if not code.attribute:
+        return module
+    if not hasattr(module, code.attribute):
+        raise SpaceError(f"{code.main} has no {code.attribute}: name an object that is in it")
+    holder = getattr(module, code.attribute)
+    if not isinstance(holder, type):
+        return holder
+    try:
+        return holder()
+    except Exception as error:
         raise SpaceError.quoting(
-            f"{code.attribute} of {code.main} cannot be made: {fault_of(error, code)}",
+            f"{fault_of(error, code)}: {code.attribute} cannot be made",
             error,
             "let it take no arguments",
         ) from error
 
 
+# Modules of the spaces that were loaded before, which would be taken for another space's.
+_loaded: set[str] = set()
+
+
 def _imported(code: Code) -> ModuleType:
-    """Import the file anew, with its folder first in the path of imports."""
-    root = str(code.root)
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    file = code.root / code.main
+    """Import the code anew, with its folder first in the path of imports."""
+    for name in _loaded:
+        sys.modules.pop(name, None)
+    _loaded.clear()
+    importlib.invalidate_caches()
+    _refuse_taken_name(code)
+    _import_first_from(code.root)
+    before = set(sys.modules)
     try:
         if "." in code.module:
             return importlib.import_module(code.module)
-        known = sys.modules.get(code.module)
-        if known is not None and _path_of(known) != file:
-            raise SpaceError(
-                f"{code.main} has the name of a module that is imported already: rename the file"
-            )
-        spec = importlib.util.spec_from_file_location(code.module, file)
+        spec = importlib.util.spec_from_file_location(code.module, code.root / code.main)
         if spec is None or spec.loader is None:
             raise SpaceError(f"{code.main} is no Python file: give one that ends in .py")
         module = importlib.util.module_from_spec(spec)
         sys.modules[code.module] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[code.module]
-            raise
+        spec.loader.exec_module(module)
         return module
-    except SpaceError:
-        raise
-    except SyntaxError as error:
-        at = f"line {error.lineno} of {Path(error.filename or code.main).name}"
-        raise SpaceError(f"{at} is no Python ({error.msg}): correct it") from error
-    except (Exception, SystemExit) as error:  # it is the user's code
-        raise SpaceError.quoting(
-            f"{fault_of(error, code)} failed while {code.main} was imported", error, "correct it"
-        ) from error
+    finally:
+        for name in set(sys.modules) - before:
+            path = _path_of(sys.modules[name])
+            if name == code.module or (path is not None and code.holds(path)):
+                _loaded.add(name)
+
+
+def _refuse_taken_name(code: Code) -> None:
+    """Refuse a file that others would import in place of the module that they mean.
+
+    Raises
+    ------
+    SpaceError
+        It has the name of a module that is installed or imported.
+    """
+    if "." in code.module:
+        return
+    known = sys.modules.get(code.module)
+    elsewhere = [text for text in sys.path if INSTALLED & set(Path(text).parts)]
+    if (
+        code.module in sys.stdlib_module_names
+        or (known is not None and _path_of(known) != code.root / code.main)
+        or importlib.machinery.PathFinder.find_spec(code.module, elsewhere) is not None
+    ):
+        raise SpaceError(
+            f"{code.main} has the name of a module of Python's or of a package that is installed: "
+            "rename the file"
+        )
+
+
+def _import_first_from(folder: Path) -> None:
+    text = str(folder)
+    if text in sys.path:
+        sys.path.remove(text)
+    sys.path.insert(0, text)
 
 
 def _path_of(module: object) -> Path | None:
@@ -254,8 +324,7 @@ def fault_of(error: BaseException, code: Code) -> str:
     lines = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(code.root)
-        and not INSTALLED & set(Path(frame.filename).parts)
+        if code.holds(Path(frame.filename))
     ]
     if not lines:
         return code.main

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import TypeVar, cast
 
 from powerml.errors import TopologyError
-from powerml.spaces.values import Value, Values, written
+from powerml.spaces.values import Value, Values, value_of, written
 
 __all__ = [
     "Answer",
@@ -28,6 +30,11 @@ __all__ = [
 
 Chosen = TypeVar("Chosen", bound=Value)
 DIGITS = 4  # of a number that is drawn: far finer than any training can tell
+# As in Optuna: multiples of a step are rounded, and miss it by this part of it at most.
+STEP_ERROR = 1e-8
+BOOLEANS = ("bool", "bool_")  # Python's, and numpy's of both its versions
+# What a name must be without: they end a name, or a value, in a topology's text.
+SEPARATORS = frozenset(",=:\"'")
 
 
 @dataclass(frozen=True)
@@ -58,17 +65,27 @@ class Floats:
     log: bool = False
 
     def __contains__(self, value: object) -> bool:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high  # type: ignore[operator]
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return False
+        if not self.low <= value <= self.high:
+            return False
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < STEP_ERROR
 
     def __str__(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}"
+        steps = f" in steps of {self.step:g}" if self.step is not None else ""
+        return f"a number from {self.low:g} to {self.high:g}{steps}"
 
     def rounded(self, value: float) -> float:
         """Round a value that was drawn to a few digits, which can be read and written again."""
-        if self.step is not None:
+        span = self.high - self.low
+        if self.step is not None or span == 0:
             return value
-        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+        # A narrow range far from 0 needs more of them.
+        digits = DIGITS + max(0, math.floor(math.log10(max(abs(self.low), abs(self.high)) / span)))
+        return min(max(float(f"{value:.{digits}g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,7 @@ class Choices:
     choices: tuple[Value, ...]
 
     def __contains__(self, value: object) -> bool:
-        return any(value == one and type(value) is type(one) for one in self.choices)
+        return written(value) in map(written, self.choices)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return f"one of {', '.join(map(written, self.choices))}"
@@ -117,9 +134,9 @@ class Trial:
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
         """Choose an integer from `low` to `high`, both included; raises ``TopologyError``."""
-        for what, number in (("low", low), ("high", high), ("step", step)):
-            if not isinstance(number, int) or isinstance(number, bool):
-                raise TopologyError(f"{name} has {what}={number!r}: give an integer")
+        low, high, step = (
+            _integer(name, *given) for given in (("low", low), ("high", high), ("step", step))
+        )
         if low > high or step < 1:
             raise TopologyError(f"{name} is from {low} to {high} in steps of {step}: give a range")
         if log and (low < 1 or step != 1):
@@ -139,32 +156,36 @@ class Trial:
         log: bool = False,
     ) -> float:
         """Choose a number from `low` to `high`, both included; raises ``TopologyError``."""
+        given: tuple[tuple[str, object], ...] = (("low", low), ("high", high), ("step", step))
+        for what, number in given:
+            if number is not None and not isinstance(number, Real):
+                raise TopologyError(f"{name} has {what}={number!r}: give a number")
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise TopologyError(f"{name} is from {low} to {high}: give two finite numbers in order")
         if log and (low <= 0 or step is not None):
             raise TopologyError(f"{name} is logarithmic from {low}: give low above 0, and no step")
         if step is not None and not step > 0:
             raise TopologyError(f"{name} has the step {step}: give one above 0")
-        value = self._ask(name, Floats(float(low), float(high), step, log))
+        low, high = float(low), float(high)
+        if step is not None:
+            step, high = float(step), _last_step(low, high, float(step))
+        value = self._ask(name, Floats(low, high, step, log))
         return float(value)  # type: ignore[arg-type]
 
     def suggest_categorical(self, name: str, choices: Sequence[Chosen]) -> Chosen:
         """Choose one of the values, which are texts, numbers, booleans or None."""
-        given: tuple[Value, ...] = tuple(choices)
-        for one in given:
-            if one is not None and not isinstance(one, (bool, int, float, str)):
-                raise TopologyError(
-                    f"{name} has a choice of type {type(one).__name__}: give texts, numbers, "
-                    "booleans or None"
-                )
-        if not given:
+        if isinstance(choices, str):
+            raise TopologyError(f"{name} has the choices {choices!r}: give a list of values")
+        values = tuple(_plain(name, one) for one in choices)
+        if not values:
             raise TopologyError(f"{name} has no choices: give at least one")
-        return cast(Chosen, self._ask(name, Choices(given)))
+        return cast(Chosen, self._ask(name, Choices(values)))
 
     def _ask(self, name: str, domain: Domain) -> Value:
-        if not isinstance(name, str) or not name or any(one in name for one in ",=\" '\n"):
+        if not isinstance(name, str) or not name or name.split() != [name] or SEPARATORS & {*name}:
             raise TopologyError(
-                f"a parameter is called {name!r}: give a text without spaces, commas, quotes or ="
+                f"a parameter is called {name!r}: give a text without spaces, commas, colons, "
+                "quotes or ="
             )
         known = self._domains.get(name)
         if known is None:
@@ -176,6 +197,37 @@ class Trial:
                 "own"
             )
         return self._params[name]
+
+
+def _integer(name: str, what: str, number: object) -> int:
+    """Return an integer of any library's as Python's."""
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TopologyError(f"{name} has {what}={number!r}: give an integer")
+    return int(number)
+
+
+def _last_step(low: float, high: float, step: float) -> float:
+    """Return the last number that steps reach, by the decimals that are written, as Optuna does."""
+    first, by = Decimal(str(low)), Decimal(str(step))
+    return float(first + (Decimal(str(high)) - first) // by * by)
+
+
+def _plain(name: str, choice: object) -> Value:
+    """Return a choice as Python's own: numpy's numbers are written in another way."""
+    if choice is None:
+        return None
+    if type(choice).__name__ in BOOLEANS:
+        return bool(choice)
+    if isinstance(choice, str):
+        return str(choice)
+    if isinstance(choice, Integral):
+        return int(choice)
+    if isinstance(choice, Real):
+        return float(choice)
+    raise TopologyError(
+        f"{name} has a choice of type {type(choice).__name__}: give texts, numbers, booleans or "
+        "None"
+    )
 
 
 def answers_of(values: Values, space: str) -> Answer:
@@ -202,8 +254,11 @@ def _as_of(domain: Domain, value: Value) -> Value:
     if isinstance(domain, Floats) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(domain, Choices) and value not in domain:
-        alike = [one for one in domain.choices if written(one).strip('"') == written(value)]
-        alike += [one for one in domain.choices if isinstance(one, float) and one == value]
+        text = written(value)
+        texts = [one for one in domain.choices if isinstance(one, str)]
+        alike: list[Value] = [one for one in texts if written(value_of(one)) == text]
+        if isinstance(value, int) and not isinstance(value, bool):
+            alike += [one for one in domain.choices if isinstance(one, float) and one == value]
         return alike[0] if alike else value
     return value
 

@@ -14,7 +14,7 @@ Value: TypeAlias = bool | int | float | str | None
 Values = Mapping[str, Value]
 
 WORDS: dict[str, Value] = {"true": True, "false": False, "none": None}
-INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+INTEGER = re.compile(r"[+-]?\d{1,4000}", re.ASCII)  # Python reads no more digits by itself
 # A text that holds one of these, or that reads as another value, is written in quotes.
 SEPARATORS = frozenset(",=\"'")
 PART = re.compile(r"""\s*([^,=\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,"]*?)\s*(?:,|$)""")
@@ -22,18 +22,15 @@ PART = re.compile(r"""\s*([^,=\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,"]*?)\s*(?:,|$)"
 
 def written(value: Value) -> str:
     """Write a value as it stands in a topology's text; `value_of` reads it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, str):
-        return str(value).lower() if isinstance(value, bool) or value is None else _number(value)
+        return repr(value)
     plain = value.strip() == value != "" and not SEPARATORS & set(value) and "\\" not in value
     if plain and isinstance(value_of(value), str):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _number(value: float) -> str:
-    """Write a number as short as it can be read back."""
-    return repr(value)
 
 
 def value_of(text: str) -> Value:
@@ -60,7 +57,7 @@ def read_values(text: str) -> dict[str, Value]:
     """
     found: dict[str, Value] = {}
     place = 0
-    while place < len(text):
+    while text[place:].strip():
         part = PART.match(text, place)
         if part is None:
             raise TopologyError(
