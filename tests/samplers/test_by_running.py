@@ -145,13 +145,16 @@ def _parameters(study: optuna.Study) -> list[dict[str, Any]]:
     return [trial.params for trial in study.trials]
 
 
-# The seeds' mean is 0.09 better where costs are known, and 0.06 where they are learned.
+# The mean of eight seeds is 0.09 better where costs are known, and 0.06 where they are learned. Of
+# the slower one four seeds are run, whose mean is 0.035 better.
 @pytest.mark.parametrize(
-    ("costs", "margin"), [(costs_of, 0.05), (None, 0.03)], ids=["known costs", "learned costs"]
+    ("costs", "count", "margin"),
+    [(costs_of, 8, 0.05), (None, 4, 0.02)],
+    ids=["known costs", "learned costs"],
 )
-def test_it_beats_random_search_clearly(costs: object, margin: float) -> None:
+def test_it_beats_random_search_clearly(costs: object, count: int, margin: float) -> None:
     known = _with(costs_of_drawn=costs)
-    seeds = range(8)
+    seeds = range(count)
     found = np.mean([search(known, trials=20, seed=seed).best_value for seed in seeds])
     at_random = np.mean(
         [search(trials=20, seed=seed, sampler="random").best_value for seed in seeds]
