@@ -1,8 +1,8 @@
 """The composite sampler of define-by-run spaces: it learns a space's members by running it.
 
 Which parameters a member has is only known after a run of the space, which builds a network. The
-sampler therefore compares a fixed number of members: some from the whole space, some near the best
-trials, and then some near the best of these.
+sampler therefore compares a fixed number of members. Some are from the whole space, some near the
+best trials, and then some near the best of these.
 """
 
 from __future__ import annotations
