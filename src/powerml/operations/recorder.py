@@ -26,6 +26,10 @@ __all__ = ["Recorder"]
 
 # The arguments of ATen's convolution.
 TRANSPOSED, GROUPS = 6, 8
+# Not computed, for oneDNN compiles a kernel for each shape of them, which takes longer than all
+# else. Convolutions are: only they themselves tell the layout of their outputs, and so what is
+# moved after them.
+LENGTHY = PRODUCTS | {"mkldnn_rnn_layer"}
 
 
 class Recorder:
@@ -234,8 +238,12 @@ class _OperatorMode(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        if name in LENGTHY:
+            described = func(*map(_without_data, args), **(kwargs or {}))
+            made = _zeros(described, args[0].device)
+        else:
+            made = func(*args, **(kwargs or {}))
         if not (func.is_view or name in VIEWS):
             inputs = _tensors([*args, *(kwargs or {}).values()])
             self._recorder.record(name, inputs, args, made)
@@ -306,6 +314,19 @@ def _attention(inputs: Sequence[Any], read: int, written: int) -> Operation:
     rows = query.numel() // width
     macs = rows * keys * (width + value.shape[-1])
     return Operation("matching", read, written, 0, macs, width, keys, rows)
+
+
+def _without_data(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+
+def _zeros(described: Any, device: Any) -> Any:
+    """Return zeros for tensors without data: what takes time is not computed."""
+    if isinstance(described, (list, tuple)):
+        return tuple(_zeros(one, device) for one in described)
+    return torch.empty_strided(
+        described.size(), described.stride(), dtype=described.dtype, device=device
+    ).zero_()
 
 
 def _place(tensor: Any) -> int:
