@@ -79,9 +79,9 @@ def load_dataset(
     ----------
     data
         A name or a path. Images are ``digits`` (1,797 of 8 x 8 pixels, ten classes),
-        ``mnist_small`` (300 of 28 x 28, two classes) and ``mnist``; tables are scikit-learn's, as
+        ``mnist_small`` (300 of 28 x 28, two classes) and ``mnist``. Tables are scikit-learn's, as
         ``sklearn:iris``. A plug-in is a function that returns the arrays. A path is an ``.npz``
-        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``, or a
+        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``. Or it is a
         ``.csv``, ``.tsv`` or ``.parquet`` with a header. Or it is a folder, with a sub-folder of
         images for each class, or of Hugging Face's ``save_to_disk``.
     validation
