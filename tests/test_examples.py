@@ -61,3 +61,9 @@ def test_the_example_of_a_public_function_runs(name: str) -> None:
     said: list[str] = []
     failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
     assert failed.failed == 0, "".join(said)
+
+
+def test_the_examples_of_the_page_on_data_run() -> None:
+    page = Path(__file__).parent.parent / "docs" / "data.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, verbose=False)
+    assert (failed, tried > 0) == (0, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -266,6 +267,23 @@ def test_a_damaged_saved_dataset_is_refused(
     with pytest.raises(DatasetError) as caught:
         load_dataset(str(folder))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved"])
+def test_no_damaged_byte_ends_otherwise_than_in_a_clear_error(tmp_path: Path, kind: str) -> None:
+    folder = _save(tmp_path / "pets", [_images(6)], LABELLED)
+    path = folder / "data-00000-of-00001.arrow"
+    data = str(folder)
+    if kind == "parquet":
+        data = _parquet(tmp_path)
+        path = Path(data)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 11):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        with contextlib.suppress(DatasetError):
+            load_dataset(data)
 
 
 def test_a_saved_dataset_needs_a_training_split(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_unknown_name_offers_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="'mnist_smal': did you mean 'mnist_small'"):
         load_dataset("mnist_smal")
     with pytest.raises(
-        UnknownNameError, match=r"path of an \.npz file.*known: digits, mnist, mnist_small"
+        UnknownNameError, match=r"give the path of a file.*known: digits, mnist, mnist_small"
     ):
         load_dataset("imagenet-22k")
 

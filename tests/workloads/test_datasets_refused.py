@@ -87,9 +87,9 @@ def test_what_is_not_an_npz(tmp_path: Path, content: bytes) -> None:
 
 def test_a_single_npy_and_a_folder_are_not_an_npz(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(DatasetError, match=r"is not an \.npz file"):
+    with pytest.raises(DatasetError, match=r"is no \.npz, \.csv, \.tsv or \.parquet file: conv"):
         load_dataset(str(tmp_path / "one.npy"))
-    with pytest.raises(DatasetError, match="is a folder: give a file"):
+    with pytest.raises(DatasetError, match=r"holds one\.npy: give a folder with a sub-folder"):
         load_dataset(str(tmp_path))
 
 

@@ -202,3 +202,23 @@ def test_cnn_takes_no_vectors() -> None:
     assert "cnn:layers=1,filters=2,kernel=8 does not fit vectors" in str(caught.value)
     assert "(3,)" in str(caught.value)
     assert _make(dataset=_vectors()).input_shape == (3,)
+
+
+def test_a_task_is_a_determinant_of_regressions_alone() -> None:
+    arrays = {"x_train": np.eye(20), "y_train": np.arange(20) % 2}
+    classes, numbers = (
+        _make(dataset=check_splits(arrays, "one", task=task))
+        for task in ("classification", "regression")
+    )
+    # Counts that were kept before there were regressions are still those of classifications.
+    assert "task" not in classes.determinants()
+    assert numbers.determinants()["task"] == "regression"
+    assert (classes.classes, numbers.classes) == (2, 1)
+
+
+def test_how_data_is_split_and_scored_is_recorded_and_no_determinant_beside_its_digest() -> None:
+    arrays = {"x_train": np.eye(20), "y_train": np.arange(20) % 2}
+    workload = _make(dataset=check_splits(arrays, "one", test_share=0.3), metric="f1")
+    assert (workload.test_share, workload.metric) == (0.3, "f1")
+    assert not {"test_share", "metric", "target", "data"} & workload.determinants().keys()
+    assert _make().test_share is None

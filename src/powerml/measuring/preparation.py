@@ -423,6 +423,8 @@ def _to_be_trained(
     """Prepare a ``.keras`` file to be trained further on a dataset, and run."""
     # The classes of a model that is there have their numbers.
     dataset = wanted.load_dataset(str(wanted.data), renumber=False)
+    if dataset.remark:
+        notify(dataset.remark)
     found = read_inputs(path, wanted.allow_code)
     inputs, fixed = resolve_inputs(found, None, wanted.dimensions, batch_first=True)
     if not isinstance(found[0].shape[0], str):

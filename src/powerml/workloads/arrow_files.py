@@ -19,7 +19,7 @@ from powerml.files.room import require_room
 from powerml.workloads.columns import Content, Place, TableColumn, encoded, shown
 from powerml.workloads.metrics import Task
 
-__all__ = ["SUFFIX", "column_of", "import_pyarrow", "read_parquet", "reading"]
+__all__ = ["SUFFIX", "checked", "column_of", "import_pyarrow", "read_parquet", "reading"]
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
@@ -51,6 +51,7 @@ def read_parquet(path: Path, name: str, *, target: str | None, task: Task | None
         )
         require_room(COPIES * size, f"the content of {name}", "leave columns or rows out")
         table = file.read()
+        checked(table)
     if not table.num_rows or not table.num_columns:
         raise DatasetError(f"{name} holds no rows: give a table with rows")
     names = table.column_names
@@ -91,6 +92,12 @@ def reading(name: str) -> Iterator[None]:
         yield
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DatasetError.quoting(f"{name} cannot be read", error, "write it again") from error
+
+
+def checked(table: Any) -> None:
+    """Check all values and names of a table; whoever calls it names the file, by `reading`."""
+    table.validate(full=True)  # a damaged place would be read beyond its buffer
+    list(table.column_names)  # which are decoded here
 
 
 def column_of(column: str, values: Any, name: str, place: Place) -> TableColumn:

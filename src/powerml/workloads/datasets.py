@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -50,6 +51,7 @@ __all__ = [
     "locate_mnist",
 ]
 
+NPZ = ".npz"
 BUILT_IN = ("digits", "mnist", "mnist_small")
 # scikit-learn's digits lie in the order in which people wrote them: of every five the fourth
 # validates and the fifth tests, so that each split holds everybody's hand.
@@ -77,17 +79,17 @@ def load_dataset(
     ----------
     data
         A name or a path. Images are ``digits`` (1,797 of 8 x 8 pixels, ten classes),
-        ``mnist_small`` (300 of 28 x 28, two classes) and ``mnist``; tables are scikit-learn's, as
+        ``mnist_small`` (300 of 28 x 28, two classes) and ``mnist``. Tables are scikit-learn's, as
         ``sklearn:iris``. A plug-in is a function that returns the arrays. A path is an ``.npz``
-        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``, or a
+        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``. Or it is a
         ``.csv``, ``.tsv`` or ``.parquet`` with a header. Or it is a folder, with a sub-folder of
         images for each class, or of Hugging Face's ``save_to_disk``.
     validation
         Share of the training data, stratified by class, that is held out if there is no validation
         split.
     renumber
-        Whether labels with gaps, as 5 and 95, or texts are numbered by class, as 0 and 1. Otherwise
-        the label is the number of the class, as for a trained model.
+        Whether integers with gaps, as 5 and 95, are numbered by class, as 0 and 1. Otherwise the
+        label is the number of the class, as for a trained model. Texts are always numbered.
     target
         Column of a table that is to be predicted; by default the last.
     task
@@ -154,8 +156,14 @@ def _arrays(data: str) -> Arrays:
         return read_arrays(_mnist_path(), ALL_ARRAYS)
     if data in ("digits", DIGITS):
         return _digits()
-    if data.endswith(".npz") or os.sep in data or _exists(Path(data), Path.is_file):
-        return read_arrays(Path(data), ALL_ARRAYS)
+    path = Path(data)
+    is_file = _exists(path, Path.is_file)
+    if is_file and path.suffix.lower() != NPZ and not zipfile.is_zipfile(path):
+        raise DatasetError(
+            f"{path} is no {NPZ}, {', '.join(DELIMITED)} or {PARQUET} file: convert it to one"
+        )
+    if is_file or data.endswith(NPZ) or os.sep in data:
+        return read_arrays(path, ALL_ARRAYS)
     return _from_plug_in(data)
 
 

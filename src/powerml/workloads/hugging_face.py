@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from powerml.errors import DatasetError
 from powerml.files.room import require_room
 from powerml.files.texts import read_user_text
-from powerml.workloads.arrow_files import column_of, import_pyarrow, reading
+from powerml.workloads.arrow_files import checked, column_of, import_pyarrow, reading
 from powerml.workloads.columns import Content, encoded, labels_of, listed, shown
 from powerml.workloads.images import stacked
 from powerml.workloads.metrics import Task
@@ -158,7 +158,9 @@ class _Table:
             return self._numbers(values.combine_chunks(), where)
 
     def _images(self, values: Any, where: str) -> NDArray[np.uint8]:
-        if not {field.name for field in values.type} >= IMAGE:
+        with reading(self.name):
+            fields = {field.name for field in values.type}
+        if not fields >= IMAGE:
             raise DatasetError(f"{where} holds {shown(str(values.type))}: leave it out")
         images = [one and one["bytes"] for one in values.to_pylist()]
         names = [f"{self.name}, {self.place(row)}" for row in range(len(images))]
@@ -242,10 +244,12 @@ def _read(folder: Path, name: str) -> Any:
     for one in names:
         with (
             reading(f"{name}/{one}"),
-            pyarrow.memory_map(str(folder / one)) as source,
+            # Not mapped: a file that is cut meanwhile would end this process.
+            pyarrow.OSFile(str(folder / one)) as source,
             pyarrow.ipc.open_stream(source) as stream,
         ):
             tables.append(stream.read_all())
+            checked(tables[-1])
     with reading(name):
         table = pyarrow.concat_tables(tables)
     if not table.num_rows:

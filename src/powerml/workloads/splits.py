@@ -411,7 +411,8 @@ def _classification(
                 f"{name}: y_train holds {kinds['train']} and y_{part} {kind}: they must agree"
             )
     class_labels = None
-    if renumber and not _one_hot_width(arrays["y_train"]):
+    # Texts have no numbers of their own, which a model that is there could have learned.
+    if (renumber or kinds["train"] == "texts") and not _one_hot_width(arrays["y_train"]):
         labels, class_labels = _renumbered(labels, name)
     classes = _count_classes(arrays, labels, name)
     for part, numbers in labels.items():
@@ -478,7 +479,7 @@ def _one_hot_width(labels: NDArray[Any]) -> int:
 
 def _labels(labels: NDArray[Any], part: str, name: str, *, renumber: bool) -> NDArray[Any]:
     """Labels of shape (n,), integers or texts, from (n,), (n, 1), or one-hot rows (n, c)."""
-    if labels.dtype.kind == "U" and renumber:
+    if labels.dtype.kind == "U":
         return _flat(labels, part, name)
     if labels.dtype.kind not in "uifb":
         raise DatasetError(f"{name}: y_{part} holds {labels.dtype}: give integers or one-hot rows")
