@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
+    from powerml.spaces.trial import TrialPruned
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
@@ -200,6 +201,7 @@ _HOMES = {
         "space_names",
         "parse_topology",
     ),
+    "powerml.spaces.trial": ("TrialPruned",),
     "powerml.studies.objective": (
         "Objective",
         "Weights",
@@ -291,6 +293,7 @@ __all__ = [
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainingError",
+    "TrialPruned",
     "TrialRecord",
     "UnknownNameError",
     "UsageError",

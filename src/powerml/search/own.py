@@ -41,7 +41,7 @@ from powerml.samplers import (
     make_sampler,
 )
 from powerml.search.known_costs import CONFIDENCE
-from powerml.search.problem import FIRST, Problem, Proposal
+from powerml.search.problem import FIRST, Problem, Proposal, SearchedWorkload
 from powerml.search.proposals import aimed_score, score_range_of
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import (
@@ -190,6 +190,10 @@ class OwnProblem(Problem):
         workload, built = self._workload(answers_of(self.reference_values, self.space.name))
         self._members[workload.name] = _member(built.model, built.trial, built.parameters, self)
         return workload
+
+    def epochs_of(self, workload: SearchedWorkload) -> int | None:
+        """Return the epochs of a training; None where the space has a `train` of its own."""
+        return super().epochs_of(workload) if self.space.train is None else None
 
     @property
     def reference_values(self) -> dict[str, Value]:
