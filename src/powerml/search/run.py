@@ -125,10 +125,10 @@ class Run:
         self._listener = listener
         self._ended = study.trials
         self._proposals = proposals
-        for trial in self._ended:
-            self._proposals.learn(trial)
         self._under_way: deque[_Candidate] = deque()
         self._reference = study.reference
+        for trial in self._ended:
+            self._proposals.learn(trial, unit_of(self._reference, self._ended))
         self._reference_counting: Counting | None = None
         self._reference_training: _Training | None = None
 
@@ -200,7 +200,7 @@ class Run:
         self._study.tell(candidate.proposal.trial, record)
         self._under_way.popleft()
         self._ended.append(record)
-        self._proposals.learn(record)
+        self._proposals.learn(record, unit_of(self._reference, self._ended))
         self._listener.trial_ended(record)
 
     def end_trials_that_are_done(self) -> None:
