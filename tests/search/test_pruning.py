@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import optuna
 import pytest
 from optuna.storages import JournalStorage
@@ -16,9 +17,10 @@ from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Machine
 from powerml.networks import native
 from powerml.networks.epochs import ALL_EPOCHS, Endings, Epochs, Scoring
-from powerml.networks.native import Trained, build_topology
+from powerml.networks.native import Trained
 from powerml.report.command import command_of
 from powerml.samplers import QUANTITIES
+from powerml.search import run, winners
 from powerml.studies.reader import read_study
 from powerml.studies.records import StudyRecord, TrialRecord
 from powerml.workloads.workload import Material, TopologyWorkload, TrainedWorkload
@@ -38,6 +40,8 @@ def slow(workload: TopologyWorkload, epoch: int) -> float:
 def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Curve], list[str]]:
     """Have networks score by a curve, untrained; return the titles of the trainings."""
 
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+
     def install(curve: Curve) -> list[str]:
         trainings: list[str] = []
 
@@ -49,7 +53,6 @@ def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Curve], list[str]]:
         ) -> Trained:
             assert workload.kind == "topology"
             trainings.append(workload.title)
-            model = build_topology(workload)
             scoring = Scoring(lambda: curve(workload, epochs.done), lambda: 0.0, highest=1.0)
             epochs = Epochs(model, workload.epochs, scoring, endings)
             while epochs.done < workload.epochs and not epochs.ended():
@@ -57,15 +60,24 @@ def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Curve], list[str]]:
             return Trained(model, curve(workload, epochs.done), epochs.done)
 
         monkeypatch.setattr(native, "train", train)
+        monkeypatch.setattr(run, "memory_of", lambda *_given, **_named: None)
+        monkeypatch.setattr(run, "score_on_test", lambda *_given: 0.9)
+        monkeypatch.setattr(winners, "score_saved", lambda *_given: 0.9)
         return trainings
 
     return install
 
 
 def pruned_search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
-    usual = {"epochs": EPOCHS, "pruner": "median", "sampler": "random", "trials": 14}
-    # Weights so small that no trial is ruled out by its costs.
-    return search(meter, out, **{**usual, "alpha": 0.001, "beta": 0.001, **options})
+    usual = {
+        "epochs": EPOCHS,
+        "pruner": "median",
+        "sampler": "random",
+        "trials": 14,
+        "runtime": "keras",
+    }
+    # Without weights no trial is ruled out by its costs.
+    return search(meter, out, **{**usual, "alpha": 0, "beta": 0, **options})
 
 
 def reasons(record: StudyRecord) -> dict[int, str]:
