@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import optuna
 import pytest
 from optuna.storages import JournalStorage
@@ -15,57 +13,21 @@ from optuna.storages.journal import JournalFileBackend
 import powerml
 from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Machine
-from powerml.networks import native
-from powerml.networks.epochs import ALL_EPOCHS, Endings, Epochs, Scoring
-from powerml.networks.native import Trained
 from powerml.report.command import command_of
 from powerml.samplers import QUANTITIES
-from powerml.search import run, winners
 from powerml.studies.reader import read_study
-from powerml.studies.records import StudyRecord, TrialRecord
-from powerml.workloads.workload import Material, TopologyWorkload, TrainedWorkload
+from powerml.studies.records import StudyRecord
+from powerml.workloads.workload import TopologyWorkload
+from tests.curves import TrainBy
 from tests.doubles import FormulaMeter
 from tests.searches import search
 
 EPOCHS = 8
-Curve = Callable[[TopologyWorkload, int], float]
 
 
 def slow(workload: TopologyWorkload, epoch: int) -> float:
     """Scores that rise with each epoch, the faster the wider the network."""
     return 0.5 + workload.topology.parameters["width"] * epoch / 400
-
-
-@pytest.fixture
-def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Curve], list[str]]:
-    """Have networks score by a curve, untrained; return the titles of the trainings."""
-
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-
-    def install(curve: Curve) -> list[str]:
-        trainings: list[str] = []
-
-        def train(
-            workload: TrainedWorkload,
-            _material: Material,
-            _seed: int,
-            endings: Endings = ALL_EPOCHS,
-        ) -> Trained:
-            assert workload.kind == "topology"
-            trainings.append(workload.title)
-            scoring = Scoring(lambda: curve(workload, epochs.done), lambda: 0.0, highest=1.0)
-            epochs = Epochs(model, workload.epochs, scoring, endings)
-            while epochs.done < workload.epochs and not epochs.ended():
-                pass
-            return Trained(model, curve(workload, epochs.done), epochs.done)
-
-        monkeypatch.setattr(native, "train", train)
-        monkeypatch.setattr(run, "memory_of", lambda *_given, **_named: None)
-        monkeypatch.setattr(run, "score_on_test", lambda *_given: 0.9)
-        monkeypatch.setattr(winners, "score_saved", lambda *_given: 0.9)
-        return trainings
-
-    return install
 
 
 def pruned_search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:
@@ -89,7 +51,7 @@ def plain(record: StudyRecord) -> list[tuple[object, ...]]:
 
 
 def test_a_hopeless_training_ends_early_and_keeps_its_costs(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     record = pruned_search(meter, tmp_path)
@@ -110,7 +72,7 @@ def test_a_hopeless_training_ends_early_and_keeps_its_costs(
 
 
 def test_the_same_seed_and_jobs_prune_the_same(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     one, other = (pruned_search(meter, tmp_path, study=name, jobs=2) for name in ("a", "b"))
@@ -120,7 +82,7 @@ def test_the_same_seed_and_jobs_prune_the_same(
 
 @pytest.mark.parametrize("pruner", ["median", "percentile"])
 def test_a_stopped_study_ends_as_if_it_had_not_been(
-    pruner: str, machine: Machine, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    pruner: str, machine: Machine, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     whole = pruned_search(FormulaMeter(machine), tmp_path, study="whole", pruner=pruner)
@@ -133,7 +95,7 @@ def test_a_stopped_study_ends_as_if_it_had_not_been(
 
 @pytest.mark.parametrize("pruner", ["percentile", "successive_halving", "hyperband"])
 def test_each_pruner_ends_trainings(
-    pruner: str, meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    pruner: str, meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     found = reasons(pruned_search(meter, tmp_path, pruner=pruner))
@@ -142,7 +104,7 @@ def test_each_pruner_ends_trainings(
 
 
 def test_a_good_enough_network_is_not_pruned_for_a_lower_score(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     """Where the score suffices the costs decide, and a cheaper network scores less here."""
     train_by(slow)
@@ -153,7 +115,7 @@ def test_a_good_enough_network_is_not_pruned_for_a_lower_score(
 
 
 def test_only_the_training_of_the_first_seed_reports(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     trainings = train_by(slow)
     record = pruned_search(meter, tmp_path, score_seeds=2)
@@ -163,7 +125,7 @@ def test_only_the_training_of_the_first_seed_reports(
 
 
 def test_the_journal_keeps_the_curves_and_tells_samplers_the_last_score(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     record = pruned_search(meter, tmp_path)
@@ -181,7 +143,7 @@ def test_the_journal_keeps_the_curves_and_tells_samplers_the_last_score(
 
 
 def test_the_pruner_is_part_of_the_study_and_of_the_repeating_command(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     pruned_search(meter, tmp_path, trials=1)
@@ -203,13 +165,12 @@ def test_what_cannot_be_pruned_is_refused_before_anything_starts(
     assert meter.measured == []
 
 
-def test_trials_with_a_pruned_training_are_no_longer_called_untrained(
-    meter: FormulaMeter, tmp_path: Path, train_by: Callable[[Curve], list[str]]
+def test_a_report_says_after_which_epoch_a_training_was_pruned(
+    meter: FormulaMeter, tmp_path: Path, train_by: TrainBy
 ) -> None:
     train_by(slow)
     record = pruned_search(meter, tmp_path)
-    text = powerml.render_report(tmp_path / "s", "markdown")
-    number, reason = next(iter(reasons(record).items()))
-    assert f"pruned: {reason}" in text
-    found: TrialRecord = record.trials[number - 1]
-    assert found.state.name == "pruned"
+    text = powerml.render_report(tmp_path / "s", "csv")
+    assert reasons(record)
+    for reason in reasons(record).values():
+        assert f"pruned,False,{reason}" in text
