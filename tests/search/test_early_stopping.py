@@ -198,18 +198,18 @@ def train(model, task, trial):
 
 
 def test_what_cannot_stop_early_is_refused(
-    counting: EpochsMeter, machine: Machine, tmp_path: Path
+    counting: EpochsMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="the paper trains for all epochs"):
         stopping_search(counting, tmp_path, protocol="paper", runtime=None)
     with pytest.raises(UsageError, match="early stopping is 0: give at least 1"):
         stopping_search(counting, tmp_path, early_stopping=0)
-    space = tmp_path / "trains_itself.py"
-    space.write_text(OWN_TRAIN)
+    monkeypatch.chdir(tmp_path)
+    Path("trains_itself.py").write_text(OWN_TRAIN)
     with pytest.raises(UsageError, match=r"trains_itself.py trains its networks itself"):
-        powerml.optimize(str(space), meter=counting, early_stopping=2, out=tmp_path / "studies")
+        powerml.optimize("trains_itself.py", meter=counting, early_stopping=2)
     with pytest.raises(UsageError, match=r"trains_itself.py trains its networks itself"):
-        powerml.measure(f"{space}:units=2", meter=counting, early_stopping=2)
+        powerml.measure("trains_itself.py:units=2", meter=counting, early_stopping=2)
     with pytest.raises(UsageError, match="is not trained"):
         powerml.measure("dffr:layers=1,width=2", meter=counting, early_stopping=2, training=False)
     with pytest.raises(UsageError, match="a profile trains nothing natively"):
