@@ -15,11 +15,12 @@ from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Machine
 from powerml.report.command import command_of
 from powerml.samplers import QUANTITIES
+from powerml.search import run, winners
 from powerml.studies.reader import read_study
 from powerml.studies.records import StudyRecord
-from powerml.workloads.workload import TopologyWorkload
+from powerml.workloads.workload import AnyWorkload, TopologyWorkload
 from tests.curves import TrainBy
-from tests.doubles import FormulaMeter
+from tests.doubles import FormulaMeter, _phase
 from tests.searches import search
 
 EPOCHS = 8
@@ -174,3 +175,67 @@ def test_a_report_says_after_which_epoch_a_training_was_pruned(
     assert reasons(record)
     for reason in reasons(record).values():
         assert f"pruned,False,{reason}" in text
+
+
+OWN_TRAIN = """
+import math
+import torch
+
+def build(trial, task):
+    units = trial.suggest_int("units", 1, 64)
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(math.prod(task.input_shape), units),
+        torch.nn.Linear(units, task.outputs),
+    )
+
+class TrialPruned(Exception):
+    pass
+
+def train(model, task, trial):
+    for step in range(1, 9):
+        trial.report(trial.params["units"] / 100, step)
+        if trial.should_prune():
+            raise TrialPruned
+
+def score(model, task):
+    return model[1].out_features / 100
+"""
+
+
+class OwnMeter(FormulaMeter):
+    """Counts networks of a user's own space, all alike."""
+
+    def measure(self, workload: AnyWorkload, *_asked):  # type: ignore[no-untyped-def]
+        assert workload.kind == "own"
+        return [_phase(name, 1, 1) for name in ("training", "load", "inference")]
+
+
+def test_a_train_of_ones_own_is_pruned_after_a_step_that_it_reports(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "memory_of", lambda *_given, **_named: None)
+    exported = tmp_path / "s" / "model.onnx"
+    monkeypatch.setattr(winners, "_export", lambda *_given: (exported, 0.0))
+    space = tmp_path / "reports_itself.py"
+    space.write_text(OWN_TRAIN)
+    record = powerml.optimize(
+        str(space),
+        data="digits",
+        meter=OwnMeter(machine),
+        objective="squared",
+        alpha=0,
+        beta=0,
+        sampler="random",
+        pruner="successive_halving",
+        trials=4,
+        jobs=1,
+        study="s",
+        out=tmp_path,
+    )
+    found = reasons(record)
+    assert found
+    for number, reason in found.items():
+        units = (record.trials[number - 1].values or {})["units"]
+        assert isinstance(units, int)
+        pattern = rf"by successive_halving after step \d: score {units / 100:.3f}"
+        assert re.fullmatch(pattern, reason)
