@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 from pydantic import (
@@ -48,13 +48,16 @@ from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
     "AppliedCalibration",
+    "EarlyStopping",
     "Measurement",
     "Phase",
     "Simulation",
     "costs_of_one",
+    "deviation_of",
     "price_phases",
     "reprice",
     "scored",
+    "stopped_early",
 ]
 
 SCHEMA = "powerml.measurement/4"
@@ -125,6 +128,19 @@ class AppliedCalibration(BaseModel):
     remarks: list[str] = Field(description="doubts about the calibration, one sentence each")
 
 
+class EarlyStopping(BaseModel):
+    """The epochs of trainings that end when the validation score no longer improves.
+
+    The counted training has the mean number of epochs of the native trainings, rounded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patience: int = Field(ge=1, description="epochs without a better score that end a training")
+    epochs: int = Field(ge=1, description="most epochs of a training, as asked for")
+    epochs_done: list[int] = Field(description="epochs that each native training took")
+
+
 class Measurement(Tabular, BaseModel):
     """One workload, measured. JSON: ``powerml.measurement/4``.
 
@@ -166,6 +182,12 @@ class Measurement(Tabular, BaseModel):
         description="split that the score is of"
     )
     scores: list[float] = Field(default_factory=list, description="score of each native training")
+    score_deviation: NonNegativeFloat | None = Field(
+        default=None, description="standard deviation of `scores`; null for fewer than two"
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description="epochs of the trainings; null if they took all"
+    )
     fingerprint: Fingerprint = Field(
         description="fingerprint of the counts, for the first machine's caches"
     )
@@ -511,5 +533,27 @@ def scored(measurement: Measurement, scores: Sequence[float]) -> Measurement:
         "score": fmean(scores),
         "score_split": "test" if is_papers else "validation",
         "scores": list(scores),
+        "score_deviation": deviation_of(scores),
     }
     return measurement.model_copy(update=found)
+
+
+def deviation_of(scores: Sequence[float]) -> float | None:
+    """Return the standard deviation of scores, None for fewer than two."""
+    return stdev(scores) if len(scores) > 1 else None
+
+
+def stopped_early(
+    measurement: Measurement, patience: int, epochs: int, epochs_done: Sequence[int]
+) -> Measurement:
+    """Add the epochs of trainings that could end early to the measurement of the counted one."""
+    stopping = EarlyStopping(patience=patience, epochs=epochs, epochs_done=list(epochs_done))
+    training = measurement.workload.training
+    counted = epochs if training is None else training.epochs
+    remark = (
+        f"the training is counted with {counted} of {epochs} epochs, those that it took; scoring "
+        "the validation split after each is not counted"
+    )
+    return measurement.model_copy(
+        update={"early_stopping": stopping, "remarks": [*measurement.remarks, remark]}
+    )

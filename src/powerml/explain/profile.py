@@ -101,6 +101,8 @@ def _profiled(model: Model, title: str, wanted: MeasureOptions, notify: Notify) 
     if not (wanted.meter == DEFAULT_METER or isinstance(wanted.meter, SimulatorMeter)):
         name = wanted.meter if isinstance(wanted.meter, str) else wanted.meter.name
         raise UsageError(f"the meter {name} tells no nodes: leave out --meter")
+    if wanted.early_stopping is not None:
+        raise UsageError("a profile trains nothing natively: leave out --early-stopping")
     machines, by = wanted.phase_machines(), wanted.chosen_price
     require_price(machines.all, by)
     working = replace(

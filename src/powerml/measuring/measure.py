@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from powerml.calibration.files import load_calibration
-from powerml.calibration.fit import calibrated
+from powerml.calibration.fit import Calibration, calibrated
 from powerml.costs.cost import require_price
-from powerml.costs.measurement import Measurement, scored
+from powerml.costs.measurement import Measurement, scored, stopped_early
 from powerml.costs.readings import doubts_about
 from powerml.errors import UsageError
 from powerml.machines import PhaseMachines, require_no_board
@@ -27,7 +27,8 @@ from powerml.meters.catalogue import (
 from powerml.meters.counting import counting_threads, start_counting
 from powerml.meters.predicting import PREDICTED
 from powerml.networks.deployed import memory_of
-from powerml.networks.native import train_natively
+from powerml.networks.epochs import Endings
+from powerml.networks.native import Trained, train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
 from powerml.workloads.workload import AnyWorkload, ModelFile
@@ -104,20 +105,23 @@ def _measured(model: Model, wanted: MeasureOptions, notify: Notify) -> Measureme
     require_machines_for(wanted.meter, machines.all)
     require_price(machines.all, by)
     machines.geometries(wanted.levels)  # before minutes are spent on the model
-    calibration = wanted.calibration
-    if isinstance(calibration, (str, Path)):
-        calibration = load_calibration(Path(calibration))
-    if calibration is not None:
-        if by == "core":
-            raise UsageError(
-                "a calibration is of costs by the price paper: give --price paper, or leave out "
-                "--calibration"
-            )
-        calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
+    calibration = _calibration(wanted, machines)
+    wanted.require_own_epochs()
     workload, material = prepare(model, wanted, notify)
     machines = needed_machines(machines, workload, wanted)
     trained = workload.training if wanted.training else None
     working = replace(working, origins=True, deployment_only=workload.training is not trained)
+    done: list[Trained] = []
+    if wanted.early_stopping is not None:
+        if trained is None or working.fidelity == PREDICTED:
+            raise UsageError(
+                f"--early-stopping is of a training, and {workload.title} is not trained: leave it "
+                "out, or leave out --no-training and --fidelity predicted"
+            )
+        done = train_natively(
+            trained, material, [wanted.seed], notify, Endings(wanted.early_stopping)
+        )
+        workload = trained.lasting([one.epochs for one in done])
     with (
         open_meters(
             wanted.meter, machines, wanted.levels, workload.backend, working, cache=wanted.cache
@@ -128,9 +132,8 @@ def _measured(model: Model, wanted: MeasureOptions, notify: Notify) -> Measureme
         counting = start_counting(threads, workload, material, running, notify, once=once)
         natively = any(map(runs_natively, running.values()))
         energies = counting.energies() if natively else None  # alone, lest it read the training too
-        scores = []
-        if trained is not None and working.fidelity != PREDICTED:
-            scores = [one.score for one in train_natively(trained, material, [wanted.seed], notify)]
+        if trained is not None and not done and working.fidelity != PREDICTED:
+            done = train_natively(trained, material, [wanted.seed], notify)
         memory = None
         if workload.deployment is not None and working.fidelity != PREDICTED:
             notify(f"measuring the memory of {workload.title}")
@@ -145,7 +148,27 @@ def _measured(model: Model, wanted: MeasureOptions, notify: Notify) -> Measureme
         measurement = measurement.model_copy(update={"memory": memory, "remarks": remarks})
         if calibration is not None:
             measurement = calibrated(measurement, calibration)
-        return scored(measurement, scores) if scores else measurement
+        if trained is not None and wanted.early_stopping is not None:
+            measurement = stopped_early(
+                measurement, wanted.early_stopping, trained.epochs, [one.epochs for one in done]
+            )
+        return scored(measurement, [one.score for one in done]) if done else measurement
+
+
+def _calibration(wanted: MeasureOptions, machines: PhaseMachines) -> Calibration | None:
+    """Load the calibration that was asked for, and check that it fits."""
+    calibration = wanted.calibration
+    if isinstance(calibration, (str, Path)):
+        calibration = load_calibration(Path(calibration))
+    if calibration is None:
+        return None
+    if wanted.chosen_price == "core":
+        raise UsageError(
+            "a calibration is of costs by the price paper: give --price paper, or leave out "
+            "--calibration"
+        )
+    calibration.require_fit_for(machines.all, wanted.accesses, wanted.levels)
+    return calibration
 
 
 def needed_machines(

@@ -29,7 +29,11 @@ from powerml.files.texts import printable
 from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
-from powerml.networks.own_training import make_own_workload, own_arrays
+from powerml.networks.own_training import (
+    make_own_workload,
+    own_arrays,
+    require_default_training,
+)
 from powerml.progress import Notify
 from powerml.runtimes import (
     DEFAULT_RUNTIME,
@@ -175,6 +179,7 @@ def prepare_own(
     check_seed(wanted.seed)
     backend = select_backend()
     space = load_space(find_code(place))
+    require_default_training(space, wanted.early_stopping)
     chosen = read_values(values)
     arrays = own_arrays(space) if wanted.data is None else None
     if arrays is None:

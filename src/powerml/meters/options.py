@@ -216,6 +216,17 @@ class CountingOptions(SimulationOptions, DataOptions):
         ),
         Shown(always=True),
     ] = 0
+    early_stopping: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Epochs without a better validation score after which a training ends.",
+        ),
+        Shown(
+            after="validation",
+            details="It then has the weights of its best epoch, and costs the epochs that it took.",
+        ),
+    ] = None
     meter: Annotated[
         str | Meter,
         SkipValidation,
@@ -230,6 +241,14 @@ class CountingOptions(SimulationOptions, DataOptions):
         Field(description="Largest stated bound of a cost's relative error."),
         Shown(after="fidelity", default="0.01; 0.05 for a prediction"),
     ] = None
+
+    def require_own_epochs(self) -> None:
+        """Refuse early stopping where the paper says how long to train; raises ``UsageError``."""
+        if self.early_stopping is not None and self.evaluates:
+            raise UsageError(
+                "the paper trains for all epochs and has no validation split: leave out "
+                "--early-stopping, or --protocol paper and --meter cachegrind"
+            )
 
     @property
     def counts_whole_processes(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,13 @@ LEAST_PROBABILITY = 1e-7  # Keras clips probabilities here before their logarith
 
 
 def fit(
-    module: Any, task: Task, optimizer: str, learning_rate: float | None, *, probabilities: bool
+    module: Any,
+    task: Task,
+    optimizer: str,
+    learning_rate: float | None,
+    *,
+    probabilities: bool,
+    epoch_ended: Callable[[], bool] | None = None,
 ) -> None:
     """Train a module on batches of the task's data.
 
@@ -42,6 +49,8 @@ def fit(
         One of `OPTIMIZERS` in any case, and its rate, None for its default.
     probabilities
         True if the module's outputs are probabilities, and no logits.
+    epoch_ended
+        Called after each epoch; the training ends where it returns True.
 
     Raises
     ------
@@ -68,6 +77,8 @@ def fit(
             loss = loss_of(module(torch.from_numpy(inputs)), torch.from_numpy(labels))
             loss.backward()
             stepper.step()
+        if epoch_ended is not None and epoch_ended():
+            return
 
 
 def _loss(task: Task, *, probabilities: bool) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from powerml.runtimes.keras import load_keras
 from powerml.spaces import Space
 
 __all__ = [
+    "EpochEnds",
     "SynchronousCallbacks",
     "build_model",
     "evaluate",
@@ -53,6 +54,25 @@ class SynchronousCallbacks(keras.callbacks.Callback):
 
     def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Do nothing, synchronously."""
+
+
+class EpochEnds(SynchronousCallbacks):
+    """Ends a training after the epoch after which it is told to.
+
+    Parameters
+    ----------
+    epoch_ended
+        Called after each epoch; the training ends where it returns True.
+    """
+
+    def __init__(self, epoch_ended: Callable[[], bool]) -> None:
+        super().__init__()
+        self._epoch_ended = epoch_ended
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Tell of the epoch, and end the training if told to."""
+        if self._epoch_ended():
+            self.model.stop_training = True
 
 
 def seed_everything(seed: int) -> None:
@@ -147,7 +167,8 @@ def fit(
 ) -> None:
     """Train: the region that the phase `training` counts.
 
-    A batch larger than the data is one batch of all the data. `callback` hears of the steps.
+    A batch larger than the data is one batch of all the data. `callback` hears of the steps and
+    epochs.
     """
     model.fit(
         inputs,

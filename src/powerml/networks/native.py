@@ -15,12 +15,14 @@ import numpy as np
 
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
+from powerml.networks.epochs import ALL_EPOCHS, FINER, Endings, Epochs, Scoring
 from powerml.networks.own_training import load_own, score_own, train_own
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
 from powerml.spaces import find_space
+from powerml.spaces.trial import TrialPruned
 from powerml.workloads.datasets import Dataset, Split
-from powerml.workloads.metrics import ACCURACY, score_of
+from powerml.workloads.metrics import ACCURACY, highest_score, score_of
 from powerml.workloads.workload import (
     Material,
     ModelFile,
@@ -47,10 +49,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, of Keras or PyTorch, and its score."""
+    """A trained network, of Keras or PyTorch, its score, and the epochs that it was trained for."""
 
     model: Any
     score: float
+    epochs: int
 
 
 def build_topology(workload: TopologyWorkload) -> keras.Model:
@@ -88,34 +91,70 @@ def count_parameters(workload: TopologyWorkload) -> int:
 
 
 @interruption_kept()
-def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
+def train(
+    workload: TrainedWorkload, material: Material, seed: int, endings: Endings = ALL_EPOCHS
+) -> Trained:
     """Train a workload's model natively and score it.
 
     The score is that on the validation split, or on the test split under the paper's protocol.
+
+    Parameters
+    ----------
+    workload, material
+        The workload, and the content that it names.
+    seed
+        Seed of the weights and the order of the samples.
+    endings
+        The reasons for which the training may end early, with the weights of its best epoch.
 
     Raises
     ------
     TrainingError
         The framework failed, or the weights are no longer numbers.
+    TrialPruned
+        The training is not worth going on.
     """
     if isinstance(material, OwnMaterial):
-        return _train_own(workload, material, seed)
+        return _train_own(workload, material, seed, endings)
     dataset = material.dataset if isinstance(material, ModelFile) else material
     if dataset is None:
         raise TrainingError(f"there is no data to train {workload.name} on: give --data")
     split = dataset.test if workload.protocol == "paper" else dataset.validation
     import_keras()
+<<<<<<< HEAD
     from powerml.networks.model import seed_everything
+=======
+    from powerml.networks.model import EpochEnds, fit, seed_everything
+>>>>>>> training
 
     try:
         with _one_thread(), keras_alone():
             seed_everything(seed)
             model = _untrained(workload, material)
+<<<<<<< HEAD
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
             _fit(model, inputs, dataset, workload)
+=======
+            scoring = Scoring(
+                lambda: _score(model, dataset, split, workload),
+                lambda: _score_by(FINER[workload.task], model, dataset, split, workload),
+                highest_score(workload.metric),
+            )
+            epochs = Epochs(model, workload.epochs, scoring, endings)
+            fit(
+                model,
+                dataset.inputs(dataset.train, scaled=workload.scaled),
+                dataset.train.labels,
+                workload.batch_size,
+                workload.epochs,
+                callback=None if endings.are_none else EpochEnds(epochs.ended),
+            )
+            epochs.take_best()
+>>>>>>> training
             _check_weights(model, workload)
-            return Trained(model, _score(model, dataset, split, workload))
-    except TrainingError:
+            score = _score(model, dataset, split, workload)
+            return Trained(model, score, epochs.done or workload.epochs)
+    except (TrainingError, TrialPruned):
         raise
     except Exception as error:  # frameworks raise whatever they like
         raise TrainingError.quoting(
@@ -125,12 +164,14 @@ def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
         ) from error
 
 
-def _train_own(workload: TrainedWorkload, material: OwnMaterial, seed: int) -> Trained:
+def _train_own(
+    workload: TrainedWorkload, material: OwnMaterial, seed: int, endings: Endings
+) -> Trained:
     if workload.kind != "own":
         raise TypeError(workload)
     import_keras()
     with _one_thread(), keras_alone():
-        return Trained(*train_own(workload, material, seed))
+        return Trained(*train_own(workload, material, seed, endings))
 
 
 def _fit(
@@ -209,12 +250,21 @@ def score_on_test(model: Any, workload: TrainedWorkload, material: Material) -> 
 
 
 def _score(model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload) -> float:
-    from powerml.networks.model import evaluate, predict
+    from powerml.networks.model import evaluate
+
+    if workload.metric == ACCURACY:
+        inputs = dataset.inputs(split, scaled=workload.scaled)
+        return evaluate(model, inputs, split.labels, workload.batch_size)
+    return _score_by(workload.metric, model, dataset, split, workload)
+
+
+def _score_by(
+    metric: str, model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload
+) -> float:
+    from powerml.networks.model import predict
 
     inputs = dataset.inputs(split, scaled=workload.scaled)
-    if workload.metric == ACCURACY:
-        return evaluate(model, inputs, split.labels, workload.batch_size)
-    return score_of(workload.metric, split.labels, predict(model, inputs, workload.batch_size))
+    return score_of(metric, split.labels, predict(model, inputs, workload.batch_size))
 
 
 @contextlib.contextmanager
@@ -237,11 +287,26 @@ def _one_thread() -> Iterator[None]:
 
 
 def train_natively(
-    workload: TrainedWorkload, material: Material, seeds: Sequence[int], notify: Notify
+    workload: TrainedWorkload,
+    material: Material,
+    seeds: Sequence[int],
+    notify: Notify,
+    endings: Endings = ALL_EPOCHS,
 ) -> list[Trained]:
-    """Train a workload's model once for each seed; raises ``TrainingError``.
+    """Train a workload's model once for each seed; only the first training reports its epochs.
 
     Other processes may count the models' costs meanwhile; this does not affect the counts.
+
+    Raises
+    ------
+    TrainingError
+        A training failed.
+    TrialPruned
+        The first training is not worth going on.
     """
     notify(f"training {workload.title} natively")
-    return [train(workload, material, seed) for seed in seeds]
+    first, *others = seeds
+    return [
+        train(workload, material, first, endings),
+        *(train(workload, material, seed, endings.unheard) for seed in others),
+    ]

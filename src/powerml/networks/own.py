@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from powerml.errors import PowerMLError, SpaceError, TopologyError
 from powerml.networks import loops
-from powerml.networks.model import SynchronousCallbacks
+from powerml.networks.model import EpochEnds, SynchronousCallbacks
 from powerml.spaces.from_file import OwnSpace, fault_of
 from powerml.spaces.task import Task
-from powerml.spaces.trial import Answer, Trial
+from powerml.spaces.trial import Answer, Reports, Trial, TrialPruned, ends_trial
 
 __all__ = [
     "Framework",
@@ -48,13 +48,17 @@ LOSSES = {"regression": "mean_squared_error"}
 
 
 @contextlib.contextmanager
-def running_code(space: OwnSpace, what: str) -> Iterator[None]:
+def running_code(space: OwnSpace, what: str, *, may_prune: bool = False) -> Iterator[None]:
     """Run a user's code: its output goes to standard error, its errors name its line.
+
+    Code that trains for a pruner may end its trial.
 
     Raises
     ------
     SpaceError
         The code failed.
+    TrialPruned
+        The code has ended its trial, which it may.
     """
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -68,6 +72,8 @@ def running_code(space: OwnSpace, what: str) -> Iterator[None]:
     except PowerMLError:
         raise
     except (Exception, SystemExit) as error:  # it is the user's code
+        if may_prune and ends_trial(error):
+            raise TrialPruned(str(error)) from error
         failed = SpaceError.quoting(
             f"{fault_of(error, space.code)}: {what} failed",
             error,
@@ -77,8 +83,12 @@ def running_code(space: OwnSpace, what: str) -> Iterator[None]:
         raise failed from error
 
 
-def build_network(space: OwnSpace, answer: Answer, task: Task) -> tuple[Any, Trial]:
+def build_network(
+    space: OwnSpace, answer: Answer, task: Task, reports: Reports | None = None
+) -> tuple[Any, Trial]:
     """Run a space's `build`; return the network, and the trial with its parameters.
+
+    The reports of the trial's training go to `reports`.
 
     Raises
     ------
@@ -87,7 +97,7 @@ def build_network(space: OwnSpace, answer: Answer, task: Task) -> tuple[Any, Tri
     TopologyError
         A value is missing or outside its domain.
     """
-    trial = Trial(answer)
+    trial = Trial(answer, reports)
     with running_code(space, "build"):
         model = space.build(trial, task)
     if framework_of(model) is None:
@@ -169,20 +179,30 @@ def fits_watched(watch: Watch) -> Iterator[None]:
         keras.Model.fit = original
 
 
-def train_network(space: OwnSpace, model: Any, task: Task, trial: Trial) -> None:
+def train_network(
+    space: OwnSpace,
+    model: Any,
+    task: Task,
+    trial: Trial,
+    epoch_ended: Callable[[], bool] | None = None,
+) -> None:
     """Train a network: by the space's `train`, or as powerML does by default.
+
+    The default training calls `epoch_ended` after each epoch, and ends where that returns True.
 
     Raises
     ------
     SpaceError
         The code failed, or the optimizer that it asks for does not exist.
+    TrialPruned
+        The code, or `epoch_ended`, has ended the trial.
     """
     if space.train is not None:
-        with running_code(space, "train"):
+        with running_code(space, "train", may_prune=trial.is_heard):
             space.train(model, task, trial)
         return
     params = trial.params
-    with running_code(space, "the training"):
+    with running_code(space, "the training", may_prune=trial.is_heard):
         if framework_of(model) == "keras":
             if getattr(model, "optimizer", None) is None:
                 compile_network(model, task, params)
@@ -192,10 +212,12 @@ def train_network(space: OwnSpace, model: Any, task: Task, trial: Trial) -> None
                 batch_size=min(task.batch_size, len(task.x_train)),
                 epochs=task.epochs,
                 verbose=0,
+                callbacks=None if epoch_ended is None else [EpochEnds(epoch_ended)],
             )
         else:
             name, rate = optimizer_of(params)
-            loops.fit(model, task, name, rate, probabilities=_gives_probabilities(model, task))
+            probabilities = _gives_probabilities(model, task)
+            loops.fit(model, task, name, rate, probabilities=probabilities, epoch_ended=epoch_ended)
 
 
 def compile_network(model: Any, task: Task, params: Mapping[str, Any]) -> None:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import SpaceError, TrainingError, UsageError
+from powerml.networks.epochs import FINER, Endings, Epochs, Scoring
 from powerml.signals import interruption_kept
 from powerml.spaces.from_file import OwnSpace, digest_of_files
 from powerml.spaces.task import ALL_STEPS, Batches, Task
-from powerml.spaces.trial import Answer, Trial, answers_of
-from powerml.workloads.metrics import check_metric, score_of
+from powerml.spaces.trial import Answer, Reports, Trial, answers_of
+from powerml.workloads.metrics import check_metric, highest_score, score_of
 from powerml.workloads.splits import Dataset, Split
 from powerml.workloads.workload import Deployment, LoopName, OwnMaterial, OwnWorkload, ProtocolName
 
@@ -34,6 +35,7 @@ __all__ = [
     "make_own_workload",
     "metric_of",
     "own_arrays",
+    "require_default_training",
     "save_own",
     "score_own",
     "task_of",
@@ -150,6 +152,21 @@ def metric_of(space: OwnSpace, metric: str | None, dataset: Dataset) -> str:
             "leave out --metric, or take score out of the file"
         )
     return OWN_METRIC
+
+
+def require_default_training(space: OwnSpace, early_stopping: int | None) -> None:
+    """Refuse early stopping where a space's own `train` decides when it ends.
+
+    Raises
+    ------
+    UsageError
+        Early stopping is asked for, and the space has a `train`.
+    """
+    if early_stopping is not None and space.train is not None:
+        raise UsageError(
+            f"{space.code.main} trains its networks itself, and --early-stopping is given: leave "
+            "it out, and end the training in train"
+        )
 
 
 @interruption_kept()
@@ -296,11 +313,14 @@ def build_own(workload: OwnWorkload, material: OwnMaterial) -> Any:
     return _build(workload, material)[0]
 
 
-def _build(workload: OwnWorkload, material: OwnMaterial) -> tuple[Any, Trial]:
+def _build(
+    workload: OwnWorkload, material: OwnMaterial, reports: Reports | None = None
+) -> tuple[Any, Trial]:
     from powerml.networks import own
 
     task = task_of(material.dataset, epochs=workload.epochs)
-    return own.build_network(material.space, answers_of(workload.values, workload.space), task)
+    answer = answers_of(workload.values, workload.space)
+    return own.build_network(material.space, answer, task, reports)
 
 
 def _with_data(task: Task, dataset: Dataset) -> Task:
@@ -315,8 +335,12 @@ def _with_data(task: Task, dataset: Dataset) -> Task:
     )
 
 
-def train_own(workload: OwnWorkload, material: OwnMaterial, seed: int) -> tuple[Any, float]:
-    """Train a workload's network natively; return it with its score on the validation split.
+def train_own(
+    workload: OwnWorkload, material: OwnMaterial, seed: int, endings: Endings
+) -> tuple[Any, float, int]:
+    """Train a workload's network natively; return it, its validation score, and its epochs.
+
+    A space's own `train` takes the epochs of the workload, and reports by its trial.
 
     Raises
     ------
@@ -324,6 +348,8 @@ def train_own(workload: OwnWorkload, material: OwnMaterial, seed: int) -> tuple[
         The space's code failed.
     TrainingError
         The score is no number.
+    TrialPruned
+        The training is not worth going on.
     """
     from powerml.networks import own
     from powerml.networks.model import seed_everything
@@ -332,11 +358,22 @@ def train_own(workload: OwnWorkload, material: OwnMaterial, seed: int) -> tuple[
     size = batch_size_of(workload.values, workload.batch_size)
     task = task_of(dataset, epochs=workload.epochs, batch_size=size, seed=seed)
     seed_everything(seed)
-    model, trial = _build(workload, material)
+    model, trial = _build(workload, material, endings.reports)
     seed_everything(seed)
+
+    def score() -> float:
+        return score_own(workload, material, model, dataset.validation)
+
+    def fit() -> float:
+        return _score_by(FINER[workload.task], material, model, dataset.validation)
+
+    scoring = Scoring(score, fit, highest_score(workload.metric))
+    epochs = Epochs(model, workload.epochs, scoring, endings)
+    epoch_ended = None if endings.are_none else epochs.ended
     with own.fits_watched(_quietly):
-        own.train_network(space, model, _with_data(task, dataset), trial)
-    return model, score_own(workload, material, model, dataset.validation)
+        own.train_network(space, model, _with_data(task, dataset), trial, epoch_ended)
+    epochs.take_best()
+    return model, score(), epochs.done or workload.epochs
 
 
 def _quietly(fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -365,9 +402,16 @@ def score_own(workload: OwnWorkload, material: OwnMaterial, model: Any, split: S
         with own.running_code(space, "score"):
             found: Any = space.score(model, _with_scored(task, dataset, inputs, split))
         return _number(found, workload, "score")
-    with own.running_code(space, "the network"):
+    return _score_by(workload.metric, material, model, split)
+
+
+def _score_by(metric: str, material: OwnMaterial, model: Any, split: Split) -> float:
+    from powerml.networks import own
+
+    inputs = material.dataset.inputs(split, scaled=True)
+    with own.running_code(material.space, "the network"):
         outputs = own.predict(model, inputs, SCORED_BATCH)
-    return score_of(workload.metric, split.labels, outputs)
+    return score_of(metric, split.labels, outputs)
 
 
 def _with_scored(task: Task, dataset: Dataset, inputs: NDArray[Any], split: Split) -> Task:

@@ -141,6 +141,7 @@ def _row(found: TrialFinding, settings: StudySettings) -> TrialRow:
         weights=trial.parameters,
         memory=trial.memory,
         score=trial.score,
+        score_deviation=trial.score_deviation,
         test_score=None if proved is None else proved.test_score,
         costs=_prices(trial.measurement, settings.machines_of(), trial.cost_ratios),
         objective=trial.objective,

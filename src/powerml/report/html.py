@@ -27,7 +27,7 @@ OUTCOMES = {
     "front": "on the front",
     "complete": "",
     "over_limits": "",
-    "pruned": "not trained",
+    "pruned": "pruned",
     "failed": "failed",
 }
 QUANTITIES: Mapping[Quantity, str] = {
@@ -59,6 +59,7 @@ def page_html(report: Report) -> str:
     )
     environment.filters.update(
         number=quantities.number_text,
+        spread=lambda row: quantities.score_text(row.score, row.score_deviation),
         ratio=quantities.ratio_text,
         cycles=quantities.cycles_text,
         seconds=quantities.seconds_text,

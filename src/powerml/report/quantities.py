@@ -13,6 +13,7 @@ __all__ = [
     "number_text",
     "objective_text",
     "ratio_text",
+    "score_text",
     "seconds_text",
 ]
 
@@ -24,6 +25,12 @@ SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"
 def number_text(value: float | None) -> str:
     """Format a score, or another number without a unit."""
     return NOTHING if value is None else f"{value:.3f}"
+
+
+def score_text(score: float | None, deviation: float | None) -> str:
+    """Format a score with the standard deviation of its trainings, as in ``0.945 ± 0.006``."""
+    spread = "" if deviation is None else f" ± {deviation:.3f}"
+    return f"{number_text(score)}{spread}"
 
 
 def objective_text(value: float | None) -> str:

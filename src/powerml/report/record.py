@@ -61,6 +61,10 @@ class TrialRow(_ReportRecord):
         "known, and in earlier records",
     )
     score: float | None = Field(description="score on the split that chooses")
+    score_deviation: NonNegativeFloat | None = Field(
+        default=None,
+        description="standard deviation of its trainings' scores; null for fewer than two",
+    )
     test_score: float | None = Field(
         description="score on the test split; of winners alone, once the study has ended"
     )

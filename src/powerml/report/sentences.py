@@ -178,10 +178,18 @@ def front_sentence(front: Sequence[TrialRecord], trials: int) -> str:
 
 def least_infeasible_sentence(found: TrialFinding, trials: int) -> str:
     """Say that no trial is feasible, and which is the least infeasible."""
-    trained = found.trial.score is not None
-    said = [*found.violations, *([] if trained else ["it was not trained"])]
+    said = [*found.violations, *(f"it was {one}" for one in _untrained(found.trial))]
     who = "The one trial does not meet" if trials == 1 else f"None of {trials} trials meets"
     return f"{who} the limits. The least infeasible is {named(found.trial)}: {_listed(said)}."
+
+
+def _untrained(trial: TrialRecord) -> list[str]:
+    """Say that a trial was not trained, or not to the end."""
+    outcome = trial.outcome
+    if trial.score is not None:
+        return []
+    ended = outcome.name == "pruned" and outcome.score is not None
+    return ["not trained to the end" if ended else "not trained"]
 
 
 def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: int) -> str:
@@ -198,7 +206,7 @@ def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: i
     """
     if trial is None:
         return "no trial succeeded"
-    said = violations if trial.score is not None else [*violations, "not trained"]
+    said = [*violations, *_untrained(trial)]
     return (
         f"none of {trials} trials meets the limits: the least infeasible is trial "
         f"{trial.number}, {named(trial)} ({', '.join(said)}); "

@@ -14,6 +14,7 @@ from powerml.report.quantities import (
     number_text,
     objective_text,
     ratio_text,
+    score_text,
     seconds_text,
 )
 from powerml.report.record import Price, Report, TrialRow
@@ -29,6 +30,7 @@ COLUMNS = (
     "memory_bytes",
     "file_bytes",
     "score",
+    "score_deviation",
     "test_score",
     *(
         f"{phase}_{quantity}"
@@ -61,6 +63,7 @@ def csv_text(report: Report) -> str:
                 None if row.memory is None else row.memory.needed_bytes,
                 None if row.memory is None else row.memory.file_bytes,
                 row.score,
+                row.score_deviation,
                 row.test_score,
                 *(cell for phase in PHASES for cell in _priced(row.costs.get(phase))),
                 row.objective,
@@ -116,7 +119,7 @@ def markdown_text(report: Report) -> str:
 def _winner_lines(report: Report) -> list[str]:
     """List the winners' test scores, and their costs in units."""
     return [
-        f"Trial {row.number}: score {number_text(row.score)}{_tested(row)}; "
+        f"Trial {row.number}: score {score_text(row.score, row.score_deviation)}{_tested(row)}; "
         + "; ".join(f"{_titled(phase, report)} {_cost(row.costs.get(phase))}" for phase in PHASES)
         + _remembered(row)
         + "."
@@ -162,7 +165,7 @@ def _row(row: TrialRow, *, objective: bool) -> list[str]:
         str(row.number),
         row.topology,
         str(row.batch_size),
-        number_text(row.score),
+        score_text(row.score, row.score_deviation),
         *(ratio_text(price.ratio if (price := row.costs.get(phase)) else None) for phase in PHASES),
         *([objective_text(row.objective)] if objective else []),
         f"{outcome}: {row.remark}" if row.remark else outcome,

@@ -20,13 +20,14 @@ from powerml.meters.catalogue import (
     require_machines_for,
 )
 from powerml.meters.predicting import PREDICTED
-from powerml.networks.own_training import metric_of, own_arrays
+from powerml.networks.own_training import metric_of, own_arrays, require_default_training
 from powerml.options import described
 from powerml.search.listener import Listener
 from powerml.search.options import SearchOptions
 from powerml.search.own import OwnProblem, OwnProposals, own_reference
 from powerml.search.problem import BoundedProblem, Problem
 from powerml.search.proposals import Proposals
+from powerml.search.pruning import check_pruner
 from powerml.search.run import Run
 from powerml.search.settings import Searched, complete, epochs_of, settings_of
 from powerml.spaces import parse_subspace, topology_of
@@ -81,6 +82,8 @@ def optimize(
     asked = SearchOptions.of_call("optimize", options, given)
     wanted = complete(asked)
     require_counting(wanted.meter, "a search")
+    check_pruner(wanted.pruner, pareto=wanted.pareto)
+    wanted.require_own_epochs()
     working = meter_options(
         wanted.fidelity,
         wanted.error,
@@ -160,6 +163,7 @@ def _own_problem(
     backend = select_backend()
     deployment = _deployment(wanted, backend)
     space = load_space(find_code(text))
+    require_default_training(space, wanted.early_stopping)
     arrays = own_arrays(space) if data is None else None
     if arrays is None:
         dataset = wanted.load_dataset(str(wanted.data))

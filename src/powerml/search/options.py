@@ -72,6 +72,17 @@ class SearchOptions(CountingOptions, GoalOptions):
         Field(ge=1, description="Trainings that a score is averaged over."),
         Shown(details="Their seeds count from `seed` on."),
     ] = 1
+    pruner: Annotated[
+        str | None,
+        Field(
+            description="Pruner that ends hopeless trainings: median, percentile, "
+            "successive_halving or hyperband."
+        ),
+        Shown(
+            after="score_seeds",
+            details="They are Optuna's. They compare the objective by the score of each epoch.",
+        ),
+    ] = None
     error: Annotated[
         float,
         Field(description="Largest stated bound of a sampled cost's relative error."),

@@ -41,8 +41,9 @@ from powerml.samplers import (
     make_sampler,
 )
 from powerml.search.known_costs import CONFIDENCE
-from powerml.search.problem import FIRST, Problem, Proposal
+from powerml.search.problem import FIRST, Problem, Proposal, SearchedWorkload
 from powerml.search.proposals import aimed_score, score_range_of
+from powerml.search.trained_epochs import TrainedEpochs
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import (
     Answer,
@@ -191,6 +192,10 @@ class OwnProblem(Problem):
         self._members[workload.name] = _member(built.model, built.trial, built.parameters, self)
         return workload
 
+    def epochs_of(self, workload: SearchedWorkload) -> int | None:
+        """Return the epochs of a training; None where the space has a `train` of its own."""
+        return super().epochs_of(workload) if self.space.train is None else None
+
     @property
     def reference_values(self) -> dict[str, Value]:
         """The parameters of the reference."""
@@ -257,17 +262,18 @@ class OwnProposals:
     def __init__(self, problem: OwnProblem) -> None:
         self._problem = problem
         self._model: CostModel | None = None
+        self._epochs = TrainedEpochs()
         reference = problem.reference_workload()
         if reference is not None:
             self._learn(reference, dict.fromkeys(PHASES, 1.0))
 
-    def learn(self, trial: TrialRecord) -> None:
-        """Learn from a trial that has ended."""
+    def learn(self, trial: TrialRecord, unit: Measurement | None) -> None:
+        """Learn from a trial that has ended, with costs relative to those of a unit."""
         if not trial.cost_ratios or trial.state.name == "repeated" or trial.measurement is None:
             return
         workload = trial.measurement.workload
         if workload.kind == "own":
-            self._learn(workload, trial.cost_ratios)
+            self._learn(workload, self._epochs.evened(trial, unit))
 
     def _learn(self, workload: OwnWorkload, ratios: Mapping[Any, float]) -> None:
         member = self._problem.member(workload.name, workload.values)
@@ -290,7 +296,7 @@ class OwnProposals:
             predicted = self._model.predict(phase, sums, np.array([float(proposal.batch_size)]))
             bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
             ratios[phase], errors[phase] = float(predicted.cycles[0]), float(bound[0])
-        return Prediction(cost_ratios=ratios, cost_errors=errors)
+        return self._epochs.expected(Prediction(cost_ratios=ratios, cost_errors=errors))
 
     def sampler(
         self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
@@ -350,9 +356,11 @@ class OwnProposals:
         found = {
             phase: self._model.predict(phase, np.array(sums), np.array(sizes)) for phase in PHASES
         }
-        return CandidateCosts(
-            {phase: one.cycles for phase, one in found.items()},
-            {phase: one.error for phase, one in found.items()},
+        return self._epochs.expected_of_candidates(
+            CandidateCosts(
+                {phase: one.cycles for phase, one in found.items()},
+                {phase: one.error for phase, one in found.items()},
+            )
         )
 
 

@@ -124,6 +124,10 @@ class Problem(ABC):
     def reference_workload(self) -> SearchedWorkload | None:
         """Make the reference's workload, or None if the first trial is the reference."""
 
+    def epochs_of(self, workload: SearchedWorkload) -> int | None:
+        """Return the epochs of a training; None where the user's code may do as it pleases."""
+        return workload.epochs
+
     def are_the_same(self, one: Proposed, other: Proposed) -> bool:
         """Return whether two trials are the same: batches larger than the data are all the data."""
         sizes = {min(trial.batch_size, self.most_samples) for trial in (one, other)}

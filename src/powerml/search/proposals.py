@@ -16,6 +16,7 @@ from powerml.costs.measurement import Measurement
 from powerml.memory.bounds import least_file_bytes, least_needed_bytes
 from powerml.samplers import (
     Admits,
+    CandidateCosts,
     Quantities,
     Requirements,
     ScoreRange,
@@ -24,6 +25,7 @@ from powerml.samplers import (
 )
 from powerml.search.known_costs import StudyCostModel
 from powerml.search.problem import BATCH_SIZE, BoundedProblem, Proposal
+from powerml.search.trained_epochs import TrainedEpochs
 from powerml.spaces import Layer, parameter_count, parse_topology, topology_of
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
@@ -68,6 +70,7 @@ class Proposals:
 
     def __init__(self, problem: BoundedProblem) -> None:
         self._problem = problem
+        self._epochs = TrainedEpochs()
         space = problem.space
         workload = problem.workload(topology_of(space, space.reference), space.reference_batch_size)
         self._knowledge = (
@@ -76,17 +79,23 @@ class Proposals:
             else None
         )
 
-    def learn(self, trial: TrialRecord) -> None:
-        """Learn from a trial that has ended."""
-        if self._knowledge is not None:
-            self._knowledge.learn(trial)
+    def learn(self, trial: TrialRecord, unit: Measurement | None) -> None:
+        """Learn from a trial that has ended, with costs relative to those of a unit."""
+        if self._knowledge is not None and trial.state.name != "repeated":
+            ratios = self._epochs.evened(trial, unit)
+            self._knowledge.learn(trial.model_copy(update={"cost_ratios": ratios}))
 
     def predict(self, proposal: Proposal) -> Prediction | None:
         """Predict the costs of a topology; None where nothing is known yet."""
         if self._knowledge is None:
             return None
         parameters = parse_topology(proposal.topology).parameters
-        return self._knowledge.predict(parameters, proposal.batch_size)
+        found = self._knowledge.predict(parameters, proposal.batch_size)
+        return None if found is None else self._epochs.expected(found)
+
+    def _costs(self, columns: Mapping[str, NDArray[Any]]) -> CandidateCosts | None:
+        known = None if self._knowledge is None else self._knowledge.costs(columns)
+        return self._epochs.expected_of_candidates(known)
 
     def sampler(
         self, earlier_trials: int, limits: RatioLimits, reference: Measurement | None
@@ -99,7 +108,7 @@ class Proposals:
         known = StudyKnowledge(
             space=self._problem.search_space,
             objective=None if settings.pareto else objective_of(settings, least),
-            costs=None if self._knowledge is None else self._knowledge.costs,
+            costs=None if self._knowledge is None else self._costs,
             requirements=self._requirements(limits, aimed),
             measured_before=self._measured_before(reference),
             score_range=score_range_of(settings),

@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+<<<<<<< HEAD
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import TypeVar, cast
+=======
+from typing import Protocol
+>>>>>>> training
 
 from powerml.errors import TopologyError
 from powerml.spaces.values import Value, Values, value_of, written
@@ -22,8 +26,11 @@ __all__ = [
     "Domain",
     "Floats",
     "Integers",
+    "Reports",
     "Trial",
+    "TrialPruned",
     "answers_of",
+    "ends_trial",
     "middle_of",
     "named",
 ]
@@ -106,6 +113,43 @@ Domain = Integers | Floats | Choices
 Answer = Callable[[str, Domain], Value]
 
 
+class TrialPruned(Exception):  # noqa: N818 - Optuna's name
+    """The end of a training that is not worth going on, as Optuna's exception of this name.
+
+    Examples
+    --------
+    >>> trial.report(score, epoch)
+    >>> if trial.should_prune():
+    ...     raise powerml.TrialPruned
+    """
+
+
+def ends_trial(error: BaseException) -> bool:
+    """Return whether an exception is `TrialPruned`, or Optuna's, which is not imported for it."""
+    return any(kind.__name__ == TrialPruned.__name__ for kind in type(error).__mro__)
+
+
+class Reports(Protocol):
+    """The receiver of a training's reports."""
+
+    def report(self, value: float, step: int) -> None:
+        """Hear of the score after a step, which counts from 1."""
+
+    def should_prune(self) -> bool:
+        """Return whether the training is not worth going on, by the reports so far."""
+
+
+class Unheard:
+    """Reports that nobody hears, as in the simulator."""
+
+    def report(self, value: float, step: int) -> None:
+        """Do nothing."""
+
+    def should_prune(self) -> bool:
+        """Return False: the training goes on."""
+        return False
+
+
 class Trial:
     """A member of a space in the making.
 
@@ -113,10 +157,13 @@ class Trial:
     ----------
     answer
         Chooses the value of a parameter from its name and its domain.
+    reports
+        Hears of the reports of its training.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, reports: Reports | None = None) -> None:
         self._answer = answer
+        self._reports: Reports = reports or Unheard()
         self._params: dict[str, Value] = {}
         self._domains: dict[str, Domain] = {}
 
@@ -129,6 +176,11 @@ class Trial:
     def domains(self) -> dict[str, Domain]:
         """The domain of each parameter, by name, in their order."""
         return dict(self._domains)
+
+    @property
+    def is_heard(self) -> bool:
+        """True if the reports of its training go to a pruner."""
+        return not isinstance(self._reports, Unheard)
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
@@ -180,6 +232,25 @@ class Trial:
         if not values:
             raise TopologyError(f"{name} has no choices: give at least one")
         return cast(Chosen, self._ask(name, Choices(values)))
+
+    def report(self, value: float, step: int) -> None:
+        """Report a score while the network is trained: the larger, the better.
+
+        Parameters
+        ----------
+        value
+            The score, by the metric of the study.
+        step
+            Number of the epoch or of another part of the training, from 1 on.
+        """
+        self._reports.report(float(value), int(step))
+
+    def should_prune(self) -> bool:
+        """Return whether the training is not worth going on: then raise `TrialPruned`.
+
+        Without a pruner, and in the simulator, it is worth going on.
+        """
+        return self._reports.should_prune()
 
     def _ask(self, name: str, domain: Domain) -> Value:
         if not isinstance(name, str) or not name or name.split() != [name] or SEPARATORS & {*name}:

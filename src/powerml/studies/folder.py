@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -201,6 +202,7 @@ class Study:
     ) -> tuple[Trial, dict[str, int]]:
         """Propose the next parameters; without a space the trial asks for them one by one."""
         self._optuna.sampler = sampler
+        self._optuna.pruner = NopPruner()  # by hyperband a sampler would see some trials alone
         trial = self._optuna.ask(None if space is None else dict(space))
         return trial, dict(trial.params)
 
@@ -209,7 +211,9 @@ class Study:
         """Record a trial: first the samplers' quantities and the whole record, then its value."""
         if record.cost_ratios:
             costs = {f"{phase}_cost": ratio for phase, ratio in record.cost_ratios.items()}
-            trial.set_user_attr(QUANTITIES, quantities(score=record.score, **costs))
+            outcome = record.outcome
+            score = outcome.score if outcome.name == "pruned" else record.score
+            trial.set_user_attr(QUANTITIES, quantities(score=score, **costs))
         trial.set_user_attr(TRIAL, record.model_dump(mode="json", by_alias=True))
         self._tell(trial.number, record)
 

@@ -89,6 +89,15 @@ class StudySettings(BaseModel):
     limits: Limits = Field(default=Limits(), description="limits of the best")
     pareto: bool = Field(default=False, description="true if the Pareto front is searched")
     epochs: int = Field(description="passes over the training data")
+    early_stopping: int | None = Field(
+        default=None,
+        ge=1,
+        description="epochs without a better validation score that end a training; null for all "
+        "epochs",
+    )
+    pruner: str | None = Field(
+        default=None, description="name of the pruner of trainings; null without one"
+    )
     protocol: ProtocolName = Field(description="preprocessing, initialisers and score")
     machine: str = Field(
         description="machine of the objective; of its inference alone where a "
@@ -198,10 +207,13 @@ class Complete(_StateRecord):
 
 
 class Pruned(_StateRecord):
-    """A trial that was not trained, nor counted if its size already ruled it out."""
+    """A trial that was not trained to its end, nor counted if its size already ruled it out."""
 
     name: Literal["pruned"] = Field(default="pruned", description="the state's name")
-    reason: str = Field(description="reason why it was not trained")
+    reason: str = Field(description="reason why it was not trained to its end")
+    score: FiniteFloat | None = Field(
+        default=None, description="score when its training was ended; null if it had none"
+    )
 
 
 class Failed(_StateRecord):
@@ -249,6 +261,10 @@ class TrialRecord(Tabular, BaseModel):
     score: float | None = Field(
         default=None, description="score on the split that chooses, by the study's metric"
     )
+    score_deviation: NonNegativeFloat | None = Field(
+        default=None,
+        description="standard deviation of its trainings' scores; null for fewer than two",
+    )
     cost_ratios: CostRatios = Field(
         default_factory=dict,
         description="cost of each phase, relative to the reference's; empty if none is known",
@@ -283,6 +299,7 @@ def _trial_cells(trial: TrialRecord) -> dict[str, Cell]:
         "batch_size": trial.batch_size,
         "state": trial.state.name,
         "score": trial.score,
+        "score_deviation": trial.score_deviation,
         **{f"{phase}_cost_ratio": trial.cost_ratios.get(phase) for phase in PHASES},
         "objective": trial.objective,
         "parameters": trial.parameters,

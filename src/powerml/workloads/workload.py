@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
@@ -260,6 +261,10 @@ class DatasetWorkload(Workload):
         if self.task == "classification":
             del found["task"]  # counts from before there were regressions have none
         return found
+
+    def lasting(self, epochs_done: Sequence[int]) -> Self:
+        """Return the workload with the mean of the epochs that its trainings took, rounded."""
+        return self.model_copy(update={"epochs": max(1, round(fmean(epochs_done)))})
 
     @property
     def scaled(self) -> bool:

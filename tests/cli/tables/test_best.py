@@ -40,10 +40,15 @@ def test_the_best_is_told_with_its_weights_costs_and_models() -> None:
     assert "its models were not kept" in shown(*parts(make_best(models=None)))
 
 
+def test_the_score_of_several_trainings_is_told_with_its_spread() -> None:
+    said = shown(*parts(make_best(best=make_trial(number=4, score_deviation=0.0064))))
+    assert "score 0.980 ± 0.006, training cost" in said
+
+
 def test_what_weighs_against_it_is_told() -> None:
     said = shown(*parts(make_best(remark="prefers [red]bad[/red]", undecided=[3, 7])))
     assert "prefers [red]bad[/red]" in said
-    assert "not trained, and perhaps better by these weights and limits: trial 3, 7" in said
+    assert "not trained to the end, and perhaps better by these weights and limits: trial 3" in said
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,15 @@ def test_trials_with_scores_costs_and_the_best() -> None:
     assert row(text, "1")[-1] == ""
 
 
+def test_scores_of_several_trainings_have_their_spread() -> None:
+    trial = make_trial(score_deviation=0.0064)
+    reference = make_reference(score=0.95).model_copy(update={"score_deviation": 0.0123})
+    text = shown(trials_table(found(trial, reference=reference)))
+    assert "0.980 ± 0.006" in row(text, "1")
+    assert "0.950 ± 0.012" in row(text, "ref")
+    assert "score 0.980 ± 0.006, training 0.750" in trial_line(trial).plain
+
+
 def test_without_a_reference_the_first_trial_is_it() -> None:
     assert "costs relative to the first trial" in shown(trials_table(found(reference=None)))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from powerml.costs.counts import PHASES
 from powerml.explain.importance import FEW_TRIALS
 from powerml.explain.records import BestRecord, Importance, Neighbour
-from powerml.report.quantities import memory_text, objective_text
+from powerml.report.quantities import memory_text, objective_text, score_text
 from powerml.report.sentences import comparison_sentences, machines_words
 from powerml.studies.records import Quantity, TrialRecord
 
@@ -32,8 +32,8 @@ def parts(record: BestRecord) -> list[RenderableType]:
         numbers = ", ".join(map(str, record.undecided))
         found.append(
             Text(
-                f"not trained, and perhaps better by these weights and limits: trial {numbers}; "
-                "a search with them would tell"
+                "not trained to the end, and perhaps better by these weights and limits: trial "
+                f"{numbers}; a search with them would tell"
             )
         )
     if record.neighbours:
@@ -58,7 +58,8 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
             style="bold",
         ),
         Text(
-            f"score {_number(best.score)}, {costs}, objective {_number(best.objective)}{parameters}"
+            f"score {score_text(best.score, best.score_deviation)}, {costs}, "
+            f"objective {_number(best.objective)}{parameters}"
         ),
         *([Text(memory)] if memory else []),
         Text(f"costs relative to {unit}{machines}, by the price {record.price}"),

@@ -11,7 +11,7 @@ from rich.text import Text
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, TrialFinding
-from powerml.report.quantities import number_text, objective_text
+from powerml.report.quantities import number_text, objective_text, score_text
 from powerml.report.sentences import limits_words, machines_words
 from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Squared
@@ -62,7 +62,7 @@ def _reference_cells(stored: StoredStudy, reference: Measurement) -> list[str]:
         "ref",
         stored.settings.reference,
         "" if training is None else str(training.batch_size),
-        number_text(reference.score),
+        score_text(reference.score, reference.score_deviation),
         _blank_or_number(stored.reference_test_score),
         *(number_text(1.0) for _ in PHASES),
     ]
@@ -85,7 +85,7 @@ def _cells(found: TrialFinding) -> list[str]:
         str(trial.number),
         trial.topology,
         str(trial.batch_size),
-        number_text(trial.score),
+        score_text(trial.score, trial.score_deviation),
         _blank_or_number(None if found.proved is None else found.proved.test_score),
         *(number_text(trial.cost_ratios.get(phase)) for phase in PHASES),
     ]
@@ -121,7 +121,8 @@ def trial_line(trial: TrialRecord) -> Text:
     if outcome.name == "pruned":
         return Text(f"{head}{costs}, pruned: {outcome.reason}{repeated}")
     value = "" if trial.objective is None else f", objective {objective_text(trial.objective)}"
-    return Text(f"{head}score {number_text(trial.score)}, {costs}{value}{repeated}")
+    score = score_text(trial.score, trial.score_deviation)
+    return Text(f"{head}score {score}, {costs}{value}{repeated}")
 
 
 def ranking_table(findings: Findings) -> Table:
