@@ -79,13 +79,9 @@ if TYPE_CHECKING:
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
-<<<<<<< HEAD
     from powerml.spaces.steps import step
     from powerml.spaces.task import Task
-    from powerml.spaces.trial import Trial
-=======
-    from powerml.spaces.trial import TrialPruned
->>>>>>> training
+    from powerml.spaces.trial import Trial, TrialPruned
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
@@ -207,13 +203,9 @@ _HOMES = {
         "space_names",
         "parse_topology",
     ),
-<<<<<<< HEAD
     "powerml.spaces.steps": ("step",),
     "powerml.spaces.task": ("Task",),
-    "powerml.spaces.trial": ("Trial",),
-=======
-    "powerml.spaces.trial": ("TrialPruned",),
->>>>>>> training
+    "powerml.spaces.trial": ("Trial", "TrialPruned"),
     "powerml.studies.objective": (
         "Objective",
         "Weights",
@@ -306,11 +298,8 @@ __all__ = [
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainingError",
-<<<<<<< HEAD
     "Trial",
-=======
     "TrialPruned",
->>>>>>> training
     "TrialRecord",
     "UnknownNameError",
     "UsageError",

@@ -121,36 +121,35 @@ def train(
         raise TrainingError(f"there is no data to train {workload.name} on: give --data")
     split = dataset.test if workload.protocol == "paper" else dataset.validation
     import_keras()
-<<<<<<< HEAD
-    from powerml.networks.model import seed_everything
-=======
-    from powerml.networks.model import EpochEnds, fit, seed_everything
->>>>>>> training
+    from powerml.networks.model import EpochEnds, fit, scale_outputs, seed_everything
 
+    labels = training_labels(workload, dataset, dataset.train)
+    standardised = labels is not dataset.train.labels
     try:
         with _one_thread(), keras_alone():
             seed_everything(seed)
             model = _untrained(workload, material)
-<<<<<<< HEAD
-            inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
-            _fit(model, inputs, dataset, workload)
-=======
+
+            def score_by(metric: str) -> float:
+                return _score(model, dataset, split, workload, metric, standardised=standardised)
+
             scoring = Scoring(
-                lambda: _score(model, dataset, split, workload),
-                lambda: _score_by(FINER[workload.task], model, dataset, split, workload),
+                lambda: score_by(workload.metric),
+                lambda: score_by(FINER[workload.task]),
                 highest_score(workload.metric),
             )
             epochs = Epochs(model, workload.epochs, scoring, endings)
             fit(
                 model,
                 dataset.inputs(dataset.train, scaled=workload.scaled),
-                dataset.train.labels,
+                labels,
                 workload.batch_size,
                 workload.epochs,
                 callback=None if endings.are_none else EpochEnds(epochs.ended),
             )
             epochs.take_best()
->>>>>>> training
+            if standardised:
+                scale_outputs(model, *dataset.label_scale)
             _check_weights(model, workload)
             score = _score(model, dataset, split, workload)
             return Trained(model, score, epochs.done or workload.epochs)
@@ -172,18 +171,6 @@ def _train_own(
     import_keras()
     with _one_thread(), keras_alone():
         return Trained(*train_own(workload, material, seed, endings))
-
-
-def _fit(
-    model: keras.Model, inputs: NDArray[np.float32], dataset: Dataset, workload: TrainedWorkload
-) -> None:
-    """Train; a built network of a regression learns standardised labels, and returns true ones."""
-    from powerml.networks.model import fit, scale_outputs
-
-    labels = training_labels(workload, dataset, dataset.train)
-    fit(model, inputs, labels, workload.batch_size, workload.epochs)
-    if labels is not dataset.train.labels:
-        scale_outputs(model, *dataset.label_scale)
 
 
 def training_labels(workload: TrainedWorkload, dataset: Dataset, split: Split) -> NDArray[Any]:
@@ -249,22 +236,29 @@ def score_on_test(model: Any, workload: TrainedWorkload, material: Material) -> 
         return _score(model, dataset, dataset.test, workload)
 
 
-def _score(model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload) -> float:
-    from powerml.networks.model import evaluate
-
-    if workload.metric == ACCURACY:
-        inputs = dataset.inputs(split, scaled=workload.scaled)
-        return evaluate(model, inputs, split.labels, workload.batch_size)
-    return _score_by(workload.metric, model, dataset, split, workload)
-
-
-def _score_by(
-    metric: str, model: keras.Model, dataset: Dataset, split: Split, workload: TrainedWorkload
+def _score(
+    model: keras.Model,
+    dataset: Dataset,
+    split: Split,
+    workload: TrainedWorkload,
+    metric: str | None = None,
+    *,
+    standardised: bool = False,
 ) -> float:
-    from powerml.networks.model import predict
+    """Score a model by a metric, the workload's by default.
 
-    inputs = dataset.inputs(split, scaled=workload.scaled)
-    return score_of(metric, split.labels, predict(model, inputs, workload.batch_size))
+    The outputs of a regression in training may be `standardised`, as its labels are.
+    """
+    from powerml.networks.model import evaluate, predict
+
+    inputs, chosen = dataset.inputs(split, scaled=workload.scaled), metric or workload.metric
+    if chosen == ACCURACY:
+        return evaluate(model, inputs, split.labels, workload.batch_size)
+    outputs = predict(model, inputs, workload.batch_size)
+    if standardised:
+        means, deviations = dataset.label_scale
+        outputs = outputs * deviations + means
+    return score_of(chosen, split.labels, outputs)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-<<<<<<< HEAD
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import TypeVar, cast
-=======
-from typing import Protocol
->>>>>>> training
+from typing import Protocol, TypeVar, cast
 
 from powerml.errors import TopologyError
 from powerml.spaces.values import Value, Values, value_of, written
