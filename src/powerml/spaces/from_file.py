@@ -41,6 +41,8 @@ OBJECT = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 INSTALLED = frozenset(("site-packages", "dist-packages"))
 # The hooks that a space may have beside `build`.
 HOOKS = ("train", "score", "load")
+# Files that this process has run as spaces. Several of them may lie in one folder.
+_run_as_spaces: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,12 @@ class Code:
     def files(self) -> dict[str, bytes]:
         """Return the content of the file, and of those beside it that it has imported."""
         found = {self.main: (self.root / self.main).read_bytes()}
+        own = sys.modules.get(self.module)
         for module in list(sys.modules.values()):
             path = _path_of(module)
             if path is None or path.suffix != SUFFIX or not path.is_relative_to(self.root):
+                continue
+            if path in _run_as_spaces and not _refers(own, module):
                 continue
             relative = path.relative_to(self.root)
             hidden = any(part.startswith(".") for part in relative.parts)
@@ -226,6 +231,7 @@ def _imported(code: Code) -> ModuleType:
             raise SpaceError(f"{code.main} is no Python file: give one that ends in .py")
         module = importlib.util.module_from_spec(spec)
         sys.modules[code.module] = module
+        _run_as_spaces.add(file)
         try:
             spec.loader.exec_module(module)
         except BaseException:
@@ -249,14 +255,27 @@ def _path_of(module: object) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _refers(module: ModuleType | None, other: ModuleType) -> bool:
+    """Return whether a module has another one, or anything of it, among its names."""
+    return module is not None and any(
+        one is other or getattr(one, "__module__", None) == other.__name__
+        for one in list(vars(module).values())
+    )
+
+
 def fault_of(error: BaseException, code: Code) -> str:
     """Name the last line of the user's code that an error went through."""
     lines = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(code.root)
-        and not INSTALLED & set(Path(frame.filename).parts)
+        if _is_of(Path(frame.filename), code)
     ]
     if not lines:
         return code.main
     return f"line {lines[-1].lineno} of {Path(lines[-1].filename).name}"
+
+
+def _is_of(path: Path, code: Code) -> bool:
+    """Return whether a file is a space's, or lies beside it and is not installed."""
+    beside = path.is_relative_to(code.root) and not INSTALLED & set(path.parts)
+    return beside or path == code.root / code.main
