@@ -120,13 +120,13 @@ def test_the_commands_in_what_is_written_name_the_file(run: Run) -> None:
 def test_a_copy_of_an_example_is_the_example_with_commands_for_the_copy(
     name: str, run: Run
 ) -> None:
-    assert run("new-space", "copied.py", "--from", name)[0] == 0
-    text = Path("copied.py").read_text(encoding="utf-8")
-    assert "powerml optimize --space copied.py --data digits" in text
+    file = f"copied_{name}.py"
+    assert run("new-space", file, "--from", name)[0] == 0
+    text = Path(file).read_text(encoding="utf-8")
+    assert f"powerml optimize --space {file} --data digits" in text
     assert f"--space {name}" not in text
     assert "# noqa" not in text
-    space = load("copied.py")
-    assert space.reference == load(name).reference
+    assert load(file).reference == load(name).reference
 
 
 @pytest.mark.parametrize(
