@@ -154,8 +154,8 @@ def _own_problem(
     text, narrowed = place
     if narrowed:
         raise UsageError(
-            f"the bounds of {text} are in its code: leave out {narrowed}, and change them in a file "
-            "of your own"
+            f"the bounds of {text} are in its code: leave out {narrowed}, and change them in a "
+            "file of your own"
         )
     if wanted.protocol == "paper":
         raise UsageError(f"{text} is no space of the paper: leave out --protocol paper")
