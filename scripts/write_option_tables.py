@@ -16,6 +16,7 @@ COMMANDS = (
     "profile",
     "compare",
     "optimize",
+    "new-space",
     "best",
     "calibrate",
     "reproduce",

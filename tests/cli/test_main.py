@@ -230,6 +230,7 @@ def test_every_command_has_an_example() -> None:
         "doctor",
         "machines",
         "measure",
+        "new-space",
         "optimize",
         "profile",
         "report",

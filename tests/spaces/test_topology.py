@@ -17,6 +17,7 @@ from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.spaces import (
     Bounds,
     Topology,
+    example_names,
     find_space,
     parse_subspace,
     parse_topology,
@@ -211,7 +212,7 @@ def test_a_space_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(plugins, "entry_points", entry_points)
     try:
-        assert space_names() == ["cnn", "dffr", "single"]
+        assert space_names() == sorted([*example_names(), "cnn", "dffr", "single"])
         assert str(parse_topology("single:units=3")) == "single:units=3"
         assert parse_topology("dffr:layers=1,width=1").space == "dffr"
     finally:

@@ -18,7 +18,8 @@ def measure(
         str,
         typer.Argument(
             metavar="TOPOLOGY|FILE",
-            help="A topology, as in dffr:layers=2,width=16, or a .keras, .onnx or .tflite file.",
+            help="A topology, as in dffr:layers=2,width=16 or mine.py:units=8, or a .keras, .onnx "
+            "or .tflite file.",
         ),
     ],
     *,

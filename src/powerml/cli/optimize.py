@@ -24,7 +24,9 @@ def optimize(
     space: Annotated[
         str,
         typer.Option(
-            help="The space to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8."
+            metavar="NAME|FILE",
+            help="The space to search: dffr or cnn, or a part, as in dffr:layers=1-3,width=8; a "
+            "file of your own, as mine.py; or conv1d, convnet, gru, mlp, separable, transformer.",
         ),
     ] = "cnn",
     *,
@@ -38,6 +40,8 @@ def optimize(
     Example: powerml optimize --space dffr --objective squared --alpha 0.5 --beta 0.05
 
     Example: powerml optimize --pareto --trials 20
+
+    Example: powerml optimize --space mine.py --data mine.npz --trials 30
     """
     with study_progress() as listener:
         record = powerml.optimize(space, options=options, listener=listener)

@@ -52,9 +52,9 @@ def measure(
     Parameters
     ----------
     model
-        A topology as in ``dffr:layers=2,width=16``, or the path of a ``.keras``, ``.onnx`` or
-        ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``. A topology is trained and
-        run, and so is a Keras model with `data`; others are only run.
+        A topology as in ``dffr:layers=2,width=16`` or ``mine.py:units=8``; or the path of a
+        ``.keras``, ``.onnx`` or ``.tflite`` file; or a ``keras.Model``, or a ``torch.nn.Module``.
+        A topology is trained and run, and so is a Keras model with `data`; others are only run.
     example_inputs
         A tensor or a tuple of tensors, with which a ``torch.nn.Module`` is called.
     notify

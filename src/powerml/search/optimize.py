@@ -54,7 +54,8 @@ def optimize(
     ----------
     space
         The space to search, as in ``dffr``, or a part of it with narrower bounds, as in
-        ``dffr:layers=1-3,width=8``.
+        ``dffr:layers=1-3,width=8``. One of your own is a Python file, as in ``mine.py``, whose
+        code is run; ``mlp`` and others are such files of powerML's.
     listener
         Hears of progress.
 
@@ -156,7 +157,8 @@ def _own_problem(
     text, narrowed = place
     if narrowed:
         raise UsageError(
-            f"{text} is a space of your own, whose bounds are in its code: leave out {narrowed}"
+            f"the bounds of {text} are in its code: leave out {narrowed}, and change them in a "
+            "file of your own"
         )
     if wanted.protocol == "paper":
         raise UsageError(f"{text} is no space of the paper: leave out --protocol paper")
@@ -172,12 +174,9 @@ def _own_problem(
     _tell_of(dataset, listener)
     reference = own_reference(space, wanted.reference, dataset, epochs_of(wanted, dataset))
     files = space.code.files()
-    named = space.code.main + (f":{space.code.attribute}" if space.code.attribute else "")
     settings = settings_of(
         wanted,
-        Searched(
-            named, reference, metric_of(space, wanted.metric, dataset), digest_of_files(files)
-        ),
+        Searched(text, reference, metric_of(space, wanted.metric, dataset), digest_of_files(files)),
         dataset,
         machines,
         deployment=deployment,

@@ -1,7 +1,7 @@
 """Search spaces: kinds of topologies with their bounds, a file for each."""
 
 from powerml.spaces.base import Bounds, Space
-from powerml.spaces.catalogue import find_space, space_names
+from powerml.spaces.catalogue import example_names, find_space, space_names
 from powerml.spaces.layers import Layer, LayeredSpace, layers_of, parameter_count
 from powerml.spaces.topology import Subspace, Topology, parse_subspace, parse_topology, topology_of
 
@@ -12,6 +12,7 @@ __all__ = [
     "Space",
     "Subspace",
     "Topology",
+    "example_names",
     "find_space",
     "layers_of",
     "parameter_count",

@@ -327,7 +327,7 @@ def study_folder(out: Path, name: str | None, settings: StudySettings, *, resume
         return out / name
     data = Path(settings.data).stem
     sought = "pareto" if settings.pareto else f"a{settings.alpha:g}-b{settings.beta:g}"
-    space = re.sub(r"\W+", "-", settings.space)
+    space = re.sub(r"\W+", "-", Path(settings.space).name)
     stem = f"{space}-{data}-{sought}-s{settings.seed}"
     free = next(number for number in count(1) if not (out / f"{stem}-{number}").exists())
     return out / f"{stem}-{max(1, free - 1) if resume else free}"

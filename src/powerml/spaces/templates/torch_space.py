@@ -1,8 +1,10 @@
 """A space of networks in PyTorch, written by powerml new-space. Change whatever you like.
 
-powerml optimize --space mine.py --data digits --trials 3      # a first search
-powerml optimize --space mine.py --data mine.npz --trials 30   # on your own data
-powerml measure mine.py:layers=1,units_0=32,optimizer=adam,learning_rate=0.01,batch_size=32
+A first search, one on your own data, and one network alone::
+
+    powerml optimize --space mine.py --data digits --trials 3
+    powerml optimize --space mine.py --data mine.npz --trials 30
+    powerml measure mine.py:layers=1,units_0=32,optimizer=adam,learning_rate=0.01,batch_size=32
 
 powerML runs this file because you give its path: in Python, to train and to score, and in the
 simulator, to count. Everything but `build` may be left out.
