@@ -158,7 +158,7 @@ class _Fits:
         """Hear of a step by `powerml.step`."""
         self._told += 1
 
-    def through(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def through(self, fit: Any, model: Any, named: dict[str, Any]) -> Any:
         """Do every step, and count them."""
         from powerml.networks.model import SynchronousCallbacks
 
@@ -169,22 +169,20 @@ class _Fits:
                 counted.count()
 
         named["callbacks"] = [*(named.get("callbacks") or []), Counts()]
-        return fit(model, *given, **named)
+        return fit(model, **named)
 
-    def marked(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def marked(self, fit: Any, model: Any, named: dict[str, Any]) -> Any:
         """Do the steps that are asked for, and mark them."""
         from powerml.guest.steps import Marks, only
 
         request = self._request
-        inputs = given[0] if given else named["x"]
         marks = Marks(request.marked_steps)
         named["callbacks"] = [*(named.get("callbacks") or []), marks]
         with contextlib.ExitStack() as stack:
             if request.visits is not None:
                 named["epochs"] = request.epochs
-                given = given[:3]  # what is beyond are the epochs by place
-                stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
-            return fit(model, *given, **named)
+                stack.enter_context(only(request.visits, named["x"], request.touch_limit_bytes))
+            return fit(model, **named)
 
 
 @contextlib.contextmanager
