@@ -84,6 +84,5 @@ def imports_kept() -> Iterator[None]:
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - before:
-            found = getattr(sys.modules[name], "__file__", None)
-            if found is None or "pytest-of-" in found:
+            if "pytest-of-" in (getattr(sys.modules[name], "__file__", None) or ""):
                 del sys.modules[name]
