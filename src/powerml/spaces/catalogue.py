@@ -13,7 +13,20 @@ __all__ = ["find_space", "space_names"]
 
 ROOM = "powerml.spaces"
 # The room's other modules; each of the rest is a space.
-SHARED_MODULES = frozenset(("base", "catalogue", "layers", "topology"))
+SHARED_MODULES = frozenset(
+    (
+        "base",
+        "catalogue",
+        "examples",
+        "from_file",
+        "layers",
+        "steps",
+        "task",
+        "topology",
+        "trial",
+        "values",
+    )
+)
 
 
 def _built_in() -> list[str]:
