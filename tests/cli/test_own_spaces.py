@@ -60,7 +60,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def refused(run: Run, tmp_path: Path, meter: str) -> Iterator[Run]:
+def refused(run: Run, tmp_path: Path, meter: str) -> Run:
     """Run a command that is refused; return its exit code, and its last line twice."""
 
     def runner(command: str, *words: str) -> tuple[int, str, str]:

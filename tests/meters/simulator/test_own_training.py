@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,6 @@ from powerml.costs.cost import price
 from powerml.costs.counts import EVENTS, PhaseCounts
 from powerml.errors import LONGEST_MESSAGE, WorkerError
 from powerml.machines import Machine
-from powerml.meters.base import Fidelity
 from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.networks.own_training import make_own_workload
 from powerml.runtimes import DEFAULT_RUNTIME
@@ -75,7 +75,9 @@ class Training:
         )
         return workload, OwnMaterial(space, dataset, space.code.files())
 
-    def count(self, text: str, fidelity: Fidelity = "exact", units: int = 4) -> PhaseCounts:
+    def count(
+        self, text: str, fidelity: Literal["exact", "sampled"] = "exact", units: int = 4
+    ) -> PhaseCounts:
         options = self._meter._options
         self._meter._options = replace(options, fidelity=fidelity, training_only=True)
         try:
