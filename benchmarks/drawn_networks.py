@@ -275,7 +275,8 @@ def _build_torch_recurrent(parameters: Parameters) -> Any:
 
 
 def _log_uniform(generator: random.Random, low: int, high: int) -> int:
-    return round(low * (high / low) ** generator.random())
+    drawn: float = low * (high / low) ** generator.random()
+    return round(drawn)
 
 
 KINDS: Mapping[str, Kind] = {

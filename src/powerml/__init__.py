@@ -79,6 +79,9 @@ if TYPE_CHECKING:
     from powerml.search.optimize import optimize
     from powerml.search.options import SearchOptions
     from powerml.spaces import Bounds, Space, Topology, parse_topology, space_names
+    from powerml.spaces.steps import step
+    from powerml.spaces.task import Task
+    from powerml.spaces.trial import Trial
     from powerml.studies.objective import Objective, Weights, make_objective
     from powerml.studies.records import Prediction, StudyRecord, TrialRecord, Winner
     from powerml.workloads.datasets import Dataset, load_dataset
@@ -200,6 +203,9 @@ _HOMES = {
         "space_names",
         "parse_topology",
     ),
+    "powerml.spaces.steps": ("step",),
+    "powerml.spaces.task": ("Task",),
+    "powerml.spaces.trial": ("Trial",),
     "powerml.studies.objective": (
         "Objective",
         "Weights",
@@ -225,8 +231,8 @@ _HOMES = {
         "Workload",
     ),
 }
-# These are looked up each time that a program enters one.
-_KEPT = ("region", "scope")
+# These are looked up each time that a program enters one, or tells a step.
+_KEPT = ("region", "scope", "step")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -286,11 +292,13 @@ __all__ = [
     "Space",
     "StudyError",
     "StudyRecord",
+    "Task",
     "Topology",
     "TopologyError",
     "TopologyWorkload",
     "TrainedFileWorkload",
     "TrainingError",
+    "Trial",
     "TrialRecord",
     "UnknownNameError",
     "UsageError",
@@ -327,6 +335,7 @@ __all__ = [
     "runtime_names",
     "scope",
     "space_names",
+    "step",
     "validate_machine",
     "write_report",
 ]

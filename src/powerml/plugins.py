@@ -8,13 +8,19 @@ What others install announces itself under an entry point of the group ``powerml
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable, Collection
-from importlib.metadata import entry_points
+from collections.abc import Callable, Collection, Iterable
+from importlib.metadata import EntryPoint, distributions, entry_points
 
 from powerml.errors import UnknownNameError
 
-__all__ = ["find", "modules", "names"]
+__all__ = ["FOLDER_VARIABLE", "GROUPS", "find", "modules", "names"]
+
+GROUPS = "powerml."
+# In a measured process it names the folder with the metadata of all that announces plug-ins: what
+# else is installed must not be read there, lest counts depend on it.
+FOLDER_VARIABLE = "POWERML_PLUG_INS"
 
 
 def modules(package: str, shared: Collection[str]) -> list[str]:
@@ -25,7 +31,7 @@ def modules(package: str, shared: Collection[str]) -> list[str]:
 
 def names(group: str, built_in: Callable[[], list[str]]) -> list[str]:
     """Return all names of a kind, sorted: the package's own and those that others installed."""
-    return sorted({*built_in(), *(point.name for point in entry_points(group=f"powerml.{group}"))})
+    return sorted({*built_in(), *(point.name for point in _announced(group))})
 
 
 def find(kind: str, group: str, name: str, built_in: Callable[[], list[str]]) -> object:
@@ -36,7 +42,15 @@ def find(kind: str, group: str, name: str, built_in: Callable[[], list[str]]) ->
     UnknownNameError
         There is none; the message has the nearest name.
     """
-    for point in entry_points(group=f"powerml.{group}"):
+    for point in _announced(group):
         if point.name == name:
             return point.load()
     raise UnknownNameError(kind, name, names(group, built_in))
+
+
+def _announced(group: str) -> Iterable[EntryPoint]:
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder is None:
+        return entry_points(group=f"{GROUPS}{group}")
+    points = (point for one in distributions(path=[folder]) for point in one.entry_points)
+    return [point for point in points if point.group == f"{GROUPS}{group}"]

@@ -23,6 +23,7 @@ from powerml.networks.export import (
     TOLERANCE,
     export_checked,
     export_model,
+    export_proved,
     export_topology,
     largest_difference,
 )
@@ -120,6 +121,18 @@ def test_what_cannot_be_exported_leaves_nothing(
         caught.value
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_can_be_exported_for_one_batch_alone_is(tmp_path: Path) -> None:
+    """Keras 3.15.1 exports a LayerNormalization only where the batch is fixed."""
+    samples = keras.Input((4,))
+    normalised = keras.layers.LayerNormalization()(keras.layers.Dense(3)(samples))
+    model = keras.Model(samples, normalised)
+    difference = export_proved(
+        model, tmp_path / "model.onnx", "onnxruntime", [np.ones((5, 1, 4), np.float32)]
+    )
+    assert difference <= TOLERANCE
+    assert [one.shape for one in read_inputs(tmp_path / "model.onnx")] == [(1, 4)]
 
 
 @pytest.mark.parametrize("difference", [2e-5, 1.0, math.inf, math.nan])

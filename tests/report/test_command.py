@@ -28,6 +28,8 @@ from tests.builders import make_settings
         {"max_inference_cost": 1.5e9, "max_parameters": 10**6, "objective": "linear"},
         {"machine": ["xeon-x5650", "epyc-7601"], "accesses": "all", "validation": 0.2},
         {"protocol": "paper", "reference": "first"},
+        {"data": "sklearn:diabetes", "metric": "neg_rmse", "test_share": 0.3, "min_score": -60},
+        {"data": "sklearn:iris", "task": "regression", "min_score": "best-2"},
         {
             "runtime": "keras",
             "inference_batch": 8,

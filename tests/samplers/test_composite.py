@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from powerml.errors import UsageError
-from powerml.samplers import QUANTITIES, Quantities, Requirements, composite_acquisition, quantities
+from powerml.samplers import QUANTITIES, Quantities, Requirements, composite, quantities
 from powerml.samplers.acquisition import CandidateCosts
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.score_model import ANY, SHORT, ScoreModel
@@ -199,7 +199,7 @@ def test_short_lengths_are_preferred_only_where_no_score_is_required(
         given.append(preferred)
         return ScoreModel(points, scores, expected, preferred)
 
-    monkeypatch.setattr(composite_acquisition, "ScoreModel", make)
+    monkeypatch.setattr(composite, "ScoreModel", make)
     needed = Requirements(min_score=least)
     _search(CompositeSampler(OBJECTIVE, space=SPACE, costs=_costs, requirements=needed), trials=2)
     assert given == [lengths] * 2

@@ -12,6 +12,7 @@ from powerml.cli.compare import compare
 from powerml.cli.doctor import doctor
 from powerml.cli.machines import machines_app
 from powerml.cli.measure import measure
+from powerml.cli.new_space import new_space
 from powerml.cli.optimize import optimize
 from powerml.cli.options import add_command
 from powerml.cli.profile import profile
@@ -35,6 +36,7 @@ for command in (
     profile,
     compare,
     optimize,
+    new_space,
     best,
     report,
     dashboard,

@@ -60,7 +60,7 @@ def measure(
         typer.echo(remark)
     score = ""
     if measurement.score is not None:
-        score = f"score {measurement.score:.3f} ({measurement.score_split}), "
+        score = f"score {measurement.score:.3f} ({measurement.score_source}), "
     predicted = any(phase.fidelity == PREDICTED for phase in measurement.phases)
     how = "predicted, not simulated" if predicted else "measured"
     typer.echo(f"{score}{how} in {measurement.seconds:.0f} s")

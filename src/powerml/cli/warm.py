@@ -27,7 +27,7 @@ def warm(
         list[str] | None,
         typer.Argument(
             metavar="GUEST...",
-            help="What to keep ready: training, loads, or a runtime.",
+            help="What to keep ready: training, own, loads, or a runtime.",
             show_default=" ".join(DEFAULT_GUESTS),
         ),
     ] = None,

@@ -90,7 +90,7 @@ PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Structure:
-    """What a topology consists of, and the terms of its costs that follow from that.
+    """Sums over the parts of a topology, and the terms of its costs that follow from them.
 
     Parameters
     ----------

@@ -43,6 +43,7 @@ from powerml.machines import (
 )
 from powerml.memory.record import Memory
 from powerml.tables import Cell, RecordTable, Tabular, table_of
+from powerml.workloads.metrics import ACCURACY
 from powerml.workloads.workload import AnyWorkload
 
 __all__ = [
@@ -214,6 +215,13 @@ class Measurement(Tabular, BaseModel):
         ordered = sorted(self.phases, key=lambda phase: phase.name in TRAINING_PHASES)
         return list(dict.fromkeys(name for phase in ordered for name in phase.costs))
 
+    @property
+    def score_source(self) -> str:
+        """The split of the score, as in ``validation``, after its metric unless it is accuracy."""
+        training = self.workload.training
+        metric = ACCURACY if training is None else training.metric
+        return str(self.score_split) if metric == ACCURACY else f"{metric}, {self.score_split}"
+
     def counted(self) -> list[tuple[Fingerprint, list[PhaseCounts]]]:
         """Return the counted phases for each of the simulated caches, the first machine's first."""
         plain = set(PhaseCounts.model_fields)
@@ -279,7 +287,7 @@ class Measurement(Tabular, BaseModel):
         ]
         workload = self.workload
         title = workload.model if workload.kind == "file" else workload.described
-        score = None if self.score is None else f"score {self.score:.3f} ({self.score_split})"
+        score = None if self.score is None else f"score {self.score:.3f} ({self.score_source})"
         how = f"by the price {self.price}" if self.phases else f"by {self.fingerprint.meter}"
         return table_of(title, rows, [", ".join(filter(None, [score, how])), *self.remarks])
 

@@ -14,14 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.costs.cost_fit import Terms
-from powerml.operations import KINDS, Kind, Operation
+from powerml.operations import KINDS, Operation, OperationKind
 
 __all__ = ["operation_inference_terms", "operation_sums", "operation_training_terms"]
 
 Array = NDArray[np.float64]
-Quantity = Callable[[Operation], float]
+Amount = Callable[[Operation], float]
 # What a quantity is multiplied by: nothing, the steps of the training, or its samples.
 Times = Literal["network", "step", "sample"]
+
+
+# Kernels work on vectors of so many floats.
+BLOCK = 8
+# ONNX Runtime computes convolutions in blocks of channels where these are a multiple of this, or
+# fewer than a block (`NchwcTransformer`); else it gathers each window, and multiplies matrices.
+ALIGNMENT = 4
+# A recurrence reads its weights at each step. Where they are more than a core's first level holds,
+# of 32 KB, they come from the second each time; a little less already shares it with other data.
+FITTING_WEIGHTS, TOO_MANY_WEIGHTS = 6 * 1024, 8 * 1024
 
 
 def _windows(one: Operation) -> int:
@@ -29,42 +39,115 @@ def _windows(one: Operation) -> int:
     return one.fan_in * one.positions
 
 
-def _in_blocks(block: int) -> Quantity:
+def _in_blocks(block: int) -> Amount:
     """Products with units rounded up, as kernels compute them."""
-    return lambda one: _windows(one) * -(-one.units // block) * block
+    return lambda one: _windows(one) * _rounded_up(one.units, block)
 
 
-QUANTITIES: Mapping[str, Quantity] = {
-    "operation": lambda one: not (one.kind == "elementwise" and one.weights),
+def _is_blocked(one: Operation) -> bool:
+    """Return whether ONNX Runtime computes a convolution in blocks of channels."""
+    if len(one.window) != len(("height", "width")):
+        return False
+    if one.kind == "depthwise":
+        return one.units % ALIGNMENT == 0
+    if one.groups > 1:
+        return one.channels % BLOCK == 0 and one.units // one.groups % BLOCK == 0
+    return one.channels < BLOCK or one.channels % ALIGNMENT == 0
+
+
+def _is_narrow(one: Operation) -> bool:
+    """Return whether a convolution in blocks reads fewer channels than a block has."""
+    return _is_blocked(one) and one.channels < BLOCK
+
+
+def _is_wide(one: Operation) -> bool:
+    return _is_blocked(one) and one.channels >= BLOCK
+
+
+def _blocked_products(one: Operation) -> int:
+    channels = one.channels if one.channels < BLOCK else _rounded_up(one.channels, BLOCK)
+    return channels * one.area * one.positions * _rounded_up(one.units, BLOCK)
+
+
+def _read_again(one: Operation) -> float:
+    """Weights that a recurrence reads from beyond the first level, of all steps."""
+    excess = (one.weights - FITTING_WEIGHTS) / (TOO_MANY_WEIGHTS - FITTING_WEIGHTS)
+    return one.weights * one.positions * min(max(excess, 0.0), 1.0)
+
+
+def _is_bias(one: Operation) -> bool:
+    """Return whether an operation adds or multiplies weights, which runtimes fuse."""
+    return one.kind == "elementwise" and one.weights > 0
+
+
+QUANTITIES: Mapping[str, Amount] = {
+    "operation": lambda one: not _is_bias(one),
     "operation of one unit": lambda one: one.units == 1,
     "operation with weights": lambda one: one.weights > 0,
+    "operation in blocks": _is_blocked,
     "call": lambda one: one.calls,
     "weight": lambda one: one.weights,
+    "weight read again": _read_again,
     "input": lambda one: one.inputs,
-    "output": lambda one: one.outputs * (not (one.kind == "elementwise" and one.weights)),
-    "output of a bias": lambda one: one.outputs * (one.weights > 0),
+    "input of one unit": lambda one: _windows(one) * (one.units == 1),
+    "output": lambda one: one.outputs * (not _is_bias(one)),
+    "output of a bias": lambda one: one.outputs * _is_bias(one),
     "window": lambda one: _windows(one) * (one.area == 1),
     "odd window": lambda one: _windows(one) * (one.area > 1 and one.area % 2 == 1),
     "even window": lambda one: _windows(one) * (one.area % 2 == 0),
-    "input of one unit": lambda one: _windows(one) * (one.units == 1),
     "step": lambda one: one.positions,
     "product": lambda one: one.multiply_accumulates,
     "product in blocks of 4": _in_blocks(4),
     "product in blocks of 8": _in_blocks(8),
     "product in blocks of 16": _in_blocks(16),
+    "blocked product": lambda one: _blocked_products(one) * _is_wide(one),
+    "blocked output": lambda one: one.outputs * _is_wide(one),
+    "blocked product of few channels": lambda one: _blocked_products(one) * _is_narrow(one),
+    "blocked output of few channels": lambda one: one.outputs * _is_narrow(one),
+    "gathered window": lambda one: _windows(one) * (not _is_blocked(one) and one.area > 1),
+    "gathered output": lambda one: one.outputs * (not _is_blocked(one)),
+    "gathered product": lambda one: one.multiply_accumulates * (not _is_blocked(one)),
+    "gathered product in blocks of 4": lambda one: _in_blocks(4)(one) * (not _is_blocked(one)),
 }
 NAMES = tuple(QUANTITIES)
 
-_MATRICES = ("operation", "operation of one unit", "weight", "window", "input of one unit")
-_BLOCKS = ("product in blocks of 4", "product in blocks of 8", "product in blocks of 16")
-# Those of an operation are multiplied by the inferences, all others by the samples.
-INFERENCE: Mapping[Kind, tuple[str, ...]] = {
-    "product": (*_MATRICES, "output", *_BLOCKS),
-    "matching": (*_MATRICES, "output", *_BLOCKS),
-    "einsum": (*_MATRICES, "output", *_BLOCKS),
-    "convolution": (*_MATRICES, "odd window", "even window", "output", *_BLOCKS),
-    "depthwise": ("operation", "product", "output"),
-    "recurrence": ("operation", "weight", "step", "output", "product", "product in blocks of 8"),
+_MATRICES = (
+    "operation",
+    "operation of one unit",
+    "weight",
+    "window",
+    "input of one unit",
+    "output",
+    "product in blocks of 4",
+    "product in blocks of 8",
+    "product in blocks of 16",
+)
+INFERENCE: Mapping[OperationKind, tuple[str, ...]] = {
+    "product": _MATRICES,
+    "matching": _MATRICES,
+    "einsum": _MATRICES,
+    "convolution": (
+        "operation",
+        "operation in blocks",
+        "weight",
+        "blocked product",
+        "blocked output",
+        "blocked product of few channels",
+        "blocked output of few channels",
+        "gathered window",
+        "gathered output",
+        "gathered product",
+        "gathered product in blocks of 4",
+    ),
+    "depthwise": (
+        "operation",
+        "operation in blocks",
+        "blocked product of few channels",
+        "blocked output of few channels",
+        "gathered output",
+        "gathered product",
+    ),
+    "recurrence": ("operation", "weight", "weight read again", "step", "output", "product"),
     "elementwise": ("operation", "output", "operation with weights", "output of a bias"),
     "function": ("operation", "output"),
     "normalisation": ("operation", "output"),
@@ -72,11 +155,19 @@ INFERENCE: Mapping[Kind, tuple[str, ...]] = {
     "reduction": ("operation", "input"),
     "movement": ("operation", "output"),
 }
-_ONCE = frozenset({"operation", "operation of one unit", "operation with weights", "weight"})
+# These are multiplied by the inferences, all others by the samples.
+_ONCE = frozenset(
+    {
+        "operation",
+        "operation of one unit",
+        "operation with weights",
+        "operation in blocks",
+        "weight",
+    }
+)
 
 _TRAINED: tuple[tuple[str, Times], ...] = (
     ("operation with weights", "network"),
-    ("operation with weights", "step"),
     ("call", "step"),
     ("weight", "step"),
     ("product", "sample"),
@@ -86,7 +177,7 @@ _TRAINED: tuple[tuple[str, Times], ...] = (
 )
 _COMPUTED: tuple[tuple[str, Times], ...] = (("call", "step"), ("output", "sample"))
 _REDUCED: tuple[tuple[str, Times], ...] = (("call", "step"), ("input", "sample"))
-TRAINING: Mapping[Kind, tuple[tuple[str, Times], ...]] = {
+TRAINING: Mapping[OperationKind, tuple[tuple[str, Times], ...]] = {
     "product": _TRAINED,
     "matching": (*_COMPUTED, ("product", "sample")),
     "einsum": _TRAINED,
@@ -106,7 +197,7 @@ def operation_sums(operations: Sequence[Operation]) -> Array:
     """Return sums over the operations of each kind, of shape (kinds, quantities)."""
     sums = np.zeros((len(KINDS), len(NAMES)))
     for one in operations:
-        sums[KINDS.index(one.kind)] += [quantity(one) for quantity in QUANTITIES.values()]
+        sums[KINDS.index(one.kind)] += [float(quantity(one)) for quantity in QUANTITIES.values()]
     return sums
 
 
@@ -151,6 +242,10 @@ def operation_inference_terms(sums: Array, batch_size: int, inferences: int) -> 
     return Terms(tuple(terms), np.column_stack(list(terms.values())))
 
 
-def _summed(sums: Array, kind: Kind, name: str) -> Array:
+def _summed(sums: Array, kind: OperationKind, name: str) -> Array:
     column: Array = sums[:, KINDS.index(kind), NAMES.index(name)]
     return column
+
+
+def _rounded_up(units: int, block: int) -> int:
+    return -(-units // block) * block

@@ -252,6 +252,7 @@ def _workload_options(told: TopologyWorkload | StudySettings) -> dict[str, Any]:
     deployment = told.deployment
     found = {
         "data": told.data,
+        "target": told.target,
         "task": told.task,
         "metric": told.metric,
         "test_share": told.test_share,

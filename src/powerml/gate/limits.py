@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from powerml.errors import LONGEST_QUOTE, UsageError, shortened
-from powerml.memory.sizes import size_in_bytes
+from powerml.files.sizes import size_in_bytes
 from powerml.options import Options, Shown
 
 __all__ = ["REGRESSION", "GateLimits", "limit_flag"]

@@ -1,7 +1,8 @@
 """The guest: the process inside the simulator.
 
-A guest has one job, found by its name: ``training`` in Keras, ``deployment:RUNTIME`` or synthetic
-``loads``. Each module NAME_job of this package is a job.
+A guest has one job, found by its name: ``training`` in Keras, ``own`` of a
+user's network, ``deployment:RUNTIME`` or synthetic ``loads``. Each module NAME_job of this package
+is a job.
 
 ``serve``: imports what its job needs with counting off, warms up with counting on, then forks a
 child for each request. The children inherit the translated code and the warm caches. Each starts

@@ -6,13 +6,13 @@ It loads the space's code as the host does, in the child that measures.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from powerml.errors import SpaceError
 from powerml.guest import _client_requests as client_requests
+from powerml.guest import unseen
 from powerml.guest.region import Moments, region, settle
 from powerml.guest.request import OwnTrainingRequest
 from powerml.guest.training_job import SEED, TrainingJob
@@ -83,8 +83,7 @@ def _run(request: OwnTrainingRequest, moments: Moments) -> None:
     from powerml.spaces.trial import answers_of
 
     # The user's code may import what powerML's own work does without.
-    for package in [name for name, module in sys.modules.items() if module is None]:
-        del sys.modules[package]
+    unseen.reveal()
     batches = _MarkedBatches(request)
     task = _task(request, batches)
     space = load_space(Code(Path(request.root), request.main, request.module, request.attribute))

@@ -23,6 +23,7 @@ VIEW = "/proc/self/fd/"
 ADDED = "__pycache__"
 # The installed packages in the view, and a link to the metadata of each by its normalized name.
 PACKAGES, METADATA = f"{sys.prefix}/packages", f"{sys.prefix}/metadata"
+LIBRARIES = f"{sys.prefix}/{sys.platlibdir}/"
 LOADERS = (
     (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
     (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
@@ -34,7 +35,7 @@ _resolve = os.path.realpath
 _find_by_listing = machinery.PathFinder.find_distributions
 
 
-class _Names:
+class _NamesAskedFor:
     """The names in a folder, each looked up when it is asked for, and none kept."""
 
     def __init__(self, folder: str) -> None:
@@ -49,12 +50,12 @@ class _UnlistedFolder(machinery.FileFinder):
 
     def _fill_cache(self) -> None:
         # What `FileFinder` asks for a name would be a set of all of them.
-        self._path_cache = _Names(self.path)
+        self._path_cache = _NamesAskedFor(self.path)
 
 
 def _open_folder(path: str) -> _UnlistedFolder:
-    """Return the finder of an installed folder; what others install beside must not be kept."""
-    if not path.startswith(PACKAGES) or not os.path.isdir(path):
+    """Return the finder of any folder but the standard library's, which Python has listed."""
+    if path.startswith(LIBRARIES) or not os.path.isdir(path):
         raise ImportError(path)
     return _UnlistedFolder(path, *LOADERS)
 
@@ -62,12 +63,13 @@ def _open_folder(path: str) -> _UnlistedFolder:
 def _find_distributions(context: DistributionFinder.Context) -> Iterator[Distribution]:
     """Find the metadata of a distribution by its name, with no look at that of others."""
     import pathlib
+    import re
     from importlib import metadata
 
     if not context.name or "path" in vars(context) or PACKAGES not in sys.path:
         yield from _find_by_listing(context)
         return
-    link = f"{METADATA}/{metadata.Prepared.normalize(context.name)}"  # type: ignore[attr-defined]
+    link = f"{METADATA}/{re.sub('[-_.]+', '_', context.name).lower()}"
     if os.path.lexists(link):
         yield metadata.PathDistribution(pathlib.Path(PACKAGES, os.readlink(link)))
     elsewhere = [path for path in sys.path if path != PACKAGES]

@@ -14,12 +14,13 @@ __all__ = ["hide", "reveal"]
 EVERYWHERE = ("IPython", "PIL", "matplotlib", "pandas", "sklearn")
 # What Keras, torch and what these require look for, and do not require.
 KERAS_ON_TORCH = (
-    *("colorama", "cuda", "cv2", "dill", "envwrap", "flint", "fx2trt_oss", "gmpy", "gmpy2"),
+    *("colorama", "cuda", "cv2", "dill", "flint", "fx2trt_oss", "gmpy", "gmpy2"),
     *("huggingface_hub", "hypothesis", "jax", "monkeytype", "onnx", "onnx_tf", "onnxruntime"),
-    *("opt_einsum", "psutil", "pydot", "pydot_ng", "pydotplus", "pynvml", "requests", "tabulate"),
-    *("tensorflow", "tensorrt", "torch2trt", "torchcomms", "torchdistx", "tree", "triton", "tvm"),
-    "xarray",
+    *("opt_einsum", "psutil", "pydot", "pydot_ng", "pydotplus", "pynvml", "requests"),
+    *("tabulate", "tensorflow", "tensorrt", "torch2trt", "torchcomms", "torchdistx", "tqdm"),
+    *("tree", "triton", "tvm", "xarray"),
 )
+KERAS_JOBS = frozenset(("training", "own", "deployment:keras"))
 LITERT = ("ai_edge_litert_sdk_intel",)
 
 
@@ -39,6 +40,6 @@ def reveal() -> None:
 def _hidden_from(job: str) -> tuple[str, ...]:
     if job == "deployment:litert":
         return (*EVERYWHERE, *LITERT)
-    if job in {"training", "deployment:keras"} and os.environ.get("KERAS_BACKEND") == "torch":
+    if job in KERAS_JOBS and os.environ.get("KERAS_BACKEND") == "torch":
         return (*EVERYWHERE, *KERAS_ON_TORCH)
     return EVERYWHERE

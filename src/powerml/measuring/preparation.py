@@ -24,8 +24,8 @@ from powerml.errors import (
     UsageError,
     shortened,
 )
+from powerml.files.room import require_room
 from powerml.files.texts import printable
-from powerml.measuring.memory import require_room
 from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
 from powerml.networks.export import export_proved
@@ -460,6 +460,7 @@ def _to_be_trained(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=wanted.validation,
+        target=dataset.target,
         test_share=dataset.test_share,
         input_shape=dataset.input_shape,
         task=dataset.task,

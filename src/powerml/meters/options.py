@@ -44,7 +44,10 @@ __all__ = [
     "SimulationOptions",
 ]
 
-DATASETS = "digits, mnist_small, mnist, or an .npz with x_train y_train x_test y_test."
+DATASETS = (
+    "digits, mnist_small, mnist, sklearn:NAME; a .csv, .tsv, .parquet or .npz file; or a folder of "
+    "images by class, or of a saved Hugging Face dataset."
+)
 FidelityName = Annotated[Fidelity, BeforeValidator(check_fidelity)]
 AccessesOption = Annotated[
     Accesses,

@@ -150,8 +150,8 @@ def export_proved(
 ) -> float:
     """Export a network for the exact shapes of its inputs, and check its outputs.
 
-    The batch of a Keras model is left open if the outputs then agree, and fixed otherwise. That of
-    a PyTorch module is fixed.
+    The batch of a Keras model is left open if it can be, with outputs that agree, and fixed
+    otherwise. That of a PyTorch module is fixed.
 
     Parameters
     ----------
@@ -181,8 +181,8 @@ def export_proved(
         return 0.0
     unproved: ExportError | None = None
     for fixed in (False, True):
-        export_model(model, path, shapes, fixed=fixed, unrolled=unrolled)
         try:
+            export_model(model, path, shapes, fixed=fixed, unrolled=unrolled)
             difference = largest_difference(model, path, runtime_name, inputs)
         except ExportError as error:
             unproved = error

@@ -25,6 +25,7 @@ __all__ = [
     "fit",
     "load_trainable",
     "predict",
+    "scale_outputs",
     "seed_everything",
 ]
 
@@ -156,6 +157,14 @@ def fit(
         verbose=0,
         callbacks=[callback or SynchronousCallbacks()],
     )
+
+
+def scale_outputs(
+    model: keras.Model, means: NDArray[np.float32], deviations: NDArray[np.float32]
+) -> None:
+    """Have a model that has learned standardised labels return them as they were."""
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel * deviations, bias * deviations + means])
 
 
 def evaluate(

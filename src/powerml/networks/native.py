@@ -31,6 +31,7 @@ from powerml.workloads.workload import (
 
 if TYPE_CHECKING:
     import keras
+    from numpy.typing import NDArray
 
 __all__ = [
     "Trained",
@@ -40,6 +41,7 @@ __all__ = [
     "score_saved",
     "train",
     "train_natively",
+    "training_labels",
 ]
 
 
@@ -103,14 +105,14 @@ def train(workload: TrainedWorkload, material: Material, seed: int) -> Trained:
         raise TrainingError(f"there is no data to train {workload.name} on: give --data")
     split = dataset.test if workload.protocol == "paper" else dataset.validation
     import_keras()
-    from powerml.networks.model import fit, seed_everything
+    from powerml.networks.model import seed_everything
 
     try:
         with _one_thread(), keras_alone():
             seed_everything(seed)
             model = _untrained(workload, material)
             inputs = dataset.inputs(dataset.train, scaled=workload.scaled)
-            fit(model, inputs, dataset.train.labels, workload.batch_size, workload.epochs)
+            _fit(model, inputs, dataset, workload)
             _check_weights(model, workload)
             return Trained(model, _score(model, dataset, split, workload))
     except TrainingError:
@@ -129,6 +131,27 @@ def _train_own(workload: TrainedWorkload, material: OwnMaterial, seed: int) -> T
     import_keras()
     with _one_thread(), keras_alone():
         return Trained(*train_own(workload, material, seed))
+
+
+def _fit(
+    model: keras.Model, inputs: NDArray[np.float32], dataset: Dataset, workload: TrainedWorkload
+) -> None:
+    """Train; a built network of a regression learns standardised labels, and returns true ones."""
+    from powerml.networks.model import fit, scale_outputs
+
+    labels = training_labels(workload, dataset, dataset.train)
+    fit(model, inputs, labels, workload.batch_size, workload.epochs)
+    if labels is not dataset.train.labels:
+        scale_outputs(model, *dataset.label_scale)
+
+
+def training_labels(workload: TrainedWorkload, dataset: Dataset, split: Split) -> NDArray[Any]:
+    """Return the labels that a workload's model is trained on, natively and in the guest.
+
+    A model of a file has learned what it returns already.
+    """
+    built = workload.kind == "topology" and workload.scaled and workload.task == "regression"
+    return dataset.scaled_labels(split) if built else split.labels
 
 
 def _untrained(workload: TrainedWorkload, material: Material) -> keras.Model:

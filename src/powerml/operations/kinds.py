@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from powerml.operations.operation import Kind
+from powerml.operations.operation import OperationKind
 
 __all__ = ["ATTENTION", "CONVOLUTIONS", "PRODUCTS", "RECURRENCES", "VIEWS", "kind_of"]
 
@@ -43,7 +43,7 @@ _MOVEMENTS = """
     scatter_add slice_scatter sort stack topk tril triu upsample_bicubic2d upsample_bilinear2d
     upsample_linear1d upsample_nearest1d upsample_nearest2d zeros
 """
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, OperationKind] = {
     **dict.fromkeys(_FUNCTIONS.split(), "function"),
     **dict.fromkeys(_NORMALISATIONS.split(), "normalisation"),
     **dict.fromkeys(_POOLINGS.split(), "pooling"),
@@ -52,7 +52,7 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> OperationKind:
     """Return the kind of an operator that is no product; those that are not named are elementwise.
 
     ATen has two thousand operators, of which most compute each element from as many.

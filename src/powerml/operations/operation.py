@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "Kind", "Operation"]
+__all__ = ["KINDS", "Operation", "OperationKind"]
 
-Kind = Literal[
+OperationKind = Literal[
     "product",
     "matching",
     "einsum",
@@ -21,7 +22,7 @@ Kind = Literal[
     "reduction",
     "movement",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ class Operation:
         Outputs at one position: neurons, filters, or units of a recurrence.
     positions
         Places at which they are computed: rows of a matrix, pixels, steps of a recurrence.
-    area
-        Number of the inputs of one output that are of one channel: pixels of a window.
+    window
+        Shape of a convolution's window: pixels of one channel.
+    groups
+        Groups of channels, each with its own filters.
     calls
         Calls of the framework that it takes; many for a recurrence that is run step by step.
     """
 
-    kind: Kind
+    kind: OperationKind
     inputs: int
     outputs: int
     weights: int = 0
@@ -63,5 +66,16 @@ class Operation:
     fan_in: int = 0
     units: int = 0
     positions: int = 1
-    area: int = 1
+    window: tuple[int, ...] = ()
+    groups: int = 1
     calls: int = 1
+
+    @property
+    def area(self) -> int:
+        """Inputs of one output that are of one channel: 1 where there is no window."""
+        return math.prod(self.window)
+
+    @property
+    def channels(self) -> int:
+        """Channels that one output is a sum over."""
+        return self.fan_in // self.area

@@ -6,6 +6,7 @@ PyTorch is imported when it is needed. Nothing is exported, which would take sec
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from powerml.operations.operation import Operation
 
 __all__ = ["operations_of"]
 
+MATRIX = 2  # dimensions of one
 ADVICE = "its costs are learned from trials alone"
 
 
@@ -52,7 +54,7 @@ def operations_of(model: Any, input_shape: tuple[int, ...]) -> tuple[Operation, 
 
     recorder = Recorder()
     try:
-        with torch.no_grad(), _evaluated(model):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), _evaluated(model):
             if is_keras:
                 _run_keras(model, input_shape, recorder)
             else:
@@ -121,7 +123,7 @@ def _keras_samples(model: Any, input_shape: tuple[int, ...]) -> Any:
     if isinstance(model, keras.Sequential) and model._functional is not None:
         described = model._functional._inputs_struct
     if described is None:
-        first = next(model._flatten_layers(include_self=False, recursive=False), None)
+        first = next(iter(model.layers), None)
         dtype = "int64" if isinstance(first, keras.layers.Embedding) else "float32"
         return keras.ops.zeros((1, *input_shape), dtype)
     is_single = len(keras.tree.flatten(described)) == 1
@@ -141,10 +143,18 @@ def _keras_samples(model: Any, input_shape: tuple[int, ...]) -> Any:
 def _as_one(layer: Any, recorder: Any) -> Iterator[None]:
     """Record a recurrent layer as one operation, in which its steps are counted."""
     original: Callable[..., Any] = layer.call
+    units = getattr(layer.cell, "units", 0)
+    # Keras runs one step more than there are where it finds out the shape of a step's output.
+    shapes = [
+        tuple(kernel.shape)
+        for name in ("kernel", "recurrent_kernel")
+        if (kernel := getattr(layer.cell, name, None)) is not None
+    ]
+    is_plain = [len(shape) for shape in shapes] == [MATRIX, MATRIX]
+    matrices = sum(map(math.prod, shapes)) if is_plain else None
 
     def call(sequences: Any, *others: Any, **named: Any) -> Any:
-        units = getattr(layer.cell, "units", 0)
-        with recorder.recurrence(sequences, units, layer.count_params()):
+        with recorder.recurrence(sequences, units, layer.count_params(), matrices):
             return original(sequences, *others, **named)
 
     # Past Keras, which would keep it among the layer's attributes.

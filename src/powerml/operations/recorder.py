@@ -24,9 +24,12 @@ from powerml.operations.operation import Operation
 
 __all__ = ["Recorder"]
 
-Shape = tuple[int, ...]
 # The arguments of ATen's convolution.
 TRANSPOSED, GROUPS = 6, 8
+# Not computed, for oneDNN compiles a kernel for each shape of them, which takes longer than all
+# else. Convolutions are: only they themselves tell the layout of their outputs, and so what is
+# moved after them.
+LENGTHY = PRODUCTS | {"mkldnn_rnn_layer"}
 
 
 class Recorder:
@@ -53,8 +56,8 @@ class Recorder:
     def __enter__(self) -> Self:
         for weight in self.weights:
             self._constants[_place(weight)] = weight
-        self._modes.enter_context(_Functions(self))
-        self._modes.enter_context(_Operators(self))
+        self._modes.enter_context(_FunctionMode(self))
+        self._modes.enter_context(_OperatorMode(self))
         return self
 
     def __exit__(
@@ -77,8 +80,13 @@ class Recorder:
         (self._within[-1] if self._within else self.operations).append(operation)
 
     @contextlib.contextmanager
-    def recurrence(self, sequences: Any, units: int, weights: int) -> Iterator[None]:
-        """Record all that runs in the context as one recurrence over sequences."""
+    def recurrence(
+        self, sequences: Any, units: int, weights: int, matrices: int | None
+    ) -> Iterator[None]:
+        """Record all that runs in the context as one recurrence over sequences.
+
+        Its matrices are multiplied at each step; what is multiplied is counted if they are unknown.
+        """
         was_in = self._in_recurrence
         # Its first state is constant, but that is nothing that a runtime makes use of.
         self._in_recurrence = True
@@ -88,6 +96,7 @@ class Recorder:
         finally:
             self._in_recurrence = was_in
         steps = int(sequences.shape[1])
+        products = sum(one.multiply_accumulates for one in inner)
         if not self._within:
             self.operations.append(
                 Operation(
@@ -95,7 +104,7 @@ class Recorder:
                     sequences.numel(),
                     steps * units,
                     weights,
-                    sum(one.multiply_accumulates for one in inner),
+                    products if matrices is None else steps * matrices,
                     sequences.numel() // max(steps, 1) + units,
                     units,
                     steps,
@@ -114,7 +123,12 @@ class Recorder:
         if self._within:
             return
         matrices = [one for one in weights if one.dim() > 1]
-        pairs = list(zip(matrices[::2], matrices[1::2], strict=False))
+        # A projection of the state has other rows than the gates.
+        gates = [one for one in matrices if one.shape[0] == matrices[0].shape[0]]
+        pairs = list(zip(gates[::2], gates[1::2], strict=False))
+        if not pairs:
+            self.operations += inner
+            return
         steps = sequences.numel() // sequences.shape[-1]
         biases = sum(one.numel() for one in weights) - sum(one.numel() for one in matrices)
         for of_inputs, of_state in pairs:
@@ -210,8 +224,8 @@ class Recorder:
         return sum(one.numel() for one in tensors if self._is_constant(one) and one.dim() > 0)
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no types
-    """What PyTorch computes, operator by operator."""
+class _OperatorMode(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no types
+    """A mode in which each operator of PyTorch is recorded."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -224,16 +238,20 @@ class _Operators(TorchDispatchMode):  # type: ignore[misc]  # PyTorch carries no
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        if name in LENGTHY:
+            described = func(*map(_without_data, args), **(kwargs or {}))
+            made = _zeros(described, args[0].device)
+        else:
+            made = func(*args, **(kwargs or {}))
         if not (func.is_view or name in VIEWS):
             inputs = _tensors([*args, *(kwargs or {}).values()])
             self._recorder.record(name, inputs, args, made)
         return made
 
 
-class _Functions(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no types
-    """Functions that consist of many operators, but are one for other runtimes."""
+class _FunctionMode(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no types
+    """A mode in which functions of many operators are recorded as one."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -264,7 +282,7 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]  # PyTorch carries no
 
 
 def _convolution(arguments: Sequence[Any], read: int, written: int, weights: int) -> Operation:
-    kernel: Shape = tuple(arguments[1].shape)
+    kernel: tuple[int, ...] = tuple(arguments[1].shape)
     area = math.prod(kernel[2:])
     groups = arguments[GROUPS] if len(arguments) > GROUPS else 1
     if len(arguments) > TRANSPOSED and arguments[TRANSPOSED] is True:
@@ -284,7 +302,8 @@ def _convolution(arguments: Sequence[Any], read: int, written: int, weights: int
         channels // groups * area,
         units,
         positions,
-        area,
+        kernel[2:],
+        groups,
     )
 
 
@@ -295,6 +314,19 @@ def _attention(inputs: Sequence[Any], read: int, written: int) -> Operation:
     rows = query.numel() // width
     macs = rows * keys * (width + value.shape[-1])
     return Operation("matching", read, written, 0, macs, width, keys, rows)
+
+
+def _without_data(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+
+def _zeros(described: Any, device: Any) -> Any:
+    """Return zeros for tensors without data: what takes time is not computed."""
+    if isinstance(described, (list, tuple)):
+        return tuple(_zeros(one, device) for one in described)
+    return torch.empty_strided(
+        described.size(), described.stride(), dtype=described.dtype, device=device
+    ).zero_()
 
 
 def _place(tensor: Any) -> int:

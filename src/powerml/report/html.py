@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.importance import FEW_TRIALS
-from powerml.memory.sizes import size_text
+from powerml.files.sizes import size_text
 from powerml.report import quantities
 from powerml.report.record import Report, TrialRow
 from powerml.report.sentences import machines_words
@@ -35,7 +35,7 @@ QUANTITIES: Mapping[Quantity, str] = {
     **{phase: f"{phase.capitalize()} cost" for phase in PHASES},
 }
 LEADERS: Mapping[Quantity, str] = {
-    "score": "Most accurate",
+    "score": "Highest score",
     **{phase: f"Cheapest to {verb}" for phase, verb in VERBS.items()},
 }
 

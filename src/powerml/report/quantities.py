@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from powerml.files.sizes import size_text
 from powerml.memory.record import Memory
-from powerml.memory.sizes import size_text
 from powerml.studies.objective import UNFIT
 
 __all__ = [

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import PhaseErrors
-from powerml.memory.sizes import size_text
+from powerml.files.sizes import size_text
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import LeaderComparison, Quantity, StudySettings, TrialRecord, Winner
+from powerml.workloads.metrics import ACCURACY
 
 __all__ = [
     "Scored",
@@ -66,7 +67,8 @@ def sought_sentence(settings: StudySettings) -> str:
             f"{settings.beta:g} x inference cost{square} - "
             f"{Weights(settings.alpha, settings.beta).gamma:g} x score"
         )
-    return said + limits_words(settings) + "."
+    metric = "" if settings.metric == ACCURACY else f" The score is {settings.metric}."
+    return f"{said}{limits_words(settings)}.{metric}"
 
 
 def limits_words(settings: StudySettings) -> str:
@@ -250,7 +252,7 @@ def _number(value: float | None) -> str:
 
 
 LEADERS: dict[Quantity, str] = {
-    "score": "the most accurate",
+    "score": "the highest-scoring",
     **{phase: f"the cheapest to {verb}" for phase, verb in VERBS.items()},
 }
 SAME = 0.0005

@@ -1,13 +1,14 @@
 """The composite sampler of define-by-run spaces: it learns a space's members by running it.
 
 Which parameters a member has is only known after a run of the space, which builds a network. The
-sampler therefore compares a fixed number of members: some from the whole space, some near the best
-trials, and then some near the best of these.
+sampler therefore compares a fixed number of members. Some are from the whole space, some near the
+best trials, and then some near the best of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf
 from operator import le
 from typing import Any
@@ -23,6 +24,7 @@ from optuna.trial import FrozenTrial
 from powerml.samplers.base import Draw, Drawn, StudyKnowledge
 from powerml.samplers.composite_acquisition import CompositeAcquisition, Pool
 from powerml.samplers.embedding import Embedding
+from powerml.samplers.relevance_model import RelevantScores, relevant_costs
 from powerml.samplers.runs import Runs, identity
 from powerml.samplers.trials import KnownTrials, Quantities, known_trials, seeks_front
 
@@ -33,7 +35,8 @@ Row = Mapping[str, Any]
 
 # Runs for a proposal: of the whole space, around the best trials, and around the best candidates
 # of these, twice. A run takes up to 0.2 s.
-FIRST, WHOLE, AROUND_TRIALS, AROUND_CANDIDATES = 4, 24, 16, (12, 12)
+WHOLE, AROUND_TRIALS, AROUND_CANDIDATES = 24, 16, (12, 12)
+FIRST = 4  # runs for a random proposal, again until one of its members may be proposed
 FIXED = "fixed_params"  # where Optuna keeps the parameters of an enqueued trial
 NEAR = 3  # the trials and the candidates that are best
 
@@ -50,7 +53,8 @@ class RunningSampler(BaseSampler):
     known
         The knowledge of the study, with `draw`.
     startup_trials
-        Random trials before anything is learned; none if the costs are known from the start.
+        Random trials before anything is learned. Known costs do not replace them: without a score
+        the cheapest members would be tried first, and there are many of them.
     seed
         Without parallel trials, proposals depend only on the seed and on earlier trials.
     """
@@ -109,29 +113,35 @@ class RunningSampler(BaseSampler):
         before = [(dict(row), found) for row, found in self._known.measured_before]
         known = known_trials(study, trial, None, before)
         runs = Runs(self._draw, (self._seed, trial.number), trial.system_attrs.get(FIXED, {}))
-        runs.add(FIRST)
-        if self._acquire(study, runs.members, known) is None:
+        has_quantities = self._known.objective is not None or seeks_front(study)
+        learned = known.measured if has_quantities else known.valued
+        if len(learned) < self._acquisition.startup_trials:
             return self._random(runs, known)
         near = self._most_promising(study, known)
-        runs.add(WHOLE - FIRST if near else WHOLE - FIRST + AROUND_TRIALS)
-        if near:
-            runs.add(AROUND_TRIALS, near)
+        runs.add(WHOLE)
+        runs.add(AROUND_TRIALS, near)
         for count in AROUND_CANDIDATES:
             ordered = self._ordered(study, runs.members, known)
             runs.add(count, [member.parameters for member in ordered[:NEAR]])
         return next(iter(self._ordered(study, runs.members, known)), None)
 
     def _random(self, runs: Runs, known: KnownTrials) -> Drawn | None:
-        """Return the first random member that may be proposed, or any if none may."""
-        runs.add(WHOLE - FIRST)
+        """Return the first random member that may be proposed, or else the cheapest."""
         proposed = {identity(row) for row in known.proposed}
-        admitted = self._admitted(runs.members)
-        fresh = [
-            member
-            for member, may in zip(runs.members, admitted, strict=True)
-            if may and identity(member.parameters) not in proposed
-        ]
-        return next(iter([*fresh, *runs.members]), None)
+
+        def obstacles(place: int) -> tuple[bool, bool, float]:
+            again = identity(runs.members[place].parameters) in proposed
+            return again, not admitted[place], excess[place]
+
+        for _ in range(0, WHOLE, FIRST):
+            runs.add(FIRST)
+            if not runs.members:
+                continue
+            admitted, excess = self._admitted(runs.members), self._excess(runs.members)
+            first = min(range(len(runs.members)), key=obstacles)
+            if not any(obstacles(first)):
+                return runs.members[first]
+        return runs.members[first] if runs.members else None
 
     def _ordered(self, study: Study, members: Sequence[Drawn], known: KnownTrials) -> list[Drawn]:
         """Return the members by falling acquisition, those that were proposed last."""
@@ -156,12 +166,25 @@ class RunningSampler(BaseSampler):
             points_of=embedding.points,
             costs=lambda: None if costs is None else costs(members),
             admitted=lambda: self._admitted(members),
+            score_model=lambda points, scores, expected, _: RelevantScores(
+                embedding.groups, points, scores, expected
+            ),
+            cost_model=partial(relevant_costs, embedding.groups),
         )
         return self._acquisition.of(study, pool, known)
 
     def _admitted(self, members: Sequence[Drawn]) -> NDArray[np.bool_]:
         admits = self._known.admits_drawn
         return np.ones(len(members), dtype=bool) if admits is None else admits(members)
+
+    def _excess(self, members: Sequence[Drawn]) -> Array:
+        """Return the members' excess over the limits of costs, 0 where none is known."""
+        computed = (
+            None if self._known.costs_of_drawn is None else self._known.costs_of_drawn(members)
+        )
+        if computed is None:
+            return np.zeros(len(members))
+        return np.maximum(self._known.requirements.excess(computed), 0.0)
 
     def _most_promising(self, study: Study, known: KnownTrials) -> list[dict[str, Any]]:
         """Return the parameters of the trials to draw members near: the front, or the best."""

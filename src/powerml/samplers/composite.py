@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial
 from powerml.samplers.base import CostedObjective, Requirements
 from powerml.samplers.candidates import Candidates, SearchSpace, draw, enumerate_all, of_parameters
 from powerml.samplers.composite_acquisition import REFUSED, CompositeAcquisition, Pool
-from powerml.samplers.learned_costs import CostsOf
+from powerml.samplers.learned_costs import CostsOf, learned_costs
+from powerml.samplers.score_model import ScoreModel
 from powerml.samplers.score_scale import UNIT, ScoreRange
 from powerml.samplers.trials import KnownTrials, Quantities, known_trials
 
@@ -165,4 +166,6 @@ class CompositeSampler(BaseSampler):
                 if admits is None
                 else admits(candidates.columns)
             ),
+            score_model=ScoreModel,
+            cost_model=learned_costs,
         )

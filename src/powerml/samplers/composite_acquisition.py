@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ from powerml.samplers.acquisition import (
     expected_volume,
 )
 from powerml.samplers.base import CostedObjective, Requirements
-from powerml.samplers.learned_costs import learned_costs
-from powerml.samplers.score_model import ANY, SHORT, ScoreModel, expected_scores
+from powerml.samplers.score_model import ANY, SHORT, expected_scores
 from powerml.samplers.score_scale import UNIT, ScoreRange, ScoreScale
 from powerml.samplers.trials import TRAINING, KnownTrials, seeks_front
 from powerml.samplers.value_model import plain_improvement
@@ -34,6 +33,16 @@ from powerml.samplers.value_model import plain_improvement
 __all__ = ["REFUSED", "CompositeAcquisition", "Pool"]
 
 Array = NDArray[np.float64]
+
+
+class PredictsScores(Protocol):
+    """A model that was fitted to scores."""
+
+    def predict(self, points: Array, expected: Array, /) -> ScorePosterior:
+        """Predict the posterior of scores at other points, given their prior means."""
+
+
+MakeScoreModel = Callable[[Array, Array, Array, Sequence[float]], PredictsScores]
 
 REFUSED = -1e9  # the acquisition of what violates a requirement
 # Ratio of a cost to the reference's from which on a topology is worth nothing to a front.
@@ -54,12 +63,19 @@ class Pool:
         Computes the candidates' costs; None where they have to be learned.
     admitted
         Selects those that the requirements other than costs and score admit.
+    score_model
+        Makes the model of scores from points, scores, their prior means, and the prior
+        probabilities of lengths.
+    cost_model
+        Learns costs from the points and the costs of trials.
     """
 
     points: Array
     points_of: Callable[[Sequence[Mapping[str, Any]]], Array]
     costs: Callable[[], CandidateCosts | None]
     admitted: Callable[[], NDArray[np.bool_]]
+    score_model: MakeScoreModel
+    cost_model: Callable[[Array, Mapping[str, Sequence[float]], Array], CandidateCosts]
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,7 @@ class CompositeAcquisition:
         if len(known.measured) < self.startup_trials:
             return None
         parameters, found = zip(*known.measured, strict=True)
-        return learned_costs(
+        return pool.cost_model(
             pool.points_of(parameters),
             {phase: [one.costs[phase] for one in found] for phase in found[0].costs},
             pool.points,
@@ -202,12 +218,12 @@ def _posterior(
     paid = np.array([cost for _, cost, score in scored if score is not None])
     points = pool.points_of(rows)
     expectations = expected_scores(paid, highest_cost)
-    model = ScoreModel(points, scores, expectations, lengths)
+    model = pool.score_model(points, scores, expectations, lengths)
     if known.running:
         running = pool.points_of(known.running)
         unknown = np.full(len(running), float(expected.mean()))
         imputed = model.predict(running, unknown).mean.clip(0.0, 1.0)
-        model = ScoreModel(
+        model = pool.score_model(
             np.vstack([points, running]),
             np.concatenate([scores, imputed]),
             np.concatenate([expectations, unknown]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +24,6 @@ Distributions = Mapping[str, BaseDistribution]
 
 MIDDLE = 0.5  # where a parameter stands that a member does not have
 PRESENCE = 0.5  # how far apart members are that have a parameter and that do not
-# Distances grow with the number of parameters; the model's lengths suit so many.
-USUAL = 3
 
 
 class Embedding:
@@ -54,8 +51,8 @@ class Embedding:
             occurrence: name for name, occurrence in occurrences.items() if not all(occurrence)
         }
         self._told = sorted(sometimes.values())
-        asked = sum(len(one) for one in members) / len(members)
-        self._unit = math.sqrt(USUAL / max(USUAL, asked))
+        widths = [_width(one) for one in self._ranges.values()] + [1] * len(self._told)
+        self.groups = np.repeat(np.arange(len(widths)), widths)
 
     def points(self, rows: Sequence[Mapping[str, Any]]) -> Array:
         """Return the points of members, of shape (rows, dimensions)."""
@@ -64,11 +61,11 @@ class Embedding:
             PRESENCE * np.array([[float(name in row)] for row in rows]).reshape(-1, 1)
             for name in self._told
         ]
-        return self._unit * np.hstack(parts)
+        return np.hstack(parts)
 
     def _part(self, name: str, one: BaseDistribution, rows: Sequence[Mapping[str, Any]]) -> Array:
         chosen = isinstance(one, CategoricalDistribution)
-        width = len(one.choices) if isinstance(one, CategoricalDistribution) else 1
+        width = _width(one)
         part = np.full((len(rows), width), 1 / (width * np.sqrt(2)) if chosen else MIDDLE)
         has = [place for place, row in enumerate(rows) if name in row and _fits(one, row[name])]
         if has:
@@ -76,6 +73,12 @@ class Embedding:
             values[:] = [rows[place][name] for place in has]
             part[has] = np.clip(scaled(values, one), 0.0, 1.0)
         return part
+
+
+def _width(distribution: BaseDistribution) -> int:
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    return 1
 
 
 def _fits(distribution: BaseDistribution, value: Any) -> bool:

@@ -77,7 +77,7 @@ class ScoreScale:
 
     @property
     def is_identity(self) -> bool:
-        """Whether scores stay as they are."""
+        """True if scores stay as they are."""
         return self.low == 0 and self.high == 1
 
     def unit(self, score: FloatOrArray) -> FloatOrArray:

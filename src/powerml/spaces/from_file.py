@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from powerml.errors import SpaceError
+from powerml.spaces.catalogue import EXAMPLES, example_names
 from powerml.spaces.values import Values
 
 __all__ = [
@@ -132,8 +133,11 @@ class OwnSpace:
 def split_own(text: str) -> tuple[str, str] | None:
     """Split ``mine.py:Name:units=16`` into the space and the values; None for other texts.
 
-    The values are empty where there are none.
+    The name of an example stands for its file. The values are empty where there are none.
     """
+    name, _, values = text.strip().partition(":")
+    if name in example_names():
+        return name, values
     found = OWN.fullmatch(text.strip())
     if found is None and FILE in text:  # what is beyond is told when it is read
         file, _, values = text.partition(FILE)
@@ -145,7 +149,7 @@ def split_own(text: str) -> tuple[str, str] | None:
 
 
 def find_code(text: str) -> Code:
-    """Find the code of ``mine.py``, ``mine.py:Name``, ``package.module`` or one with ``:Name``.
+    """Find the code of ``mine.py``, ``mine.py:Name``, ``package.module``, or of an example.
 
     Raises
     ------
@@ -153,6 +157,8 @@ def find_code(text: str) -> Code:
         There is no such file or module.
     """
     path, _, attribute = text.partition(":")
+    if text in example_names():
+        return Code(EXAMPLES, f"{text}{SUFFIX}", text)
     if attribute and not attribute.isidentifier():
         raise SpaceError(f"the space {text!r} names no object: write {path}:Name, or {path} alone")
     if path.endswith(SUFFIX):

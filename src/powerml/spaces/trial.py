@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import TypeVar, cast
 
 from powerml.errors import TopologyError
 from powerml.spaces.values import Value, Values, value_of, written
@@ -27,6 +28,7 @@ __all__ = [
     "named",
 ]
 
+Chosen = TypeVar("Chosen", bound=Value)
 DIGITS = 4  # of a number that is drawn: far finer than any training can tell
 # As in Optuna: multiples of a step are rounded, and miss it by this part of it at most.
 STEP_ERROR = 1e-8
@@ -170,14 +172,14 @@ class Trial:
         value = self._ask(name, Floats(low, high, step, log))
         return float(value)  # type: ignore[arg-type]
 
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+    def suggest_categorical(self, name: str, choices: Sequence[Chosen]) -> Chosen:
         """Choose one of the values, which are texts, numbers, booleans or None."""
         if isinstance(choices, str):
             raise TopologyError(f"{name} has the choices {choices!r}: give a list of values")
         values = tuple(_plain(name, one) for one in choices)
         if not values:
             raise TopologyError(f"{name} has no choices: give at least one")
-        return self._ask(name, Choices(values))
+        return cast(Chosen, self._ask(name, Choices(values)))
 
     def _ask(self, name: str, domain: Domain) -> Value:
         if not isinstance(name, str) or not name or name.split() != [name] or SEPARATORS & {*name}:

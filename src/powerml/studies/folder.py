@@ -134,7 +134,7 @@ class Study:
 
     @property
     def reference_test_score(self) -> float | None:
-        """Accuracy of the reference on the test split, if it is known."""
+        """Score of the reference on the test split, if it is known."""
         return reference_test_score_of(self._optuna)
 
     @reference_test_score.setter

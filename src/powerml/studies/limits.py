@@ -19,8 +19,8 @@ from pydantic import (
 
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.errors import UsageError
+from powerml.files.sizes import size_in_bytes
 from powerml.memory.record import Memory
-from powerml.memory.sizes import size_in_bytes
 from powerml.studies.earlier import by_phase
 from powerml.studies.objective import SCORE_TOLERANCE
 from powerml.workloads.metrics import metric_range

@@ -77,7 +77,7 @@ def reference_of(study: optuna.Study) -> Measurement | None:
 
 
 def reference_test_score_of(study: optuna.Study) -> float | None:
-    """Return the accuracy of the reference on the test split, if it is known."""
+    """Return the score of the reference on the test split, if it is known."""
     stored = study.user_attrs.get(REFERENCE_TEST_SCORE)
     return None if stored is None else float(stored)
 

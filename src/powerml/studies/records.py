@@ -71,6 +71,9 @@ class StudySettings(BaseModel):
     )
     data: str = Field(description="name of the dataset")
     data_digest: str = Field(description="SHA-256 of the dataset")
+    target: str | None = Field(
+        default=None, description="column of a table that is predicted; null for the usual one"
+    )
     task: Task | None = Field(
         default=None, description="task of the data as it was given; null if the data tells it"
     )

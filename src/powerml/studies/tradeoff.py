@@ -35,7 +35,7 @@ def _order(quantity: Quantity, trial: TrialRecord) -> tuple[float, ...]:
 
 
 def comparisons(best: TrialRecord, trials: Sequence[TrialRecord]) -> list[LeaderComparison]:
-    """Compare the best with the most accurate trial and with the cheapest in each phase."""
+    """Compare the best with the highest-scoring trial and with the cheapest in each phase."""
     found = []
     for quantity in ALL_QUANTITIES:
         other = leader(trials, quantity)

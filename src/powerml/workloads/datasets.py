@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,14 @@ from powerml import plugins
 from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
 from powerml.files.texts import printable
+from powerml.workloads.arrow_files import SUFFIX as PARQUET
+from powerml.workloads.arrow_files import read_parquet
+from powerml.workloads.bundled import DIGITS, PREFIX, bundled_names, read_bundled
+from powerml.workloads.columns import Content
+from powerml.workloads.delimited_files import SUFFIXES as DELIMITED
+from powerml.workloads.delimited_files import read_delimited
+from powerml.workloads.hugging_face import is_saved_dataset, read_saved_dataset
+from powerml.workloads.image_folders import read_image_folder
 from powerml.workloads.metrics import Task
 from powerml.workloads.npz_files import read_arrays
 from powerml.workloads.splits import (
@@ -58,6 +67,7 @@ def load_dataset(
     validation: float = DEFAULT_VALIDATION,
     *,
     renumber: bool = True,
+    target: str | None = None,
     task: Task | None = None,
     test_share: float = DEFAULT_TEST_SHARE,
 ) -> Dataset:
@@ -66,18 +76,23 @@ def load_dataset(
     Parameters
     ----------
     data
-        ``digits`` (1,797 images of 8 x 8 pixels, ten classes), ``mnist_small`` (300 of 28 x 28, two
-        classes) or ``mnist``. Or the name of a plug-in, a function that returns the arrays. Or the
-        path of an ``.npz`` with ``x_train y_train``, and optionally ``x_test y_test`` and
-        ``x_val y_val``.
+        A name or a path. Images are ``digits`` (1,797 of 8 x 8 pixels, ten classes),
+        ``mnist_small`` (300 of 28 x 28, two classes) and ``mnist``; tables are scikit-learn's, as
+        ``sklearn:iris``. A plug-in is a function that returns the arrays. A path is an ``.npz``
+        with ``x_train y_train``, and optionally ``x_test y_test`` and ``x_val y_val``, or a
+        ``.csv``, ``.tsv`` or ``.parquet`` with a header. Or it is a folder, with a sub-folder of
+        images for each class, or of Hugging Face's ``save_to_disk``.
     validation
         Share of the training data, stratified by class, that is held out if there is no validation
         split.
     renumber
         Whether labels with gaps, as 5 and 95, or texts are numbered by class, as 0 and 1. Otherwise
         the label is the number of the class, as for a trained model.
+    target
+        Column of a table that is to be predicted; by default the last.
     task
-        ``regression`` for labels that are numbers to be predicted; otherwise they are classes.
+        ``regression`` for labels that are numbers to be predicted, or ``classification``. By
+        default a table's fractions and many different integers are numbers, and others classes.
     test_share
         Share of the data, stratified by class, that is held out if there is no test split.
 
@@ -94,20 +109,54 @@ def load_dataset(
     >>> digits.input_shape, digits.classes, len(digits.train)
     ((8, 8), 10, 1079)
     """
+    name = printable(data)
+    content = _read(data, name, target, task)
+    return check_splits(
+        content.arrays,
+        name,
+        validation,
+        renumber=renumber,
+        task=task or content.task,
+        test_share=test_share,
+        target=target,
+        is_table=content.is_table,
+        remarks=content.remarks,
+    )
+
+
+def _read(data: str, name: str, target: str | None, task: Task | None) -> Content:
+    path = Path(data)
+    suffix = path.suffix.lower()
+    is_named = data in BUILT_IN or data.startswith(PREFIX)
+    if not is_named and suffix in DELIMITED:
+        return read_delimited(path, name, target=target, task=task)
+    if not is_named and suffix == PARQUET:
+        return read_parquet(path, name, target=target, task=task)
+    is_folder = not is_named and _exists(path, Path.is_dir)
+    if is_folder and is_saved_dataset(path):
+        return read_saved_dataset(path, name, target=target, task=task)
+    if target is not None:
+        raise DatasetError(
+            f"{name} is no table: leave --target out, which names a column of a .csv, .tsv or "
+            ".parquet file, or of a saved Hugging Face dataset"
+        )
+    if data.startswith(PREFIX) and data != DIGITS:
+        return read_bundled(data)
+    return read_image_folder(path, name) if is_folder else Content(_arrays(data))
+
+
+def _arrays(data: str) -> Arrays:
+    """Read the arrays of a name, or of an ``.npz`` file."""
     if data == "mnist_small":
         with resources.as_file(resources.files("powerml.workloads") / "mnist_small.npz") as path:
-            arrays = read_arrays(path, ALL_ARRAYS)
-    elif data == "mnist":
-        arrays = read_arrays(_mnist_path(), ALL_ARRAYS)
-    elif data == "digits":
-        arrays = _digits()
-    elif data.endswith(".npz") or os.sep in data or _is_file(data):
-        arrays = read_arrays(Path(data), ALL_ARRAYS)
-    else:
-        arrays = _from_plug_in(data)
-    return check_splits(
-        arrays, printable(data), validation, renumber=renumber, task=task, test_share=test_share
-    )
+            return read_arrays(path, ALL_ARRAYS)
+    if data == "mnist":
+        return read_arrays(_mnist_path(), ALL_ARRAYS)
+    if data in ("digits", DIGITS):
+        return _digits()
+    if data.endswith(".npz") or os.sep in data or _exists(Path(data), Path.is_file):
+        return read_arrays(Path(data), ALL_ARRAYS)
+    return _from_plug_in(data)
 
 
 def _digits() -> Arrays:
@@ -133,9 +182,9 @@ def _digits() -> Arrays:
     }
 
 
-def _is_file(name: str) -> bool:
+def _exists(path: Path, is_kind: Callable[[Path], bool]) -> bool:
     with contextlib.suppress(OSError, ValueError):
-        return Path(name).is_file()
+        return is_kind(path)
     return False
 
 
@@ -144,7 +193,7 @@ def _from_plug_in(name: str) -> Arrays:
         make = cast(Any, plugins.find("dataset", "datasets", name, lambda: list(BUILT_IN)))
     except UnknownNameError as error:
         raise UnknownNameError(
-            "dataset (or give the path of an .npz file)", name, dataset_names()
+            "dataset (or give the path of a file)", name, [*dataset_names(), *bundled_names()]
         ) from error
     return cast(Arrays, make())
 

@@ -30,10 +30,15 @@ TaskName = Annotated[Task | None, BeforeValidator(_check_task)]
 class DataOptions(Options):
     """Options of the data that networks are trained on and scored by."""
 
+    target: Annotated[
+        str | None,
+        Field(description="Column of a table that is to be predicted."),
+        Shown(default="the last one"),
+    ] = None
     task: Annotated[
         TaskName,
         Field(description="classification; or regression, of numbers that are to be predicted."),
-        Shown(default="classification, and regression for a table's column of fractions"),
+        Shown(default="told by a table's target, else classification"),
     ] = None
     metric: Annotated[
         str | None,
@@ -57,7 +62,12 @@ class DataOptions(Options):
         from powerml.workloads.datasets import load_dataset
 
         return load_dataset(
-            data, self.validation, renumber=renumber, task=self.task, test_share=self.test_share
+            data,
+            self.validation,
+            renumber=renumber,
+            target=self.target,
+            task=self.task,
+            test_share=self.test_share,
         )
 
     def check_arrays(self, arrays: Mapping[str, Any], name: str) -> Dataset:

@@ -134,9 +134,10 @@ def fitted(task: Task, labels: Labels, outputs: Outputs) -> tuple[Labels, Output
         The shapes do not fit each other.
     """
     labels, outputs = np.asarray(labels), np.asarray(outputs)
-    if task == "regression":
+    if task == "regression" and labels.size and outputs.size:
         labels = labels.reshape(len(labels), -1).astype(np.float64)
         outputs = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if task == "regression":
         if labels.shape != outputs.shape or not labels.size:
             raise UsageError(
                 f"the network's outputs have the shape {outputs.shape} and the labels "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ ALL_ARRAYS = (*TRAIN_ARRAYS, *(name for pair in OTHER_ARRAYS for name in pair))
 VALIDATION_SEED = 0
 BYTE_MAX = 255
 LARGEST_LABEL = 2**31 - 1
+ROUNDING = 1e-7  # of a number in single precision
 LARGEST_VALUE = 1e15  # sums of squares of larger values leave float32
 MOST_LABELS_SHOWN = 3
 LONGEST_LABEL = 40
@@ -79,6 +81,10 @@ class Dataset:
     test_share: float | None = None
     # Choices that were made for the user, a line each.
     remarks: tuple[str, ...] = ()
+    # The column of the labels in a table, where it was named.
+    target: str | None = None
+    # True if each column of the inputs has a scale of its own, as in a table.
+    is_table: bool = False
 
     @property
     def classes(self) -> int | None:
@@ -107,9 +113,47 @@ class Dataset:
         return tuple(self.train.samples.shape[1:])
 
     def inputs(self, split: Split, *, scaled: bool) -> NDArray[np.float32]:
-        """Network inputs of a split, float32; `scaled` divides them by `scale`."""
+        """Network inputs of a split, float32.
+
+        If they are `scaled`, the `scale` divides them; the columns of a table are standardised, as
+        `standardisation` says.
+        """
         inputs = split.samples.astype(np.float32)
+        if scaled and self.is_table:
+            means, deviations = self.standardisation
+            return (inputs - means) / deviations
         return inputs / np.float32(self.scale()) if scaled else inputs
+
+    @cached_property
+    def standardisation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation of each input in the training data.
+
+        Inputs of 0 and 1 alone, as those of a text, are left as they are: 0 and 1 here.
+        """
+        samples = self.train.samples
+        plain = ((samples == 0) | (samples == 1)).all(axis=0)
+        means, deviations = _moments(samples)
+        plain |= deviations == 0
+        return (
+            np.where(plain, 0, means).astype(np.float32),
+            np.where(plain, 1, deviations).astype(np.float32),
+        )
+
+    def scaled_labels(self, split: Split) -> NDArray[Any]:
+        """Return the labels that networks are trained on, in a regression standardised.
+
+        A network starts with outputs around 0: a mean of a thousand would take it long to reach.
+        """
+        if self.task == "classification":
+            return split.labels
+        means, deviations = self.label_scale
+        return np.asarray((split.labels - means) / deviations, np.float32)
+
+    @cached_property
+    def label_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation of each column of the target in the training data."""
+        means, deviations = _moments(self.train.labels)
+        return means.astype(np.float32), np.where(deviations == 0, 1, deviations).astype(np.float32)
 
     def scale(self) -> float:
         """The divisor of inputs under the default protocol.
@@ -124,6 +168,12 @@ class Dataset:
         return float(BYTE_MAX if largest <= BYTE_MAX else largest)
 
 
+def _moments(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means and standard deviations of columns; those of rounding alone are 0."""
+    means, deviations = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    return means, np.where(deviations <= np.abs(means) * ROUNDING, 0, deviations)
+
+
 def check_splits(
     arrays: Arrays,
     name: str,
@@ -132,6 +182,8 @@ def check_splits(
     renumber: bool = True,
     task: Task | None = None,
     test_share: float = DEFAULT_TEST_SHARE,
+    target: str | None = None,
+    is_table: bool = False,
     remarks: tuple[str, ...] = (),
 ) -> Dataset:
     """Turn the arrays of a file into a dataset, or say what is wrong with them.
@@ -145,6 +197,10 @@ def check_splits(
         Name of the data, for messages too.
     validation, renumber, task, test_share
         As in `load_dataset`.
+    target
+        Column of the labels, where it was named.
+    is_table
+        True if each column of the inputs has a scale of its own.
     remarks
         Choices that were made for the user.
 
@@ -165,10 +221,11 @@ def check_splits(
     train, given_share = splits["train"], None
     if "test" not in splits:
         given_share = test_share
-        _require_enough(train, name, task, 2 if "val" in splits else 3, class_labels)
-        train, splits["test"] = _split_off(train, test_share, name, task)
+        kept = 1 if "val" in splits else 2  # one of each class to train with, and to validate
+        _require_enough(train, name, task, kept + 1, class_labels)
+        train, splits["test"] = _split_off(train, test_share, name, task, kept=kept)
         splits["train"] = train
-    digest = _digest(splits)
+    digest = _digest(splits, is_table=is_table)
     if "val" in splits:
         validating = splits["val"]
     else:
@@ -184,11 +241,13 @@ def check_splits(
         task,
         given_share,
         remarks,
+        target,
+        is_table,
     )
 
 
-def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_]:
-    """Choose the samples that are held out; a class of one sample, or one sample alone, keeps it.
+def held_out(labels: NDArray[Any], share: float, task: Task, *, kept: int = 1) -> NDArray[np.bool_]:
+    """Choose the samples that are held out, one of each class at least that has more than `kept`.
 
     Parameters
     ----------
@@ -198,6 +257,8 @@ def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_
         Share of them, of each class in a classification.
     task
         The task of the data.
+    kept
+        Samples of each class that are not held out at least.
     """
     rng = np.random.default_rng(VALIDATION_SEED)
     if task == "regression":
@@ -206,14 +267,16 @@ def held_out(labels: NDArray[Any], share: float, task: Task) -> NDArray[np.bool_
         groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     chosen = np.zeros(len(labels), dtype=bool)
     for members in groups:
-        if len(members) > 1:
-            count = min(max(1, round(share * len(members))), len(members) - 1)
+        if len(members) > kept:
+            count = min(max(1, round(share * len(members))), len(members) - kept)
             chosen[rng.permutation(members)[:count]] = True
     return chosen
 
 
-def _split_off(train: Split, share: float, name: str, task: Task) -> tuple[Split, Split]:
-    chosen = held_out(train.labels, share, task)
+def _split_off(
+    train: Split, share: float, name: str, task: Task, *, kept: int = 1
+) -> tuple[Split, Split]:
+    chosen = held_out(train.labels, share, task, kept=kept)
     if not chosen.any():
         raise DatasetError(f"{name}: no class has two training inputs: give x_val and y_val")
     return (
@@ -450,8 +513,8 @@ def _shown(label: Any) -> str:
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
-def _digest(splits: dict[str, Split]) -> str:
-    digest = hashlib.sha256()
+def _digest(splits: dict[str, Split], *, is_table: bool) -> str:
+    digest = hashlib.sha256(b"table" if is_table else b"")
     for part in sorted(splits):
         for array in (splits[part].samples, splits[part].labels):
             digest.update(f"{part} {array.dtype.str} {array.shape}".encode())

@@ -182,7 +182,7 @@ class Workload(BaseModel, ABC):
 
 FEWEST_CLASSES = 2
 # The digest of the data stands for its name and its test split.
-UNCOUNTED_OF_DATA = frozenset(("data", "metric", "seed", "test_share"))
+UNCOUNTED_OF_DATA = frozenset(("data", "metric", "seed", "target", "test_share"))
 
 
 class DatasetWorkload(Workload):
@@ -197,6 +197,9 @@ class DatasetWorkload(Workload):
     data_digest: str = Field(description="SHA-256 of the dataset's content")
     validation: float = Field(
         gt=0, lt=1, description="share of the training data held out for validation"
+    )
+    target: str | None = Field(
+        default=None, description="column of a table that is predicted; null for the usual one"
     )
     test_share: float | None = Field(
         default=None,
@@ -539,6 +542,7 @@ def make_workload(
         data=dataset.name,
         data_digest=dataset.digest,
         validation=validation,
+        target=dataset.target,
         test_share=dataset.test_share,
         input_shape=dataset.input_shape,
         task=dataset.task,

@@ -70,10 +70,12 @@ def test_what_was_given_up_for_what_is_told_in_words(
         cost_factors={"training": training, "inference": inference},
     )
     [line] = comparison_sentences([comparison], make_trial(number=4))
-    assert line == (f"against the most accurate (trial 5, dffr:layers=1,width=17 batch 3): {told}")
+    assert line == (
+        f"against the highest-scoring (trial 5, dffr:layers=1,width=17 batch 3): {told}"
+    )
     again = comparison.model_copy(update={"quantity": "inference"})
     [line] = comparison_sentences([comparison, again], make_trial(number=5))
-    assert line == "it is itself the most accurate and the cheapest to run that was tried"
+    assert line == "it is itself the highest-scoring and the cheapest to run that was tried"
 
 
 def test_neighbours_are_tried_predicted_or_not_known() -> None:

@@ -1,4 +1,4 @@
-"""Counts are the same wherever powerML is installed."""
+"""Counts are the same wherever powerML is installed, and whatever else is."""
 
 from __future__ import annotations
 
@@ -42,7 +42,22 @@ def _counts(python: Path, temporary: Path) -> dict[str, Counts]:
 
 
 @pytest.mark.simulator
-def test_two_installations_count_alike_whatever_their_folders_are_called(tmp_path: Path) -> None:
+def test_two_installations_count_alike_whatever_their_folders_and_other_packages(
+    tmp_path: Path,
+) -> None:
     folders = [tmp_path / "a", tmp_path / "a-folder-with-a-longer-name" / "that-lies-deeper"]
-    one, other = (_counts(_install(folder), folder / "temporary") for folder in folders)
+    installed = [_install(folder) for folder in folders]
+    _add_packages(installed[1].parents[1])
+    one, other = (
+        _counts(python, folder / "temporary")
+        for python, folder in zip(installed, folders, strict=True)
+    )
     assert one == other
+
+
+def _add_packages(folder: Path) -> None:
+    """Install packages that nothing imports."""
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    for number in range(100):
+        (packages / f"another_{number}.py").touch()
+        (packages / f"another_{number}-1.0.dist-info").mkdir()

@@ -242,6 +242,28 @@ def test_data_of_any_shape_can_be_measured(simulator: SimulatorMeter, tmp_path: 
     assert training.counts.Ir > 0
 
 
+def test_a_regression_is_trained_and_evaluated(simulator: SimulatorMeter) -> None:
+    from powerml.spaces import parse_topology
+    from powerml.workloads.splits import check_splits
+    from powerml.workloads.workload import make_workload
+
+    rng = np.random.default_rng(0)
+    arrays = {"x_train": rng.normal(size=(60, 12)), "y_train": rng.normal(size=(60, 2))}
+    dataset = check_splits(arrays, "numbers", task="regression")
+    workload = make_workload(
+        parse_topology(TOPOLOGY),
+        dataset,
+        batch_size=16,
+        epochs=1,
+        protocol="default",
+        backend="torch",
+        validation=0.1,
+        seed=0,
+    )
+    training, inference = simulator.measure(workload, dataset)
+    assert training.counts.Ir > inference.counts.Ir > 0
+
+
 class Sampling:
     """The session's meter, sampling while it measures; what it has measured once it keeps."""
 

@@ -8,11 +8,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from powerml.errors import ServerError, SetupError
 from powerml.meters.simulator import launch, view
@@ -43,19 +46,19 @@ def _write(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-def _run(opened: View, code: str) -> Any:
-    """Run a program in the view; return what it prints, read as JSON."""
+def _run(opened: View, code: str, environment: Mapping[str, str] = ENVIRONMENT) -> Any:
+    """Run a program in the view; return the last line that it prints, read as JSON."""
     (opened.folder / view.PACKAGES / "probe.py").write_text(code, encoding="utf-8")
     ended = subprocess.run(
         opened.command("probe", []),
-        env={**ENVIRONMENT, **opened.environment},
+        env={**environment, **opened.environment},
         pass_fds=[opened.descriptor],
         cwd="/",
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(ended.stdout)
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 def test_no_path_of_the_installation_is_seen(opened: View) -> None:
@@ -80,15 +83,11 @@ def test_listings_do_not_tell_what_was_imported_before(
 ) -> None:
     site["folders"] = [_write(tmp_path / "a", "b/__init__.py", "b/z.py", "b/a.py", "b/k.py")]
     (tmp_path / "private").mkdir()
-    code = (
-        "import json, os, sys, b.k\n"
-        "kept = sys.path_importer_cache[b.__path__[0]]._path_cache\n"
-        "print(json.dumps([os.listdir(b.__path__[0]), sorted(kept)]))\n"
-    )
+    code = "import json, os, b.k\nprint(json.dumps(os.listdir(b.__path__[0])))\n"
     with open_view(tmp_path / "private", ENVIRONMENT) as opened:
         before = _run(opened, code)
         (tmp_path / "a" / "b" / "__pycache__").mkdir()
-        assert _run(opened, code) == before == [["__init__.py", "a.py", "k.py", "z.py"]] * 2
+        assert _run(opened, code) == before == ["__init__.py", "a.py", "k.py", "z.py"]
 
 
 def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path: Path) -> None:
@@ -108,7 +107,120 @@ def test_the_packages_are_those_that_python_finds(site: dict[str, Any], tmp_path
         packages = sorted(path.name for path in (opened.folder / view.PACKAGES).iterdir())
     assert origins == [first, first, third, first, second]
     assert standard.startswith(f"{opened.path}/{view.LIBRARIES}/")
-    assert packages == ["both.py", "named", "one", "parts", "powerml", "probe.py"]
+    assert packages == ["both.py", "json.py", "named", "one", "parts", "powerml", "probe.py"]
+
+
+def test_nothing_that_lies_beside_an_imported_module_is_listed_or_kept(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    names = ("one.py", "parts/of_a.py", "One_x-1.dist-info/METADATA")
+    site["folders"] = [_write(tmp_path / "a", *names)]
+    own = _write(tmp_path / "own", "mine.py", "beside.py")
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json, sys\n"
+        "listed = []\n"
+        "sys.addaudithook(lambda event, given: event in ('os.listdir', 'os.scandir')\n"
+        "                 and listed.append(str(given[0])))\n"
+        f"sys.path.insert(0, {own!r})\n"
+        "import mine, one, parts.of_a\n"
+        "from importlib import metadata\n"
+        "metadata.distribution('one.X')\n"
+        "finders = sys.path_importer_cache.values()\n"
+        "kept = [getattr(finder, '_path_cache', ()) for finder in finders]\n"
+        "kept = {name for names in kept if isinstance(names, set) for name in names}\n"
+        "beside = kept & {'one.py', 'parts', 'beside.py'}\n"
+        f"places = ('/packages', {own!r})\n"
+        "listed = [path for path in listed if any(place in path for place in places)]\n"
+        "print(json.dumps([listed, sorted(beside)]))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        assert _run(opened, code) == [[], []]
+
+
+def test_the_metadata_of_a_package_are_found_by_any_spelling_of_its_name(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    site["folders"] = [str(folder)]
+    for name in ("Two.Parts-1.5.dist-info", "other-3.dist-info", "Two.Parts-1.7.dist-info"):
+        (folder / name).mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {name[-13:-10]}\n"
+        (folder / name / "METADATA").write_text(text, encoding="utf-8")
+    (folder / "other-3.dist-info" / "entry_points.txt").write_text("[group]\nnamed=one:two\n")
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json\n"
+        "from importlib import metadata\n"
+        "found = [metadata.version(name) for name in ('two-parts', 'TWO_parts', 'Two.Parts')]\n"
+        "try:\n    metadata.version('missing')\n"
+        "except metadata.PackageNotFoundError:\n    found.append('none')\n"
+        "found += [point.value for point in metadata.entry_points(group='group')]\n"
+        "print(json.dumps(found))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        assert _run(opened, code) == ["1.5", "1.5", "1.5", "none", "one:two"]
+
+
+def test_plug_ins_are_found_among_those_alone_that_announce_any(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    site["folders"] = [_write(folder, "added.py", "none-1.dist-info/METADATA")]
+    for name, group in (("added", "powerml.spaces"), ("other", "console_scripts")):
+        (folder / f"{name}-1.dist-info").mkdir()
+        announced = folder / f"{name}-1.dist-info" / "entry_points.txt"
+        announced.write_text(f"[{group}]\n{name} = {name}:origin\n", encoding="utf-8")
+    (tmp_path / "private").mkdir()
+    code = (
+        "import json, os\n"
+        "from powerml import plugins\n"
+        "origin = plugins.find('space', 'spaces', 'added', list)\n"
+        "folder = os.environ[plugins.FOLDER_VARIABLE]\n"
+        "print(json.dumps([origin, plugins.names('runtimes', list), os.listdir(folder)]))\n"
+    )
+    with open_view(tmp_path / "private", ENVIRONMENT) as opened:
+        assert _run(opened, code) == [str(folder), [], ["added-1.dist-info"]]
+
+
+@pytest.mark.simulator
+def test_keras_on_torch_looks_for_nothing_that_it_does_not_require(opened: View) -> None:
+    """Look at all that the job asks for: what else is hidden, lest counts depend on it."""
+    environment = launch.environment("torch")
+    code = (
+        "import json, os, runpy, sys\n"
+        "asked = set()\n"
+        "class Asked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        asked.add(name.partition('.')[0])\n"
+        "sys.meta_path.insert(0, Asked())\n"
+        "sys.argv = ['main', 'list', 'training']\n"
+        f"runpy.run_module({launch.WORKER_MODULE!r}, run_name='__main__', alter_sys=True)\n"
+        "os.write(3, json.dumps(sorted(asked)).encode())\n"
+    )
+    asked = set(_run(opened, code, environment)) - sys.stdlib_module_names
+    # What `copy` asks for is Jython's, and what `sysconfig` does is the standard library's, too.
+    others = {name for name in asked if not name.startswith("_sysconfigdata")} - {"org", "powerml"}
+    assert others <= _required("keras", "torch")
+
+
+def _required(*roots: str) -> set[str]:
+    """Return the modules of distributions and of all that they require."""
+    found: set[str] = set()
+    left = list(roots)
+    while left:
+        name = canonicalize_name(left.pop())
+        if name not in found:
+            found.add(name)
+            needs = [Requirement(text) for text in metadata.requires(name) or ()]
+            left += [
+                one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})
+            ]
+    return {
+        module
+        for module, distributions in metadata.packages_distributions().items()
+        if found & {canonicalize_name(one) for one in distributions}
+    }
 
 
 def test_byte_code_is_compiled_for_all_modules_of_a_job(opened: View) -> None:

@@ -11,9 +11,9 @@ from powerml.costs.cost import Cost, Interval
 from powerml.costs.counts import Origin, PhaseCounts
 from powerml.costs.measurement import AppliedCalibration, Measurement, Phase
 from powerml.costs.readings import PhaseEnergy
+from powerml.files.sizes import size_text
 from powerml.machines import THREE_LEVELS
 from powerml.memory.record import Memory
-from powerml.memory.sizes import size_text
 from powerml.workloads.workload import AnyWorkload, ModelWorkload
 
 __all__ = [

@@ -17,6 +17,7 @@ from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Squared
 from powerml.studies.reader import BEST, StoredStudy
 from powerml.studies.records import StudySettings, TrialRecord
+from powerml.workloads.metrics import ACCURACY
 
 __all__ = ["places_table", "ranking_table", "trial_line", "trials_table"]
 
@@ -28,10 +29,12 @@ def trials_table(findings: Findings) -> Table:
     machines = machines_words(settings.machine, settings.training_machine)
     caption = f"costs relative to {unit}{machines}"
     split = "test" if settings.protocol == "paper" else "validation"
+    metric = "" if settings.metric == ACCURACY else f" ({settings.metric})"
     table = Table(
         title=Text(_title(settings)),
         title_justify="left",
-        caption=f"{caption}\nscores on the {split} split, which chooses, and on the test split",
+        caption=f"{caption}\nscores{metric} on the {split} split, which chooses, and on the test "
+        "split",
         caption_justify="left",
     )
     table.add_column("trial", justify="right")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from powerml.explain.profile_record import ComparedRow
+from powerml.files.sizes import size_text
 from powerml.gate.record import CheckedLimit, CheckedModel, CheckRecord, Unit
-from powerml.memory.sizes import size_text
 
 __all__ = [
     "MOST_CAUSES",

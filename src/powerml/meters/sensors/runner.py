@@ -105,8 +105,9 @@ class KerasJob:
 
         request = self._request
         networks.seed_everything(SEED)
+        task = request.get("task", networks.CLASSIFICATION)
         if request["model"] is not None:
-            return networks.load_trainable(request["model"], request["allowed"])
+            return networks.load_trainable(request["model"], request["allowed"], task)
         topology = parse_topology(request["topology"])
         return networks.build_model(
             find_space(topology.space),
@@ -114,6 +115,7 @@ class KerasJob:
             tuple(request["input_shape"]),
             request["classes"],
             request["protocol"],
+            task=task,
         )
 
 

@@ -103,7 +103,7 @@ class Server:
     folder
         A private folder, in which all files of the server lie.
     job
-        A job of the guest's: ``training``, ``loads`` or ``deployment:RUNTIME``.
+        A job of the guest's: ``training``, ``own``, ``loads`` or ``deployment:RUNTIME``.
     mode
         ``serve`` forks a child for each request; ``once`` does one request and ends.
     """

@@ -29,6 +29,7 @@ from powerml.guest.request import (
 from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.deployed import dataset_of, deployed_inputs
 from powerml.networks.export import export_once
+from powerml.networks.native import training_labels
 from powerml.runtimes import Runtime, find_runtime
 from powerml.workloads.inputs import digest_of_arrays
 from powerml.workloads.model_files import external_files, file_digest, format_of
@@ -74,12 +75,15 @@ class Staging:
             )
         dataset = dataset_of(material)
         stem = f"{workload.data_digest[:16]}-{workload.protocol}-{workload.validation}"
+        if workload.task == "regression":
+            stem += f"-{workload.kind}"  # whose labels have another scale
         with self._lock:
             for part, split in (("training", dataset.train), ("inference", dataset.test)):
                 if not (self._folder / f"{stem}-{part}-labels.npy").exists():
                     inputs = dataset.inputs(split, scaled=workload.scaled)
                     np.save(self._folder / f"{stem}-{part}-inputs.npy", inputs)
-                    np.save(self._folder / f"{stem}-{part}-labels.npy", split.labels)
+                    labels = training_labels(workload, dataset, split)
+                    np.save(self._folder / f"{stem}-{part}-labels.npy", labels)
         samples = {
             "training": workload.training_samples,
             "inference": workload.inference_samples,

@@ -30,6 +30,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from powerml import plugins
 from powerml.costs.cache import default_cache_folder
 from powerml.errors import ServerError, SetupError, UsageError
 from powerml.files.atomic import write_whole
@@ -43,7 +44,7 @@ COMPILER_MODULE = "powerml.guest.byte_code"
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
 LINKS = "view"
 PROGRAMS, LIBRARIES, BYTE_CODE = "bin", sys.platlibdir, "byte-code"
-PACKAGES, METADATA = "packages", "metadata"  # as in `START`
+PACKAGES, METADATA, PLUG_INS = "packages", "metadata", "plug-ins"  # the first two as in `START`
 LOCK = "lock"
 OWNER = "installation"  # a file with the path of the powerML that byte code is of
 COMPILERS = min(4, os.cpu_count() or 1)
@@ -139,6 +140,7 @@ class View:
             "PYTHONPYCACHEPREFIX": f"{self.path}/{BYTE_CODE}",
             # Byte code that is missing would change the counts once.
             "PYTHONDONTWRITEBYTECODE": "1",
+            plugins.FOLDER_VARIABLE: f"{self.path}/{PLUG_INS}",
         }
 
     def command(self, module: str, arguments: Sequence[str]) -> list[str]:
@@ -259,12 +261,22 @@ def _make_links(links: Path, environment: Mapping[str, str]) -> None:
     for name, path in site["packages"].items():
         with contextlib.suppress(FileExistsError):
             (links / PACKAGES / name).symlink_to(path)
+    _link_metadata(links)
+
+
+def _link_metadata(links: Path) -> None:
+    """Link the metadata of each distribution by its name, and those that announce plug-ins."""
     (links / METADATA).mkdir()
+    (links / PLUG_INS).mkdir()
     for name in sorted(os.listdir(links / PACKAGES)):
-        if name.endswith((".dist-info", ".egg-info")):
-            distribution = name.rpartition(".")[0].partition("-")[0]
+        stem, dot, kind = name.rpartition(".")
+        if dot + kind in {".dist-info", ".egg-info"}:
             with contextlib.suppress(FileExistsError):
-                (links / METADATA / _normalized(distribution)).symlink_to(name)
+                (links / METADATA / _normalized(stem.partition("-")[0])).symlink_to(name)
+            with contextlib.suppress(OSError):  # most have no such file
+                announced = (links / PACKAGES / name / "entry_points.txt").read_bytes()
+                if b"[" + plugins.GROUPS.encode() in announced:
+                    (links / PLUG_INS / name).symlink_to(links / PACKAGES / name)
 
 
 def _program() -> Path:
@@ -272,8 +284,8 @@ def _program() -> Path:
 
 
 def _normalized(distribution: str) -> str:
-    """Return the name by which `importlib.metadata` looks a distribution up."""
-    return re.sub(r"[-_.]+", "_", distribution).lower()
+    """Return the one spelling of all spellings of a name, as `START` looks it up."""
+    return re.sub("[-_.]+", "_", distribution).lower()
 
 
 def _link_all(folders: Iterable[str | Path], target: Path) -> None:

@@ -52,7 +52,7 @@ from powerml.meters.simulator.warm.protocol import (
     failure_of,
 )
 from powerml.runtimes import find_runtime, require_runtime, runtime_names
-from powerml.workloads.workload import TRAINING_JOB
+from powerml.workloads.workload import OWN_JOB, TRAINING_JOB
 
 __all__ = [
     "DEFAULT_IDLE_MINUTES",
@@ -71,7 +71,7 @@ DAEMON = "powerml.meters.simulator.warm.daemon"
 ANSWER_SECONDS = 60.0  # to the first word; what takes longer is told of by a second one
 GONE = "the warm simulator has ended"
 DEPLOYMENT = "deployment:"
-OTHER_GUESTS = (TRAINING_JOB, "loads")
+OTHER_GUESTS = (TRAINING_JOB, OWN_JOB, "loads")
 # A command's installation is that with which it was started.
 own_key = functools.cache(installation_key)
 
@@ -269,7 +269,7 @@ def job_of(guest: str) -> tuple[str, str | None]:
     Parameters
     ----------
     guest
-        ``training``, ``loads``, or the name of a runtime.
+        ``training``, ``own``, ``loads``, or the name of a runtime.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def get_ready(guest: str, geometries: Sequence[Geometry]) -> WarmServer:
     Parameters
     ----------
     guest
-        ``training``, ``loads``, or the name of a runtime.
+        ``training``, ``own``, ``loads``, or the name of a runtime.
     geometries
         The caches to simulate.
 

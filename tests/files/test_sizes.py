@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerml.errors import UsageError
-from powerml.memory.sizes import size_in_bytes, size_text
+from powerml.files.sizes import size_in_bytes, size_text
 
 
 @pytest.mark.parametrize(

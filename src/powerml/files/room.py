@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from powerml.errors import UsageError
-from powerml.memory.sizes import STEP, size_text
+from powerml.files.sizes import STEP, size_text
 
 __all__ = ["memory_bytes", "require_room"]
 

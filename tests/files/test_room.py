@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from powerml.errors import UsageError
-from powerml.measuring import memory
-from powerml.measuring.memory import memory_bytes, require_room
+from powerml.files import room
+from powerml.files.room import memory_bytes, require_room
 from tests.doubles import Run
 
 MODEL = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up" / "dense.onnx"
@@ -20,10 +20,10 @@ def test_the_least_of_machine_and_container_counts(
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2048 kB\n")
     (tmp_path / "unlimited").write_text("max\n")
     (tmp_path / "limit").write_text("1000\n")
-    monkeypatch.setattr(memory, "MEMORY", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CONTAINER_LIMITS", (tmp_path / "unlimited", tmp_path / "none"))
+    monkeypatch.setattr(room, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(room, "CONTAINER_LIMITS", (tmp_path / "unlimited", tmp_path / "none"))
     assert memory_bytes() == 2 * 2**20
-    monkeypatch.setattr(memory, "CONTAINER_LIMITS", (tmp_path / "limit",))
+    monkeypatch.setattr(room, "CONTAINER_LIMITS", (tmp_path / "limit",))
     assert memory_bytes() == 1000
     with pytest.raises(UsageError) as caught:
         require_room(5 * 2**40, "the input", "give less")
@@ -35,8 +35,8 @@ def test_the_least_of_machine_and_container_counts(
 def test_without_limits_the_temporary_folder_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "MEMORY", tmp_path / "none")
-    monkeypatch.setattr(memory, "CONTAINER_LIMITS", ())
+    monkeypatch.setattr(room, "MEMORY", tmp_path / "none")
+    monkeypatch.setattr(room, "CONTAINER_LIMITS", ())
     assert memory_bytes() is None
     with pytest.raises(UsageError, match=r"8\.882e\+07 PiB in .* or set TMPDIR to another folder"):
         require_room(10**23, "the input", "give less")

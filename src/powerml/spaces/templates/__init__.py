@@ -1,0 +1,1 @@
+"""Spaces that `powerml new-space` writes, one for each framework."""
