@@ -448,8 +448,8 @@ def save_own(model: Any, path: Path) -> Path:
     Returns
     -------
     Path
-        The file: the path with the suffix ``.keras``, ``.weights.h5`` where only the code of a
-        Keras model can build it again, or ``.pt`` for the weights of a module.
+        The file: the path with the suffix ``.keras``, or ``.pt`` for the weights of a module. It is
+        ``.weights.h5`` where only the code of a Keras model can build it again.
     """
     from powerml.networks import own
 
