@@ -239,9 +239,9 @@ def _outcomes(record: StudyRecord) -> list[dict[str, Any]]:
 def test_a_resumed_search_is_the_one_that_was_not_stopped(
     search: Search, tmp_path: Path, sampler: str
 ) -> None:
-    whole = search(CONDITIONAL, trials=6, sampler=sampler, study="whole")
-    search(CONDITIONAL, trials=3, sampler=sampler, study="parts")
-    parts = search(CONDITIONAL, trials=6, sampler=sampler, study="parts", resume=True)
+    whole = search(CONDITIONAL, trials=4, sampler=sampler, study="whole")
+    search(CONDITIONAL, trials=2, sampler=sampler, study="parts")
+    parts = search(CONDITIONAL, trials=4, sampler=sampler, study="parts", resume=True)
     assert _outcomes(parts) == _outcomes(whole)
 
 
@@ -256,7 +256,7 @@ def test_changed_code_is_not_resumed(search: Search, tmp_path: Path) -> None:
 def test_what_is_read_of_a_study_runs_none_of_its_code(
     search: Search, tmp_path: Path, run: Run
 ) -> None:
-    record = search(CONDITIONAL, trials=6)
+    record = search(CONDITIONAL, trials=4)
     folder = Path(record.folder)
     for path in (tmp_path / "mine.py", folder / "space" / "mine.py"):
         assert path.is_file()
