@@ -16,7 +16,7 @@ from powerml.machines import Machine, is_board
 from powerml.meters.base import Machines, MeterOptions
 from powerml.meters.replay import ReplayMeter
 from powerml.progress import Advance, Notify, silent, unwatched
-from powerml.workloads.workload import AnyWorkload, Material, TopologyWorkload
+from powerml.workloads.workload import AnyWorkload, Material, OwnWorkload, TopologyWorkload
 
 # What the fixture `run` gives: arguments in, the exit code and both outputs out.
 Run = Callable[..., tuple[int, str, str]]
@@ -34,7 +34,9 @@ class FormulaMeter(ReplayMeter):
     """Counts every workload by a formula, as if each had been recorded."""
 
     def __init__(
-        self, machine: Machine, failing: Callable[[TopologyWorkload], bool] | None = None
+        self,
+        machine: Machine,
+        failing: Callable[[TopologyWorkload | OwnWorkload], bool] | None = None,
     ) -> None:
         self.measured: list[str] = []
         self._failing = failing or (lambda _workload: False)
@@ -57,11 +59,12 @@ class FormulaMeter(ReplayMeter):
     ) -> list[PhaseCounts]:
         if workload.kind == "file":
             return [_phase("load", 1, 0), _phase("inference", workload.deployment.inferences, 0)]
-        assert workload.kind == "topology"
+        assert workload.kind in {"topology", "own"}
         self.measured.append(workload.title)
         if self._failing(workload):
-            raise WorkerError(f"training of {workload.topology} crashed (SIGSEGV)")
-        work = sum(workload.topology.parameters.values())
+            raise WorkerError(f"training of {workload.name} crashed (SIGSEGV)")
+        values = workload.values if workload.kind == "own" else workload.topology.parameters
+        work = sum(one for one in values.values() if isinstance(one, int))
         training = _phase("training", workload.training_steps, work)
         if workload.deployment is None:
             return [training, _phase("inference", workload.inference_steps, work)]

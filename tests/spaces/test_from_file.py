@@ -70,6 +70,8 @@ def _refused(path: Path | str) -> str:
         ("mine.py:Name:units=16,kind=a:b", "mine.py:Name", "units=16,kind=a:b"),
         ('mine.py:kind="two\nlines"', "mine.py", 'kind="two\nlines"'),
         (" mine.py ", "mine.py", ""),
+        ("mine.py:", "mine.py", ""),
+        ("mine.py:Name:units", "mine.py", "Name:units"),
         ("nets.small", "nets.small", ""),
         ("a.b:c=1", "a.b", "c=1"),
         ("a.b:Name:c=1", "a.b:Name", "c=1"),
@@ -80,7 +82,7 @@ def test_an_own_space_is_told_with_its_values(text: str, place: str, values: str
 
 
 @pytest.mark.parametrize(
-    "text", ["dffr", "dffr:layers=2,width=16", "C:\\nets\\mine.py", "", "mine.txt=1", ".py:"]
+    "text", ["dffr", "dffr:layers=2,width=16", "C:\\nets\\mine.py", "", "mine.txt=1"]
 )
 def test_other_texts_are_no_own_space(text: str) -> None:
     assert split_own(text) is None

@@ -131,7 +131,8 @@ def test_numbers_of_numpy_are_taken_as_pythons() -> None:
     assert trial.suggest_int("units", np.int64(4), np.int32(8)) == 8  # type: ignore[arg-type]
     rates = list(np.array([0.1, 0.2]))
     assert trial.suggest_categorical("rate", rates) == 0.1
-    assert trial.suggest_categorical("on", [np.True_, np.False_]) is True  # type: ignore[list-item]
+    on: list[Value] = [bool(one) for one in (1, 0)]
+    assert trial.suggest_categorical("on", on) is True
     assert trial.suggest_categorical("kind", list(np.array(["a", "b"]))) == "a"
     assert named(trial.params) == "units=8,rate=0.1,on=true,kind=a"
 

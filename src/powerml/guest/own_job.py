@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from powerml.errors import SpaceError
 from powerml.guest import _client_requests as client_requests
 from powerml.guest import unseen
 from powerml.guest.region import Moments, region, settle
@@ -19,7 +20,7 @@ from powerml.guest.training_job import SEED, TrainingJob
 # Samples, batch size and inputs of the PyTorch networks that warm up.
 MODULE_SAMPLES, MODULE_BATCH, MODULE_SIDE = 32, 16, 8
 OPTIMIZERS = ("adam", "sgd")
-FREE = "free"
+FREE, BATCHES = "free", "batches"
 
 
 class OwnJob(TrainingJob):
@@ -83,7 +84,8 @@ def _run(request: OwnTrainingRequest, moments: Moments) -> None:
 
     # The user's code may import what powerML's own work does without.
     unseen.reveal()
-    task = _task(request)
+    batches = _MarkedBatches(request)
+    task = _task(request, batches)
     space = load_space(Code(Path(request.root), request.main, request.module, request.attribute))
     seed_everything(SEED)
     model, trial = own.build_network(space, answers_of(request.values, space.name), task)
@@ -109,9 +111,11 @@ def _run(request: OwnTrainingRequest, moments: Moments) -> None:
         client_requests.zero_stats()
         own.train_network(space, model, task, trial)
         client_requests.mark("over")
+    if request.loop == BATCHES:
+        batches.check_epochs(batches.epochs)
 
 
-def _task(request: OwnTrainingRequest) -> Any:
+def _task(request: OwnTrainingRequest, batches: _MarkedBatches) -> Any:
     import numpy as np
 
     from powerml.spaces.task import Task
@@ -133,7 +137,7 @@ def _task(request: OwnTrainingRequest) -> Any:
         batch_size=request.batch_size,
         seed=SEED,
         arrays=arrays,
-        steps=_MarkedBatches(request),
+        steps=batches,
     )
 
 
@@ -157,7 +161,7 @@ class _Fits:
         """Hear of a step by `powerml.step`."""
         self._told += 1
 
-    def through(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def through(self, fit: Any, model: Any, named: dict[str, Any]) -> Any:
         """Do every step, and count them."""
         from powerml.networks.model import SynchronousCallbacks
 
@@ -168,22 +172,20 @@ class _Fits:
                 counted.count()
 
         named["callbacks"] = [*(named.get("callbacks") or []), Counts()]
-        return fit(model, *given, **named)
+        return fit(model, **named)
 
-    def marked(self, fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def marked(self, fit: Any, model: Any, named: dict[str, Any]) -> Any:
         """Do the steps that are asked for, and mark them."""
         from powerml.guest.steps import Marks, only
 
         request = self._request
-        inputs = given[0] if given else named["x"]
         marks = Marks(request.marked_steps)
         named["callbacks"] = [*(named.get("callbacks") or []), marks]
         with contextlib.ExitStack() as stack:
             if request.visits is not None:
                 named["epochs"] = request.epochs
-                given = given[:3]  # what is beyond are the epochs by place
-                stack.enter_context(only(request.visits, inputs, request.touch_limit_bytes))
-            return fit(model, *given, **named)
+                stack.enter_context(only(request.visits, named["x"], request.touch_limit_bytes))
+            return fit(model, **named)
 
 
 @contextlib.contextmanager
@@ -211,14 +213,17 @@ class _MarkedBatches:
         self._ends: Collection[int] | None = request.marked_steps
         self._touch_limit_bytes = request.touch_limit_bytes
         self._marks = request.loop != FREE
-        self._epoch = -1
+        self._request = request
+        self.epochs = 0
 
     def epoch(
         self, inputs: Any, labels: Any, batch_size: int, order: Any
     ) -> Iterator[tuple[Any, Any]]:
         """Yield batches, and mark the beginning of the epoch and the ends of steps."""
-        self._epoch += 1
-        epoch, count = self._epoch, -(-len(order) // batch_size)
+        epoch, count = self.epochs, -(-len(order) // batch_size)
+        self.epochs += 1
+        if self._marks and self.epochs > self._request.epochs:
+            self.check_epochs(f"more than {self._request.epochs}")
         row_bytes = inputs.nbytes // len(inputs)
         stops = range(count) if self._visits is None else self._visits[epoch]
         place = 0
@@ -236,6 +241,21 @@ class _MarkedBatches:
         if place < count:
             self._touch(inputs, row_bytes, order[place * batch_size :])
             client_requests.mark(f"resume {epoch} {count}")
+
+    def check_epochs(self, found: int | str) -> None:
+        """Refuse a loop that ended earlier, or later, than on the first batch of each epoch.
+
+        Raises
+        ------
+        SpaceError
+            It has another number of epochs.
+        """
+        if found != self._request.epochs:
+            raise SpaceError(
+                f"train of {self._request.main} goes over task.batches {found} times, and "
+                f"{self._request.epochs} times where an epoch is one batch: loop task.epochs "
+                "times, or over batches of your own"
+            )
 
     def _touch(self, inputs: Any, row_bytes: int, rows: Any) -> None:
         """Read a byte of each cache line of the data that is passed over, the last of it."""

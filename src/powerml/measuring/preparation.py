@@ -44,7 +44,7 @@ from powerml.runtimes import (
     require_runtime,
 )
 from powerml.spaces import Topology, find_space, parse_topology, topology_of
-from powerml.spaces.from_file import find_code, load_space, split_own
+from powerml.spaces.from_file import SUFFIX, find_code, load_space, split_own
 from powerml.spaces.trial import answers_of
 from powerml.spaces.values import read_values
 from powerml.workloads.datasets import Dataset
@@ -107,9 +107,11 @@ def prepare(
     ExportError
         A Keras model cannot be exported for the runtime that was asked for.
     """
+    own = None if isinstance(model, Topology) else split_own(str(model))
+    if own is not None and own[0].partition(":")[0].endswith(SUFFIX):
+        return prepare_own(*own, wanted, notify)
     if isinstance(model, Path) or (isinstance(model, str) and is_model_file(model)):
         return prepare_file(Path(model), wanted, notify)
-    own = split_own(model) if isinstance(model, str) else None
     if own is not None:
         return prepare_own(*own, wanted, notify)
     if isinstance(model, Topology):

@@ -6,6 +6,7 @@ Keras is imported by whoever imports this module: select the backend first.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -35,8 +36,8 @@ __all__ = [
 ]
 
 Framework = Literal["keras", "torch"]
-# Called in place of Keras's fit, with fit itself, the model and the arguments.
-Watch = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+# Called in place of Keras's fit, with fit itself, the model and the arguments by their names.
+Watch = Callable[[Callable[..., Any], Any, dict[str, Any]], Any]
 
 CHECKED_BATCH = 2
 # Parameters of these names decide on the optimizer where the space leaves it to powerML.
@@ -117,7 +118,9 @@ def framework_of(model: object) -> Framework | None:
     if isinstance(model, keras.Model):
         return "keras"
     torch = sys.modules.get("torch")
-    return "torch" if torch is not None and isinstance(model, torch.nn.Module) else None
+    # A layer of Keras's is a module where Keras runs on PyTorch, and there alone.
+    is_module = torch is not None and isinstance(model, torch.nn.Module)
+    return "torch" if is_module and not isinstance(model, keras.Layer) else None
 
 
 def check_network(space: OwnSpace, model: Any, task: Task) -> None:
@@ -128,11 +131,16 @@ def check_network(space: OwnSpace, model: Any, task: Task) -> None:
     SpaceError
         It does not take the data's inputs, or its outputs are not those of the task.
     """
-    shape = getattr(model, "input_shape", None) if framework_of(model) == "keras" else None
-    if isinstance(shape, tuple) and tuple(shape[1:]) != task.input_shape:
+    taken = _input_shape(model)
+    if isinstance(taken, int):
         raise SpaceError(
-            f"the network of {space.code.main} takes inputs of shape {tuple(shape[1:])}, the "
-            f"data's are {task.input_shape}: build it for task.input_shape"
+            f"the network of {space.code.main} has {taken} inputs, and the data one: build it for "
+            "one input of shape task.input_shape"
+        )
+    if taken is not None and not _fits(taken, task.input_shape):
+        raise SpaceError(
+            f"the network of {space.code.main} takes inputs of shape {taken}, the data's are "
+            f"{task.input_shape}: build it for task.input_shape"
         )
     blank = np.zeros((CHECKED_BATCH, *task.input_shape), dtype=np.float32)
     with running_code(space, f"the network with inputs of shape {task.input_shape}"):
@@ -143,6 +151,21 @@ def check_network(space: OwnSpace, model: Any, task: Task) -> None:
             f"the network of {space.code.main} has outputs of shape {got}, and the task "
             f"needs ({task.outputs},): end it in task.outputs outputs"
         )
+
+
+def _input_shape(model: Any) -> tuple[int | None, ...] | int | None:
+    """Return the shape of a Keras network's input, or the number of several; None if unknown."""
+    inputs = getattr(model, "inputs", None) if framework_of(model) == "keras" else None
+    if not inputs:
+        return None
+    return tuple(inputs[0].shape[1:]) if len(inputs) == 1 else len(inputs)
+
+
+def _fits(taken: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    """Compare shapes; None is any size."""
+    return len(taken) == len(shape) and all(
+        one in (None, size) for one, size in zip(taken, shape, strict=True)
+    )
 
 
 def parameter_count(model: Any) -> int:
@@ -156,10 +179,12 @@ def predict(model: Any, inputs: NDArray[np.float32], batch_size: int) -> Any:
     """Run a network over inputs; returns an array of shape (n, outputs) where it has one output."""
     if framework_of(model) == "keras":
         found = [
-            keras.ops.convert_to_numpy(model(inputs[start : start + batch_size], training=False))
+            model(inputs[start : start + batch_size], training=False)
             for start in range(0, len(inputs), batch_size)
         ]
-        return np.concatenate(found)
+        if not all(map(keras.ops.is_tensor, found)):
+            return found[0]
+        return np.concatenate([keras.ops.convert_to_numpy(one) for one in found])
     return loops.predict(model, inputs, batch_size)
 
 
@@ -167,10 +192,13 @@ def predict(model: Any, inputs: NDArray[np.float32], batch_size: int) -> Any:
 def fits_watched(watch: Watch) -> Iterator[None]:
     """Have Keras's `fit` go through `watch` while the context lasts."""
     original = keras.Model.fit
+    _, *names = inspect.signature(original).parameters
 
     def fit(model: Any, *given: Any, **named: Any) -> Any:
-        named.setdefault("verbose", 0)
-        return watch(original, model, given, named)
+        by_place = dict(zip(names, given, strict=False))
+        if len(given) > len(names) or by_place.keys() & named.keys():
+            return original(model, *given, **named)  # which says what is wrong
+        return watch(original, model, {"verbose": 0, **by_place, **named})
 
     keras.Model.fit = fit
     try:

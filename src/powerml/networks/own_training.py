@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +43,16 @@ __all__ = [
     "train_own",
 ]
 
-KERAS_SUFFIX, MODULE_SUFFIX = ".keras", ".pt"
+KERAS_SUFFIX, WEIGHTS_SUFFIX, MODULE_SUFFIX = ".keras", ".weights.h5", ".pt"
 OWN_METRIC = "own score"  # of a space that scores its networks itself
 # As keras.datasets return them: inputs and labels to train on, and to test.
-ARRAYS, PAIRS = ("x_train", "y_train", "x_test", "y_test"), ("train", "test")
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PAIR = ARRAYS[:2]  # of which a part is held out for the test
 BATCH_SIZE = "batch_size"  # the parameter that batches of the training have the size of
 DEFAULT_BATCH_SIZE = 32
 SCORED_BATCH = 256
+# Arguments that a call of Keras's fit may have which is sampled.
+SAMPLED = ("x", "y", "batch_size", "epochs", "verbose", "class_weight")
 SEED = 0  # of networks whose weights do not matter
 
 
@@ -86,16 +90,30 @@ def own_arrays(space: OwnSpace) -> Mapping[str, Any] | None:
     from powerml.networks import own
 
     with own.running_code(space, "load"):
-        found = space.load()
-    arrays = found
-    if isinstance(found, (tuple, list)) and len(found) == len(PAIRS):
-        arrays = dict(zip(ARRAYS, (array for pair in found for array in pair), strict=True))
-    if not isinstance(arrays, Mapping):
-        raise SpaceError(
-            f"load of {space.code.main} returned an object of type {type(found).__name__}: return "
-            "a dict with x_train, y_train, x_test and y_test, or two pairs of arrays"
+        named = _named_arrays(space.load())
+        arrays = (
+            None if named is None else {str(name): np.asarray(one) for name, one in named.items()}
         )
-    return {str(name): np.asarray(array) for name, array in arrays.items()}
+    if arrays is None:
+        raise SpaceError(
+            f"load of {space.code.main} returned no data: return a dict with x_train, y_train, "
+            "x_test and y_test, two pairs of arrays, or one pair"
+        )
+    return arrays
+
+
+def _named_arrays(found: Any) -> Mapping[Any, Any] | None:
+    """Name the arrays that `load` returned: by themselves, in two pairs, or in one."""
+    if isinstance(found, Mapping):
+        return found
+    if not isinstance(found, (tuple, list)) or len(found) != len(PAIR):
+        return None
+    pairs = [one for one in found if isinstance(one, (tuple, list)) and len(one) == len(PAIR)]
+    if len(pairs) == len(found):
+        return dict(zip(ARRAYS, (array for pair in pairs for array in pair), strict=True))
+    if pairs or any(np.ndim(one) == 0 for one in found):
+        return None
+    return dict(zip(PAIR, found, strict=True))
 
 
 @dataclass(frozen=True)
@@ -197,7 +215,7 @@ def make_own_workload(
     loop: LoopName = "fit" if own.framework_of(built.model) == "keras" else "batches"
     samples, batch_size = len(dataset.train), batch_size_of(built.trial.params, batch_size)
     if space.train is not None:
-        found = _first_loop(space, built, dataset, epochs, batch_size)
+        found = _loop_of(space, built, dataset, epochs, batch_size)
         loop, samples = found.loop, found.samples or samples
         batch_size, epochs = found.batch_size or batch_size, found.epochs or epochs
     workload = OwnWorkload(
@@ -229,7 +247,7 @@ def make_own_workload(
 
 @dataclass(frozen=True)
 class _Loop:
-    """The first loop of a training, with as much as it tells of its steps beforehand."""
+    """The loop of a training, with as much as it tells of its steps beforehand."""
 
     loop: LoopName
     samples: int | None = None
@@ -237,60 +255,94 @@ class _Loop:
     epochs: int | None = None
 
 
-class _Reached(BaseException):
-    """The first loop of a training was reached; no code of the user's catches it by accident."""
-
-    def __init__(self, loop: _Loop) -> None:
-        super().__init__()
-        self.loop = loop
+FREE = _Loop("free")
+MOST_EPOCHS = 10_000  # of a trial run: one that goes on until it has learned may never end
 
 
-class _FirstBatches:
-    """Batches of a training that ends at the first."""
+class _FreeLoopError(BaseException):
+    """A loop that only watching tells of; no code of the user's catches it by accident."""
+
+
+class _TrialRun:
+    """A training on its first batch alone, which tells the loop that it is in."""
+
+    def __init__(self) -> None:
+        self.loop = FREE
+        self._in_loop = False
+
+    def fit(self, fit: Any, model: Any, named: dict[str, Any]) -> Any:
+        """Have Keras's `fit` take one step; that of anything but plain arrays is free."""
+        inputs, labels = named.get("x"), named.get("y")
+        if not isinstance(inputs, np.ndarray) or not isinstance(labels, np.ndarray):
+            raise _FreeLoopError
+        if not _only_what_is_sampled(fit, named) or self.loop != FREE:
+            raise _FreeLoopError
+        size = min(named.get("batch_size") or DEFAULT_BATCH_SIZE, len(inputs))
+        self.loop = _Loop("fit", len(inputs), size, named.get("epochs", 1))
+        once = {**named, "x": inputs[:size], "y": labels[:size], "epochs": 1}
+        self._in_loop = True
+        try:
+            return _quietly(fit, model, once)
+        finally:
+            self._in_loop = False
 
     def epoch(
-        self,
-        inputs: NDArray[Any],
-        labels: NDArray[Any],  # noqa: ARG002 - the Protocol's
-        batch_size: int,
-        order: NDArray[Any],  # noqa: ARG002
+        self, inputs: NDArray[Any], labels: NDArray[Any], batch_size: int, order: NDArray[Any]
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Tell of the loop."""
-        raise _Reached(_Loop("batches", len(inputs), batch_size))
+        """Yield the first batch; see `Batches`."""
+        epochs = self.loop.epochs or 0
+        before = FREE if epochs == 0 else _Loop("batches", len(inputs), batch_size, epochs)
+        if self.loop != before or self._in_loop or epochs == MOST_EPOCHS:
+            raise _FreeLoopError
+        self.loop = _Loop("batches", len(inputs), batch_size, epochs + 1)
+        self._in_loop = True
+        try:
+            yield inputs[order[:batch_size]], labels[order[:batch_size]]
+        finally:
+            self._in_loop = False
+
+    def step(self, *_given: Any) -> None:
+        """Hear of a step of an optimizer of PyTorch's."""
+        if not self._in_loop:
+            raise _FreeLoopError
 
 
-def _first_loop(
+def _only_what_is_sampled(fit: Any, named: Mapping[str, Any]) -> bool:
+    """Return whether a call of `fit` has no argument that decides on its steps by itself."""
+    defaults = {name: one.default for name, one in inspect.signature(fit).parameters.items()}
+    return all(
+        name in SAMPLED
+        or given is defaults.get(name)
+        or (isinstance(given, (bool, int, float, list)) and given in (defaults.get(name), []))
+        for name, given in named.items()
+    )
+
+
+def _loop_of(
     space: OwnSpace, built: Built, dataset: Dataset, epochs: int, batch_size: int
 ) -> _Loop:
-    """Run a space's `train` up to its first step, and tell the loop that it is in."""
+    """Run a space's `train` with one batch an epoch, and tell the loop that it is in.
+
+    Raises
+    ------
+    SpaceError
+        The code failed.
+    """
     from powerml.networks import own
 
-    task = _with_data(
-        task_of(dataset, epochs=epochs, batch_size=batch_size, steps=_FirstBatches()), dataset
-    )
+    run = _TrialRun()
+    task = _with_data(task_of(dataset, epochs=epochs, batch_size=batch_size, steps=run), dataset)
     try:
-        with keras_alone(), own.fits_watched(_look_at_fit), _ended_at_first_step():
+        with keras_alone(), own.fits_watched(run.fit), _steps_of_optimizers(run.step):
             own.train_network(space, built.model, task, built.trial)
-    except _Reached as reached:
-        return reached.loop
-    return _Loop("free")
-
-
-def _look_at_fit(_fit: Any, _model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> NoReturn:
-    """Tell the loop of a call of Keras's `fit`; that of anything but plain arrays is free."""
-    taken = dict(zip(("x", "y", "batch_size", "epochs"), given, strict=False)) | named
-    plain = {"x", "y", "batch_size", "epochs", "verbose", "sample_weight", "class_weight"}
-    inputs = taken.get("x")
-    others = [name for name in taken if name not in plain and taken[name]]
-    if not isinstance(inputs, np.ndarray) or others or len(given) > len(plain):
-        raise _Reached(_Loop("free"))
-    size = min(taken.get("batch_size") or DEFAULT_BATCH_SIZE, len(inputs))
-    raise _Reached(_Loop("fit", len(inputs), size, taken.get("epochs") or 1))
+    except _FreeLoopError:
+        return FREE
+    return run.loop
 
 
 @contextlib.contextmanager
-def _ended_at_first_step() -> Iterator[None]:
-    """End a loop at the first step of an optimizer of PyTorch's."""
+def _steps_of_optimizers(hear: Callable[..., None]) -> Iterator[None]:
+    """Have a listener hear of each step of an optimizer of PyTorch's before it is taken."""
     import keras
 
     if keras.backend.backend() != "torch":
@@ -298,10 +350,7 @@ def _ended_at_first_step() -> Iterator[None]:
         return
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-    def end(*_given: Any) -> NoReturn:
-        raise _Reached(_Loop("free"))
-
-    handle = register_optimizer_step_pre_hook(end)
+    handle = register_optimizer_step_pre_hook(hear)
     try:
         yield
     finally:
@@ -376,11 +425,11 @@ def train_own(
     return model, score(), epochs.done or workload.epochs
 
 
-def _quietly(fit: Any, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def _quietly(fit: Any, model: Any, named: dict[str, Any]) -> Any:
     from powerml.networks.own import QuietCallbacks
 
     named["callbacks"] = [*(named.get("callbacks") or []), QuietCallbacks()]
-    return fit(model, *given, **named)
+    return fit(model, **named)
 
 
 def score_own(workload: OwnWorkload, material: OwnMaterial, model: Any, split: Split) -> float:
@@ -421,8 +470,10 @@ def _with_scored(task: Task, dataset: Dataset, inputs: NDArray[Any], split: Spli
 
 def _number(found: Any, workload: OwnWorkload, what: str) -> float:
     try:
+        if isinstance(found, str):
+            raise TypeError(found)
         number = float(found)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # arrays and tensors raise whatever they like
         raise SpaceError(
             f"{what} of {workload.code} returned an object of type {type(found).__name__}: return "
             "one number, the larger the better"
@@ -436,18 +487,24 @@ def _number(found: Any, workload: OwnWorkload, what: str) -> float:
 
 
 def save_own(model: Any, path: Path) -> Path:
-    """Write a trained network beside a path: a Keras model whole, a module's weights.
+    """Write a trained network beside a path: a Keras model whole, or weights.
 
     Returns
     -------
     Path
-        The file: the path with the suffix ``.keras`` or ``.pt``.
+        The file: the path with the suffix ``.keras``, or ``.pt`` for the weights of a module. It is
+        ``.weights.h5`` where only the code of a Keras model can build it again.
     """
     from powerml.networks import own
 
     if own.framework_of(model) == "keras":
         target = path.with_suffix(KERAS_SUFFIX)
-        model.save(target)
+        try:
+            model.save(target)
+        except Exception:  # whatever the configuration of a model's own classes raises
+            target.unlink(missing_ok=True)
+            target = path.with_suffix(WEIGHTS_SUFFIX)
+            model.save_weights(target)
         return target
     import torch
 
@@ -463,7 +520,8 @@ def load_own(path: Path, workload: OwnWorkload, material: OwnMaterial) -> Any:
         if workload.framework == "keras":
             if not model.built:
                 model(np.zeros((1, *workload.input_shape), dtype=np.float32))
-            model.load_weights(path.with_suffix(KERAS_SUFFIX))
+            whole = path.with_suffix(KERAS_SUFFIX)
+            model.load_weights(whole if whole.exists() else path.with_suffix(WEIGHTS_SUFFIX))
             return model
         import torch
 

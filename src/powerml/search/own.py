@@ -21,7 +21,7 @@ from optuna.trial import Trial as OptunaTrial
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
-from powerml.errors import LONGEST_MESSAGE, ModelError, SpaceError, shortened
+from powerml.errors import LONGEST_MESSAGE, ModelError, SpaceError, UnknownNameError, shortened
 from powerml.machines import PhaseMachines
 from powerml.networks.own_training import (
     BATCH_SIZE,
@@ -104,12 +104,12 @@ def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs:
     ------
     SpaceError
         The space's code failed, or the network does not fit the data.
-    TopologyError
+    TopologyError, UnknownNameError
         The values are not those of a network of the space.
     """
     if wanted == FIRST:
         return FIRST
-    given = space.reference if wanted is None else read_values(wanted.partition(":")[2] or wanted)
+    given = space.reference if wanted is None else _values_in(wanted)
     answer = middle_of if given is None else answers_of(given, space.name)
     trial = look_at(space, dataset, answer, epochs).trial
     if not trial.params:
@@ -117,7 +117,15 @@ def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs:
             f"build of {space.code.main} suggests nothing: ask for a parameter, as in "
             'trial.suggest_int("units", 4, 64)'
         )
+    if unknown := [name for name in given or {} if name not in trial.params]:
+        raise UnknownNameError(f"parameter of {space.name}", str(unknown[0]), trial.params)
     return f"{space.name}:{named(trial.params)}"
+
+
+def _values_in(text: str) -> dict[str, Value]:
+    """Read the values of ``mine:units=16``, ``mine.py:Name:units=16`` or ``units=16``."""
+    before, equals, after = text.partition("=")
+    return read_values(before.rpartition(":")[2] + equals + after)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from powerml.spaces.catalogue import EXAMPLES, example_names
 from powerml.spaces.values import Values
 
 __all__ = [
+    "SUFFIX",
     "Code",
     "OwnSpace",
     "digest_of_files",
@@ -34,7 +35,7 @@ __all__ = [
     "split_own",
 ]
 
-SUFFIX = ".py"
+SUFFIX, FILE = ".py", ".py:"
 # A file, or a module by a dotted path; an object in it; and values of parameters.
 OWN = re.compile(
     r"(?:(?P<file>[^:]*\.py)|(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+))"
@@ -138,6 +139,9 @@ def split_own(text: str) -> tuple[str, str] | None:
     if name in example_names():
         return name, values
     found = OWN.fullmatch(text.strip())
+    if found is None and FILE in text:  # what is beyond is told when it is read
+        file, _, values = text.partition(FILE)
+        return f"{file}{SUFFIX}", values
     if found is None or (found["file"] is None and Path(text).exists()):
         return None
     attribute = f":{found['attribute']}" if found["attribute"] else ""

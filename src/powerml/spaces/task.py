@@ -111,7 +111,7 @@ class Task:
     def batches(self, batch_size: int | None = None) -> Iterator[tuple[Any, Any]]:
         """Yield the batches of one epoch, shuffled: inputs and labels of the training.
 
-        A loop over them is a training that powerML can sample: in the simulator it hands out a few
+        A loop over them is a training that powerML can sample. In the simulator it hands out a few
         of the batches, and tells the steps apart by them.
         """
         import numpy as np

@@ -1,0 +1,436 @@
+"""Searches of a user's own space: its code is run, its failures recorded, its code kept.
+
+The counts are made by a formula; the training is real.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import powerml
+from powerml.errors import (
+    LONGEST_MESSAGE,
+    MeasurementError,
+    SpaceError,
+    StudyError,
+    TopologyError,
+    UnknownNameError,
+    UsageError,
+)
+from powerml.machines import Machine
+from powerml.samplers import sampler_names
+from powerml.studies.reader import read_study
+from powerml.studies.records import StudyRecord
+from tests.doubles import FormulaMeter, Run, name_phase_meter
+from tests.own_spaces import KERAS, TORCH, arrays, imports_kept, written
+from tests.searches import best_of
+
+CONDITIONAL = """
+import torch
+
+reference = {"layers": 1, "units_0": 8, "kind": "relu", "learning_rate": 0.01, "batch_size": 16}
+KINDS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+
+def build(trial, task):
+    parts, size = [], task.input_shape[0]
+    for number in range(trial.suggest_int("layers", 1, 3)):
+        units = trial.suggest_int(f"units_{number}", 2, 16, log=True)
+        parts += [torch.nn.Linear(size, units)]
+        size = units
+    parts += [KINDS[trial.suggest_categorical("kind", ["relu", "tanh"])]()]
+    trial.suggest_float("learning_rate", 0.001, 0.1, log=True)
+    trial.suggest_int("batch_size", 8, 32)
+    return torch.nn.Sequential(*parts, torch.nn.Linear(size, task.outputs))
+"""
+# Some of its networks fail, in each of the ways that there are.
+FAILING = TORCH.replace(
+    "    return",
+    "    if units % 3 == 0:\n        raise ValueError(f'{units} is no good')\n    return",
+) + (
+    "def train(model, task, trial):\n"
+    "    if trial.params['units'] % 3 == 1:\n"
+    "        return [][3]\n"
+    "def score(model, task):\n"
+    "    return float('nan') if model[0].out_features > 4 else 100.0\n"
+    "reference = {'units': 2}\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def imports_as_before() -> Iterator[None]:
+    with imports_kept():
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    np.savez(path, **arrays())
+    return path
+
+
+Search = Callable[..., StudyRecord]
+
+
+@pytest.fixture
+def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the exports, which take seconds for each trial."""
+    monkeypatch.setattr("powerml.search.run.memory_of", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "powerml.search.winners.export_checked", lambda saved, *_: (saved.with_suffix(".onnx"), 0.0)
+    )
+
+
+@pytest.fixture
+def search(whole_search: Search, nothing_exported: None) -> Search:
+    return whole_search
+
+
+@pytest.fixture
+def whole_search(meter: FormulaMeter, tmp_path: Path, data: Path) -> Search:
+    def searcher(text: str, **options: Any) -> StudyRecord:
+        path = options.pop("path", None) or written(tmp_path, text)
+        arguments: dict[str, Any] = {
+            "data": str(data),
+            "epochs": 1,
+            "machine": "xeon-x5650",
+            "trials": 3,
+            "study": "s",
+            "out": tmp_path / "studies",
+            "meter": meter,
+            "jobs": 1,
+        }
+        return powerml.optimize(str(path), **{**arguments, **options})
+
+    return searcher
+
+
+@pytest.mark.parametrize("text", [KERAS, TORCH], ids=["keras", "torch"])
+def test_a_space_is_searched_from_its_file_to_the_deployed_network(
+    whole_search: Search, tmp_path: Path, text: str
+) -> None:
+    record = whole_search(text, trials=2)
+    assert [trial.state.name for trial in record.trials if trial.state.name != "repeated"]
+    best = best_of(record)
+    assert best.topology == f"mine:units={(best.values or {})['units']}"
+    assert record.settings.space == "mine.py"
+    assert record.settings.reference == "mine:units=6"
+    assert record.test_score is not None
+    assert record.exported is not None
+    folder = Path(record.folder)
+    assert (folder / record.exported).is_file()
+    assert (folder / "best" / ("model.keras" if text == KERAS else "model.pt")).is_file()
+    assert (folder / "space" / "mine.py").read_text() == text
+
+
+def test_trials_that_fail_are_recorded_with_their_line_and_the_search_goes_on(
+    search: Search,
+) -> None:
+    # Few networks, of which twelve random ones are all.
+    text = FAILING.replace('"units", 2, 16, log=True', '"units", 2, 5')
+    record = search(text, trials=12, sampler="random", seed=3)
+    reasons = {
+        int(trial.topology.partition("=")[2]): trial.state.reason
+        for trial in record.trials
+        if trial.state.name == "failed"
+    }
+    assert len(record.trials) == 12
+    for units, reason in reasons.items():
+        expected = {
+            0: f"line 7 of mine.py: build failed ({units} is no good): correct it, or bound its "
+            "values",
+            1: "line 14 of mine.py: train failed (IndexError: list index out of range): correct "
+            "it, or bound its values",
+            2: f"score of mine:units={units} is nan: the training diverged, or the score divides "
+            "by zero",
+        }
+        assert reason == expected[units % 3]
+        assert len(reason) <= LONGEST_MESSAGE
+    assert set(reasons) == {3, 4, 5}
+    assert best_of(record).score == 100
+
+
+def test_a_search_of_which_every_trial_fails_says_why(search: Search, tmp_path: Path) -> None:
+    text = TORCH + (
+        "reference = {'units': 2}\n"
+        "def score(model, task):\n"
+        "    return 1 if model[0].out_features == 2 else 1 / 0\n"
+    )
+    with pytest.raises(MeasurementError, match=r"no trial succeeded: line 12 of mine\.py: score"):
+        search(text, sampler="random", seed=1)
+    assert len(read_study(tmp_path / "studies" / "s").trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind", "said"),
+    [
+        ("{'units': 3}", SpaceError, "line 7 of mine.py: build failed (3 is no good)"),
+        ("{'units': 4}", SpaceError, "line 14 of mine.py: train failed"),
+        ("{'units': 400}", SpaceError, "mine has units=400: units is an integer from 2 to 16"),
+        ("{'unit': 4}", SpaceError, "mine needs units"),
+        ("{'units': 2, 'widht': 4}", UnknownNameError, "unknown parameter of mine 'widht'"),
+        ("{'units': [2]}", SpaceError, "mine has units=[2]"),
+        ("{}", SpaceError, "mine needs units"),
+    ],
+)
+def test_a_reference_that_fails_is_refused_before_anything_is_made(
+    search: Search, tmp_path: Path, reference: str, kind: type[UsageError], said: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        search(f"{FAILING}reference = {reference}\n")
+    assert said in str(refused.value)
+    assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (None, "mine:units=2"),
+        ("mine.py:units=5", "mine:units=5"),
+        ("mine:units=5", "mine:units=5"),
+        ("units=5", "mine:units=5"),
+        ("first", "first"),
+    ],
+)
+def test_the_reference_is_that_of_the_file_unless_another_is_named(
+    search: Search, given: str | None, found: str
+) -> None:
+    record = search(TORCH + "reference = {'units': 2}\n", reference=given, trials=1)
+    assert record.settings.reference == found
+    assert (record.reference is None) == (found == "first")
+
+
+def test_the_reference_of_an_object_is_read(search: Search, tmp_path: Path) -> None:
+    lines = "\n".join(f"    {line}" for line in TORCH.partition("def build")[2].splitlines())
+    text = (
+        "import torch\nclass Net:\n    reference = {'units': 2}\n    def build(self, "
+        + lines.strip().removeprefix("(")
+        + "\n"
+    )
+    path = f"{written(tmp_path, text)}:Net"
+    record = search("", path=path, trials=1, reference="mine.py:Net:units=3")
+    assert record.settings.reference == "Net:units=3"
+    assert record.settings.space == "mine.py:Net"
+
+
+def _outcomes(record: StudyRecord) -> list[dict[str, Any]]:
+    """Return what is the same in every run of a study: all but measured seconds and caches."""
+    return [
+        {
+            "topology": trial.topology,
+            "values": trial.values,
+            "state": trial.state,
+            "score": trial.score,
+            "costs": trial.cost_ratios,
+            "objective": trial.objective,
+        }
+        for trial in record.trials
+    ]
+
+
+@pytest.mark.parametrize("sampler", ["composite", "tpe"])
+def test_a_resumed_search_is_the_one_that_was_not_stopped(
+    search: Search, tmp_path: Path, sampler: str
+) -> None:
+    whole = search(CONDITIONAL, trials=4, sampler=sampler, study="whole")
+    search(CONDITIONAL, trials=2, sampler=sampler, study="parts")
+    parts = search(CONDITIONAL, trials=4, sampler=sampler, study="parts", resume=True)
+    assert _outcomes(parts) == _outcomes(whole)
+
+
+def test_changed_code_is_not_resumed(search: Search, tmp_path: Path) -> None:
+    search(TORCH, trials=1)
+    with pytest.raises(StudyError, match=r"the code of mine\.py is no longer the one that is"):
+        search(TORCH + "# changed\n", trials=2, resume=True)
+    assert (tmp_path / "studies" / "s" / "space" / "mine.py").read_text() == TORCH
+    assert len(read_study(tmp_path / "studies" / "s").trials) == 1
+
+
+def test_what_is_read_of_a_study_runs_none_of_its_code(
+    search: Search, tmp_path: Path, run: Run
+) -> None:
+    record = search(CONDITIONAL, trials=4)
+    folder = Path(record.folder)
+    for path in (tmp_path / "mine.py", folder / "space" / "mine.py"):
+        assert path.is_file()
+        path.write_text("raise SystemExit('the code was run')\n")
+    found = powerml.best(tmp_path / "studies" / "s")
+    assert found.best == best_of(record)
+    assert read_study(tmp_path / "studies" / "s").trials == record.trials
+    for command in (
+        ("best", record.folder),
+        ("best", record.folder, "--json"),
+        ("report", record.folder),
+    ):
+        code, out, err = run(*command)
+        assert (code, "the code was run" in out + err) == (0, False), (command, out, err)
+    page = (folder / "report.html").read_text()
+    assert "layers" in page
+    assert "mine.py" in page
+
+
+def test_the_importance_is_that_of_the_parameters_that_all_trials_have(search: Search) -> None:
+    from powerml.explain.importance import importances_of
+
+    record = search(CONDITIONAL, trials=12, sampler="random")
+    stored = read_study(Path(record.folder))
+    found = {one.quantity: one for one in importances_of(stored)}
+    training = found["training"].shares
+    assert training is not None, found
+    assert set(training) == {"layers", "units_0", "kind", "learning_rate", "batch_size"}
+    shares = [one for one in training.values() if one is not None]
+    # Shares of a whole, as floats.
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("sampler", sampler_names())
+def test_every_sampler_searches_a_space_of_conditional_parameters(
+    search: Search, sampler: str
+) -> None:
+    record = search(CONDITIONAL, trials=4, sampler=sampler, startup_trials=2)
+    assert len(record.trials) == 4
+    assert all(trial.state.name in ("complete", "pruned", "repeated") for trial in record.trials)
+    for trial in record.trials:
+        values = dict(trial.values or {})
+        units = [name for name in values if name.startswith("units_")]
+        assert len(units) == values["layers"]
+
+
+def test_a_front_is_searched(search: Search, tmp_path: Path) -> None:
+    record = search(CONDITIONAL, trials=5, pareto=True)
+    assert record.front
+    assert all(winner.test_score is not None for winner in record.front)
+    assert powerml.best(tmp_path / "studies" / "s").best is not None
+
+
+def test_networks_of_too_many_parameters_are_not_trained(
+    search: Search, meter: FormulaMeter
+) -> None:
+    record = search(TORCH, trials=6, max_parameters=40, sampler="random", seed=1)
+    sizes = {trial.number: trial.parameters or 0 for trial in record.trials}
+    pruned = [trial for trial in record.trials if trial.state.name == "pruned"]
+    assert pruned
+    assert all(sizes[trial.number] > 40 for trial in pruned)
+    assert all(trial.measurement is None for trial in pruned)
+    assert (best_of(record).parameters or 0) <= 40
+
+
+def test_a_network_that_was_met_before_is_not_measured_again(
+    search: Search, meter: FormulaMeter
+) -> None:
+    text = TORCH.replace('"units", 2, 16, log=True', '"units", 2, 3')
+    record = search(text, trials=5, sampler="random")
+    states = [trial.state.name for trial in record.trials]
+    assert states.count("repeated") >= 3
+    assert len(meter.measured) == states.count("complete") + 1  # the reference
+
+
+def test_a_space_of_one_network_is_searched(search: Search) -> None:
+    text = TORCH.replace('"units", 2, 16, log=True', '"units", 3, 3')
+    assert best_of(search(text, trials=2)).topology == "mine:units=3"
+
+
+def test_a_score_of_the_users_own_has_no_bounds(search: Search, tmp_path: Path) -> None:
+    text = TORCH + "def score(model, task):\n    return -1000.0 - model[0].out_features\n"
+    record = search(text, trials=5, min_score=-1008.5, sampler="random", seed=2)
+    assert record.settings.metric == "own score"
+    assert (best_of(record).score or 0) >= -1008.5
+    with pytest.raises(UsageError, match="leave out --metric"):
+        search(text, study="t", metric="f1")
+
+
+def test_data_comes_from_the_file_unless_other_data_is_named(
+    search: Search, tmp_path: Path, data: Path
+) -> None:
+    text = TORCH + (
+        "import numpy as np\n"
+        "def load():\n"
+        "    draw = np.random.default_rng(0)\n"
+        "    x = draw.random((90, 7), dtype='float32')\n"
+        "    return x, (x.sum(1) > 3.5).astype(int) + (x[:, 0] > 0.9)\n"
+    )
+    own = search(text, data=None, trials=1)
+    assert own.settings.data == "mine.py"
+    given = search(text, study="t", trials=1)
+    assert given.settings.data == str(data)
+
+
+def test_nothing_of_a_space_without_parameters_is_searched(search: Search) -> None:
+    text = TORCH.replace('trial.suggest_int("units", 2, 16, log=True)', "4")
+    with pytest.raises(SpaceError, match="suggests nothing: ask for a parameter"):
+        search(text)
+
+
+def test_bounds_beside_the_file_are_refused(search: Search, tmp_path: Path) -> None:
+    path = f"{written(tmp_path, TORCH)}:units=4"
+    with pytest.raises(UsageError, match="whose bounds are in its code"):
+        search("", path=path)
+
+
+def test_the_papers_protocol_is_refused(search: Search) -> None:
+    with pytest.raises(UsageError, match="no space of the paper"):
+        search(TORCH, protocol="paper", data="mnist_small")
+
+
+def test_the_reference_of_another_form_is_refused(search: Search) -> None:
+    with pytest.raises(TopologyError, match="write name=value"):
+        search(TORCH, reference="dffr")
+
+
+def test_a_meter_that_fails_fails_its_trial_alone(machine: Machine, search: Search) -> None:
+    meter = FormulaMeter(machine, failing=lambda workload: "units=4" in workload.name)
+    record = search(TORCH, meter=meter, trials=12, sampler="random")
+    failed = {trial.topology for trial in record.trials if trial.state.name == "failed"}
+    assert failed == {"mine:units=4"}
+
+
+def test_a_search_can_be_repeated_by_the_command_in_its_report(
+    search: Search, tmp_path: Path, data: Path
+) -> None:
+    from powerml.cli.report import repeating_command
+
+    record = search(TORCH, trials=1, reference="units=5")
+    command = repeating_command(read_study(Path(record.folder)), "powerml")
+    assert "--space mine.py" in command
+    assert "--reference" in command
+    assert str(data) in command
+
+
+def test_several_trials_at_once_are_searched(search: Search) -> None:
+    record = search(CONDITIONAL, trials=5, jobs=2)
+    assert [trial.number for trial in record.trials] == [1, 2, 3, 4, 5]
+
+
+def test_the_folder_of_a_study_may_be_moved(search: Search, tmp_path: Path) -> None:
+    record = search(TORCH, trials=2)
+    shutil.move(record.folder, tmp_path / "moved")
+    assert len(read_study(tmp_path / "moved").trials) == 2
+
+
+def test_the_result_as_json_is_all_that_is_printed(
+    run: Run, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, nothing_exported: None
+) -> None:
+    text = "print('import')\n" + TORCH.replace("    units =", "    print('build')\n    units =")
+    path = written(tmp_path, text + "def score(model, task):\n    print('score')\n    return 1\n")
+    arguments = {
+        "--space": path,
+        "--data": data,
+        "--trials": 2,
+        "--epochs": 1,
+        "--machine": "xeon-x5650",
+        "--study": "s",
+        "--meter": name_phase_meter(monkeypatch),
+        "--out": tmp_path / "out",
+    }
+    words = [str(word) for pair in arguments.items() for word in pair]
+    code, out, err = run("optimize", *words, "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["trials"]) == 2
+    assert {"import", "build", "score"} <= set(err.split())
