@@ -9,6 +9,7 @@ import pytest
 
 from powerml.backend import import_keras, select_backend
 from powerml.measuring.options import MeasureOptions
+from powerml.networks.epochs import ALL_EPOCHS
 from powerml.networks.own_training import (
     OWN_METRIC,
     make_own_workload,
@@ -84,7 +85,7 @@ def test_what_is_written_trains_by_default_on_digits(framework: str, run: Run) -
     workload, material = prepare(load(file), dataset)
     assert (workload.framework, workload.metric) == (framework, "accuracy")
     assert workload.loop == ("fit" if framework == "keras" else "batches")
-    _, score = train_own(workload, material, seed=0)
+    _, score, _ = train_own(workload, material, 0, ALL_EPOCHS)
     # Ten classes: far from guessing after one epoch, and far from the 0.95 of twenty.
     assert score > 0.5
 
@@ -104,7 +105,7 @@ def test_the_hooks_of_what_is_written_run_once_they_are_uncommented(
     assert workload.metric == OWN_METRIC
     # The training that is shown is one that is sampled.
     assert workload.loop == ("fit" if framework == "keras" else "batches")
-    model, score = train_own(workload, material, seed=0)
+    model, score, _ = train_own(workload, material, 0, ALL_EPOCHS)
     assert 0 <= score <= 1
     assert score == score_own(workload, material, model, dataset.validation)
 

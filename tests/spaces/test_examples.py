@@ -11,6 +11,7 @@ import pytest
 from powerml.backend import import_keras, select_backend
 from powerml.errors import SpaceError, TopologyError, UnknownNameError
 from powerml.measuring.options import MeasureOptions
+from powerml.networks.epochs import ALL_EPOCHS
 from powerml.networks.export import TOLERANCE, export_proved
 from powerml.networks.own_training import (
     Built,
@@ -203,7 +204,7 @@ def test_an_example_trains_on_classes_and_on_numbers(name: str, outputs: int) ->
         deployment=MeasureOptions().deployment("torch"),
     )
     material = OwnMaterial(space, dataset, space.code.files())
-    model, score = train_own(workload, material, seed=0)
+    model, score, _ = train_own(workload, material, 0, ALL_EPOCHS)
     assert workload.metric == ("r2" if outputs else "accuracy")
     # The loop is one that is sampled.
     assert workload.loop == ("batches" if name in ("gru", "transformer") else "fit")

@@ -282,11 +282,11 @@ def test_libraries_below_the_folder_of_a_space_are_none_of_its_code(
 
 
 def test_python_and_powerml_themselves_are_none_of_a_spaces_code() -> None:
-    from powerml.spaces.from_file import Code
+    from powerml.spaces.from_file import SpaceCode
 
-    code = Code(Path("/"), "mine.py", "mine")
+    code = SpaceCode(Path("/"), "mine.py", "mine")
     assert not code.holds(Path(os.__file__))
-    assert not code.holds(Path(sys.modules[Code.__module__].__file__ or ""))
+    assert not code.holds(Path(sys.modules[SpaceCode.__module__].__file__ or ""))
     assert code.holds(Path("/home/somebody/layers.py"))
 
 

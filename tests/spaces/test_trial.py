@@ -15,7 +15,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from powerml.errors import TopologyError
 from powerml.search.own import answers_by, distribution_of
 from powerml.spaces.trial import Choices, Floats, Integers, Trial, answers_of, middle_of, named
-from powerml.spaces.values import Value, Values, read_values
+from powerml.spaces.values import ParameterValues, Value, read_values
 
 Build = Callable[[Trial], object]
 
@@ -24,7 +24,7 @@ def _middle() -> Trial:
     return Trial(middle_of)
 
 
-def _of(values: Values) -> Trial:
+def _of(values: ParameterValues) -> Trial:
     return Trial(answers_of(values, "mine"))
 
 

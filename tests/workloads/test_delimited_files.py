@@ -16,7 +16,7 @@ from powerml.workloads import delimited_files
 from powerml.workloads.columns import MOST_INTEGER_CLASSES, MOST_TEXTS, Content
 from powerml.workloads.datasets import load_dataset
 from powerml.workloads.delimited_files import read_delimited
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 
 def _write(folder: Path, text: str, name: str = "mine.csv", encoding: str = "utf-8") -> Path:
@@ -25,7 +25,9 @@ def _write(folder: Path, text: str, name: str = "mine.csv", encoding: str = "utf
     return path
 
 
-def _read(folder: Path, text: str, target: str | None = None, task: Task | None = None) -> Content:
+def _read(
+    folder: Path, text: str, target: str | None = None, task: TaskKind | None = None
+) -> Content:
     return read_delimited(_write(folder, text), "mine.csv", target=target, task=task)
 
 
@@ -57,7 +59,7 @@ def test_the_last_column_is_the_target_and_said(tmp_path: Path) -> None:
     ("target", "task"),
     [("length", "regression"), ("is wet", "classification"), ("colour", "classification")],
 )
-def test_the_target_tells_the_task(tmp_path: Path, target: str, task: Task) -> None:
+def test_the_target_tells_the_task(tmp_path: Path, target: str, task: TaskKind) -> None:
     assert _read(tmp_path, FLOWERS, target).task == task
 
 
@@ -164,7 +166,7 @@ def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_target_that_does_not_fit_is_refused(
-    tmp_path: Path, target: str, task: Task | None, told: str
+    tmp_path: Path, target: str, task: TaskKind | None, told: str
 ) -> None:
     with pytest.raises(DatasetError, match=told):
         _read(tmp_path, FLOWERS, target, task)

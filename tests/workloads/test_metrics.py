@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 from powerml.errors import TrainingError, UnknownNameError, UsageError
 from powerml.workloads.metrics import (
     TASKS,
-    Task,
+    TaskKind,
     check_metric,
     default_metric,
     highest_score,
@@ -147,7 +147,7 @@ def test_a_column_that_never_changes_is_met_or_not() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_default_metric_is_one_of_the_tasks(task: Task) -> None:
+def test_the_default_metric_is_one_of_the_tasks(task: TaskKind) -> None:
     assert check_metric(None, task, 3) == default_metric(task)
     assert default_metric(task) in metric_names(task)
 
@@ -165,7 +165,7 @@ def test_the_default_metric_is_one_of_the_tasks(task: Task) -> None:
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused(
-    name: str, task: Task, outputs: int, told: str
+    name: str, task: TaskKind, outputs: int, told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
         check_metric(name, task, outputs)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from powerml.errors import DatasetError
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 from powerml.workloads.splits import Arrays, check_splits, held_out
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def _samples(rows: int) -> NDArray[np.float32]:
     st.sampled_from(["classification", "regression"]),
 )
 def test_the_share_is_held_out_of_each_class_or_of_all(
-    labels: list[int], share: float, task: Task
+    labels: list[int], share: float, task: TaskKind
 ) -> None:
     chosen = held_out(np.array(labels), share, task)
     groups = [range(len(labels))]
@@ -52,7 +52,7 @@ def test_the_share_is_held_out_of_each_class_or_of_all(
     st.sampled_from(["classification", "regression"]),
 )
 def test_a_test_split_is_made_where_there_is_none(
-    labels: list[int], share: float, validation: float, task: Task
+    labels: list[int], share: float, validation: float, task: TaskKind
 ) -> None:
     labels = [*labels, *[0, 1, 2, 3] * 3]
     arrays: Arrays = {"x_train": _samples(len(labels)), "y_train": np.array(labels)}

@@ -78,7 +78,7 @@ def _run(request: OwnTrainingRequest, moments: Moments) -> None:
     """Build the network by the user's code, and count its training."""
     from powerml.networks import own
     from powerml.networks.model import seed_everything
-    from powerml.spaces.from_file import Code, load_space
+    from powerml.spaces.from_file import SpaceCode, load_space
     from powerml.spaces.steps import steps_heard
     from powerml.spaces.trial import answers_of
 
@@ -86,13 +86,15 @@ def _run(request: OwnTrainingRequest, moments: Moments) -> None:
     unseen.reveal()
     batches = _MarkedBatches(request)
     task = _task(request, batches)
-    space = load_space(Code(Path(request.root), request.main, request.module, request.attribute))
+    space = load_space(
+        SpaceCode(Path(request.root), request.main, request.module, request.attribute)
+    )
     seed_everything(SEED)
     model, trial = own.build_network(space, answers_of(request.values, space.name), task)
     own.check_network(space, model, task)
     seed_everything(SEED)
     moments["built"] = client_requests.monotonic_seconds()
-    watched = _Fits(request)
+    watched = _WatchedFits(request)
     if request.loop == FREE:
         with (
             own.fits_watched(watched.through),
@@ -141,7 +143,7 @@ def _task(request: OwnTrainingRequest, batches: _MarkedBatches) -> Any:
     )
 
 
-class _Fits:
+class _WatchedFits:
     """Keras's `fit` as the guest goes through it."""
 
     def __init__(self, request: OwnTrainingRequest) -> None:
@@ -189,7 +191,7 @@ class _Fits:
 
 
 @contextlib.contextmanager
-def _optimizers_watched(watched: _Fits) -> Iterator[None]:
+def _optimizers_watched(watched: _WatchedFits) -> Iterator[None]:
     """Count the steps of PyTorch's optimizers, where no `fit` counts them."""
     import keras
 

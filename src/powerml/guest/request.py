@@ -95,10 +95,10 @@ class Request:
 class OwnTrainingRequest:
     """The training of a network of a user's own space.
 
-    `root` is a folder beside the request with the space's code, `main` the file in it, `module` the
-    name that it is imported under and `attribute` the object in it. `values` are the parameters.
-    `task` is ``classification`` or ``regression``. `loop` is ``free`` where the steps are only
-    counted. The rest is that of `Request`.
+    `root` is a folder beside the request with the space's code, and `main` the file in it. `module`
+    is the name that the file is imported under, `attribute` the object in it. `values` are the
+    parameters. `task` is ``classification`` or ``regression``. `loop` is ``free`` where the steps
+    are only counted. The rest is that of `Request`.
     """
 
     root: str

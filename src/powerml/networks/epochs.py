@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from powerml.spaces.trial import Reports, TrialPruned
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["ALL_EPOCHS", "FINER", "Endings", "Epochs", "Scoring"]
 
@@ -68,7 +68,7 @@ class Scoring:
 
 
 # Metrics that tell two networks apart which are right as often.
-FINER: Mapping[Task, str] = MappingProxyType(
+FINER: Mapping[TaskKind, str] = MappingProxyType(
     {"classification": "neg_log_loss", "regression": "neg_rmse"}
 )
 

@@ -29,7 +29,7 @@ from powerml.search.problem import BoundedProblem, Problem
 from powerml.search.proposals import Proposals
 from powerml.search.pruning import check_pruner
 from powerml.search.run import Run
-from powerml.search.settings import Searched, complete, epochs_of, settings_of
+from powerml.search.settings import SearchedSpace, complete, epochs_of, settings_of
 from powerml.spaces import parse_subspace, topology_of
 from powerml.spaces.from_file import digest_of_files, find_code, load_space, split_own
 from powerml.studies.folder import open_study, study_folder
@@ -134,7 +134,7 @@ def _bounded_problem(
     _tell_of(dataset, listener)
     settings = settings_of(
         wanted,
-        Searched.of(subspace, wanted, dataset),
+        SearchedSpace.of(subspace, wanted, dataset),
         dataset,
         machines,
         deployment=deployment,
@@ -176,7 +176,9 @@ def _own_problem(
     files = space.code.files()
     settings = settings_of(
         wanted,
-        Searched(text, reference, metric_of(space, wanted.metric, dataset), digest_of_files(files)),
+        SearchedSpace(
+            text, reference, metric_of(space, wanted.metric, dataset), digest_of_files(files)
+        ),
         dataset,
         machines,
         deployment=deployment,

@@ -55,7 +55,7 @@ from powerml.spaces.trial import (
     middle_of,
     named,
 )
-from powerml.spaces.values import Value, Values, read_values
+from powerml.spaces.values import ParameterValues, Value, read_values
 from powerml.studies.folder import Study
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
@@ -174,7 +174,7 @@ class OwnProblem(Problem):
         try:
             workload, built = self._workload(answers_by(trial))
         except SpaceError as error:
-            values: Values = dict(trial.params)
+            values: ParameterValues = dict(trial.params)
             return Proposal(
                 trial,
                 f"{self.space.name}:{named(values)}",
@@ -209,7 +209,7 @@ class OwnProblem(Problem):
         """The parameters of the reference."""
         return read_values(self.settings.reference.partition(":")[2])
 
-    def member(self, name: str, values: Values) -> _Member | None:
+    def member(self, name: str, values: ParameterValues) -> _Member | None:
         """Return what is known of a network; None where its code fails."""
         if name not in self._members:
             drawn = self.look(answers_of(values, self.space.name))
@@ -245,7 +245,7 @@ class OwnProblem(Problem):
         )
 
 
-def _size_of(values: Values) -> int:
+def _size_of(values: ParameterValues) -> int:
     found = values.get(BATCH_SIZE)
     return found if isinstance(found, int) and found > 0 else DEFAULT_BATCH_SIZE
 

@@ -21,7 +21,7 @@ from powerml.workloads.datasets import Dataset
 from powerml.workloads.metrics import check_metric, is_default_metric
 from powerml.workloads.workload import Deployment
 
-__all__ = ["Searched", "complete", "epochs_of", "options_of", "settings_of"]
+__all__ = ["SearchedSpace", "complete", "epochs_of", "options_of", "settings_of"]
 
 # What an option and a setting have in common is called alike.
 SHARED = set(SearchOptions.model_fields) & set(StudySettings.model_fields)
@@ -65,7 +65,7 @@ def complete(options: SearchOptions) -> SearchOptions:
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchedSpace:
     """The space of a study as its settings name it, with its reference and its metric.
 
     `digest` is that of the code of a user's own space.
@@ -77,7 +77,7 @@ class Searched:
     digest: str | None = None
 
     @classmethod
-    def of(cls, subspace: Subspace, options: SearchOptions, dataset: Dataset) -> Searched:
+    def of(cls, subspace: Subspace, options: SearchOptions, dataset: Dataset) -> SearchedSpace:
         """Name a built-in space, its reference and its metric; raises ``UsageError``."""
         return cls(
             str(subspace),
@@ -95,7 +95,7 @@ def epochs_of(options: SearchOptions, dataset: Dataset) -> int:
 
 def settings_of(
     options: SearchOptions,
-    searched: Searched,
+    searched: SearchedSpace,
     dataset: Dataset,
     machines: PhaseMachines,
     *,

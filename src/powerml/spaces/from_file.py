@@ -22,12 +22,12 @@ from typing import Any
 
 from powerml.errors import SpaceError
 from powerml.spaces.catalogue import EXAMPLES, example_names
-from powerml.spaces.values import Values
+from powerml.spaces.values import ParameterValues
 
 __all__ = [
     "SUFFIX",
-    "Code",
     "OwnSpace",
+    "SpaceCode",
     "digest_of_files",
     "fault_of",
     "find_code",
@@ -53,7 +53,7 @@ HOOKS = ("train", "score", "load")
 
 
 @dataclass(frozen=True)
-class Code:
+class SpaceCode:
     """The place of a space's code.
 
     Parameters
@@ -81,6 +81,8 @@ class Code:
     def files(self) -> dict[str, bytes]:
         """Return the content of the file, and of those beside it that it has imported."""
         found = {self.main: (self.root / self.main).read_bytes()}
+        if self.root == EXAMPLES:  # each example is whole in its file
+            return found
         for module in list(sys.modules.values()):
             path = _path_of(module)
             if path is not None and self.holds(path) and path.is_file():
@@ -117,12 +119,12 @@ def digest_of_files(files: Mapping[str, bytes]) -> str:
 class OwnSpace:
     """A user's space: `build`, and what else its code defines."""
 
-    code: Code
+    code: SpaceCode
     build: Callable[..., Any]
     train: Callable[..., Any] | None = None
     score: Callable[..., Any] | None = None
     load: Callable[..., Any] | None = None
-    reference: Values | None = None
+    reference: ParameterValues | None = None
 
     @property
     def name(self) -> str:
@@ -148,7 +150,7 @@ def split_own(text: str) -> tuple[str, str] | None:
     return (found["file"] or found["module"]) + attribute, found["values"] or ""
 
 
-def find_code(text: str) -> Code:
+def find_code(text: str) -> SpaceCode:
     """Find the code of ``mine.py``, ``mine.py:Name``, ``package.module``, or of an example.
 
     Raises
@@ -158,7 +160,7 @@ def find_code(text: str) -> Code:
     """
     path, _, attribute = text.partition(":")
     if text in example_names():
-        return Code(EXAMPLES, f"{text}{SUFFIX}", text)
+        return SpaceCode(EXAMPLES, f"{text}{SUFFIX}", text)
     if attribute and not attribute.isidentifier():
         raise SpaceError(f"the space {text!r} names no object: write {path}:Name, or {path} alone")
     if path.endswith(SUFFIX):
@@ -171,7 +173,7 @@ def find_code(text: str) -> Code:
             )
         # A dot in a module's name would stand for a package.
         module = file.stem.lstrip(".").replace(".", "_")
-        return Code(file.parent.resolve(), file.name, module, attribute)
+        return SpaceCode(file.parent.resolve(), file.name, module, attribute)
     _import_first_from(Path.cwd())  # as python -m does; the command's own folder comes first else
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -186,10 +188,10 @@ def find_code(text: str) -> Code:
         )
     file = Path(spec.origin).resolve()
     root = file.parents[path.count(".") + (file.name == "__init__.py")]
-    return Code(root, file.relative_to(root).as_posix(), path, attribute)
+    return SpaceCode(root, file.relative_to(root).as_posix(), path, attribute)
 
 
-def load_space(code: Code) -> OwnSpace:
+def load_space(code: SpaceCode) -> OwnSpace:
     """Import a space's code, which runs it.
 
     Raises
@@ -219,7 +221,7 @@ def load_space(code: Code) -> OwnSpace:
 
 
 @contextlib.contextmanager
-def _running(code: Code) -> Iterator[None]:
+def _running(code: SpaceCode) -> Iterator[None]:
     """Run the user's code: its output goes to standard error, its errors name its line."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -238,7 +240,7 @@ def _running(code: Code) -> Iterator[None]:
         raise failed from error
 
 
-def _holder(code: Code, module: ModuleType) -> Any:
+def _holder(code: SpaceCode, module: ModuleType) -> Any:
     """Return the object that has `build`: an object of a class, or the module."""
     if not code.attribute:
         return module
@@ -261,7 +263,7 @@ def _holder(code: Code, module: ModuleType) -> Any:
 _loaded: set[str] = set()
 
 
-def _imported(code: Code) -> ModuleType:
+def _imported(code: SpaceCode) -> ModuleType:
     """Import the code anew, with its folder first in the path of imports."""
     for name in _loaded:
         sys.modules.pop(name, None)
@@ -287,7 +289,7 @@ def _imported(code: Code) -> ModuleType:
                 _loaded.add(name)
 
 
-def _refuse_taken_name(code: Code) -> None:
+def _refuse_taken_name(code: SpaceCode) -> None:
     """Refuse a file that others would import in place of the module that they mean.
 
     Raises
@@ -323,7 +325,7 @@ def _path_of(module: object) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fault_of(error: BaseException, code: Code) -> str:
+def fault_of(error: BaseException, code: SpaceCode) -> str:
     """Name the last line of the user's code that an error went through."""
     lines = [
         frame

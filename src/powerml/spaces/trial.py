@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Protocol, TypeVar, cast
 
 from powerml.errors import TopologyError
-from powerml.spaces.values import Value, Values, value_of, written
+from powerml.spaces.values import ParameterValues, Value, value_of, written
 
 __all__ = [
     "Answer",
@@ -297,7 +297,7 @@ def _plain(name: str, choice: object) -> Value:
     )
 
 
-def answers_of(values: Values, space: str) -> Answer:
+def answers_of(values: ParameterValues, space: str) -> Answer:
     """Answer with the values of a topology.
 
     The answer raises ``TopologyError`` for a value that is missing or outside its domain.

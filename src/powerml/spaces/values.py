@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from powerml.errors import TopologyError
 
-__all__ = ["Value", "Values", "read_values", "value_of", "written"]
+__all__ = ["ParameterValues", "Value", "read_values", "value_of", "written"]
 
 Value: TypeAlias = bool | int | float | str | None
-Values = Mapping[str, Value]
+ParameterValues = Mapping[str, Value]
 
 WORDS: dict[str, Value] = {"true": True, "false": False, "none": None}
 INTEGER = re.compile(r"[+-]?\d{1,4000}", re.ASCII)  # Python reads no more digits by itself

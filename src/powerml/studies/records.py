@@ -22,7 +22,7 @@ from powerml.spaces.values import Value
 from powerml.studies.earlier import by_phase, of_schema, quantity_name, renamed, with_state
 from powerml.studies.limits import Limits
 from powerml.tables import Cell, RecordTable, Tabular, table_of
-from powerml.workloads.metrics import ACCURACY, Task
+from powerml.workloads.metrics import ACCURACY, TaskKind
 from powerml.workloads.workload import DEFAULT_TEST_SHARE, Deployment, ProtocolName
 
 __all__ = [
@@ -74,7 +74,7 @@ class StudySettings(BaseModel):
     target: str | None = Field(
         default=None, description="column of a table that is predicted; null for the usual one"
     )
-    task: Task | None = Field(
+    task: TaskKind | None = Field(
         default=None, description="task of the data as it was given; null if the data tells it"
     )
     metric: str = Field(default=ACCURACY, description="metric of the score")

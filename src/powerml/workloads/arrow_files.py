@@ -17,7 +17,7 @@ from powerml.errors import DatasetError, SetupError
 from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
 from powerml.workloads.columns import Content, Place, TableColumn, encoded, shown
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["SUFFIX", "checked", "column_of", "import_pyarrow", "read_parquet", "reading"]
 
@@ -26,7 +26,7 @@ MAGIC = b"PAR1"
 COPIES = 3  # of a value: as Arrow has it, as numpy has it, and as an input
 
 
-def read_parquet(path: Path, name: str, *, target: str | None, task: Task | None) -> Content:
+def read_parquet(path: Path, name: str, *, target: str | None, task: TaskKind | None) -> Content:
     """Read a table whose last column or `target` is to be predicted.
 
     Raises

@@ -10,13 +10,13 @@ import numpy as np
 
 from powerml.errors import UnknownNameError
 from powerml.workloads.columns import Content
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["DIGITS", "PREFIX", "bundled_names", "read_bundled"]
 
 PREFIX = "sklearn:"
 DIGITS = f"{PREFIX}digits"  # the dataset `digits`
-_TASKS: Mapping[str, Task] = MappingProxyType(
+_TASKS: Mapping[str, TaskKind] = MappingProxyType(
     {
         "breast_cancer": "classification",
         "diabetes": "regression",

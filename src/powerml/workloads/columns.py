@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from powerml.errors import DatasetError
 from powerml.files.room import require_room
 from powerml.files.texts import printable
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 from powerml.workloads.splits import LARGEST_VALUE
 
 __all__ = [
@@ -71,7 +71,7 @@ class Content:
     """The content of a file: arrays by split, as `check_splits` takes them, and what was chosen."""
 
     arrays: dict[str, NDArray[Any]]
-    task: Task | None = None
+    task: TaskKind | None = None
     remarks: tuple[str, ...] = ()
     # True if each column of the inputs has a scale of its own.
     is_table: bool = False
@@ -87,7 +87,7 @@ def encoded(
     name: str,
     *,
     target: str | None,
-    task: Task | None,
+    task: TaskKind | None,
     place: Place,
 ) -> Content:
     """Encode a table as a training split, whose test split is still to be held out.
@@ -129,8 +129,8 @@ def encoded(
 
 
 def labels_of(
-    target: TableColumn, task: Task | None, name: str
-) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
+    target: TableColumn, task: TaskKind | None, name: str
+) -> tuple[NDArray[Any], TaskKind, tuple[str, ...]]:
     """Return the labels of a target, the task, and what was chosen.
 
     Raises
@@ -162,7 +162,7 @@ def target_of(columns: Sequence[TableColumn], target: str | None, name: str) -> 
     raise DatasetError(f"{name} has no column {shown(target)!r}: {hint}")
 
 
-def _task_of(target: TableColumn) -> Task:
+def _task_of(target: TableColumn) -> TaskKind:
     """Return the task that a target tells: fractions and many integers are quantities."""
     if target.kind == "number":
         return "regression"
@@ -171,7 +171,7 @@ def _task_of(target: TableColumn) -> Task:
     return "classification"
 
 
-def _labels(target: TableColumn, task: Task, name: str) -> NDArray[Any]:
+def _labels(target: TableColumn, task: TaskKind, name: str) -> NDArray[Any]:
     if target.kind == "text":
         if task == "regression":
             texts = ", ".join(map(shown, target.texts[:3]))

@@ -29,7 +29,7 @@ from powerml.workloads.delimited_files import SUFFIXES as DELIMITED
 from powerml.workloads.delimited_files import read_delimited
 from powerml.workloads.hugging_face import is_saved_dataset, read_saved_dataset
 from powerml.workloads.image_folders import read_image_folder
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 from powerml.workloads.npz_files import read_arrays
 from powerml.workloads.splits import (
     ALL_ARRAYS,
@@ -70,7 +70,7 @@ def load_dataset(
     *,
     renumber: bool = True,
     target: str | None = None,
-    task: Task | None = None,
+    task: TaskKind | None = None,
     test_share: float = DEFAULT_TEST_SHARE,
 ) -> Dataset:
     """Load a dataset by name or from a file.
@@ -126,7 +126,7 @@ def load_dataset(
     )
 
 
-def _read(data: str, name: str, target: str | None, task: Task | None) -> Content:
+def _read(data: str, name: str, target: str | None, task: TaskKind | None) -> Content:
     path = Path(data)
     suffix = path.suffix.lower()
     is_named = data in BUILT_IN or data.startswith(PREFIX)

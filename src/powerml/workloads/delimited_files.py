@@ -28,7 +28,7 @@ from powerml.workloads.columns import (
     is_missing,
     shown,
 )
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["SUFFIXES", "read_delimited"]
 
@@ -43,7 +43,7 @@ VALUE_BYTES = 16  # of a value in parts, and joined
 Rows = list[list[str]]
 
 
-def read_delimited(path: Path, name: str, *, target: str | None, task: Task | None) -> Content:
+def read_delimited(path: Path, name: str, *, target: str | None, task: TaskKind | None) -> Content:
     """Read a table with a header, whose last column or `target` is to be predicted.
 
     Raises

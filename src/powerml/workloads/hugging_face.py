@@ -20,7 +20,7 @@ from powerml.files.texts import read_user_text
 from powerml.workloads.arrow_files import checked, column_of, import_pyarrow, reading
 from powerml.workloads.columns import Content, encoded, labels_of, listed, shown
 from powerml.workloads.images import stacked
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["is_saved_dataset", "read_saved_dataset"]
 
@@ -45,7 +45,7 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def read_saved_dataset(
-    folder: Path, name: str, *, target: str | None, task: Task | None
+    folder: Path, name: str, *, target: str | None, task: TaskKind | None
 ) -> Content:
     """Read a saved ``Dataset`` or ``DatasetDict``.
 
@@ -100,7 +100,7 @@ def read_saved_dataset(
     )
 
 
-def _of_arrays(table: _Table, given: str, target: str, task: Task | None) -> Content:
+def _of_arrays(table: _Table, given: str, target: str, task: TaskKind | None) -> Content:
     samples = table.array(given)
     if table.is_array(target):
         return Content({"x_train": samples, "y_train": table.array(target)}, task or "regression")

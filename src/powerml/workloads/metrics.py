@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from powerml.errors import TrainingError, UnknownNameError, UsageError
+from powerml.spaces.task import TaskKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCURACY",
     "TASKS",
-    "Task",
+    "TaskKind",
     "check_metric",
     "default_metric",
     "highest_score",
@@ -29,8 +30,7 @@ __all__ = [
     "score_of",
 ]
 
-Task = Literal["classification", "regression"]
-TASKS: tuple[Task, ...] = get_args(Task)
+TASKS: tuple[TaskKind, ...] = get_args(TaskKind)
 ACCURACY = "accuracy"
 TOP = "top_"
 USUAL_TOP = f"{TOP}5"
@@ -42,7 +42,7 @@ BEYOND_ALL = 1e15
 class _Metric:
     """The task that a metric is of, and the values that it can have."""
 
-    task: Task
+    task: TaskKind
     lowest: float
     highest: float
 
@@ -60,10 +60,12 @@ _METRICS: Mapping[str, _Metric] = MappingProxyType(
         "neg_mae": _Metric("regression", -math.inf, 0),
     }
 )
-_DEFAULTS: Mapping[Task, str] = MappingProxyType({"classification": ACCURACY, "regression": "r2"})
+_DEFAULTS: Mapping[TaskKind, str] = MappingProxyType(
+    {"classification": ACCURACY, "regression": "r2"}
+)
 
 
-def metric_names(task: Task) -> tuple[str, ...]:
+def metric_names(task: TaskKind) -> tuple[str, ...]:
     """Return the names of all metrics of a task; of top_K, top_5 stands for any K.
 
     Examples
@@ -74,7 +76,7 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return tuple(name for name, metric in _METRICS.items() if metric.task == task)
 
 
-def default_metric(task: Task) -> str:
+def default_metric(task: TaskKind) -> str:
     """Return the metric of a task that is taken if none is given."""
     return _DEFAULTS[task]
 
@@ -101,7 +103,7 @@ def highest_score(name: str) -> float:
     return min(metric_range(name)[1], BEYOND_ALL)
 
 
-def check_metric(name: str | None, task: Task, outputs: int) -> str:
+def check_metric(name: str | None, task: TaskKind, outputs: int) -> str:
     """Return a metric's name, the task's default for None, where it fits the data.
 
     Parameters

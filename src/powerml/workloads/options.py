@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from powerml.errors import UnknownNameError
 from powerml.options import Options, Shown
-from powerml.workloads.metrics import TASKS, Task
+from powerml.workloads.metrics import TASKS, TaskKind
 from powerml.workloads.workload import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _check_task(task: object) -> object:
     return task
 
 
-TaskName = Annotated[Task | None, BeforeValidator(_check_task)]
+TaskName = Annotated[TaskKind | None, BeforeValidator(_check_task)]
 
 
 class DataOptions(Options):

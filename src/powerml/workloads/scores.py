@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.errors import UsageError
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 
 __all__ = ["compute", "first_not_finite", "fitted"]
 
@@ -125,7 +125,7 @@ def first_not_finite(outputs: Outputs) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def fitted(task: Task, labels: Labels, outputs: Outputs) -> tuple[Labels, Outputs]:
+def fitted(task: TaskKind, labels: Labels, outputs: Outputs) -> tuple[Labels, Outputs]:
     """Return labels and outputs in the shapes that the metrics of a task take.
 
     Raises

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from powerml.errors import DatasetError
 from powerml.files.texts import printable
-from powerml.workloads.metrics import Task
+from powerml.workloads.metrics import TaskKind
 from powerml.workloads.workload import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION
 
 __all__ = [
@@ -76,7 +76,7 @@ class Dataset:
     digest: str
     # The data's label of each class; None where labels number the classes from 0.
     class_labels: tuple[int, ...] | tuple[str, ...] | None = None
-    task: Task = "classification"
+    task: TaskKind = "classification"
     # The share that was held out for the test; None where the data has a test split.
     test_share: float | None = None
     # Choices that were made for the user, a line each.
@@ -180,7 +180,7 @@ def check_splits(
     validation: float = DEFAULT_VALIDATION,
     *,
     renumber: bool = True,
-    task: Task | None = None,
+    task: TaskKind | None = None,
     test_share: float = DEFAULT_TEST_SHARE,
     target: str | None = None,
     is_table: bool = False,
@@ -246,7 +246,9 @@ def check_splits(
     )
 
 
-def held_out(labels: NDArray[Any], share: float, task: Task, *, kept: int = 1) -> NDArray[np.bool_]:
+def held_out(
+    labels: NDArray[Any], share: float, task: TaskKind, *, kept: int = 1
+) -> NDArray[np.bool_]:
     """Choose the samples that are held out, one of each class at least that has more than `kept`.
 
     Parameters
@@ -274,7 +276,7 @@ def held_out(labels: NDArray[Any], share: float, task: Task, *, kept: int = 1) -
 
 
 def _split_off(
-    train: Split, share: float, name: str, task: Task, *, kept: int = 1
+    train: Split, share: float, name: str, task: TaskKind, *, kept: int = 1
 ) -> tuple[Split, Split]:
     chosen = held_out(train.labels, share, task, kept=kept)
     if not chosen.any():
@@ -288,7 +290,7 @@ def _split_off(
 def _require_enough(
     train: Split,
     name: str,
-    task: Task,
+    task: TaskKind,
     needed: int,
     class_labels: tuple[int, ...] | tuple[str, ...] | None,
 ) -> None:

@@ -33,7 +33,7 @@ from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topolog
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import named
 from powerml.spaces.values import Value
-from powerml.workloads.metrics import ACCURACY, Task, check_metric
+from powerml.workloads.metrics import ACCURACY, TaskKind, check_metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -207,7 +207,7 @@ class DatasetWorkload(Workload):
         description="share of the data held out for the test; null if it has a test split",
     )
     input_shape: tuple[int, ...] = Field(description="shape of one sample")
-    task: Task = Field(default="classification", description="classification or regression")
+    task: TaskKind = Field(default="classification", description="classification or regression")
     classes: int = Field(
         ge=1, description="outputs of the network: classes, or columns of a regression's target"
     )
