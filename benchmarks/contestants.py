@@ -382,13 +382,9 @@ class _Smac:
                 steps = range(one.low, one.high + 1, one.step)
                 space.add(ConfigSpace.OrdinalHyperparameter(name, list(steps)))
             elif isinstance(one, IntDistribution):
-                space.add(
-                    ConfigSpace.UniformIntegerHyperparameter(name, one.low, one.high, log=one.log)
-                )
+                space.add(ConfigSpace.Integer(name, (one.low, one.high), log=one.log))
             elif isinstance(one, FloatDistribution):
-                space.add(
-                    ConfigSpace.UniformFloatHyperparameter(name, one.low, one.high, log=one.log)
-                )
+                space.add(ConfigSpace.Float(name, (one.low, one.high), log=one.log))
         for name, condition in declared.conditions.items():
             child, parent = space[name], space[condition.parent]
             space.add(ConfigSpace.InCondition(child, parent, list(condition.values)))

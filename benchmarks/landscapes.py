@@ -1,11 +1,11 @@
 """Landscapes: the score and the costs of any member of a space, made of what was measured.
 
-Training and simulating every proposal of hundreds of searches would take weeks. Logarithms of
-costs come from a ridge regression on what the cost model makes of the reference alone, on the
-steps, tensors and weights of the training, and on the choices, such as the optimizer, which the
-cost model does not see. Scores come from a forest. Both get a deviation of the size of the error
-that was seen on members left out. It depends on the member and the landscape's seed alone: the
-same network always gets the same.
+Training and simulating every proposal of hundreds of searches would take weeks. The costs of a
+phase come from the cost model, fitted to all that was simulated, or from a ridge regression that
+knows the choices too, such as the optimizer, which the cost model does not see: from the one that
+predicts members left out better. Scores come from a forest. All get a deviation of the size of the
+error on members left out. It depends on the member and the landscape's seed alone: the same network
+always gets the same.
 """
 
 from __future__ import annotations
@@ -59,15 +59,23 @@ class Parts:
     weights: int
 
 
+# Half of all normal numbers are nearer to 0 than this.
+HALF = 0.6745
+
+
 @dataclass(frozen=True)
 class CostRegression:
-    """Logarithms of costs as a linear function of features; `left_out` are errors without each."""
+    """Costs of a phase by a ridge regression of logarithms; `errors` are of members left out."""
 
+    measured: Measured
+    phase: PhaseName
     model: Any
-    left_out: Array
+    errors: Array
 
     @classmethod
-    def fitted(cls, features: Array, logarithms: Array) -> CostRegression:
+    def fitted(
+        cls, measured: Measured, phase: PhaseName, members: Sequence[Member], logarithms: Array
+    ) -> CostRegression:
         """Fit it."""
         from sklearn.linear_model import Ridge
         from sklearn.model_selection import LeaveOneOut, cross_val_predict
@@ -75,13 +83,48 @@ class CostRegression:
         from sklearn.preprocessing import StandardScaler
 
         model = make_pipeline(StandardScaler(), Ridge(RIDGE))
+        features = measured.features(members, phase)
         predicted = cross_val_predict(model, features, logarithms, cv=LeaveOneOut())
-        return cls(model.fit(features, logarithms), predicted - logarithms)
+        errors = np.expm1(predicted - logarithms)
+        return cls(measured, phase, model.fit(features, logarithms), errors)
 
-    def predict(self, features: Array) -> Array:
-        """Return logarithms."""
-        found: Array = self.model.predict(features)
+    @property
+    def deviation(self) -> float:
+        """Standard error: large errors of a few do not move it."""
+        return float(np.median(np.abs(self.errors))) / HALF
+
+    def predict(self, members: Sequence[Member]) -> Array:
+        """Return costs relative to the reference's."""
+        found: Array = np.exp(self.model.predict(self.measured.features(members, self.phase)))
         return found
+
+
+@dataclass(frozen=True)
+class CostModelFit:
+    """Costs of a phase by the cost model of operations."""
+
+    measured: Measured
+    phase: PhaseName
+    model: CostModel
+
+    @property
+    def errors(self) -> Array:
+        """Relative errors of members left out, of those that share all terms with others."""
+        left_out = self.model.fit(self.phase).left_out
+        found: Array = left_out[np.isfinite(left_out)]
+        return found
+
+    @property
+    def deviation(self) -> float:
+        """Standard error: large errors of a few do not move it."""
+        return float(np.median(np.abs(self.errors))) / HALF
+
+    def predict(self, members: Sequence[Member]) -> Array:
+        """Return costs relative to the reference's."""
+        parts = [self.measured.parts_of(member) for member in members]
+        sums = np.array([one.sums for one in parts])
+        sizes = np.array([float(one.batch_size) for one in parts])
+        return self.model.predict(self.phase, sums, sizes).cycles
 
 
 class Measured:
@@ -141,13 +184,19 @@ class Measured:
         return np.column_stack(columns)
 
     @cached_property
-    def cost_fits(self) -> dict[PhaseName, CostRegression]:
-        """Costs, fitted to all that was simulated."""
+    def cost_fits(self) -> dict[PhaseName, CostRegression | CostModelFit]:
+        """Costs, fitted to all that was simulated by what predicts those left out better."""
         members = [values_of(text) for text in self.simulated]
-        found = {}
+        model = CostModel(self.demand, OPERATIONS)
+        for member, costs in zip(members, self.simulated.values(), strict=True):
+            size = int(member["batch_size"])  # type: ignore[arg-type]
+            model.learn(self.operations(member), size, costs)
+        found: dict[PhaseName, CostRegression | CostModelFit] = {}
         for phase in PHASES:
-            costs = np.array([one[phase] for one in self.simulated.values()])
-            found[phase] = CostRegression.fitted(self.features(members, phase), np.log(costs))
+            logarithms = np.log([one[phase] for one in self.simulated.values()])
+            regression = CostRegression.fitted(self, phase, members, logarithms)
+            by_model = CostModelFit(self, phase, model)
+            found[phase] = min((regression, by_model), key=lambda one: one.deviation)
         return found
 
     @cached_property
@@ -226,8 +275,8 @@ class Landscape:
         costs = {}
         for place, phase in enumerate(PHASES):
             fitted = measured.cost_fits[phase]
-            errors = float(np.std(fitted.left_out)) * np.clip(drawn[:, place], -3, 3)
-            costs[phase] = np.exp(fitted.predict(measured.features(members, phase)) + errors)
+            errors = fitted.deviation * np.clip(drawn[:, place], -3, 3)
+            costs[phase] = fitted.predict(members) * np.exp(errors)
         logits = measured.forest.predict(measured.declared.points(members))
         logits = logits + measured.deviation(logits) * drawn[:, -1]
         scores = np.round(SAMPLES / (1 + np.exp(-logits))) / SAMPLES
