@@ -194,9 +194,11 @@ class Measured:
         found: dict[PhaseName, CostRegression | CostModelFit] = {}
         for phase in PHASES:
             logarithms = np.log([one[phase] for one in self.simulated.values()])
-            regression = CostRegression.fitted(self, phase, members, logarithms)
-            by_model = CostModelFit(self, phase, model)
-            found[phase] = min((regression, by_model), key=lambda one: one.deviation)
+            fits: list[CostRegression | CostModelFit] = [
+                CostRegression.fitted(self, phase, members, logarithms),
+                CostModelFit(self, phase, model),
+            ]
+            found[phase] = min(fits, key=lambda one: one.deviation)
         return found
 
     @cached_property

@@ -51,7 +51,7 @@ BUDGETS = (10, 20, 40)
 TIMED_TRIALS = 20
 MEMBERS_SIMULATED, MEMBERS_TRAINED = 60, 120
 # Random members that the best and the median of a landscape come from, beside all proposals.
-SAMPLE = 1500
+SAMPLE = 1000
 SUFFICIENT = {"branching_mlp": 0.93, "branching_cnn": 0.85, "sequences": 0.9}
 GOALS = ("cheapest", "front")
 DRAWN = Path(__file__).parent / "charts"
