@@ -22,13 +22,14 @@ from powerml.costs.readings import require_counts
 from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.meters.base import DEFAULT_METER, MeterOptions
 from powerml.meters.catalogue import make_meter
+from powerml.networks.epochs import ALL_EPOCHS
 from powerml.networks.own_training import Built, look_at, make_own_workload, train_own
 from powerml.runtimes import DEFAULT_RUNTIME
 from powerml.samplers.candidates import value_at
 from powerml.search.own import distribution_of
 from powerml.spaces.from_file import find_code, load_space
 from powerml.spaces.trial import Answer, Domain, Floats, answers_of, named
-from powerml.spaces.values import Value, Values, read_values
+from powerml.spaces.values import ParameterValues, Value, read_values
 from powerml.workloads.workload import Deployment, OwnMaterial, OwnWorkload
 
 __all__ = ["DATA", "EPOCHS", "SPACES", "Member", "Space", "read", "values_of"]
@@ -114,7 +115,7 @@ class Space:
             if named(member) in known:
                 continue
             started = time.process_time()
-            _, score = train_own(self.workload(member), self.material, seed)
+            _, score, _ = train_own(self.workload(member), self.material, seed, ALL_EPOCHS)
             seconds = time.process_time() - started
             _append(path, SCORE_COLUMNS, [named(member), seed, f"{score:.4f}", f"{seconds:.2f}"])
 
@@ -140,7 +141,7 @@ class Space:
                 print(self.name, named(member), *costs, f"{seconds:.1f} s", flush=True)
 
 
-def values_of(text: str) -> Values:
+def values_of(text: str) -> ParameterValues:
     """Read a member as it is written in a table."""
     return read_values(text)
 
