@@ -238,7 +238,7 @@ def test_what_keras_loses_in_a_training_takes_effect(
 ) -> None:
     from powerml.networks import model, native
 
-    def lost(*_: object) -> None:
+    def lost(*_: object, **_named: object) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 

@@ -188,8 +188,9 @@ def test_a_model_of_operations_learns_and_predicts() -> None:
     sums = np.array([model.structure.sums(network) for network in networks[8:]])
     predicted = model.predict("inference", sums, np.full(4, 16.0))
     errors = np.abs(predicted.cycles / costs[8:] - 1)
-    # The costs are exactly of two of its terms; the prior pulls at them.
-    assert errors.max() < 0.05
+    # The costs are exactly of two of its terms, and the prior pulls at them: within the 10 % that a
+    # search is promised of other networks' costs.
+    assert errors.max() < 0.1
     assert np.all(errors <= model.fit("inference").bound(predicted.error))
 
 

@@ -506,10 +506,10 @@ def _wait_for(begun: Sequence[UnderWay], advance: Advance) -> None:
         ended = wait(processes, poll_seconds, FIRST_EXCEPTION)
         for process in ended.done:
             process.result()
-        if not ended.not_done:
-            return
         for progress in known:
             advance(progress())
+        if not ended.not_done:
+            return
 
 
 def _part_done(reported: Path, work: Sequence[int]) -> float:
