@@ -16,6 +16,7 @@ from powerml.files.sizes import size_text
 from powerml.report import quantities
 from powerml.report.record import Report, TrialRow
 from powerml.report.sentences import machines_words
+from powerml.spaces import with_batch
 from powerml.studies.objective import UNFIT
 from powerml.studies.records import Quantity
 
@@ -113,7 +114,7 @@ def best_so_far(rows: Sequence[TrialRow]) -> list[float | None]:
 def _point(row: TrialRow, report: Report) -> dict[str, Any]:
     return {
         "number": row.number,
-        "name": f"{row.topology} batch {row.batch_size}",
+        "name": with_batch(row.topology, row.batch_size),
         "score": row.score,
         "costs": {phase: price.ratio for phase, price in row.costs.items()},
         "cycles": {

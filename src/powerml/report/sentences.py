@@ -9,6 +9,7 @@ from powerml.costs.counts import PHASES, VERBS
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.explain.predictions import PhaseErrors
 from powerml.files.sizes import size_text
+from powerml.spaces import with_batch
 from powerml.studies.defaults import SCORE_UNCERTAINTY
 from powerml.studies.objective import SCORE_TOLERANCE, Constrained, Linear, Squared, Weights
 from powerml.studies.records import LeaderComparison, Quantity, StudySettings, TrialRecord, Winner
@@ -79,7 +80,7 @@ def limits_words(settings: StudySettings) -> str:
         for phase, limit in limits.max_costs.items()
     ]
     if limits.min_score is not None:
-        asked.append(f"a score of at least {limits.min_score}")
+        asked.append(f"a score of at least {limits.min_score:.4g}")
     if limits.score_margin is not None:
         asked.append(f"a score at most {limits.score_margin} below the best of all trials")
     if limits.max_parameters is not None:
@@ -215,9 +216,9 @@ def no_best_line(trial: TrialRecord | None, violations: Sequence[str], trials: i
 
 
 def export_sentences(winners: Sequence[Winner]) -> list[str]:
-    """State the difference of each deployed model's outputs from the Keras model's."""
+    """State the difference of each deployed model's outputs from the trained one's."""
     return [
-        f"{one.exported} gives the outputs of the Keras model to within "
+        f"{one.exported} gives the outputs of the trained network to within "
         f"{one.export_difference:.1g}, on test samples."
         for one in winners
         if one.exported is not None and one.export_difference is not None
@@ -242,7 +243,7 @@ def nothing_sentence(trials: int) -> str:
 
 def named(trial: TrialRecord) -> str:
     """Name a trial by its topology and batch size."""
-    return f"{trial.topology} batch {trial.batch_size}"
+    return with_batch(trial.topology, trial.batch_size)
 
 
 def _range(values: Sequence[float | None]) -> str:
@@ -282,7 +283,7 @@ def _comparison_sentence(same: Sequence[LeaderComparison], best: TrialRecord) ->
         _score_words(comparison.score_difference),
         *(_cost_words(phase, comparison.cost_factors[phase]) for phase in PHASES),
     )
-    other = f"trial {comparison.trial}, {comparison.topology} batch {comparison.batch_size}"
+    other = f"trial {comparison.trial}, {with_batch(comparison.topology, comparison.batch_size)}"
     return f"against {leader} ({other}): {', '.join(said)}"
 
 

@@ -15,6 +15,7 @@ from powerml.networks.own_training import load_own, save_own
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
 from powerml.signals import interruption_kept
+from powerml.spaces import with_batch
 from powerml.studies.folder import Study
 from powerml.studies.goal import make_goal
 from powerml.studies.reader import JOURNAL
@@ -89,7 +90,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
             f"{place} does not hold the models of trial {winner.number} any more: the trials are "
             f"all in {study.folder / JOURNAL}, but search again in another --study for the models"
         )
-    title = f"{winner.topology} batch {winner.batch_size}"
+    title = with_batch(winner.topology, winner.batch_size)
     listener.stage(f"scoring {title} on the test split")
     workload = None if winner.measurement is None else winner.measurement.workload.training
     if workload is None:

@@ -13,9 +13,17 @@ from powerml.errors import TopologyError, UnknownNameError
 from powerml.spaces.base import Bounds, Space
 from powerml.spaces.catalogue import find_space
 
-__all__ = ["Subspace", "Topology", "parse_subspace", "parse_topology", "topology_of"]
+__all__ = [
+    "Subspace",
+    "Topology",
+    "parse_subspace",
+    "parse_topology",
+    "topology_of",
+    "with_batch",
+]
 
 RANGE = re.compile(r"(\w+)\s*=\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?", re.ASCII)
+BATCH_SIZE = re.compile(r"[:,]batch_size=")  # as a parameter of a user's own space
 MOST_DIGITS = 9  # far beyond any bound, and within what Python reads as an integer
 
 
@@ -60,6 +68,17 @@ def topology_of(space: Space, parameters: Mapping[str, int]) -> Topology:
             )
         ordered[name] = parameters[name]
     return Topology(space.name, ordered)
+
+
+def with_batch(topology: str, batch_size: int) -> str:
+    """Name a topology with its batch size, unless that is one of its parameters.
+
+    Examples
+    --------
+    >>> with_batch("dffr:layers=2,width=16", 32)
+    'dffr:layers=2,width=16 batch 32'
+    """
+    return topology if BATCH_SIZE.search(topology) else f"{topology} batch {batch_size}"
 
 
 @dataclass(frozen=True)

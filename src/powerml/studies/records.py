@@ -325,8 +325,8 @@ class Winner(BaseModel):
 
     `test_score` is the score on the test split, averaged over the `score_seeds`
     trainings. `exported` is the deployed model in the study's folder. `export_difference` is the
-    largest absolute difference of its outputs from the Keras model's on test samples. Both are None
-    if Keras runs the inference.
+    largest absolute difference of its outputs from the trained network's on test samples. Both are
+    None if Keras runs the inference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -340,7 +340,7 @@ class Winner(BaseModel):
     )
     export_difference: NonNegativeFloat | None = Field(
         default=None,
-        description="largest absolute difference of its outputs from the Keras model's",
+        description="largest absolute difference of its outputs from the trained network's",
     )
 
 
@@ -383,7 +383,7 @@ class StudyRecord(Tabular, BaseModel):
     )
     export_difference: NonNegativeFloat | None = Field(
         default=None,
-        description="largest absolute difference of its outputs from the Keras model's",
+        description="largest absolute difference of its outputs from the trained network's",
     )
     front: list[Winner] = Field(
         default_factory=list, description="members of the Pareto front, where it is searched"

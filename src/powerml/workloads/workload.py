@@ -29,7 +29,7 @@ from pydantic import (
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
 from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
-from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology
+from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology, with_batch
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import named
 from powerml.spaces.values import Value
@@ -237,7 +237,7 @@ class DatasetWorkload(Workload):
     @property
     def title(self) -> str:
         """The name in messages."""
-        return f"{self.name} batch {self.batch_size}"
+        return with_batch(self.name, self.batch_size)
 
     @property
     def described(self) -> str:

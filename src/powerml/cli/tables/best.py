@@ -13,6 +13,7 @@ from powerml.explain.importance import FEW_TRIALS
 from powerml.explain.records import BestRecord, Importance, Neighbour
 from powerml.report.quantities import memory_text, objective_text, score_text
 from powerml.report.sentences import comparison_sentences, machines_words
+from powerml.spaces import with_batch
 from powerml.studies.records import Quantity, TrialRecord
 
 __all__ = ["importance_lines", "importance_table", "neighbours_table", "parts"]
@@ -53,8 +54,8 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
     kept = f"its models are in {record.folder}/{record.models}"
     return [
         Text(
-            f"Best of {record.trials} trials by {weights}: {best.topology} batch "
-            f"{best.batch_size}, trial {best.number}",
+            f"Best of {record.trials} trials by {weights}: "
+            f"{with_batch(best.topology, best.batch_size)}, trial {best.number}",
             style="bold",
         ),
         Text(

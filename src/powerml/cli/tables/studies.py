@@ -13,6 +13,7 @@ from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, TrialFinding
 from powerml.report.quantities import number_text, objective_text, score_text
 from powerml.report.sentences import limits_words, machines_words
+from powerml.spaces import with_batch
 from powerml.studies.limits import RatioLimits
 from powerml.studies.objective import Squared
 from powerml.studies.reader import BEST, StoredStudy
@@ -112,7 +113,7 @@ def _remark(found: TrialFinding, limits: RatioLimits) -> Text:
 
 def trial_line(trial: TrialRecord) -> Text:
     """One trial as one line, for while the study runs."""
-    head = f"trial {trial.number}: {trial.topology} batch {trial.batch_size}: "
+    head = f"trial {trial.number}: {with_batch(trial.topology, trial.batch_size)}: "
     state, outcome = trial.state, trial.outcome
     if outcome.name == "failed":
         return Text(f"{head}failed: {outcome.reason}")
@@ -152,7 +153,7 @@ def ranking_table(findings: Findings) -> Table:
         if trial.number in first.objectives:
             table.add_row(
                 str(trial.number),
-                f"{trial.topology} batch {trial.batch_size}",
+                with_batch(trial.topology, trial.batch_size),
                 *[
                     f"{one.objectives[trial.number]:.4f} ({one.ranking.index(trial.number) + 1})"
                     for one in findings.machines
