@@ -24,7 +24,7 @@ import numpy as np
 
 import powerml
 from commands import machine_line
-from powerml.search import own, run
+from powerml.search import own, run, work
 from powerml.search.listener import Listener
 from powerml.workloads.datasets import locate_mnist
 
@@ -121,7 +121,7 @@ def _timed() -> Iterator[dict[str, float]]:
     seconds: dict[str, float] = defaultdict(float)
     places: tuple[tuple[Any, str, str], ...] = (
         (own.OwnProblem, "propose", "proposals"),
-        (run, "train_natively", "native training"),
+        (work, "train_natively", "native training"),
         (run.Run, "_price", "waiting for counts"),
     )
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]

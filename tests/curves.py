@@ -10,7 +10,7 @@ import pytest
 from powerml.networks import native
 from powerml.networks.epochs import ALL_EPOCHS, Endings, Epochs, Scoring
 from powerml.networks.native import Trained
-from powerml.search import run, winners
+from powerml.search import winners, work
 from powerml.workloads.workload import Material, TopologyWorkload, TrainedWorkload
 
 # The score of a network after an epoch, which counts from 1.
@@ -36,7 +36,7 @@ def train_by(curve: Curve, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Trained(model, curve(workload, epochs.done), epochs.done)
 
     monkeypatch.setattr(native, "train", train)
-    monkeypatch.setattr(run, "memory_of", lambda *_given, **_named: None)
-    monkeypatch.setattr(run, "score_on_test", lambda *_given: 0.9)
+    monkeypatch.setattr(work, "memory_of", lambda *_given, **_named: None)
+    monkeypatch.setattr(work, "score_on_test", lambda *_given: 0.9)
     monkeypatch.setattr(winners, "score_saved", lambda *_given: 0.9)
     return trainings

@@ -14,6 +14,7 @@ done, 1 failed while running, 2 wrong use, 3 a limit was exceeded, 4 not compara
     │   ├── CalibrationError      2  readings or a calibration that cannot be used
     │   └── StudyError            2  a study folder that cannot be used
     ├── SetupError                1  something that is missing or cannot be used
+    ├── ClusterError              1  workers that cannot be reached, or must not be used
     ├── TrainingError             1  a native training that failed
     ├── ExportError               1  a model that cannot be exported, or not faithfully
     ├── LimitError                3  limits that nothing meets
@@ -34,6 +35,7 @@ from typing import Self
 
 __all__ = [
     "CalibrationError",
+    "ClusterError",
     "ComparisonError",
     "DatasetError",
     "ExportError",
@@ -185,6 +187,10 @@ class StudyError(UsageError):
 
 class SetupError(PowerMLError):
     """A program, package or file that is missing or cannot be used."""
+
+
+class ClusterError(PowerMLError):
+    """Workers that cannot be reached, or must not be used."""
 
 
 class TrainingError(PowerMLError):

@@ -19,7 +19,7 @@ from powerml.memory.record import Memory
 from powerml.networks import native
 from powerml.samplers import QUANTITIES
 from powerml.search import problem
-from powerml.search import run as run_module
+from powerml.search import work
 from powerml.spaces import Bounds
 from powerml.spaces.dffr import Dffr
 from powerml.studies.objective import Squared, Weights
@@ -38,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         titles.append(workload.title)
         return train_natively(workload, *arguments)
 
-    monkeypatch.setattr(run_module, "train_natively", train)
+    monkeypatch.setattr(work, "train_natively", train)
     return titles
 
 
@@ -166,7 +166,7 @@ def test_a_network_whose_memory_is_not_known_is_pruned_with_the_reason(
     meter: FormulaMeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unknown = Memory(file_bytes=5, remarks=["it decides at run time"])
-    monkeypatch.setattr(run_module, "memory_of", lambda *_, **__: unknown)
+    monkeypatch.setattr(work, "memory_of", lambda *_, **__: unknown)
     record = search(meter, tmp_path, trials=2, max_memory="1GiB")
     assert record.best is None
     reason = "the memory's size is not known, and 1,073,741,824 bytes are allowed"
@@ -242,7 +242,7 @@ def test_a_trial_whose_training_fails_has_failed_whatever_it_costs(
     def fail(*_: object) -> None:
         raise TrainingError("out of\nmemory")
 
-    monkeypatch.setattr(run_module, "train_natively", fail)
+    monkeypatch.setattr(work, "train_natively", fail)
     with pytest.raises(MeasurementError, match="no trial succeeded: out of memory"):
         search(meter, tmp_path, trials=2)
 
@@ -260,7 +260,7 @@ def test_what_was_counted_when_its_training_is_interrupted_is_kept(
             raise KeyboardInterrupt
         return train_natively(*arguments)
 
-    monkeypatch.setattr(run_module, "train_natively", interrupt_the_second)
+    monkeypatch.setattr(work, "train_natively", interrupt_the_second)
     with pytest.raises(KeyboardInterrupt):
         search(FormulaMeter(machine), tmp_path, trials=4)
     rest = FormulaMeter(machine)

@@ -82,7 +82,7 @@ Search = Callable[..., StudyRecord]
 @pytest.fixture
 def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the exports, which take seconds for each trial."""
-    monkeypatch.setattr("powerml.search.run.memory_of", lambda *_, **__: None)
+    monkeypatch.setattr("powerml.search.work.memory_of", lambda *_, **__: None)
     monkeypatch.setattr(
         "powerml.search.winners.export_checked", lambda saved, *_: (saved.with_suffix(".onnx"), 0.0)
     )

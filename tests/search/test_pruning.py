@@ -15,7 +15,7 @@ from powerml.errors import UnknownNameError, UsageError
 from powerml.machines import Machine
 from powerml.report.command import command_of
 from powerml.samplers import QUANTITIES
-from powerml.search import run, winners
+from powerml.search import winners, work
 from powerml.studies.reader import read_study
 from powerml.studies.records import StudyRecord
 from powerml.workloads.workload import AnyWorkload, TopologyWorkload
@@ -213,7 +213,7 @@ class OwnMeter(FormulaMeter):
 def test_a_train_of_ones_own_is_pruned_after_a_step_that_it_reports(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "memory_of", lambda *_given, **_named: None)
+    monkeypatch.setattr(work, "memory_of", lambda *_given, **_named: None)
     exported = tmp_path / "s" / "model.onnx"
     monkeypatch.setattr(winners, "_export", lambda *_given: (exported, 0.0))
     space = tmp_path / "reports_itself.py"

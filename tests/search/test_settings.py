@@ -11,7 +11,10 @@ from tests.builders import make_settings
 
 # Neither what is proposed nor what is counted or scored depends on these, but for `trials` and
 # `jobs`, which each run of a study notes.
-NO_SETTINGS = {"cache", "jobs", "limit_seconds", "out", "resume", "study", "trials", "warm"}
+NO_SETTINGS = {
+    *("cache", "jobs", "limit_seconds", "out", "resume", "study", "trials", "warm"),
+    *("unfit_workers", "workers"),  # counts and scores do not depend on them
+}
 UNDER_OTHER_NAMES = {
     *("runtime", "inference_batch", "inferences"),  # in `deployment`
     "machine_file",  # in `profiles_digest`

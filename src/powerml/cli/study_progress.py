@@ -42,6 +42,8 @@ class StudyProgress(Listener):
         self.finished_trials = 0
         self.trials = 0
         self._said: set[str] = set()
+        self._said_of_workers = ""
+        self._workers: TaskID | None = None
         self._lock = threading.Lock()  # trials are counted on threads of their own
         self._under_way = Progress(
             SpinnerColumn(),
@@ -97,6 +99,17 @@ class StudyProgress(Listener):
         if is_first and not self._console.is_terminal and message not in self._said:
             self._said.add(message)
             self._print(message)
+
+    def workers_changed(self, workers: int, orders: int) -> None:
+        """Show how many workers there are; without a terminal, print a change of it."""
+        with self._lock:
+            said = f"{workers} worker{'' if workers == 1 else 's'}"
+            if self._workers is None:
+                self._workers = self._under_way.add_task("", who="", total=None)
+            self._under_way.update(self._workers, description=f"{said}, {orders} orders under way")
+        if not self._console.is_terminal and said != self._said_of_workers:
+            self._said_of_workers = said
+            self._print(said)
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Advance the bar; without a terminal, print a line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from powerml.costs.cache import CountsCache
 from powerml.costs.counts import PhaseCounts
@@ -47,10 +47,7 @@ class CachingMeter:
         advance: Advance = unwatched,
     ) -> list[PhaseCounts]:
         """Look the workload up; measure and keep it if it is missing."""
-        determined_by = {
-            "workload": workload.determinants(),
-            "meter": self._meter.determinants(workload),
-        }
+        determined_by = self.determined_by(workload)
         kept = self._cache.get(determined_by)
         if kept is not None and not (self._origins and _lacks_origins(kept.phases)):
             self._fingerprint = kept.fingerprint
@@ -60,6 +57,13 @@ class CachingMeter:
         self._fingerprint = self._meter.fingerprint()
         self._cache.keep(determined_by, phases, self._fingerprint, notify)
         return phases
+
+    def determined_by(self, workload: AnyWorkload) -> dict[str, Any]:
+        """Return all that determines the counts of a workload, as plain JSON."""
+        return {
+            "workload": workload.determinants(),
+            "meter": self._meter.determinants(workload),
+        }
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the counts; known after the first look-up."""

@@ -20,3 +20,6 @@ class Listener:
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Hear that a trial has ended, in any state."""
+
+    def workers_changed(self, workers: int, orders: int) -> None:
+        """Hear how many workers there are, and how many orders they work on."""

@@ -5,7 +5,8 @@ This is the method of the paper (section 2) as a program: read `optimize` first,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from powerml.errors import UsageError
 from powerml.machines import PhaseMachines
 from powerml.meters.catalogue import (
     meter_options,
-    open_meters,
     require_counting,
     require_machines_for,
 )
+from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
+from powerml.meters.replay import REPLAY_PREFIX
 from powerml.networks.own_training import metric_of, own_arrays, require_default_training
 from powerml.options import described
 from powerml.search.listener import Listener
@@ -27,13 +29,17 @@ from powerml.search.options import SearchOptions
 from powerml.search.own import OwnProblem, OwnProposals, own_reference
 from powerml.search.problem import BoundedProblem, Problem
 from powerml.search.proposals import Proposals
-from powerml.search.pruning import check_pruner
 from powerml.search.run import Run
 from powerml.search.settings import SearchedSpace, complete, epochs_of, settings_of
+from powerml.search.work import LocalWork, Work, WorkElsewhere
 from powerml.spaces import parse_subspace, topology_of
 from powerml.spaces.from_file import digest_of_files, find_code, load_space, split_own
 from powerml.studies.folder import open_study, study_folder
+from powerml.studies.pruning import check_pruner
 from powerml.studies.records import StudyRecord, StudySettings
+from powerml.workers import check_workers, open_workers
+from powerml.workers.contents import contents_of
+from powerml.workers.orders import MeterKey
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import Deployment
 
@@ -71,6 +77,8 @@ def optimize(
         What was asked for cannot be done; nothing was started.
     SetupError
         Valgrind, the C extension or a Keras backend is not installed.
+    ClusterError
+        The workers cannot be reached, or must not be used.
     MeasurementError
         The reference could not be measured, or no trial succeeded.
 
@@ -84,6 +92,8 @@ def optimize(
     wanted = complete(asked)
     require_counting(wanted.meter, "a search")
     check_pruner(wanted.pruner, pareto=wanted.pareto)
+    if wanted.workers is not None:
+        check_workers(wanted.workers)
     wanted.require_own_epochs()
     working = meter_options(
         wanted.fidelity,
@@ -109,14 +119,37 @@ def optimize(
     else:
         problem, proposals, settings = _own_problem(own, asked.data, wanted, machines, hearing)
     folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
-    meters = open_meters(
-        wanted.meter, machines, wanted.levels, settings.backend, working, cache=wanted.cache
+    meters = MeterKey(
+        wanted.meter, machines, wanted.levels, settings.backend, working, wanted.cache
     )
-    with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
+    with open_study(folder, settings, resume=wanted.resume) as opened:
         if isinstance(problem, OwnProblem):
             opened.keep_code(problem.material.files)
-        run = Run(problem, proposals(), opened, counting, hearing)
-        return run.search(wanted.trials, working.jobs)
+        with _work(problem, wanted, meters, hearing) as (work, jobs):
+            return Run(problem, proposals(), opened, work, hearing).search(wanted.trials, jobs)
+
+
+@contextlib.contextmanager
+def _work(
+    problem: Problem, wanted: SearchOptions, meters: MeterKey, listener: Listener
+) -> Iterator[tuple[Work, int]]:
+    """Open what does a search's work; return the number of trials under way at once, too."""
+    settings, material, workers = problem.settings, problem.material, wanted.workers
+    if workers is None:
+        jobs = meters.options.jobs
+        opened = meters.open()
+        with opened as counting, counting_threads(jobs * len(counting)) as threads:
+            yield LocalWork(settings, material, counting, threads), jobs
+        return
+    with open_workers(workers, listener) as hired:
+        hired.contents = contents_of(material)
+        hired.check(
+            settings.backend,
+            wanted.unfit_workers,
+            simulates=isinstance(wanted.meter, str) and not wanted.meter.startswith(REPLAY_PREFIX),
+            notify=listener.stage,
+        )
+        yield WorkElsewhere(settings, material, meters, hired), wanted.jobs or hired.slots
 
 
 # A problem with its settings, and the maker of its proposals, which may build networks.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
 from powerml.meters.base import DEFAULT_ERROR
 from powerml.meters.options import DATASETS, CountingOptions
@@ -96,6 +97,27 @@ class SearchOptions(CountingOptions, GoalOptions):
             "preceding `jobs` - 1 trials have ended.",
         ),
     ] = None
+    workers: Annotated[
+        str | Executor | None,
+        SkipValidation,
+        Field(
+            description="Workers of the trials: dask://HOST:PORT, dask+tls://HOST:PORT, "
+            "dask:SCHEDULER_FILE; or dask, for this machine's cores."
+        ),
+        Shown(
+            after="jobs",
+            details="Or any ``concurrent.futures.Executor``. As many trials are under way as the "
+            "workers have threads, unless `jobs` says otherwise.",
+        ),
+    ] = None
+    unfit_workers: Annotated[
+        Literal["refuse", "leave-out"],
+        Field(description="Workers that differ from the others: refuse them, or leave-out."),
+        Shown(
+            after="workers",
+            details="They have other versions, instruction sets or code of powerML's.",
+        ),
+    ] = "refuse"
     study: Annotated[
         str | None,
         Field(description="Name of the study's folder."),

@@ -2,6 +2,9 @@
 
 A trial is counted first. Its costs may already rule it out, and then it is not trained. With early
 stopping its costs are those of the epochs that its training took, and it is trained first.
+
+Where the work is done elsewhere, trials are trained ahead of their turn. They end in the order of
+their proposals in any case, so that the study is the same.
 """
 
 from __future__ import annotations
@@ -9,11 +12,14 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from powerml.backend import import_keras
 from powerml.costs.counts import PHASES
@@ -28,23 +34,18 @@ from powerml.errors import (
     shortened,
     words_of,
 )
-from powerml.machines import Geometry
 from powerml.memory.record import Memory
-from powerml.meters.base import Meter
-from powerml.meters.counting import Counting, counting_threads, start_counting
-from powerml.networks.deployed import memory_of
-from powerml.networks.epochs import Endings
-from powerml.networks.native import score_on_test, train_natively
+from powerml.meters.counting import Counting
 from powerml.search.listener import Listener
 from powerml.search.own import OwnProposals
 from powerml.search.problem import FIRST, Problem, Proposal, SearchedWorkload
 from powerml.search.proposals import Proposals
-from powerml.search.pruning import Curve, make_pruner
 from powerml.search.winners import report, save_models
-from powerml.spaces.trial import TrialPruned
+from powerml.search.work import Network, Training, Work
 from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
 from powerml.studies.limits import RatioLimits, too_large, too_many_parameters
+from powerml.studies.pruning import LearningCurve, Pruning, keep_curve
 from powerml.studies.records import (
     Complete,
     Failed,
@@ -56,23 +57,21 @@ from powerml.studies.records import (
     TrialRecord,
 )
 
-if TYPE_CHECKING:
-    from powerml.networks.native import Trained
-
 __all__ = ["Run"]
 
 
 @dataclass(frozen=True)
-class _Training:
-    """A trial's training: its models, or the reason why it has none, and the epochs it took.
+class _Trained:
+    """The end of a training: its networks, or the reason why it has none, and its epochs.
 
     `pruned` is its state if it was ended as hopeless, and `failure` the error if it failed.
     """
 
-    models: Sequence[Trained] = ()
+    networks: Sequence[Network] = ()
     epochs_done: Sequence[int] = ()
     pruned: Pruned | None = None
     failure: PowerMLError | None = None
+    curve: LearningCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +79,20 @@ class _Candidate:
     """A trial under way: proposed, and being counted.
 
     `number` is its number, unless another trial is kept before it when the run is stopped.
-    `counting` is None if the topology was met before, if its training failed, or if `pruned` gives
-    the reason for not counting it. With early stopping its training has ended already.
+    `earlier` are the trials that had ended when it was proposed, and `curves` their learning
+    curves. `counting` is None if the topology was met before, if its training failed, or if
+    `pruned` gives the reason for not counting it. `training` is None until it has begun.
     """
 
     proposal: Proposal
     number: int
+    earlier: Sequence[TrialRecord]
+    curves: Sequence[FrozenTrial] = ()
     memory: Memory | None = None
     counting: Counting | None = None
     pruned: str | None = None
     predicted: Prediction | None = None
-    training: _Training | None = None
+    training: Future[Training] | None = None
 
     @property
     def workload(self) -> SearchedWorkload | None:
@@ -107,6 +109,11 @@ class _Candidate:
         """Samples in a batch."""
         return self.proposal.batch_size
 
+    @property
+    def waits_for(self) -> list[Future[Any]]:
+        """The work that has begun, and not ended."""
+        return _pending(self.counting, self.training)
+
 
 class Run:
     """One run of a study: the trials that have ended, and those under way."""
@@ -116,12 +123,12 @@ class Run:
         problem: Problem,
         proposals: Proposals | OwnProposals,
         study: Study,
-        meters: Mapping[Geometry, Meter],
+        work: Work,
         listener: Listener,
     ) -> None:
         self._problem = problem
         self._study = study
-        self._meters = meters
+        self._work = work
         self._listener = listener
         self._ended = study.trials
         self._proposals = proposals
@@ -129,8 +136,9 @@ class Run:
         self._reference = study.reference
         for trial in self._ended:
             self._proposals.learn(trial, unit_of(self._reference, self._ended))
+        self._reference_workload: SearchedWorkload | None = None
         self._reference_counting: Counting | None = None
-        self._reference_training: _Training | None = None
+        self._reference_training: Future[Training] | None = None
 
     def search(self, trials: int, jobs: int) -> StudyRecord:
         """Evaluate topologies until there are enough, then report the best.
@@ -143,18 +151,18 @@ class Run:
         if len(self._ended) < trials:
             self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
         self._listener.study_opened(self._study.folder, len(self._ended), trials)
-        with counting_threads(jobs * len(self._meters)) as self._threads:
-            try:
-                while len(self._ended) < trials:
-                    while len(self._under_way) < min(jobs, trials - len(self._ended)):
-                        self.begin_trial()
+        try:
+            while len(self._ended) < trials:
+                while len(self._under_way) < min(jobs, trials - len(self._ended)):
+                    self.begin_trial()
+                if not self._work.is_elsewhere:
                     # It takes seconds, during which the simulator starts.
                     import_keras()
-                    self.end_trial()
-            except BaseException as stop:
-                if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
-                    self.end_trials_that_are_done()
-                raise
+                self.end_trial()
+        except BaseException as stop:
+            if not isinstance(stop, Exception):  # Ctrl-C, or the process is told to end
+                self.end_trials_that_are_done()
+            raise
         return report(self._problem, self._study, time.monotonic() - started, self._listener)
 
     def begin_trial(self) -> None:
@@ -162,40 +170,49 @@ class Run:
 
         The reference is counted before the first trial.
         """
-        if self._reference is None and self._reference_counting is None:
+        if self._reference is None and self._reference_workload is None:
             self._begin_reference()
         settings, earlier = self._problem.settings, len(self._ended) + len(self._under_way)
         if settings.limits.score_margin is not None:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
+        curves = () if settings.pruner is None else self._study.curves()
         proposal = self._problem.propose(self._study, sampler)
         predicted = self._proposals.predict(proposal)
-        candidate = _Candidate(proposal, earlier + 1, predicted=predicted)
+        candidate = _Candidate(
+            proposal, earlier + 1, tuple(self._ended), curves, predicted=predicted
+        )
         if proposal.workload is not None and not self._was_met(candidate):
             candidate = self._count_or_prune(candidate, proposal.workload, limits)
         self._under_way.append(candidate)
 
     def end_trial(self) -> None:
         """Wait for the oldest trial's costs, train it unless they rule it out, and record it."""
+        self._work_ahead()
         candidate = self._under_way[0]
         record = self._record_of(candidate)
-        trained: Sequence[Trained] = ()
+        networks: Sequence[Network] = ()
         self._wait_for_reference()
         try:
             record = self._cost(candidate, record)
             training = candidate.training
             if training is None and record.state.name == "complete":
                 training = self._train(candidate, record)
-            if training is not None:
-                record, trained = self._score(record, training), training.models
+            # One that was trained ahead may have been ruled out since.
+            is_wanted = record.state.name == "complete" or self._trains_first
+            if training is not None and is_wanted:
+                trained = self._end_of(candidate, training)
+                if trained.curve is not None:
+                    keep_curve(candidate.proposal.trial, trained.curve)
+                record, networks = self._score(record, trained), trained.networks
         except (MeasurementError, TrainingError, ExportError, SpaceError) as error:
             failed = Failed(reason=shortened(words_of(error), LONGEST_MESSAGE))
             record = record.model_copy(update={"state": failed})
         goal, trials = self._goal(record), [*self._ended, record]
         contenders = goal.contenders(trials)
-        if trained and record in contenders:
-            save = partial(save_models, trained)
+        if networks and record in contenders:
+            save = partial(save_models, networks)
             self._study.save_best(goal.winners(trials), contenders, record, save)
         self._study.tell(candidate.proposal.trial, record)
         self._under_way.popleft()
@@ -220,6 +237,67 @@ class Run:
             elif in_order:
                 return
 
+    @property
+    def _trains_first(self) -> bool:
+        """True if a training's costs are known when it has ended."""
+        return self._problem.settings.early_stopping is not None
+
+    def _work_ahead(self) -> None:
+        """Begin what can be begun elsewhere until the oldest trial waits for nothing."""
+        while self._work.is_elsewhere:
+            self._under_way = deque(map(self._advanced, self._under_way))
+            self._advance_reference()
+            reference = [] if self._reference is not None else self._reference_waits_for
+            if not [*reference, *self._under_way[0].waits_for]:
+                return
+            others = [future for one in self._under_way for future in one.waits_for]
+            wait([*reference, *others], return_when=FIRST_COMPLETED)
+
+    def _advanced(self, candidate: _Candidate) -> _Candidate:
+        """Begin the next step of a trial, if the one before it has ended."""
+        workload = candidate.workload
+        if workload is None:
+            return candidate
+        if self._trains_first:
+            training = candidate.training
+            if candidate.counting is not None or training is None or not training.done():
+                return candidate
+            return self._count_trained(candidate, workload)
+        counting = candidate.counting
+        if candidate.training is not None or counting is None or not counting.has_succeeded:
+            return candidate
+        record = self._worth_training(candidate)
+        return (
+            candidate
+            if record is None
+            else replace(candidate, training=self._train(candidate, record))
+        )
+
+    def _worth_training(self, candidate: _Candidate) -> TrialRecord | None:
+        """Return the record of a counted trial that is not ruled out by what is known now."""
+        reference = self._priced_reference()
+        if reference is None:
+            is_first = self._problem.settings.reference == FIRST and (
+                self._ended or candidate is self._under_way[0]
+            )
+            if not is_first:
+                return None
+        try:
+            record = self._cost(candidate, self._record_of(candidate), reference)
+        except PowerMLError:  # it is told when the trial ends
+            return None
+        return record if record.state.name == "complete" else None
+
+    def _count_trained(self, candidate: _Candidate, workload: SearchedWorkload) -> _Candidate:
+        """Have a trial counted for the epochs that its training took."""
+        if candidate.training is None:
+            raise TypeError(candidate)
+        trained = self._end_of(candidate, candidate.training)
+        if trained.failure is not None:
+            return candidate
+        lasting = workload.lasting(trained.epochs_done)
+        return replace(candidate, counting=self._count(lasting, candidate.number))
+
     def _count_or_prune(
         self,
         candidate: _Candidate,
@@ -231,19 +309,16 @@ class Run:
         if too_many is not None:
             return replace(candidate, pruned=too_many)
         if limits.of_memory:
-            memory = self._memory(workload)
+            memory = self._work.memory(workload, None)
             candidate = replace(candidate, memory=memory)
             if said := too_large(memory, limits):
                 remarks = [] if memory is None else memory.remarks
                 return replace(candidate, pruned="; ".join([*said, *remarks]))
-        if self._problem.settings.early_stopping is None:
+        if not self._trains_first:
             return replace(candidate, counting=self._count(workload, candidate.number))
         training = self._train(candidate, self._record_of(candidate))
         candidate = replace(candidate, training=training)
-        if training.failure is not None:
-            return candidate
-        lasting = workload.lasting(training.epochs_done)
-        return replace(candidate, counting=self._count(lasting, candidate.number))
+        return self._count_trained(candidate, workload) if training.done() else candidate
 
     def _record_of(self, candidate: _Candidate) -> TrialRecord:
         """Return the record of a trial without its costs and its score."""
@@ -258,41 +333,36 @@ class Run:
             predicted=candidate.predicted,
         )
 
-    def _memory(self, workload: SearchedWorkload) -> Memory | None:
-        """Return the memory of a topology's network, which is exported unless it is already."""
-        return memory_of(workload, self._problem.material, allocated=False)
-
     def _count(self, workload: SearchedWorkload, trial: int | None = None) -> Counting:
-        notify = partial(self._listener.stage, trial=trial)
-        return start_counting(self._threads, workload, self._problem.material, self._meters, notify)
+        return self._work.count(workload, partial(self._listener.stage, trial=trial), trial)
 
-    def _train(self, candidate: _Candidate, record: TrialRecord) -> _Training:
-        """Train a trial's network, unless it turns out to be hopeless or fails."""
+    def _train(self, candidate: _Candidate, record: TrialRecord) -> Future[Training]:
+        """Train a trial's network, or begin to."""
+        if candidate.workload is None:
+            raise TypeError(candidate)
+        notify = partial(self._listener.stage, trial=candidate.number)
+        pruning = self._pruning(candidate, record)
+        return self._work.train(candidate.workload, pruning, notify, candidate.number)
+
+    def _end_of(self, candidate: _Candidate, training: Future[Training]) -> _Trained:
+        """Wait for the end of a trial's training, which may be hopeless or fail."""
         settings, workload = self._problem.settings, candidate.workload
         if workload is None:
             raise TypeError(candidate)
-        curve = self._curve(candidate, record)
         try:
-            trained = self._train_natively(workload, curve, candidate.number)
-        except TrialPruned:
+            found = training.result()
+        except (TrainingError, SpaceError) as error:
+            return _Trained(failure=error)
+        curve = found.curve
+        if found.is_pruned:
             pruned = _pruned_by(settings.pruner, curve, self._problem.epochs_of(workload))
             done = settings.epochs if curve is None or curve.step is None else curve.step
-            return _Training(epochs_done=[done], pruned=pruned)
-        except (TrainingError, SpaceError) as error:
-            return _Training(failure=error)
-        return _Training(trained, [one.epochs for one in trained])
+            return _Trained(epochs_done=[done], pruned=pruned, curve=curve)
+        networks = found.networks
+        return _Trained(networks, [one.epochs for one in networks], curve=curve)
 
-    def _train_natively(
-        self, workload: SearchedWorkload, curve: Curve | None, trial: int | None = None
-    ) -> Sequence[Trained]:
-        settings = self._problem.settings
-        seeds = range(settings.seed, settings.seed + settings.score_seeds)
-        notify = partial(self._listener.stage, trial=trial)
-        endings = Endings(settings.early_stopping, curve)
-        return train_natively(workload, self._problem.material, seeds, notify, endings)
-
-    def _curve(self, candidate: _Candidate, record: TrialRecord) -> Curve | None:
-        """Begin the learning curve of a trial; None without a pruner.
+    def _pruning(self, candidate: _Candidate, record: TrialRecord) -> Pruning | None:
+        """Return all that decides about a trial's training; None without a pruner.
 
         Costs that are not known yet count as the reference's.
         """
@@ -300,62 +370,84 @@ class Run:
         if settings.pruner is None:
             return None
         ratios = record.cost_ratios or dict.fromkeys(PHASES, 1.0)
-        costly = record.model_copy(update={"cost_ratios": ratios})
-        goal = self._goal(record)
-
-        def value_of(score: float) -> float:
-            value = goal.objective_value(costly.model_copy(update={"score": score}))
-            return -score if value is None else value
-
-        return Curve(
-            candidate.proposal.trial, make_pruner(settings.pruner, settings.epochs), value_of
-        )
+        # What was measured has been priced, and need not travel.
+        costly = record.model_copy(update={"cost_ratios": ratios, "measurement": None})
+        goal = make_goal(settings, self._priced_reference(), [*candidate.earlier, record])
+        number = candidate.proposal.trial.number
+        return Pruning(settings.pruner, settings.epochs, number, candidate.curves, goal, costly)
 
     def _begin_reference(self) -> None:
         """Have the reference counted; with early stopping it is trained before."""
-        workload = self._problem.reference_workload()
+        workload = self._reference_workload = self._problem.reference_workload()
         if workload is None:
             return
-        if self._problem.settings.early_stopping is not None:
-            training = self._reference_training = self._train_reference(workload)
-            if training.models:
-                workload = workload.lasting(training.epochs_done)
+        if self._trains_first or self._work.is_elsewhere:
+            self._reference_training = self._train_reference(workload)
+        if not self._trains_first:
+            self._reference_counting = self._count(workload)
+        self._advance_reference()
+
+    def _advance_reference(self) -> None:
+        """Have the reference counted for the epochs that its training took, once it has ended."""
+        workload, training = self._reference_workload, self._reference_training
+        if workload is None or self._reference_counting is not None:
+            return
+        if training is None or not training.done():
+            return
+        networks = self._networks_of_reference(training)
+        if networks:
+            workload = workload.lasting([one.epochs for one in networks])
         self._reference_counting = self._count(workload)
 
-    def _train_reference(self, workload: SearchedWorkload) -> _Training:
+    def _train_reference(self, workload: SearchedWorkload) -> Future[Training]:
+        notify = partial(self._listener.stage, trial=None)
+        return self._work.train(workload, None, notify, None, is_tested=True)
+
+    def _networks_of_reference(self, training: Future[Training]) -> Sequence[Network]:
         # Without a score the reference's costs still are what all others are relative to.
         try:
-            trained = self._train_natively(workload, None)
-        except (TrainingError, TrialPruned) as error:
-            failure = error if isinstance(error, TrainingError) else None
-            return _Training(failure=failure)
-        return _Training(trained, [one.epochs for one in trained])
+            return training.result().networks
+        except TrainingError:
+            return ()
+
+    @property
+    def _reference_waits_for(self) -> list[Future[Any]]:
+        """The work for the reference that has begun, and not ended."""
+        return _pending(self._reference_counting, self._reference_training)
+
+    def _priced_reference(self) -> Measurement | None:
+        """Return the reference's costs as soon as it is counted."""
+        if self._reference is not None:
+            return self._reference
+        counting = self._reference_counting
+        if counting is None or not counting.has_succeeded:
+            return None
+        return self._price(counting)
 
     def _wait_for_reference(self) -> None:
-        if self._reference is not None or self._reference_counting is None:
+        workload = self._reference_workload
+        if self._reference is not None or workload is None:
             return
-        workload = self._problem.reference_workload()
-        training = self._reference_training
-        if training is None and workload is not None:
-            training = self._train_reference(workload)  # while it is being counted
+        # Here it is trained while it is being counted.
+        training = self._reference_training or self._train_reference(workload)
+        self._reference_training = training
+        networks = self._networks_of_reference(training)
+        self._advance_reference()
+        if self._reference_counting is None:
+            raise TypeError(workload)
         counted = self._price(self._reference_counting)
-        if workload is not None and training is not None and training.models:
-            counted = self._stopped(counted, training)
-            counted = scored(counted, [one.score for one in training.models])
-            self._study.reference_test_score = fmean(
-                score_on_test(one.model, workload, self._problem.material)
-                for one in training.models
-            )
+        if networks:
+            counted = self._stopped(counted, [one.epochs for one in networks])
+            counted = scored(counted, [one.score for one in networks])
+            self._study.reference_test_score = fmean(one.test_score(workload) for one in networks)
         self._reference = self._study.reference = counted
 
-    def _stopped(self, measurement: Measurement, training: _Training) -> Measurement:
+    def _stopped(self, measurement: Measurement, epochs_done: Sequence[int]) -> Measurement:
         """Add the epochs of a training that could end early."""
         settings = self._problem.settings
         if settings.early_stopping is None:
             return measurement
-        return stopped_early(
-            measurement, settings.early_stopping, settings.epochs, training.epochs_done
-        )
+        return stopped_early(measurement, settings.early_stopping, settings.epochs, epochs_done)
 
     def _price(self, counting: Counting) -> Measurement:
         settings = self._problem.settings
@@ -370,8 +462,12 @@ class Run:
             same(one, candidate) for one in self._ended if one.state.name != "failed"
         )
 
-    def _cost(self, candidate: _Candidate, record: TrialRecord) -> TrialRecord:
+    def _cost(
+        self, candidate: _Candidate, record: TrialRecord, reference: Measurement | None = None
+    ) -> TrialRecord:
         """Add a trial's costs. A topology that was met before keeps its earlier results.
+
+        `reference` is the reference's measurement where it is not in the study yet.
 
         Raises
         ------
@@ -382,32 +478,34 @@ class Run:
             raise SpaceError(candidate.proposal.failure)
         if candidate.pruned is not None:
             return record.model_copy(update={"state": Pruned(reason=candidate.pruned)})
-        training = candidate.training
-        if training is not None and training.failure is not None:
-            raise training.failure
+        trained = None
+        if self._trains_first and candidate.training is not None:
+            trained = self._end_of(candidate, candidate.training)
+            if trained.failure is not None:
+                raise trained.failure
         if candidate.counting is None:
             return self._repeat(record)
         measurement = self._price(candidate.counting)
         self._study.require_comparable(measurement)
-        if training is not None:
-            measurement = self._stopped(measurement, training)
+        if trained is not None:
+            measurement = self._stopped(measurement, trained.epochs_done)
         if record.memory is None and candidate.workload is not None:
             # Its export was counted, and is at hand.
-            memory = self._memory(candidate.workload)
+            memory = self._work.memory(candidate.workload, candidate.counting)
             record = record.model_copy(update={"memory": memory})
         # The first trial's costs are 1, as in the paper.
-        unit = unit_of(self._reference, self._ended) or measurement
+        unit = unit_of(self._reference or reference, self._ended) or measurement
         ratios = cost_ratios(measurement, unit, self._problem.settings.machines_of())
         found = {"measurement": measurement, "cost_ratios": ratios}
         record = record.model_copy(update=found)
-        if training is not None:
+        if trained is not None:
             return record
         reason = self._goal(record).ruled_out(record, self._ended)
         if reason is None:
             return record
         return record.model_copy(update={"state": Pruned(reason=reason)})
 
-    def _score(self, record: TrialRecord, training: _Training) -> TrialRecord:
+    def _score(self, record: TrialRecord, training: _Trained) -> TrialRecord:
         """Add a trial's score and objective value, or the state of its training without one.
 
         Raises
@@ -421,7 +519,7 @@ class Run:
             return record.model_copy(update={"state": training.pruned})
         if record.measurement is None:
             raise TypeError(record)
-        scores = [one.score for one in training.models]
+        scores = [one.score for one in training.networks]
         found = {
             "measurement": scored(record.measurement, scores),
             "score": fmean(scores),
@@ -448,7 +546,15 @@ class Run:
         raise MeasurementError(f"{record.topology} was under way in another trial, which failed")
 
 
-def _pruned_by(pruner: str | None, curve: Curve | None, epochs: int | None) -> Pruned:
+def _pending(counting: Counting | None, training: Future[Training] | None) -> list[Future[Any]]:
+    """Return the futures of work that has not ended."""
+    begun: list[Future[Any]] = [] if counting is None else list(counting.phases.values())
+    if training is not None:
+        begun.append(training)
+    return [future for future in begun if not future.done()]
+
+
+def _pruned_by(pruner: str | None, curve: LearningCurve | None, epochs: int | None) -> Pruned:
     """Return the state of a trial whose training was ended as hopeless.
 
     `epochs` are those of the default training; None where the user's own counts its steps.

@@ -5,43 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from powerml.errors import MeasurementError, StudyError
 from powerml.networks.deployed import dataset_of
 from powerml.networks.export import CHECKED_SAMPLES, export_checked
 from powerml.networks.native import score_saved
-from powerml.networks.own_training import load_own, save_own
+from powerml.networks.own_training import load_own
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
+from powerml.search.work import Network
 from powerml.signals import interruption_kept
 from powerml.spaces import with_batch
 from powerml.studies.folder import Study
 from powerml.studies.goal import make_goal
-from powerml.studies.reader import JOURNAL
+from powerml.studies.reader import JOURNAL, model_names
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
 from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial, TrainedWorkload
 
-if TYPE_CHECKING:
-    from powerml.networks.native import Trained
-
 __all__ = ["report", "save_models"]
 
-MODEL = "model.keras"
 KERAS = "keras"  # the runtime that needs no export
 
 
-def save_models(trained: Sequence[Trained], folder: Path) -> None:
+def save_models(networks: Sequence[Network], folder: Path) -> None:
     """Write the models of a trial, one for each seed."""
-    for name, one in zip(_model_names(len(trained)), trained, strict=True):
-        save_own(one.model, folder / name)
-
-
-def _model_names(count: int) -> list[str]:
-    """Return the models' names: the first seed's is the one to use."""
-    return [MODEL, *(f"model-{number}.keras" for number in range(2, count + 1))]
+    for name, one in zip(model_names(len(networks)), networks, strict=True):
+        one.save(folder, name)
 
 
 def report(problem: Problem, study: Study, seconds: float, listener: Listener) -> StudyRecord:
@@ -95,7 +86,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     workload = None if winner.measurement is None else winner.measurement.workload.training
     if workload is None:
         raise TypeError(winner.measurement)
-    paths = [place / name for name in _model_names(problem.settings.score_seeds)]
+    paths = [place / name for name in model_names(problem.settings.score_seeds)]
     test_score = fmean(score_saved(path, workload, problem.material) for path in paths)
     if workload.deployment is None or workload.deployment.runtime == KERAS:
         return Winner(trial=winner, test_score=test_score)

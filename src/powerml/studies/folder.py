@@ -23,7 +23,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from powerml.costs.counts import PHASES
 from powerml.costs.fingerprint import require_comparable
@@ -31,6 +31,7 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import ComparisonError, StudyError, UsageError
 from powerml.samplers import QUANTITIES, quantities
 from powerml.signals import interruption_held
+from powerml.studies.pruning import curves_of
 from powerml.studies.reader import (
     BEST,
     CODE,
@@ -195,6 +196,10 @@ class Study:
                         f"{self.folder} cannot be continued: {error}; give another --study"
                     ) from error
                 return
+
+    def curves(self) -> tuple[FrozenTrial, ...]:
+        """Return the learning curves of the trials that have ended."""
+        return curves_of(self._optuna.get_trials(deepcopy=False))
 
     @interruption_held()
     def ask(

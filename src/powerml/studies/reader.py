@@ -33,6 +33,7 @@ __all__ = [
     "StoredStudy",
     "drop_unfinished_line",
     "holds",
+    "model_names",
     "place_of",
     "read_study",
     "reference_of",
@@ -49,9 +50,15 @@ CONTENDERS = "contenders"
 RECORD = "trial.json"
 LOCK = ".lock"
 STUDY_NAME = "powerml"
+MODEL = "model.keras"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 REFERENCE_TEST_SCORE = "reference_test_score"
 RUNS, WINNERS = "runs", "winners"
+
+
+def model_names(count: int) -> list[str]:
+    """Return the names of a trial's models: the first seed's is the one to use."""
+    return [MODEL, *(f"model-{number}.keras" for number in range(2, count + 1))]
 
 
 def trials_of(study: optuna.Study) -> list[TrialRecord]:

@@ -1,0 +1,364 @@
+"""Workers of a Dask cluster: one that runs already, or one of this machine's cores."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from powerml.errors import ClusterError, SetupError, UsageError, shortened, words_of
+from powerml.progress import Notify
+from powerml.workers import tasks
+from powerml.workers.base import Unfit, Workers, require_alike
+from powerml.workers.contents import Contents
+from powerml.workers.identity import differences, most_common
+from powerml.workers.listener import WorkersListener
+from powerml.workers.orders import Failure, Identity, Order, Reply
+
+if TYPE_CHECKING:
+    import distributed
+
+__all__ = ["DASK", "DaskWorkers", "connected"]
+
+DASK = "dask"
+TCP, TLS = "dask://", "dask+tls://"
+FILE = "dask:"
+CONNECT_SECONDS = 20.0
+JOIN_SECONDS = 60.0  # for a first worker
+CHECK_SECONDS = 120.0  # in which each worker imports powerML
+STOP_SECONDS = 5.0
+# A batch system may start workers after others have ended.
+ALONE_SECONDS = 300.0
+WATCH_SECONDS = 1.0
+LOCAL = "127.0.0.1"
+LONGEST_REASON = 120
+# A dataset travels as part of an order, once for each worker; Dask warns of 10 MB.
+LARGE_GRAPH = "distributed.admin.large-graph-warning-threshold"
+CONNECTION_LOST = "scheduler-connection-lost"
+
+
+def perform_here(order: Order, contents: Contents) -> tuple[str, Reply]:
+    """Carry an order out in a Dask worker; return its address, too. It tells what it does."""
+    import distributed
+
+    worker = distributed.get_worker()
+
+    def notify(message: str) -> None:
+        told = {"title": order.title, "trial": order.trial, "said": message, "by": worker.name}
+        worker.log_event(_topic(order.run), {name: _plain(one) for name, one in told.items()})
+
+    return worker.address, tasks.perform(order, contents, notify, worker.state.nthreads)
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _topic(run: str) -> str:
+    return f"powerml-{run}"
+
+
+@contextlib.contextmanager
+def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
+    """Connect to the scheduler of a cluster, or start one of this machine's cores.
+
+    Parameters
+    ----------
+    place
+        ``dask://HOST:PORT``, ``dask+tls://HOST:PORT``, ``dask:SCHEDULER_FILE``, or ``dask`` alone.
+    listener
+        Hears what is waited for, and how many workers there are.
+
+    Raises
+    ------
+    SetupError
+        Dask is not installed.
+    ClusterError
+        The scheduler cannot be reached.
+    """
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise SetupError("Dask is not installed: pip install 'powerml[dask]'") from error
+    for name in ("distributed", "asyncio", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what is lost
+    dask.config.set({LARGE_GRAPH: "1 GiB"})
+    with contextlib.ExitStack() as stack:
+        if place == DASK:
+            listener.stage("starting a Dask cluster of this machine's cores")
+            cluster = stack.enter_context(
+                distributed.LocalCluster(
+                    n_workers=len(os.sched_getaffinity(0)),
+                    threads_per_worker=1,
+                    processes=True,
+                    host=LOCAL,
+                    dashboard_address=f"{LOCAL}:0",
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = _client(place, cluster)
+        else:
+            listener.stage(f"connecting to the scheduler {place}")
+            client = _client(place, None)
+        stack.callback(_close, client)
+        yield DaskWorkers(client, place, listener.workers_changed)
+
+
+def _client(place: str, cluster: Any) -> distributed.Client:
+    import distributed
+
+    named: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
+    if cluster is not None:
+        return distributed.Client(cluster, **named)
+    if place.startswith(TCP):
+        named["address"] = f"tcp://{place.removeprefix(TCP)}"
+    elif place.startswith(TLS):
+        named["address"] = f"tls://{place.removeprefix(TLS)}"
+    else:
+        path = Path(place.removeprefix(FILE))
+        if not path.is_file():
+            raise UsageError(
+                f"there is no scheduler file {path}: give the file of dask scheduler "
+                "--scheduler-file, or dask://HOST:PORT"
+            )
+        named["scheduler_file"] = str(path)
+    try:
+        return distributed.Client(**named)
+    except Exception as error:  # of sockets, of TLS, of versions that do not understand each other
+        raise ClusterError.quoting(
+            f"no Dask scheduler answers at {place}",
+            error,
+            "start one with dask scheduler, and workers with dask worker",
+        ) from error
+
+
+def _close(client: distributed.Client) -> None:
+    with contextlib.suppress(Exception):  # the cluster may be gone
+        client.close(timeout=STOP_SECONDS)
+
+
+class DaskWorkers(Workers):
+    """The workers of a Dask cluster. Made by `connected`."""
+
+    name = DASK
+
+    def __init__(
+        self, client: distributed.Client, place: str, changed: Callable[[int, int], None]
+    ) -> None:
+        super().__init__()
+        self._client = client
+        self._place = place
+        self._unfit: dict[str, str] = {}  # the reason by address
+        self._notify_of: dict[str, Notify] = {}  # by title
+        self._sent: dict[Future[Reply], _Sent] = {}
+        self._replied: dict[Future[Reply], str] = {}  # the worker's address
+        self._changed = changed
+        self._watching = threading.Event()
+        self._alone_since: float | None = None
+        client.subscribe_topic(_topic(self.run), self._told)
+
+    @property
+    def slots(self) -> int:
+        """Number of the threads of the cluster's fit workers."""
+        workers = self._workers()
+        return max(1, sum(int(one["nthreads"]) for one in workers.values()))
+
+    def _workers(self) -> dict[str, Any]:
+        """Return the workers that are there and fit, by their addresses."""
+        found = self._client.scheduler_info()["workers"]
+        return {address: one for address, one in found.items() if address not in self._unfit}
+
+    def check(self, backend: str, unfit: Unfit, *, simulates: bool, notify: Notify) -> None:
+        """Compare the workers, and leave out or refuse those that differ."""
+        notify("waiting for a worker of the cluster")
+        try:
+            self._client.wait_for_workers(1, timeout=JOIN_SECONDS)
+        except Exception as error:  # its class depends on the version
+            raise ClusterError(
+                f"the cluster {self._place} has no workers: start some with dask worker"
+            ) from error
+        notify("comparing the workers")
+        names = {address: str(one["name"]) for address, one in self._workers().items()}
+        found = self._described(backend, simulates=simulates)
+        known = {one: said for one, said in found.items() if not isinstance(said, Failure)}
+        unlike = {
+            names.get(one, one): said.message
+            for one, said in found.items()
+            if isinstance(said, Failure)
+        }
+        if known:
+            mine = tasks.describe(backend, simulates=simulates)
+            preferred = None if isinstance(mine, Failure) else mine
+            self.identity = most_common(list(known.values()), preferred)
+            for address, theirs in known.items():
+                if said := differences(theirs, self.identity):
+                    unlike[names.get(address, address)] = "; ".join(said)
+        require_alike({names.get(one, one): said for one, said in found.items()}, unlike, unfit)
+        for address in found:
+            if (name := names.get(address, address)) in unlike:
+                self._unfit[address] = unlike[name]
+                notify(f"the worker {name} is left out: {unlike[name]}")
+        threading.Thread(target=self._watch, name="watching workers", daemon=True).start()
+
+    def _described(self, backend: str, *, simulates: bool) -> dict[str, Identity | Failure]:
+        """Ask every worker for its identity."""
+        answers = self._client.run(tasks.describe, backend, simulates=simulates, on_error="return")
+        return {
+            address: Failure("SetupError", _reason(answer), "", is_the_workers=True)
+            if isinstance(answer, BaseException)
+            else answer
+            for address, answer in sorted(answers.items())
+        }
+
+    def _told(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Pass on what a worker tells."""
+        told = event[1]
+        if notify := self._notify_of.get(str(told["title"])):
+            notify(f"{told['said']}, on {told['by']}")
+
+    def _send(self, order: Order, contents: Contents, notify: Notify) -> Future[Reply]:
+        self._notify_of[order.title] = notify
+        allowed = list(self._workers()) if self._unfit else None
+        if allowed == []:
+            raise ClusterError(self._none_left())
+        future = self._client.submit(
+            perform_here,
+            order,
+            contents,
+            key=f"{order.title}-{os.urandom(8).hex()}",
+            pure=False,
+            workers=allowed,
+        )
+        sent: Future[Reply] = Future()
+        self._sent[sent] = _Sent(future, allowed)
+        sent.add_done_callback(lambda _: self._sent.pop(sent, None))
+        future.add_done_callback(partial(self._arrived, sent))
+        return sent
+
+    def _arrived(self, sent: Future[Reply], future: distributed.Future) -> None:
+        """Take a result over, in a thread of Dask's."""
+        if sent.done():
+            return
+        try:
+            if future.cancelled():
+                error: BaseException = future.exception() if future.done() else ConnectionError()
+                sent.set_exception(error or ConnectionError("the order was cancelled"))
+                return
+            address, reply = future.result()
+            self._replied[sent] = address
+            sent.set_result(reply)
+            self._replied.pop(sent, None)
+        except BaseException as error:  # of the task, or of the connection
+            if not sent.done():
+                sent.set_exception(error)
+
+    def _leave_out(self, sent: Future[Reply], reason: str) -> None:
+        address = self._replied.pop(sent, None)
+        if address is None:
+            return
+        self._unfit[address] = reason
+        if not self._workers():
+            self.end(ClusterError(self._none_left()))
+
+    def _none_left(self) -> str:
+        name, reason = next(iter(self._unfit.items()))
+        return (
+            f"no worker of {self._place} can be used any more; {name}: "
+            f"{shortened(reason, LONGEST_REASON)}; mend it, and add --resume to go on"
+        )
+
+    def _gone(self) -> str | None:
+        """Wait for the connection to come back, if it is lost."""
+        while self._client.status == "connecting":
+            time.sleep(0.1)
+        if self._client.status == "running":
+            return None
+        return (
+            f"the scheduler of {self._place} is gone, and did not come back within "
+            f"{CONNECT_SECONDS:g} s: start it again, and add --resume to go on"
+        )
+
+    def _is_to_blame(self, error: BaseException) -> bool:
+        return CONNECTION_LOST not in str(getattr(error, "reason", ""))
+
+    def _is_final(self, error: BaseException) -> bool:
+        return type(error).__name__ == "KilledWorker"
+
+    def _watch(self) -> None:
+        """Look after the workers until the run ends: who is there, and who never comes back."""
+        last = (-1, -1)
+        while not self._watching.wait(WATCH_SECONDS):
+            if self._client.status != "running":
+                continue
+            # The connection may be lost meanwhile: the orders hear of it.
+            with contextlib.suppress(Exception):
+                present = set(self._workers())
+                now = (len(present), len(self._sent))
+                if now != last:
+                    self._changed(*now)
+                    last = now
+                self._require_anyone(present)
+                self._take_back(present)
+
+    def _take_back(self, present: set[str]) -> None:
+        """Fail the orders whose workers are gone, where no other may have them."""
+        for sent, one in list(self._sent.items()):
+            if one.allowed is not None and not present & set(one.allowed):
+                self._client.cancel([one.future], force=True)
+                if not sent.done():
+                    sent.set_exception(ConnectionError("its worker is gone"))
+
+    def _require_anyone(self, present: set[str]) -> None:
+        """End the run if no worker has been there for long."""
+        if present:
+            self._alone_since = None
+            return
+        self._alone_since = self._alone_since or time.monotonic()
+        if time.monotonic() - self._alone_since > ALONE_SECONDS:
+            self.end(
+                ClusterError(
+                    f"no worker of {self._place} has been there for {ALONE_SECONDS:g} s: start "
+                    "one with dask worker, and add --resume to go on"
+                )
+            )
+
+    def stop(self) -> None:
+        """Tell the workers to stop what they do, without waiting for them."""
+        self._end("the run was stopped", tasks.stop)
+
+    def leave(self) -> None:
+        """Have the workers close their simulators."""
+        self._end("the run has ended", tasks.leave)
+
+    def _end(self, reason: str, tell: Callable[[str], None]) -> None:
+        self._watching.set()
+        self.end(ClusterError(reason))
+        if self._client.status != "running":
+            return
+        with contextlib.suppress(Exception):  # a worker that is gone has nothing to stop
+            self._client.cancel([one.future for one in self._sent.values()], force=True)
+            told = self._client.run(tell, self.run, wait=False)
+            del told
+        self._client.unsubscribe_topic(_topic(self.run))
+
+
+class _Sent:
+    """An order that is with Dask, and the workers that it may go to; None for all."""
+
+    def __init__(self, future: distributed.Future, allowed: list[str] | None) -> None:
+        self.future = future
+        self.allowed = allowed
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return f"powerml cannot be imported there: {shortened(words_of(error), LONGEST_REASON)}"
+    return shortened(words_of(error), LONGEST_REASON)
