@@ -96,6 +96,30 @@ def test_exports_of_a_topology_are_the_same_each_time(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".keras"])
+def test_an_export_does_not_depend_on_the_networks_before_it(tmp_path: Path, suffix: str) -> None:
+    """Their names are numbered on by Keras, and names move the counts of an inference."""
+    runtime = "onnxruntime" if suffix == ".onnx" else "keras"
+    deployment = Deployment(runtime=runtime, batch_size=1, inferences=1)
+    workload = make_workload_record(topology=CNN, deployment=deployment)
+    contents = []
+    for number in range(2):
+        path = tmp_path / f"{number}{suffix}"
+        export_topology(workload, path, [_samples()[None, :1]])
+        contents.append(_names_in(path))
+        build("cnn", {"layers": 2, "filters": 3, "kernel": 3}, (28, 28))
+    assert contents[0] == contents[1]
+    before = keras.layers.Dense(1).name
+    export_topology(workload, tmp_path / f"2{suffix}", [_samples()[None, :1]])
+    assert keras.layers.Dense(1).name != before  # the user's own networks go on
+
+
+def _names_in(path: Path) -> object:
+    if path.suffix == ".onnx":
+        return path.read_bytes()
+    return keras.saving.load_model(path, compile=False).get_config()
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 def test_a_model_of_several_inputs_is_exported(tmp_path: Path, by_name: bool) -> None:
     one, other = keras.Input((2,), name="one"), keras.Input((3,), name="other")

@@ -18,8 +18,7 @@ from powerml.machines import Machine
 from powerml.memory.record import Memory
 from powerml.networks import native
 from powerml.samplers import QUANTITIES
-from powerml.search import problem
-from powerml.search import work
+from powerml.search import problem, work
 from powerml.spaces import Bounds
 from powerml.spaces.dffr import Dffr
 from powerml.studies.objective import Squared, Weights
