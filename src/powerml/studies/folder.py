@@ -74,6 +74,7 @@ class Study:
         self.folder = folder
         self._seeks_front = settings.pareto
         self._journal = folder / JOURNAL
+        self._compared: Measurement | None = None  # reading all records for each would take long
         drop_unfinished_line(self._journal)
         # Whoever held this lock has ended: the folder is ours alone.
         (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
@@ -181,21 +182,26 @@ class Study:
         StudyError
             The fingerprints differ; the message lists the differences.
         """
-        for earlier in [self.reference, *(trial.measurement for trial in self.trials)]:
-            if earlier is not None:
-                pairs = [(earlier.fingerprint, measurement.fingerprint)]
-                trained = (earlier.training_fingerprint, measurement.training_fingerprint)
-                if trained[0] is not None and trained[1] is not None:
-                    pairs.append((trained[0], trained[1]))
-                try:
-                    for one, other in pairs:
-                        require_comparable(one, other)
-                except ComparisonError as error:
-                    # What differs are our own words, and stays whole.
-                    raise StudyError(
-                        f"{self.folder} cannot be continued: {error}; give another --study"
-                    ) from error
-                return
+        earlier = self._compared = self._compared or self._first_measurement()
+        if earlier is None:
+            return
+        pairs = [(earlier.fingerprint, measurement.fingerprint)]
+        trained = (earlier.training_fingerprint, measurement.training_fingerprint)
+        if trained[0] is not None and trained[1] is not None:
+            pairs.append((trained[0], trained[1]))
+        try:
+            for one, other in pairs:
+                require_comparable(one, other)
+        except ComparisonError as error:
+            # What differs are our own words, and stays whole.
+            raise StudyError(
+                f"{self.folder} cannot be continued: {error}; give another --study"
+            ) from error
+
+    def _first_measurement(self) -> Measurement | None:
+        """Return what all others are compared with, the reference or the first trial's."""
+        measured = (trial.measurement for trial in self.trials)
+        return self.reference or next((one for one in measured if one is not None), None)
 
     def curves(self) -> tuple[FrozenTrial, ...]:
         """Return the learning curves of the trials that have ended."""
