@@ -223,6 +223,8 @@ def _cluster(workers: int, **named: Any) -> Iterator[Cluster]:
 def _wait_for(cluster: Cluster, workers: int) -> None:
     import distributed
 
+    if not workers:
+        return
     with distributed.Client(cluster.place.replace("dask", "tcp"), set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=START_SECONDS)
 
