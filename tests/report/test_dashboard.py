@@ -39,7 +39,7 @@ def address(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     told: Queue[str] = Queue()
     thread = threading.Thread(target=serve_dashboard, args=(study, 0, told.put))
     thread.start()
-    yield told.get(timeout=60).removesuffix(STUDY_PATH)
+    yield told.get(timeout=60).removesuffix(f"{STUDY_PATH}/0")
     servers[0].shutdown()
     thread.join()
 

@@ -108,11 +108,16 @@ def optimize(
         problem, proposals, settings = _bounded_problem(space, wanted, machines, hearing)
     else:
         problem, proposals, settings = _own_problem(own, asked.data, wanted, machines, hearing)
-    folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
+    folder = study_folder(
+        Path(wanted.out), wanted.study, settings, resume=wanted.resume, storage=wanted.storage
+    )
     meters = open_meters(
         wanted.meter, machines, wanted.levels, settings.backend, working, cache=wanted.cache
     )
-    with open_study(folder, settings, resume=wanted.resume) as opened, meters as counting:
+    study = open_study(
+        folder, settings, resume=wanted.resume, storage=wanted.storage, notify=hearing.stage
+    )
+    with study as opened, meters as counting:
         if isinstance(problem, OwnProblem):
             opened.keep_code(problem.material.files)
         run = Run(problem, proposals(), opened, counting, hearing)

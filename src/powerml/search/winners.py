@@ -18,7 +18,6 @@ from powerml.signals import interruption_kept
 from powerml.spaces import with_batch
 from powerml.studies.folder import Study
 from powerml.studies.goal import make_goal
-from powerml.studies.reader import JOURNAL
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
 from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
@@ -88,7 +87,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     if not study.holds(winner):
         raise StudyError(
             f"{place} does not hold the models of trial {winner.number} any more: the trials are "
-            f"all in {study.folder / JOURNAL}, but search again in another --study for the models"
+            f"all in {study.title}, but search again in another --study for the models"
         )
     title = with_batch(winner.topology, winner.batch_size)
     listener.stage(f"scoring {title} on the test split")
