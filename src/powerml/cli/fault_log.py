@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import re
 import shlex
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from powerml.files.folders import user_log_folder
+from powerml.studies.address import without_passwords
 
 __all__ = ["keep_log"]
 
@@ -27,8 +27,6 @@ SUFFIX = ".log"
 MOST_LOGS = 20
 MOST_CHARACTERS = 1_000_000
 ESCAPED = "backslashreplace"
-HIDDEN = "***"
-IN_URL = re.compile(r"(://[^\s:/@]{0,256}:)[^\s@]{1,256}@")
 
 
 def keep_log(error: BaseException) -> Path | None:
@@ -36,19 +34,13 @@ def keep_log(error: BaseException) -> Path | None:
 
     When there are many logs, the oldest are removed.
     """
-    text = _without_passwords(_told(error))
+    # An argument, or another library's text, may hold one.
+    text = without_passwords(_told(error))
     for write in (_write_among_the_users, _write_among_the_temporary):
         with contextlib.suppress(Exception):
             if path := write(text):
                 return path
     return None
-
-
-def _without_passwords(text: str) -> str:
-    """Hide passwords of storages, which an argument or another library's text may hold."""
-    if password := os.environ.get("POWERML_STORAGE_PASSWORD"):
-        text = text.replace(password, HIDDEN)
-    return IN_URL.sub(rf"\1{HIDDEN}@", text)
 
 
 def _write_among_the_users(text: str) -> Path | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, quote_plus
 
 from powerml.errors import SetupError, UsageError, words_of
 
@@ -27,6 +27,7 @@ __all__ = [
     "Address",
     "find_address",
     "recorded_address",
+    "without_passwords",
 ]
 
 STORAGE_VARIABLE = "POWERML_STORAGE"
@@ -35,6 +36,8 @@ FILE_MARK = "@"
 IN_FOLDER = "journal"  # the journal file, whatever the environment says
 GRPC = "grpc"
 HIDDEN = "***"
+SAFE_IN_URL = " +"  # what SQLAlchemy does not quote
+IN_URL = re.compile(r"(://[^\s:/@]{0,256}:)[^\s@]{1,256}@")
 # Keys of a URL's query that drivers read as secrets.
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "ssl_key_password")
 # What each dialect is opened by; SQLAlchemy's own defaults vary with its version.
@@ -100,14 +103,26 @@ class Address:
 
     def without_secrets(self, text: str) -> str:
         """Return a text of a library without the passwords of this address."""
-        secrets = {os.environ.get(PASSWORD_VARIABLE, "")}
-        if not self.is_grpc:
-            url = _parsed(self.secret_url)
-            secrets |= {url.password or "", *_secrets_in(url).values()}
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            for written in {secret, quote(secret, safe=""), quote_plus(secret), quote(secret)}:
-                text = text.replace(written, HIDDEN)
-        return text
+        url = _parsed(self.secret_url)
+        return without_passwords(text, [url.password or "", *_secrets_in(url).values()])
+
+
+def without_passwords(text: str, secrets: Sequence[str] = ()) -> str:
+    """Return a text without the passwords of storages, as they are and as a URL has them.
+
+    Parameters
+    ----------
+    text
+        A text of another library's, or one with arguments of the user's.
+    secrets
+        The passwords that are known, beside that of the environment.
+    """
+    known = {*secrets, os.environ.get(PASSWORD_VARIABLE, "")}
+    for secret in sorted(filter(None, known), key=len, reverse=True):
+        quoted = {quote(secret, safe=kept) for kept in ("", "/", SAFE_IN_URL)}
+        for written in sorted({secret, quote_plus(secret), *quoted}, key=len, reverse=True):
+            text = text.replace(written, HIDDEN)
+    return IN_URL.sub(rf"\1{HIDDEN}@", text)
 
 
 def find_address(given: str | None) -> Address | None:
@@ -220,16 +235,19 @@ def _address_of(text: str, what: str) -> Address:
     if not url.database:
         raise UsageError(f"{what} names no database: give {WRITTEN}")
     opened = url.set(drivername=name if driver else DRIVERS[dialect])
-    shown = url.set(password=None).difference_update_query(_secrets_in(url))
-    return Address(
-        unquote_slashes(shown.render_as_string(hide_password=False)),
-        opened.render_as_string(hide_password=False),
+    return Address(_shown(url), opened.render_as_string(hide_password=False))
+
+
+def _shown(url: URL) -> str:
+    """Return a URL without its secrets, with the slashes of a socket's folder as they are read."""
+    from sqlalchemy.engine import URL
+
+    # `set` takes None for what is to stay.
+    plain = URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database, url.query
     )
-
-
-def unquote_slashes(url: str) -> str:
-    """Return a URL with the slashes of a socket's folder as they are read."""
-    return url.replace(quote("/", safe=""), unquote("%2F"))
+    plain = plain.difference_update_query(_secrets_in(url))
+    return plain.render_as_string(hide_password=False).replace(quote("/", safe=""), "/")
 
 
 def _parsed(text: str) -> URL:

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import importlib.util
 import itertools
+import re
 import time
 import uuid
 import warnings
@@ -54,6 +55,8 @@ CREATION = "powerml:creation"
 CONNECT_SECONDS = 10
 # A connection that says nothing for so long is dead: no operation of a study takes as long.
 SILENT_SECONDS = 60
+# What libpq says before the cause, of a server whose address is told anyway.
+PREAMBLE = re.compile(r"connection to server (?:at|on) .{1,300}? failed: (?:FATAL: +)?")
 # What has to be installed for a dialect, as it is imported.
 NEEDED: Mapping[str, str] = MappingProxyType(
     {"postgresql+psycopg": "psycopg", "mysql+pymysql": "pymysql", "grpc": "grpc"}
@@ -145,6 +148,24 @@ def open_storage(
     return ServerStorage(inner, address, notify, patience)
 
 
+class _Database(RDBStorage):
+    """A database, whose connections are closed if it turns out to be no storage."""
+
+    def __init__(self, url: str, engine: dict[str, Any], *, create: bool) -> None:
+        try:
+            super().__init__(url, engine_kwargs=engine, skip_table_creation=not create)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        if hasattr(self, "scoped_session"):
+            self.scoped_session.remove()
+        if hasattr(self, "engine"):
+            self.engine.dispose()
+
+
 def _rdb(address: Address, *, create: bool) -> BaseStorage:
     arguments = dict(CONNECT_ARGUMENTS.get(address.dialect, {}))
     for given in address.query_keys:
@@ -152,9 +173,7 @@ def _rdb(address: Address, *, create: bool) -> BaseStorage:
     engine: dict[str, Any] = {"connect_args": arguments}
     if not address.is_file:
         engine["pool_pre_ping"] = True  # a connection may have died while a trial was measured
-    return get_storage(
-        RDBStorage(address.secret_url, engine_kwargs=engine, skip_table_creation=not create)
-    )
+    return get_storage(_Database(address.secret_url, engine, create=create))
 
 
 def _grpc(address: Address) -> BaseStorage:
@@ -188,7 +207,7 @@ def _cause(error: BaseException) -> str:
         return str(details())
     if isinstance(error.args, tuple) and len(error.args) > 1:
         return str(error.args[-1])  # PyMySQL: a number and a text
-    return str(error) or type(error).__name__
+    return PREAMBLE.split(str(error))[-1] or type(error).__name__
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -353,10 +372,7 @@ class ServerStorage(_Through):
     def close(self) -> None:
         """Close the connections."""
         backend = getattr(self._inner, "_backend", self._inner)
-        if isinstance(backend, RDBStorage):
-            backend.remove_session()
-            backend.engine.dispose()
-        elif isinstance(backend, GrpcStorageProxy):
+        if isinstance(backend, (_Database, GrpcStorageProxy)):
             backend.close()
 
     def end_patience(self) -> None:
