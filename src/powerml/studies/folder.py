@@ -95,7 +95,6 @@ class Study:
         self._seeks_front = settings.pareto
         self._server = None if server is None else server[0]
         self._run = uuid.uuid4().hex
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             if server is None:
                 self._storage: BaseStorage = _journal_of(folder)
@@ -420,6 +419,7 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str
 def _journal_of(folder: Path) -> JournalStorage:
     """Open the journal of a folder that is locked."""
     journal = folder / JOURNAL
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     drop_unfinished_line(journal)
     # Whoever held this lock has ended: the folder is ours alone.
     (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)

@@ -245,7 +245,7 @@ def _read_place(path: Path) -> ServerPlace:
 
 
 @dataclass(frozen=True)
-class Source:
+class StudySource:
     """The source that a study is read from: a storage, and the study's name there.
 
     `folder` may be missing where the study is on a server. `title` names the source in messages.
@@ -259,7 +259,7 @@ class Source:
 
 
 @contextmanager
-def reading(study: Path, storage: str | None = None) -> Iterator[Source]:
+def reading(study: Path, storage: str | None = None) -> Iterator[StudySource]:
     """Open a study to be read.
 
     Parameters
@@ -298,7 +298,7 @@ def reading(study: Path, storage: str | None = None) -> Iterator[Source]:
 
 
 @contextmanager
-def _reading_journal(folder: Path) -> Iterator[Source]:
+def _reading_journal(folder: Path) -> Iterator[StudySource]:
     journal = folder / JOURNAL
     with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
         copy = Path(temporary) / JOURNAL
@@ -306,11 +306,11 @@ def _reading_journal(folder: Path) -> Iterator[Source]:
         drop_unfinished_line(copy)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = JournalStorage(JournalFileBackend(str(copy)))
-        yield Source(folder, storage, STUDY_NAME, str(journal))
+        yield StudySource(folder, storage, STUDY_NAME, str(journal))
 
 
 @contextmanager
-def _reading_server(folder: Path, address: Address, name: str) -> Iterator[Source]:
+def _reading_server(folder: Path, address: Address, name: str) -> Iterator[StudySource]:
     from powerml.studies.storage import READERS_PATIENCE, open_storage
 
     with open_storage(address, patience=READERS_PATIENCE, create=False) as storage:
@@ -320,7 +320,7 @@ def _reading_server(folder: Path, address: Address, name: str) -> Iterator[Sourc
             raise StudyError(
                 f"there is no study {name} in {address.shown}: give the name of one, or its folder"
             ) from None
-        yield Source(folder, storage, name, f"the study {name} in {address.shown}", address)
+        yield StudySource(folder, storage, name, f"the study {name} in {address.shown}", address)
 
 
 def read_study(folder: Path, storage: str | None = None) -> StoredStudy:

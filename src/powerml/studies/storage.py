@@ -130,6 +130,7 @@ def open_storage(
         raise SetupError(
             f"{address.shown} is opened with {needed}, which is not installed: {EXTRA}"
         )
+    # Its warnings of a server that is away would be pages of SQL.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         inner = _grpc(address) if address.is_grpc else _rdb(address, create=create)
@@ -217,8 +218,8 @@ def _is_passing(error: BaseException) -> bool:
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, exc.DBAPIError):
-        broken = isinstance(error, (exc.OperationalError, exc.InterfaceError))
-        return broken or error.connection_invalidated
+        is_passing = isinstance(error, (exc.OperationalError, exc.InterfaceError))
+        return is_passing or error.connection_invalidated
     if isinstance(error, exc.SQLAlchemyError):
         # Of the pool, and of a session whose connection broke within an operation.
         return isinstance(error, (exc.TimeoutError, exc.PendingRollbackError))
