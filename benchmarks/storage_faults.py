@@ -1,6 +1,6 @@
 """Searches whose PostgreSQL is killed and started again: no trial is lost or counted twice.
 
-python -m benchmarks.storage_faults [RUNS]
+PYTHONPATH=. python benchmarks/storage_faults.py [RUNS]
 
 Counts are replayed and networks are trained. At a random moment of each run all processes of the
 server are killed at once; after a random while it is started again.
@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import PAPERS_SEARCH, machine_line
 from tests.doubles import FormulaMeter
 from tests.servers import PASSWORD, Postgres, find_postgres, serving
 
 import powerml
+from commands import PAPERS_SEARCH, machine_line
 from powerml.errors import StudyError
 from powerml.machines import PAPERS_MACHINE, load_machine
 from powerml.search.listener import Listener
