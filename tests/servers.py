@@ -85,6 +85,11 @@ class _Server:
                 raise RuntimeError(self._log.read_text(errors="replace")[-2000:])
             time.sleep(POLL_SECONDS)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """Kill it with all its processes, as a computer that fails does."""
         if self._process is None:

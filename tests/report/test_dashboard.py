@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from wsgiref.simple_server import WSGIServer
@@ -16,7 +17,8 @@ import pytest
 
 from powerml.errors import SetupError, StudyError, UsageError
 from powerml.report.dashboard import STUDY_PATH, serve_dashboard
-from powerml.studies.reader import JOURNAL
+from powerml.studies.reader import JOURNAL, read_study
+from tests.servers import Postgres
 from tests.stored_studies import save_study
 
 
@@ -27,6 +29,15 @@ def study(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with _served(study, monkeypatch) as address:
+        yield address.removesuffix(f"{STUDY_PATH}/0")
+
+
+@contextmanager
+def _served(
+    study: Path, monkeypatch: pytest.MonkeyPatch, storage: str | None = None
+) -> Iterator[str]:
+    """Serve the dashboard; yields the address that is told."""
     pytest.importorskip("optuna_dashboard")
     servers: list[WSGIServer] = []
     serve = WSGIServer.serve_forever
@@ -37,9 +48,9 @@ def address(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     monkeypatch.setattr(WSGIServer, "serve_forever", served)
     told: Queue[str] = Queue()
-    thread = threading.Thread(target=serve_dashboard, args=(study, 0, told.put))
+    thread = threading.Thread(target=serve_dashboard, args=(study, 0, told.put, storage))
     thread.start()
-    yield told.get(timeout=60).removesuffix(f"{STUDY_PATH}/0")
+    yield told.get(timeout=60)
     servers[0].shutdown()
     thread.join()
 
@@ -52,6 +63,24 @@ def test_the_trials_are_shown_and_cannot_be_deleted(study: Path, address: str) -
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(delete)  # noqa: S310
     assert (study / JOURNAL).read_bytes() == before
+
+
+def test_a_study_on_a_server_is_shown_alone_and_cannot_be_deleted(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_study(tmp_path / "hidden", storage=postgres.url)
+    save_study(tmp_path / "shown", storage=postgres.url)
+    with _served(tmp_path / "shown", monkeypatch) as told:
+        home, _, number = told.rpartition(f"{STUDY_PATH}/")
+        with urllib.request.urlopen(f"{home}/api/studies") as answer:
+            [one] = json.load(answer)["study_summaries"]
+            assert (one["study_name"], one["study_id"]) == ("shown", int(number))
+        with urllib.request.urlopen(f"{home}/api/studies/{number}") as answer:
+            assert len(json.load(answer)["trials"]) == 5
+        delete = urllib.request.Request(f"{home}/api/studies/{number}", method="DELETE")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(delete)
+    assert len(read_study(Path("shown"), postgres.url).trials) == 5
 
 
 def test_how_to_install_it_is_told(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

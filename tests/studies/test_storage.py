@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from powerml.errors import StudyError
 from powerml.samplers import make_sampler
 from powerml.signals import interruption_held
+from powerml.studies import storage as storage_module
 from powerml.studies.address import find_address
 from powerml.studies.folder import Study, open_study
 from powerml.studies.reader import PLACE, read_study
@@ -311,6 +312,28 @@ def test_a_proxy_that_is_killed_in_a_study_costs_nothing(
         grpc_proxy.kill()
         do_trial(study)
         assert [one.number for one in study.trials] == [1, 2]
+
+
+def test_a_proxy_that_is_silent_is_asked_again(
+    grpc_proxy: GrpcServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "SILENT_SECONDS", 0.5)
+    said: list[str] = []
+
+    def wake(line: str) -> None:
+        said.append(line)
+        grpc_proxy.send(signal.SIGCONT)
+
+    folder = tmp_path / "silent"
+    with open_study(
+        folder, make_settings(), resume=False, storage=grpc_proxy.url, notify=wake
+    ) as study:
+        do_trial(study)
+        grpc_proxy.send(signal.SIGSTOP)
+        do_trial(study)
+        # What came late was done once.
+        assert [one.number for one in study.trials] == [1, 2]
+    assert said
 
 
 SEARCH = """

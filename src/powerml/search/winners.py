@@ -86,8 +86,8 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     place = study.place_of(winner)
     if not study.holds(winner):
         raise StudyError(
-            f"{place} does not hold the models of trial {winner.number} any more: the trials are "
-            f"all in {study.title}, but search again in another --study for the models"
+            f"{place} does not hold the models of trial {winner.number}: the trials are all in "
+            f"{study.title}; {study.advice_for_models}"
         )
     title = with_batch(winner.topology, winner.batch_size)
     listener.stage(f"scoring {title} on the test split")

@@ -209,6 +209,16 @@ class Study:
         """True if nothing was measured yet."""
         return self.reference is None and not self.trials
 
+    @property
+    def advice_for_models(self) -> str:
+        """Advice for a folder that does not hold the models of a winner."""
+        if self._server is None:
+            return "search again in another --study for the models"
+        return (
+            f"copy {BEST} and {CONTENDERS} here from the folder of the study on the computer that "
+            "trained it, and --resume"
+        )
+
     def is_unused(self, *, resume: bool) -> bool:
         """Return whether nothing was measured; what a new study left on its server is removed."""
         if self._server is None:

@@ -47,7 +47,7 @@ __all__ = [
     "open_storage",
 ]
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 EXTRA = "pip install 'powerml[storage]'"
 # The trial of one creation, however often it was repeated.
@@ -182,8 +182,28 @@ def _grpc(address: Address) -> BaseStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         proxy = GrpcStorageProxy(host=host, port=port)
-    proxy.wait_server_ready(timeout=CONNECT_SECONDS)
+    try:
+        proxy.wait_server_ready(timeout=CONNECT_SECONDS)
+    except ConnectionError:
+        proxy.close()
+        raise
+    _end_silent_calls(proxy)
     return proxy
+
+
+def _end_silent_calls(proxy: Any) -> None:
+    """Give the calls of a proxy a deadline: Optuna's wait for ever where the network is cut."""
+    import grpc
+
+    class Deadline(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+        """A deadline for each call."""
+
+        def intercept_unary_unary(self, going_on: Any, details: Any, request: Any) -> Any:
+            """Make the call with a deadline."""
+            return going_on(details._replace(timeout=SILENT_SECONDS), request)
+
+    proxy._stub = type(proxy._stub)(grpc.intercept_channel(proxy._channel, Deadline()))
+    proxy._cache = type(proxy._cache)(proxy._stub)
 
 
 def _quoting(
@@ -238,10 +258,10 @@ class _Through(BaseStorage):
     def __init__(self, inner: BaseStorage) -> None:
         self._inner = inner
 
-    def _read(self, operation: Callable[..., Result], *arguments: Any) -> Result:
+    def _read(self, operation: Callable[..., Returned], *arguments: Any) -> Returned:
         return operation(*arguments)
 
-    def _write(self, operation: Callable[..., Result], *arguments: Any) -> Result:
+    def _write(self, operation: Callable[..., Returned], *arguments: Any) -> Returned:
         return operation(*arguments)
 
     def create_new_study(
@@ -422,12 +442,12 @@ class ServerStorage(_Through):
 
         return self._repeat(change)
 
-    def _read(self, operation: Callable[..., Result], *arguments: Any) -> Result:
+    def _read(self, operation: Callable[..., Returned], *arguments: Any) -> Returned:
         return self._repeat(operation, *arguments)
 
     _write = _read
 
-    def _repeat(self, operation: Callable[..., Result], *arguments: Any) -> Result:
+    def _repeat(self, operation: Callable[..., Returned], *arguments: Any) -> Returned:
         """Do an operation, again where its connection broke.
 
         Raises
@@ -511,5 +531,5 @@ class ReadOnlyStorage(_Through):
         studies = self._inner.get_all_studies()
         return [one for one in studies if one.study_name == self._study_name]
 
-    def _write(self, _operation: Callable[..., Result], *_arguments: Any) -> Result:
+    def _write(self, _operation: Callable[..., Returned], *_arguments: Any) -> Returned:
         raise StudyError("this view shows a study and does not change it")
