@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import pytest
@@ -55,13 +56,17 @@ def _served(
     thread.join()
 
 
+def _asked(address: str, method: str = "GET") -> Any:
+    request = urllib.request.Request(address, method=method)  # noqa: S310 - of this test
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return json.load(answer)
+
+
 def test_the_trials_are_shown_and_cannot_be_deleted(study: Path, address: str) -> None:
     before = (study / JOURNAL).read_bytes()
-    with urllib.request.urlopen(f"{address}/api/studies/0") as answer:  # noqa: S310
-        assert len(json.load(answer)["trials"]) == 5
-    delete = urllib.request.Request(f"{address}/api/studies/0", method="DELETE")  # noqa: S310
+    assert len(_asked(f"{address}/api/studies/0")["trials"]) == 5
     with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(delete)  # noqa: S310
+        _asked(f"{address}/api/studies/0", "DELETE")
     assert (study / JOURNAL).read_bytes() == before
 
 
@@ -72,14 +77,11 @@ def test_a_study_on_a_server_is_shown_alone_and_cannot_be_deleted(
     save_study(tmp_path / "shown", storage=postgres.url)
     with _served(tmp_path / "shown", monkeypatch) as told:
         home, _, number = told.rpartition(f"{STUDY_PATH}/")
-        with urllib.request.urlopen(f"{home}/api/studies") as answer:
-            [one] = json.load(answer)["study_summaries"]
-            assert (one["study_name"], one["study_id"]) == ("shown", int(number))
-        with urllib.request.urlopen(f"{home}/api/studies/{number}") as answer:
-            assert len(json.load(answer)["trials"]) == 5
-        delete = urllib.request.Request(f"{home}/api/studies/{number}", method="DELETE")
+        [one] = _asked(f"{home}/api/studies")["study_summaries"]
+        assert (one["study_name"], one["study_id"]) == ("shown", int(number))
+        assert len(_asked(f"{home}/api/studies/{number}")["trials"]) == 5
         with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(delete)
+            _asked(f"{home}/api/studies/{number}", "DELETE")
     assert len(read_study(Path("shown"), postgres.url).trials) == 5
 
 
