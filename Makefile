@@ -53,5 +53,5 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt src/powerml/guest/_client_
               $(wildcard src/powerml/instrument/*.[ch])
 	scripts/install_system_packages.sh "$(PYTHON)"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dask,data,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable '.[torch,litert,dashboard,dask,data,storage,dev]'
 	touch $@

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from powerml.files.folders import user_log_folder
+from powerml.studies.address import without_passwords
 
 __all__ = ["keep_log"]
 
@@ -33,7 +34,8 @@ def keep_log(error: BaseException) -> Path | None:
 
     When there are many logs, the oldest are removed.
     """
-    text = _told(error)
+    # An argument, or another library's text, may hold one.
+    text = without_passwords(_told(error))
     for write in (_write_among_the_users, _write_among_the_temporary):
         with contextlib.suppress(Exception):
             if path := write(text):
