@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["OPERATIONS_PRIOR"]
+__all__ = ["OPERATIONS_PRIOR", "UPDATES_PRIOR"]
+
+# What a step of an optimizer costs, of which the terms of operations hold a part: a step of Adam
+# takes PyTorch a dozen calls for each tensor.
+UPDATES_PRIOR: Mapping[str, float] = MappingProxyType(
+    {"operation with weights, step": 600000, "weight, step": 5}
+)
 
 OPERATIONS_PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -25,6 +31,8 @@ OPERATIONS_PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "matching call, step": 3e06,
             "matching output": 8,
             "matching product": 0.1,
+            "matching small product": 10,
+            "matching pair": 1000,
             "einsum operation with weights, network": 4e06,
             "einsum call, step": 80000,
             "einsum weight, step": 40,
@@ -41,6 +49,8 @@ OPERATIONS_PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "convolution output": 2,
             "convolution odd window": 1,
             "convolution even window": 2,
+            "convolution unfolded window": 10,
+            "convolution unfolded image": 500,
             "depthwise operation with weights, network": 1e07,
             "depthwise call, step": 700000,
             "depthwise weight, step": 100,
@@ -48,6 +58,8 @@ OPERATIONS_PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "depthwise product in blocks of 8": 0.3,
             "depthwise input": 0.4,
             "depthwise output": 0.4,
+            "depthwise unfolded window": 10,
+            "depthwise unfolded image": 500,
             "recurrence operation with weights, network": 1e08,
             "recurrence call, step": 30000,
             "recurrence weight, step": 30,
