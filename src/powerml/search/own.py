@@ -65,7 +65,7 @@ from powerml.studies.records import Prediction, StudySettings, TrialRecord
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial, OwnWorkload
 
-__all__ = ["OwnProblem", "OwnProposals", "distribution_of", "own_reference"]
+__all__ = ["OwnProblem", "OwnProposals", "choices_of", "distribution_of", "own_reference"]
 
 Array = NDArray[np.float64]
 
