@@ -2,9 +2,9 @@
 
 Training and simulating every proposal of hundreds of searches would take weeks. The costs of a
 phase come from the cost model, fitted to all that was simulated, or from a ridge regression: from
-the one that predicts members left out better. Scores come from a forest. All get a deviation of the size of the
-error on members left out. It depends on the member and the landscape's seed alone: the same network
-always gets the same.
+the one that predicts members left out better. Scores come from a forest. All get a deviation of the
+size of the error on members left out. It depends on the member and the landscape's seed alone: the
+same network always gets the same.
 """
 
 from __future__ import annotations

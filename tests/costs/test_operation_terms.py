@@ -161,6 +161,7 @@ def test_weights_of_a_recurrence_are_read_again_where_they_do_not_fit(
         (False, 2, 3, 1, 1),
         (False, 2, 5, 2, 2),
         (False, 4, 1, 2, 0),
+        (False, 16, 9, 1, 1),
         (True, 8, 3, 1, 0),
         (True, 8, 3, 2, 0),
         (True, 8, 5, 1, 1),

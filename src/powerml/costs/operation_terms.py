@@ -8,7 +8,7 @@ that few terms are fitted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import sqrt
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,9 @@ FITTING_WEIGHTS, TOO_MANY_WEIGHTS = 6 * 1024, 8 * 1024
 
 # oneDNN has kernels for the gradient of depthwise weights up to this window's side.
 LARGEST_DEPTHWISE = 3
+# Those for the gradient of other weights take windows up to this width, and those for outputs
+# compute so many of a row at once.
+WIDEST_WINDOW, OUTPUTS_AT_ONCE = 13, 3
 # PyTorch gives products of two computed matrices to a library from so many on (`bmm`).
 FEWEST_PRODUCTS = 400
 
@@ -89,21 +92,25 @@ def _read_again(one: Operation) -> float:
 def _unfolded_passes(one: Operation) -> int:
     """Passes of a training in which oneDNN unfolds windows, for it has no kernel for the shape.
 
-    It lacks those for the weights' gradient where a window is larger than the image, or one of a
-    depthwise convolution than 3 or smaller than its stride. It lacks those that compute outputs
-    where the padding on one side is wider than they are. `jit_avx2_conv_kernel_f32` and
-    `jit_uni_dw_conv_kernel_utils` of oneDNN say so.
+    It lacks those for the weights' gradient where a window is higher than the image or too wide, or
+    where one of a depthwise convolution is larger than 3 or smaller than its stride. It lacks those
+    that compute outputs where the padding on one side is wider than what is computed at once.
+    `jit_avx2_conv_kernel_f32` and `jit_uni_dw_conv_kernel_utils` of oneDNN say so.
     """
-    if len(one.window) != len(("height", "width")) or not one.positions:
+    if not one.window or not one.positions:
         return 0
-    image, outputs = sqrt(one.inputs / (one.channels * one.groups)), sqrt(one.positions)
+    pixels, dimensions = one.inputs / (one.channels * one.groups), len(one.window)
+    image, outputs = pixels ** (1 / dimensions), one.positions ** (1 / dimensions)
     side = max(one.window)
     stride = max(1, round(image / outputs))
-    padding = ((outputs - 1) * stride + side - image) / 2
-    lacks_gradient = side > image
+    padding = ceil(((outputs - 1) * stride + side - image) / 2)
+    at_once = outputs
+    lacks_gradient = side > WIDEST_WINDOW or (dimensions > 1 and side > image)
     if one.kind == "depthwise":
         lacks_gradient |= side > LARGEST_DEPTHWISE or side < stride
-    return lacks_gradient + (padding > outputs)
+    else:
+        at_once = min(outputs, OUTPUTS_AT_ONCE)
+    return lacks_gradient + (padding > at_once)
 
 
 def _is_small(one: Operation) -> bool:
