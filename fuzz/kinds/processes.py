@@ -1,0 +1,138 @@
+"""Whole processes: odd terminals, closed streams, odd environments, folders that went."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import strategies as st
+
+from fuzz import material
+from fuzz.case import Case, Command, Ended, Kind, Place
+from fuzz.kinds.drawing import of_forms
+
+__all__ = ["KIND"]
+
+STREAMS = (
+    "exec {command} <&-",
+    "exec {command} >&-",
+    "exec {command} 2>&-",
+    "exec {command} <&- >&- 2>&-",
+    "exec {command} >/dev/full",
+    "exec {command} 2>/dev/full",
+    "exec {command} </dev/zero",
+    "{command} | true",
+    "{command} | head -c 1 >/dev/null",
+    "exec {command} 0</",
+)
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("machines",),
+    ("machines", "show", "epyc-7763"),
+    ("machines", "--json"),
+    ("measure", "--help"),
+    ("measure", "nope:x=1"),
+    ("measure", "dense.onnx", "--fidelity", "predicted"),
+    ("best", "s"),
+    ("report", "s", "--format", "markdown"),
+    ("report", "s", "--format", "csv"),
+    ("cache",),
+    ("compare", "x.json", "x.json"),
+    ("calibrate", "--template"),
+    (),
+    ("--help",),
+)
+VARIABLES: tuple[dict[str, str], ...] = (
+    {"COLUMNS": "0"},
+    {"COLUMNS": "1", "LINES": "1"},
+    {"COLUMNS": "-5"},
+    {"COLUMNS": "x"},
+    {"COLUMNS": "99999999"},
+    {"TERM": "dumb", "FORCE_COLOR": "1", "COLUMNS": "1"},
+    {"TERM": "nonsense"},
+    {"TTY_COMPATIBLE": "1", "COLUMNS": "2"},
+    {"NO_COLOR": "", "CLICOLOR_FORCE": "1"},
+    {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "nonsense"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "utf-16"},
+    {"HOME": ""},
+    {"HOME": "/nowhere"},
+    {"HOME": "\udcff"},
+    {"TMPDIR": "/nowhere"},
+    {"TMPDIR": "/dev/null"},
+    {"XDG_STATE_HOME": "/proc"},
+    {"XDG_STATE_HOME": "x\ny"},
+    {"POWERML_CACHE_DIR": "/proc/x"},
+    {"POWERML_CACHE_DIR": "\udcff"},
+    {"POWERML_WARM": "2"},
+    {"POWERML_DATA_DIR": "/dev/null"},
+    {"KERAS_BACKEND": "nonsense"},
+    {"KERAS_BACKEND": ""},
+    {"KERAS_HOME": "/proc/x"},
+    {"XDG_RUNTIME_DIR": "/proc"},
+    {"PYTHONWARNINGS": "error"},
+    {"PYTHONOPTIMIZE": "2"},
+    {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONDEVMODE": "1"},
+    {"TZ": "nonsense/nowhere"},
+)
+
+
+def _files(place: Place) -> None:
+    import json
+
+    (place.work / "dense.onnx").write_bytes(material.model("dense.onnx"))
+    (place.work / "x.json").write_text(json.dumps(material.measurement()), encoding="utf-8")
+    study = place.work / "s"
+    study.mkdir()
+    (study / "study.journal").write_bytes(material.journal())
+
+
+def _variables(place: Place, random: Random) -> Command:
+    _files(place)
+    return Command(random.choice(COMMANDS), "process", environment=random.choice(VARIABLES))
+
+
+def _streams(place: Place, random: Random) -> Command:
+    _files(place)
+    return Command(
+        random.choice(COMMANDS), "process", shell=random.choice(STREAMS), proof=_no_noise
+    )
+
+
+def _terminal(place: Place, random: Random) -> Command:
+    """Run in a terminal of one column, or of none."""
+    _files(place)
+    columns = random.choice((0, 1, 2, 5, 10_000))
+    shell = f"script -qec 'stty cols {columns} rows 1; {{command}}' /dev/null"
+    return Command(random.choice(COMMANDS), "process", shell=shell)
+
+
+def _folder_that_went(place: Place, random: Random) -> Command:
+    _files(place)
+    shell = "mkdir gone && cd gone && rmdir ../gone && exec {command}"
+    return Command(random.choice(COMMANDS), "process", shell=shell)
+
+
+def _read_only(place: Place, random: Random) -> Command:
+    """Run where nothing can be written, as another user."""
+    _files(place)
+    commands = (
+        ("report", "s"),
+        ("calibrate", "--networks", "x.json", "--machine", "xeon-x5650"),
+        ("new-space",),
+        ("optimize", "--trials", "1", "--meter", "replay:x.json", "--machine", "xeon-x5650"),
+        ("best", "s"),
+    )
+    return Command(random.choice(commands), "process", is_unprivileged=True)
+
+
+def _no_noise(_place: Place, ended: Ended) -> str | None:
+    return "Python complains at its end" if "Exception ignored" in ended.err else None
+
+
+def _strategy() -> st.SearchStrategy[Case]:
+    return of_forms(
+        (_variables, _variables, _streams, _streams, _terminal, _folder_that_went, _read_only)
+    )
+
+
+KIND = Kind("processes", 90, _strategy)
