@@ -28,6 +28,7 @@ PARSERS_SHARE = 0.2
 def main() -> int:
     """Run the campaign; returns 1 if there is a finding."""
     given = _arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     began = time.monotonic()
     deadline = began + given.minutes * 60
     shutil.rmtree(KEPT, ignore_errors=True)
@@ -46,6 +47,7 @@ def main() -> int:
     ]
     if given.number is not None:
         cases = [case for case in cases if case[1] == given.number]
+    cases = [case for case in cases if case[1] >= given.from_number]
     done: list[Done] = []
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
@@ -57,8 +59,9 @@ def main() -> int:
                 )
                 keep_finding(one.finding, folder / f"{one.kind}-{one.number}", KEPT, again)
                 print(f"{one.kind} {one.number}: {'; '.join(one.finding.faults)[:200]}")
-            if given.number is not None:
-                print(f"exit code {one.ended.code}\n{one.ended.err[:5000]}")
+            if given.verbose:
+                last = one.ended.err.strip().rpartition("\n")[2]
+                print(f"{one.kind} {one.number}: {one.case.said}: {one.ended.code} {last[:300]}")
     finally:
         remove_folder(folder)
     left = len(cases) - len(done)
@@ -104,8 +107,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--kind", choices=[*(one.name for one in KINDS), "parsers"])
+    parser.add_argument("--from-number", type=int, default=1, help="begin with this input")
     parser.add_argument("--number", type=int, help="run this input of the kind alone")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="print each input's end")
     return parser.parse_args()
 
 

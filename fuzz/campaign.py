@@ -167,6 +167,9 @@ def _special(parent: str, names: list[str]) -> set[str]:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder, whatever its parts' modes are."""
+    if not folder.exists():
+        return
+    folder.chmod(0o700)
     for parent, inside, _ in os.walk(folder):
         for name in inside:
             path = os.path.join(parent, name)

@@ -84,8 +84,8 @@ class Command:
         Whether the input is code that the user named, which may print on standard error.
     shell
         A shell's line around the command, whose place is ``{command}``; for a whole process.
-    is_unprivileged
-        Whether another user runs it, who can write in none of its folders but the temporary one.
+    is_read_only
+        Whether it can write in none of its folders but the temporary one; for a whole process.
     """
 
     arguments: tuple[str, ...]
@@ -95,7 +95,7 @@ class Command:
     proof: Callable[[Place, Ended], str | None] | None = None
     runs_user_code: bool = False
     shell: str | None = None
-    is_unprivileged: bool = False
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ class StandInMeter(FormulaMeter):
         self.machines = (machines,) if isinstance(machines, Machine) else tuple(machines)
         super().__init__(self.machines[0])
 
+    def start(self, *_: object, **__: object) -> NoReturn:
+        """Refuse a profile: a formula knows no nodes."""
+        raise MeasurementError(NOTHING)
+
     def share_slots(self, slots: threading.Semaphore) -> None:
         """Take no notice: it starts no process."""
 

@@ -140,4 +140,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("baselines", 160, _strategy)
+KIND = Kind("baselines", 400, _strategy)

@@ -141,4 +141,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("cache-entries", 100, _strategy)
+KIND = Kind("cache-entries", 300, _strategy)

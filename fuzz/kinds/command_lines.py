@@ -109,4 +109,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("command-lines", 300, _strategy)
+KIND = Kind("command-lines", 800, _strategy)

@@ -393,4 +393,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("datasets", 300, _strategy)
+KIND = Kind("datasets", 600, _strategy)

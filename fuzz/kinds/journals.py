@@ -177,4 +177,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("journals", 240, _strategy)
+KIND = Kind("journals", 600, _strategy)

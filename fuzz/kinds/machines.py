@@ -162,4 +162,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     return st.one_of(of_forms(forms), of_forms(forms), _any_table())
 
 
-KIND = Kind("machines", 200, _strategy)
+KIND = Kind("machines", 500, _strategy)

@@ -244,4 +244,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("models", 240, _strategy)
+KIND = Kind("models", 500, _strategy)

@@ -113,7 +113,7 @@ def _folder_that_went(place: Place, random: Random) -> Command:
 
 
 def _read_only(place: Place, random: Random) -> Command:
-    """Run where nothing can be written, as another user."""
+    """Run where nothing can be written."""
     _files(place)
     commands = (
         ("report", "s"),
@@ -122,7 +122,7 @@ def _read_only(place: Place, random: Random) -> Command:
         ("optimize", "--trials", "1", "--meter", "replay:x.json", "--machine", "xeon-x5650"),
         ("best", "s"),
     )
-    return Command(random.choice(commands), "process", is_unprivileged=True)
+    return Command(random.choice(commands), "process", is_read_only=True)
 
 
 def _no_noise(_place: Place, ended: Ended) -> str | None:
@@ -135,4 +135,4 @@ def _strategy() -> st.SearchStrategy[Case]:
     )
 
 
-KIND = Kind("processes", 90, _strategy)
+KIND = Kind("processes", 150, _strategy)

@@ -103,7 +103,7 @@ def _side_of_record(text: str, path: Path) -> Side:
     content = read_user_text(path, "the record", f"give {RECORDS}", UsageError)
     try:
         schema = str(json.loads(content)["schema"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} holds no record of powerML: give {RECORDS}") from error
     try:
         if schema.startswith(PROFILE):
