@@ -40,7 +40,7 @@ def _asking(random: Random) -> Command:
     file = ("--machine-file", NAME)
     if chosen[0] == "run":
         return Command((*chosen, *file, "--", "true"))
-    return Command((*chosen, *file))
+    return Command((*chosen, *file), may_write=("work/powerml-studies",))
 
 
 def _changed_text(place: Place, random: Random) -> Command:

@@ -227,6 +227,29 @@ def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(
     assert "PYTHONPATH" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("streams", "arguments", "code"),
+    [
+        (">&-", ["machines"], 0),
+        ("2>&-", ["best", "nothing"], 2),
+        ("<&- >&- 2>&-", ["machines", "show", "epyc-7763"], 0),
+        ("2>/dev/full", ["best", "nothing"], 2),
+    ],
+)
+def test_closed_and_full_streams_change_no_exit_code(
+    streams: str, arguments: list[str], code: int
+) -> None:
+    ended = subprocess.run(
+        ["bash", "-c", f'exec "$@" {streams}', "-", sys.executable, "-m", "powerml", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES)},
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == ""
+
+
 def test_results_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         ended = subprocess.run(
