@@ -22,7 +22,6 @@ STREAMS = (
     "exec {command} </dev/zero",
     "{command} | true",
     "{command} | head -c 1 >/dev/null",
-    "exec {command} 0</",
 )
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("machines",),

@@ -109,6 +109,19 @@ def test_no_log_can_be_written(
     assert capsys.readouterr().err == "powerml: error: bad\n"
 
 
+class _WordlessError(ValueError):
+    def __str__(self) -> str:
+        raise KeyError
+
+
+def test_an_exception_that_has_no_text_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(powerml, "measure", _raising(_WordlessError("one")), raising=False)
+    code, out, err = run("measure", "dffr:layers=1,width=2")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "_WordlessError; powerML did not foresee this" in err
+    assert "Traceback" in _log_of(err)
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
