@@ -179,7 +179,7 @@ def _large_numbers(content: bytes, random: Random) -> bytes:
     place = _place(content, random)
     value = random.choice((0, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1, 1 << 40))
     width = random.choice((4, 8))
-    written = (value & ((1 << 8 * width) - 1)).to_bytes(width, random.choice(("little", "big")))  # type: ignore[arg-type]
+    written = (value & ((1 << 8 * width) - 1)).to_bytes(width, random.choice(("little", "big")))
     return content[:place] + written + content[place + width :]
 
 

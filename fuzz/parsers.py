@@ -151,7 +151,11 @@ def _operators() -> Callable[[Path, str], object]:
 def _graph() -> Callable[[Path, str], object]:
     from powerml.workloads.model_files import check_format, external_files
 
-    return lambda path, _text: (check_format(path), external_files(path))
+    def parse(path: Path, _text: str) -> object:
+        check_format(path)
+        return external_files(path)
+
+    return parse
 
 
 def _of_texts(*texts: str) -> Callable[[], Sequence[bytes]]:
@@ -172,7 +176,7 @@ def _material(*names: str) -> Callable[[], Sequence[bytes]]:
             "readings": lambda: material.readings_text().encode(),
             "measurement": lambda: json.dumps(material.measurement()).encode(),
             "profile": lambda: json.dumps(material.profile()).encode(),
-            "config": lambda: baselines.CONFIG.encode(),
+            "config": baselines.CONFIG.encode,
             "baseline": lambda: json.dumps(baselines.record()).encode(),
             "onnx": lambda: material.model("dense.onnx"),
             "tflite": lambda: material.model("dense.tflite"),

@@ -128,11 +128,14 @@ def install(way: Way) -> None:
     def refuse_set_up(*_: object, **__: object) -> NoReturn:
         raise SetupError(NOTHING)
 
-    measure.train_natively = refuse_training
-    search.train_natively = refuse_training
+    for place, name, instead in (
+        (measure, "train_natively", refuse_training),
+        (search, "train_natively", refuse_training),
+        (running, "_run_to_its_end", refuse),
+        (validation, "native_seconds", refuse),
+        (validation, "probe_machine", refuse),
+        (client, "_connect_or_start", refuse_set_up),
+    ):
+        setattr(place, name, instead)
     setattr(server.Server, "__init__", refuse)  # noqa: B010 - of a class with types
     setattr(native.NativeProcess, "__init__", refuse)  # noqa: B010
-    client._connect_or_start = refuse_set_up
-    running._run_to_its_end = refuse
-    validation.native_seconds = refuse
-    validation.probe_machine = refuse

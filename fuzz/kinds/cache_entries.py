@@ -49,7 +49,7 @@ def entries() -> dict[str, bytes]:
         }
 
 
-def _measured(place: Place, random: Random) -> Command:
+def _measured(random: Random) -> Command:
     def proof(_place: Place, ended: Ended) -> str | None:
         if ended.code != 0:
             return "a damaged entry stops a measurement"
@@ -72,7 +72,7 @@ def _put(place: Place, changed: dict[str, bytes], random: Random) -> Command:
         path = place.cache / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return _measured(place, random)
+    return _measured(random)
 
 
 def _changed(place: Place, random: Random) -> Command:
@@ -119,14 +119,14 @@ def _odd_place(place: Place, random: Random) -> Command:
             path.parent.mkdir(parents=True, exist_ok=True)
             odd_place(path, random)
         break
-    command = _measured(place, random)
+    command = _measured(random)
     return Command(command.arguments, command.way, (COUNTS,))
 
 
 def _odd_folder(place: Place, random: Random) -> Command:
     odd_place(place.work / "kept", random)
     where = random.choice(("kept", "kept/deeper", "/proc", "/dev/null", "/dev/full", "\udcff", " "))
-    command = _measured(place, random)
+    command = _measured(random)
     return Command(
         command.arguments,
         command.way,

@@ -61,52 +61,42 @@ def _files(place: Place) -> None:
     (study / "study.journal").write_bytes(material.journal())
 
 
+def _values() -> st.SearchStrategy[str]:
+    numbers = st.one_of(st.integers().map(str), st.floats().map(str))
+    texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+    return st.one_of(st.sampled_from(HOSTILE_TEXTS), st.sampled_from(HOSTILE_TEXTS), numbers, texts)
+
+
+@st.composite
+def _lines(draw: st.DrawFn, values: st.SearchStrategy[str]) -> list[str]:
+    """Draw a command with an argument or two, and with up to three options."""
+    words = draw(st.sampled_from(sorted(options())))
+    found: list[str] = list(words)
+    if draw(st.integers(0, 2)):
+        argument = SAMPLE.get(words[0], "") if draw(st.booleans()) else draw(values)
+        found += [argument] if argument else []
+    if words == ("compare",):
+        found.append(draw(values))
+    for _ in range(draw(st.integers(0, 3))):
+        flag = draw(st.sampled_from(options()[words] or ("--json",)))
+        value = draw(values)
+        found += draw(st.sampled_from(([f"{flag}={value}"], [flag, value])))
+    return [*found, "--", "true"] if words == ("run",) else found
+
+
+def _case(words: list[str]) -> Case:
+    def make(place: Place) -> Command:
+        _files(place)
+        return Command(tuple(words), may_write=WRITES)
+
+    return Case(" ".join(words[:2]), make)
+
+
 def _strategy() -> st.SearchStrategy[Case]:
-    known = options()
-    hostile = st.one_of(
-        st.sampled_from(HOSTILE_TEXTS), st.integers().map(str), st.floats().map(str)
-    )
-    texts = st.text(
-        st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=12
-    )
-    values = st.one_of(hostile, hostile, texts)
-
-    @st.composite
-    def line(draw: st.DrawFn) -> tuple[str, ...]:
-        words = draw(st.sampled_from(sorted(known)))
-        found: list[str] = list(words)
-        if draw(st.integers(0, 2)):
-            argument = SAMPLE.get(words[0], "") if draw(st.booleans()) else draw(values)
-            if argument:
-                found.append(argument)
-        if words == ("compare",):
-            found.append(draw(values))
-        for _ in range(draw(st.integers(0, 3))):
-            flag = draw(st.sampled_from(known[words] or ("--json",)))
-            if draw(st.booleans()):
-                found.append(f"{flag}={draw(values)}")
-            else:
-                found += [flag, draw(values)]
-        if words == ("run",):
-            found += ["--", "true"]
-        return tuple(found)
-
-    def case(arguments: tuple[str, ...]) -> Case:
-        def make(place: Place) -> Command:
-            _files(place)
-            return Command(arguments, may_write=WRITES)
-
-        return Case(" ".join(arguments[:2]), make)
-
-    def nonsense(words: list[str]) -> Case:
-        return case(tuple(words))
-
-    return st.one_of(
-        line().map(case),
-        line().map(case),
-        line().map(case),
-        st.lists(values, max_size=4).map(nonsense),
-    )
+    values = _values()
+    nonsense = st.lists(values, max_size=4)
+    lines = _lines(values)
+    return st.one_of(lines, lines, lines, nonsense).map(_case)
 
 
 KIND = Kind("command-lines", 800, _strategy)

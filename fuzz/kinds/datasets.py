@@ -85,8 +85,10 @@ def _claimed_shape(place: Place, random: Random) -> Command:
         "[40, 6]",
         "__import__('os').system('touch canary')",
     )
-    kinds = ("'<f4'", "'|O'", "'<U99999999'", "'|V0'", "'<f16'", "'<c16'", "'<M8[ns]'", "'|S0'")
-    kinds = (*kinds, "[('a', '<f4')]", "'<i8'", "'>i8'", "'|b1'", "'<U5'", "'|S5'", "'<f2'")
+    kinds = (
+        *("'<f4'", "'|O'", "'<U99999999'", "'|V0'", "'<f16'", "'<c16'", "'<M8[ns]'", "'|S0'"),
+        *("[('a', '<f4')]", "'<i8'", "'>i8'", "'|b1'", "'<U5'", "'|S5'", "'<f2'"),
+    )
     header = (
         f"{{'descr': {random.choice(kinds)}, 'fortran_order': {random.choice(('False', 'True'))}, "
         f"'shape': {random.choice(shapes)}, }}"
@@ -379,8 +381,7 @@ def _odd_place(place: Place, random: Random) -> Command:
 def _name(_place: Place, random: Random) -> Command:
     named = (f"sklearn:{random.choice(NAMES)}", "sklearn:", "sklearn:os", "sklearn:../x")
     # The full MNIST would be fetched.
-    found = _measured(random.choice((*named, *HOSTILE_TEXTS)), random)
-    return found
+    return _measured(random.choice((*named, *HOSTILE_TEXTS)), random)
 
 
 def _strategy() -> st.SearchStrategy[Case]:

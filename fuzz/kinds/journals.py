@@ -112,12 +112,12 @@ def _changed(place: Place, random: Random) -> Command:
     return _reading(place, changed_bytes(material.journal(), random), random)
 
 
-def _lines(random: Random) -> list[bytes]:
+def _lines() -> list[bytes]:
     return material.journal().splitlines(keepends=True)
 
 
 def _shuffled(place: Place, random: Random) -> Command:
-    lines = _lines(random)
+    lines = _lines()
     for _ in range(random.randint(1, 5)):
         form = random.randrange(5)
         at = random.randrange(len(lines))
@@ -136,7 +136,7 @@ def _shuffled(place: Place, random: Random) -> Command:
 
 
 def _changed_values(place: Place, random: Random) -> Command:
-    lines = _lines(random)
+    lines = _lines()
     for _ in range(random.randint(1, 2)):
         at = random.randrange(len(lines))
         entry: Any = changed_json(json.loads(lines[at]), random)
@@ -147,7 +147,7 @@ def _changed_values(place: Place, random: Random) -> Command:
 
 def _changed_record(place: Place, random: Random) -> Command:
     """Change a value inside a record or the settings, which makes no damage that Optuna sees."""
-    lines = _lines(random)
+    lines = _lines()
     longest = [place for place, line in enumerate(lines) if len(line) > 900]
     at = random.choice(longest)
     entry = json.loads(lines[at])

@@ -20,8 +20,8 @@ STREAMS = (
     "exec {command} >/dev/full",
     "exec {command} 2>/dev/full",
     "exec {command} </dev/zero",
-    "{command} | true",
-    "{command} | head -c 1 >/dev/null",
+    "set -o pipefail; {command} | true",
+    "set -o pipefail; {command} | head -c 1 >/dev/null",
 )
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("machines",),

@@ -26,8 +26,8 @@ def build(trial, task):
     network.add(keras.layers.Dense(task.outputs))
     return network
 '''
-# Of the body of `build`, and of whole files. A BaseException of their own is left to the last resort,
-# as Ctrl-C is one too.
+# Of the body of `build`, and of whole files. A BaseException of their own is left to the last
+# resort, as Ctrl-C is one too.
 BODIES = (
     "return None",
     "return 1",

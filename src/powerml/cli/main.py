@@ -63,7 +63,7 @@ def _run() -> int:
 
 
 def _reopen_closed_streams() -> None:
-    """Let streams that were closed lead nowhere, lest a file that is opened later take their place."""
+    """Let closed streams lead nowhere, lest a file that is opened later take their place."""
     import os
 
     while (opened := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
@@ -71,7 +71,8 @@ def _reopen_closed_streams() -> None:
     os.close(opened)
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+            setattr(sys, name, stream)
 
 
 def _print_any_text() -> None:
@@ -121,7 +122,7 @@ def _fail(error: BaseException) -> int:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Keep Python from flushing again at exit, which would end with an error and a code of its own."""
+    """Keep Python from flushing again at exit, which would end with a code of its own."""
     import os
 
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):

@@ -37,7 +37,7 @@ def _read_pipe(path: Path) -> bytes:
     try:
         read = select.poll()
         read.register(descriptor, select.POLLIN)
-        parts = []
+        parts: list[bytes] = []
         while read.poll(PIPE_SECONDS * 1000):
             if not (part := os.read(descriptor, PIPE_BYTES)):
                 return b"".join(parts)

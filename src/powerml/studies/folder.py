@@ -35,6 +35,7 @@ from powerml.studies.reader import (
     BEST,
     CODE,
     CONTENDERS,
+    DAMAGES,
     JOURNAL,
     LOCK,
     RECORD,
@@ -89,7 +90,7 @@ class Study:
             )
             self._adopt(settings)
             self._recover()
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except DAMAGES as error:
             raise StudyError(
                 f"{self._journal} is damaged, or not of this version of powerML: "
                 "give another --study"

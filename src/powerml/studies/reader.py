@@ -10,6 +10,7 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import OptunaError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ __all__ = [
     "BEST",
     "CODE",
     "CONTENDERS",
+    "DAMAGES",
     "JOURNAL",
     "LOCK",
     "SETTINGS",
@@ -51,6 +53,17 @@ LOCK = ".lock"
 STUDY_NAME = "powerml"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 REFERENCE_TEST_SCORE = "reference_test_score"
+# Raised by Optuna and pydantic on a journal that is damaged.
+DAMAGES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OptunaError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 RUNS, WINNERS = "runs", "winners"
 
 
@@ -179,7 +192,7 @@ def read_study(folder: Path) -> StoredStudy:
                 reference_test_score_of(study),
                 distributions=distributions_of_trials(study),
             )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except DAMAGES as error:
         raise StudyError(
             f"{journal} is damaged, or not of this version of powerML: give another study"
         ) from error
