@@ -22,7 +22,7 @@ from fuzz.case import Command, Ended, Place
 
 __all__ = ["LIMIT_SECONDS", "Running"]
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS, CPU_SECONDS = 120.0, 60
 MEMORY_BYTES = 4 * 2**30  # beyond what the campaign's own process has mapped
 FILE_BYTES = 2**30
 CRASHED = 70  # of a command whose entry point raises: no code of powerML's
@@ -118,6 +118,7 @@ def _run(command: Command, place: Place) -> int:
     _redirect(place)
     memory = _mapped_bytes() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     environment = _environment(command, place)

@@ -13,7 +13,7 @@ OUTSIDE = ("../../../etc/passwd", "/etc/passwd", ".", "", "a/../../b", "\x00", "
 
 
 def _shape(model: Any, random: Random) -> None:
-    shapes = ([2**62], [-1], [0], [10**12, 6], [1] * 64, [])
+    shapes: tuple[list[int], ...] = ([2**62], [-1], [0], [10**12, 6], [1] * 64, [])
     random.choice(model.graph.initializer).dims[:] = random.choice(shapes)
 
 
