@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -242,6 +243,7 @@ def _tried(name: str, seed: int, seconds: int, kept: Path) -> Parsed:
             text=True,
             errors="replace",
             check=False,
+            env={**os.environ, "TMPDIR": folder},  # libFuzzer ends the process without a clean-up
             timeout=seconds + STARTING_SECONDS + SLOWEST_SECONDS,
         )
         told = EXECUTED.search(ended.stderr)

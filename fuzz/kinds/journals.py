@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fuzz import material
 from fuzz.case import Case, Command, Ended, Kind, Place
+from fuzz.kinds.canaries import keras_canary
 from fuzz.kinds.drawing import of_forms
 from fuzz.kinds.places import odd_place
 from fuzz.mutations import changed_bytes, changed_json, dumped
@@ -20,6 +21,7 @@ STUDY = "powerml-studies/s"
 JOURNAL = f"work/{STUDY}/study.journal"
 # Optuna's number of what sets a trial's attribute, and powerML's name for its record.
 SETS_ATTRIBUTE, RECORD = 8, "record"
+BEST = 2  # the number of the best trial
 LEAST_LINES = 6  # before which a study has no settings or no reference
 
 
@@ -157,6 +159,47 @@ def _changed_record(place: Place, random: Random) -> Command:
     return _reading(place, b"".join(lines), random)
 
 
+def _space_with_code(place: Place, random: Random) -> Command:
+    """Let the settings name a space whose code lies in the working folder: it must not run."""
+    (place.work / "evil.py").write_text(
+        f"open({str(place.canary)!r}, 'w').close()\nreference = {{}}\n\n\ndef build(trial, task):\n"
+        "    return None\n",
+        encoding="utf-8",
+    )
+    content = material.journal().replace(b'"space":"dffr"', b'"space":"evil.py"')
+    if random.randrange(2):
+        content = content.replace(b'"space_digest":null', b'"space_digest":"' + b"d" * 64 + b'"')
+    if random.randrange(2):
+        content = content.replace(b"dffr:layers", b"evil:layers")
+    return _reading(place, content, random)
+
+
+def _best_record() -> bytes:
+    """Return the record of the trial that is the best."""
+    entries = [json.loads(line) for line in _lines()]
+    records = [one["user_attr"][RECORD] for one in entries if RECORD in one.get("user_attr", {})]
+    [best] = [one for one in records if one["number"] == BEST]
+    return json.dumps(best).encode()
+
+
+def _files_of_the_best(place: Place, random: Random) -> Command:
+    """Change what lies beside the journal, which reports read."""
+    profile: Any = changed_json(material.profile(), random)
+    best = place.work / STUDY / "best"
+    best.mkdir(parents=True)
+    text = dumped(profile, random).encode("utf-8", "surrogatepass")
+    contents = (text, changed_bytes(json.dumps(material.profile()).encode(), random), b"")
+    (best / "profile.json").write_bytes(random.choice(contents))
+    (best / "trial.json").write_bytes(random.choice((*contents, _best_record(), _best_record())))
+    (best / "model.keras").write_bytes(keras_canary(place.canary, random.randrange(8)))
+    if random.randrange(3) == 0:
+        odd = best / random.choice(("profile.json", "trial.json"))
+        odd.unlink()
+        odd_place(odd, random)
+    (place.work / STUDY / "study.journal").write_bytes(material.journal())
+    return _asking(random)
+
+
 def _odd_place(place: Place, random: Random) -> Command:
     folder = place.work / STUDY
     if random.randrange(2):
@@ -174,6 +217,7 @@ def _strategy() -> st.SearchStrategy[Case]:
         of_forms((_changed, _shuffled)),
         of_forms((_changed_values, _changed_record)),
         of_forms((_changed_record, _odd_place, _cut_in_a_line)),
+        of_forms((_files_of_the_best, _space_with_code)),
     )
 
 

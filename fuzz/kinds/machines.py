@@ -14,7 +14,7 @@ from fuzz.kinds.drawing import of_forms
 from fuzz.kinds.places import odd_place
 from fuzz.mutations import changed_bytes, changed_json, changed_text
 
-__all__ = ["KIND", "toml_of"]
+__all__ = ["KIND", "VALUES", "toml_of"]
 
 NAME = "mine.toml"
 DEEP = 5000
@@ -159,7 +159,8 @@ def _strategy() -> st.SearchStrategy[Case]:
         _odd_place,
         _odd_name,
     )
-    return st.one_of(of_forms(forms), of_forms(forms), _any_table())
+    return of_forms(forms)
 
 
-KIND = Kind("machines", 500, _strategy)
+KIND = Kind("machines", 400, _strategy)
+VALUES = Kind("machine-values", 100, _any_table)

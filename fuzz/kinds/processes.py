@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+from pathlib import Path
 from random import Random
 
 from hypothesis import strategies as st
@@ -9,6 +13,8 @@ from hypothesis import strategies as st
 from fuzz import material
 from fuzz.case import Case, Command, Ended, Kind, Place
 from fuzz.kinds.drawing import of_forms
+from fuzz.kinds.places import odd_place
+from fuzz.mutations import changed_bytes
 
 __all__ = ["KIND"]
 
@@ -75,6 +81,13 @@ VARIABLES: tuple[dict[str, str], ...] = (
 )
 
 
+LISTENING_SECONDS = 30.0
+MESSAGE = (
+    b'{"kind": "state", "process": 1, "idle_minutes": 1.0, "idle_seconds": 0.0, "users": 0, '
+    b'"guests": []}\n'
+)
+
+
 def _files(place: Place) -> None:
     import json
 
@@ -111,6 +124,41 @@ def _folder_that_went(place: Place, random: Random) -> Command:
     return Command(random.choice(COMMANDS), "process", shell=shell)
 
 
+def _warm_folder(place: Place, random: Random) -> Command:
+    """Put something odd where the socket of the warm simulator would be."""
+    _files(place)
+    folder = place.root / "runtime" / "powerml"
+    folder.mkdir(mode=0o700)
+    form = random.randrange(4)
+    if form == 0:
+        folder.chmod(0o777)
+    elif form == 1:
+        folder.rmdir()
+        odd_place(folder, random)
+    elif form == 2:
+        odd_place(folder / "x.sock", random)
+    else:
+        _answer_once(folder / "x.sock", changed_bytes(MESSAGE, random))
+    commands = (("warm", "--status"), ("warm", "--status", "--json"), ("warm", "--stop"))
+    return Command(random.choice(commands), "process")
+
+
+def _answer_once(path: Path, message: bytes) -> None:
+    """Listen at a socket, and answer the first who comes."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(1)
+    listener.settimeout(LISTENING_SECONDS)
+
+    def answer() -> None:
+        with listener, contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(message)
+
+    threading.Thread(target=answer, daemon=True).start()
+
+
 def _read_only(place: Place, random: Random) -> Command:
     """Run where nothing can be written."""
     _files(place)
@@ -130,7 +178,16 @@ def _no_noise(_place: Place, ended: Ended) -> str | None:
 
 def _strategy() -> st.SearchStrategy[Case]:
     return of_forms(
-        (_variables, _variables, _streams, _streams, _terminal, _folder_that_went, _read_only)
+        (
+            _variables,
+            _variables,
+            _streams,
+            _streams,
+            _terminal,
+            _folder_that_went,
+            _read_only,
+            _warm_folder,
+        )
     )
 
 

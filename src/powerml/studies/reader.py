@@ -119,8 +119,10 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 def holds(place: Path, winner: TrialRecord) -> bool:
     """Return whether a folder holds the models of a trial."""
     try:
+        if not (place / RECORD).is_file():  # a pipe or a device has no end
+            return False
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+    except (OSError, UnicodeError, ValidationError):
         return False
     return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
 
