@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from powerml.errors import text_of
 from powerml.files.folders import user_log_folder
 from powerml.studies.address import without_passwords
 
@@ -87,7 +88,7 @@ def _lines(error: BaseException) -> Iterator[str]:
 
         yield f"powerml: {metadata.version('powerml')}"
     yield ""
-    yield f"{type(error).__name__}: {error}"
+    yield f"{type(error).__name__}: {text_of(error)}"
     if detail := getattr(error, "detail", ""):
         yield f"\nin full:\n{detail}"
     yield ""

@@ -103,7 +103,7 @@ def _side_of_record(text: str, path: Path) -> Side:
     content = read_user_text(path, "the record", f"give {RECORDS}", UsageError)
     try:
         schema = str(json.loads(content)["schema"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} holds no record of powerML: give {RECORDS}") from error
     try:
         if schema.startswith(PROFILE):
@@ -111,8 +111,12 @@ def _side_of_record(text: str, path: Path) -> Side:
         if schema.startswith(MEASUREMENT):
             return _side_of_measurement(text, Measurement.model_validate_json(content))
     except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
         raise UsageError.quoting(
-            f"{path} is damaged, or not of this version of powerML", error, f"give {RECORDS}"
+            f"{path} is damaged, or not of this version of powerML",
+            f"{where}: {first['msg']}".removeprefix(": "),
+            f"give {RECORDS}",
         ) from error
     raise UsageError(f"{path} is a record of {schema}: give {RECORDS}")
 

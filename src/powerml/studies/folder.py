@@ -44,6 +44,7 @@ from powerml.studies.reader import (
     BEST,
     CODE,
     CONTENDERS,
+    DAMAGES,
     HOLDER,
     JOURNAL,
     LOCK,
@@ -117,7 +118,7 @@ class Study:
             self._recover()
         except DuplicatedStudyError as error:
             raise _there_already(self.title) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except DAMAGES as error:
             raise StudyError(
                 f"{self.title} is damaged, or not of this version of powerML: give another --study"
             ) from error

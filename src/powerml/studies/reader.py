@@ -15,6 +15,7 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
@@ -34,6 +35,7 @@ __all__ = [
     "BEST",
     "CODE",
     "CONTENDERS",
+    "DAMAGES",
     "JOURNAL",
     "LOCK",
     "PLACE",
@@ -68,6 +70,17 @@ STUDY_NAME = "powerml"
 MODEL = "model.keras"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 REFERENCE_TEST_SCORE = "reference_test_score"
+# Raised by Optuna and pydantic on a journal that is damaged.
+DAMAGES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OptunaError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 RUNS, WINNERS = "runs", "winners"
 HOLDER = "holder"  # the run that may record trials, on a server
 ABANDONED = "powerml:abandoned"  # a trial under way that a later run took over
@@ -141,8 +154,10 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 def holds(place: Path, winner: TrialRecord) -> bool:
     """Return whether a folder holds the models of a trial."""
     try:
+        if not (place / RECORD).is_file():  # a pipe or a device has no end
+            return False
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+    except (OSError, UnicodeError, ValidationError):
         return False
     return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
 
@@ -293,7 +308,7 @@ def reading(study: Path, storage: str | None = None) -> Iterator[StudySource]:
             raise StudyError(f"there is no study in {study}: give {advice}")
         with _reading_journal(study) as source:
             yield source
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except DAMAGES as error:
         title = study / JOURNAL if server is None else f"the study {server[1]}"
         raise StudyError(
             f"{title} is damaged, or not of this version of powerML: give another study"
