@@ -97,15 +97,16 @@ class Study:
         self._seeks_front = settings.pareto
         self._server = None if server is None else server[0]
         self._run = uuid.uuid4().hex
+        self.title = str(folder / JOURNAL)
+        if server is not None:
+            self.title = f"the study {server[1]} in {server[0].address.shown}"
         self._compared: Measurement | None = None  # reading all records for each would take long
         try:
             if server is None:
                 self._storage: BaseStorage = _journal_of(folder)
                 name = STUDY_NAME
-                self.title = str(folder / JOURNAL)
             else:
                 self._storage, name = server
-                self.title = f"the study {name} in {server[0].address.shown}"
                 _require_there(server[0], name, resume=resume)
             self._optuna = optuna.create_study(
                 storage=self._storage,
