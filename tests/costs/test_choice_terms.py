@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from powerml.costs.choice_terms import MOST_CHOICES, MOST_PARAMETERS, choice_terms, choices_among
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
+from powerml.costs.counts import PhaseName
 from powerml.operations import Operation
 
 DEMAND = Demand(training_samples=1000, epochs=2, inference_samples=100, inference=(1, 1))
@@ -59,7 +60,7 @@ def _taught(
     for one in networks:
         operations, size, choices = one
         cost = _cost(one, updates)
-        costs = {"training": cost, "inference": cost / 1e4}
+        costs: dict[PhaseName, float] = {"training": cost, "inference": cost / 1e4}
         model.learn(operations, size, costs, choices if chosen else {})
     return model
 
@@ -146,8 +147,8 @@ def test_names_of_choices_do_not_matter(names: list[str], seed: int) -> None:
     for model, several in zip(models, (networks[8:], others[8:]), strict=True):
         sums = np.array([OPERATIONS.sums(operations) for operations, _, _ in several])
         sizes = np.array([float(size) for _, size, _ in several])
-        choices = [chosen for _, _, chosen in several]
-        predicted.append(model.predict("training", sums, sizes, choices).cycles)
+        chosen_by = [chosen for _, _, chosen in several]
+        predicted.append(model.predict("training", sums, sizes, chosen_by).cycles)
     # The same sums in another order: least squares round differently in the last digits.
     np.testing.assert_allclose(predicted[0], predicted[1], rtol=1e-6)
     assert np.all(predicted[0] > 0)

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from powerml.costs.cost_fit import Terms
 
-__all__ = ["Chosen", "choice_prior", "choice_terms", "choices_among"]
+__all__ = ["TrialChoices", "choice_prior", "choice_terms", "choices_among"]
 
 Array = NDArray[np.float64]
 # Choices of a trial, as texts, by the names of its categorical parameters.
-Chosen = Mapping[str, str]
+TrialChoices = Mapping[str, str]
 
 # More parameters, and more choices of one, have no terms of their own.
 MOST_PARAMETERS, MOST_CHOICES = 8, 8
 ABSENT, OTHER = "absent", "other"
 
 
-def choices_among(measured: Sequence[Chosen]) -> dict[str, tuple[str, ...]]:
+def choices_among(measured: Sequence[TrialChoices]) -> dict[str, tuple[str, ...]]:
     """Return the choices of each categorical parameter that have terms of their own.
 
     A parameter that a trial did not ask for is `ABSENT` there, which is a choice, too.
@@ -41,14 +41,16 @@ def choices_among(measured: Sequence[Chosen]) -> dict[str, tuple[str, ...]]:
 
 
 def choice_terms(
-    known: Mapping[str, Sequence[str]], choices: Sequence[Chosen], amounts: Mapping[str, Array]
+    known: Mapping[str, Sequence[str]],
+    choices: Sequence[TrialChoices],
+    amounts: Mapping[str, Array],
 ) -> Terms:
     """Count the terms of choices.
 
     Parameters
     ----------
     known
-        Chosen with terms of their own, as `choices_among` gives them.
+        TrialChoices with terms of their own, as `choices_among` gives them.
     choices
         The choices of each topology.
     amounts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.costs.choice_terms import Chosen, choice_prior, choice_terms, choices_among
+from powerml.costs.choice_terms import TrialChoices, choice_prior, choice_terms, choices_among
 from powerml.costs.cost_fit import (
     CostFit,
     Terms,
@@ -133,7 +133,7 @@ OPERATIONS = Structure(
 )
 
 
-NOTHING: Chosen = MappingProxyType({})
+NOTHING: TrialChoices = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class CostModel:
         self._demand = demand
         self._sums: list[Array] = []
         self._batch_sizes: list[int] = []
-        self._choices: list[Chosen] = []
+        self._choices: list[TrialChoices] = []
         self._cycles: dict[PhaseName, list[float]] = {phase: [] for phase in PHASES}
         self._fits: dict[PhaseName, CostFit] = {}
 
@@ -213,7 +213,7 @@ class CostModel:
         parts: Sequence[Any],
         batch_size: int,
         cycles: Mapping[PhaseName, float],
-        choices: Chosen = NOTHING,
+        choices: TrialChoices = NOTHING,
     ) -> None:
         """Add a measurement.
 
@@ -240,7 +240,7 @@ class CostModel:
         phase: PhaseName,
         sums: Array,
         batch_size: Array,
-        choices: Sequence[Chosen] | None = None,
+        choices: Sequence[TrialChoices] | None = None,
     ) -> Predicted:
         """Costs of a phase.
 
@@ -278,7 +278,7 @@ class CostModel:
         return self._fits[phase]
 
     def _terms(
-        self, phase: PhaseName, sums: Array, batch_size: Array, choices: Sequence[Chosen]
+        self, phase: PhaseName, sums: Array, batch_size: Array, choices: Sequence[TrialChoices]
     ) -> Terms:
         """Count the terms of a phase, with those of the choices that a training makes."""
         terms = self._demand.terms(phase, sums, batch_size, self.structure)

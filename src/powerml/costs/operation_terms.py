@@ -99,9 +99,9 @@ def _unfolded_passes(one: Operation) -> int:
     """
     if not one.window or not one.positions:
         return 0
-    pixels, dimensions = one.inputs / (one.channels * one.groups), len(one.window)
-    image, outputs = pixels ** (1 / dimensions), one.positions ** (1 / dimensions)
-    side = max(one.window)
+    dimensions, side = len(one.window), max(one.window)
+    image = _side(one.inputs / (one.channels * one.groups), dimensions)
+    outputs = _side(one.positions, dimensions)
     stride = max(1, round(image / outputs))
     padding = ceil(((outputs - 1) * stride + side - image) / 2)
     at_once = outputs
@@ -111,6 +111,12 @@ def _unfolded_passes(one: Operation) -> int:
     else:
         at_once = min(outputs, OUTPUTS_AT_ONCE)
     return lacks_gradient + (padding > at_once)
+
+
+def _side(pixels: float, dimensions: int) -> float:
+    """Return the side of a square, or of a cube, with so many pixels."""
+    side: float = pixels ** (1 / dimensions)
+    return round(side, 6)
 
 
 def _is_small(one: Operation) -> bool:

@@ -18,7 +18,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial as OptunaTrial
 
-from powerml.costs.choice_terms import Chosen
+from powerml.costs.choice_terms import TrialChoices
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
@@ -140,7 +140,7 @@ class _Member:
     operations: tuple[Operation, ...] | None
     parameters: int
     batch_size: int
-    choices: Chosen
+    choices: TrialChoices
 
 
 class OwnProblem(Problem):
