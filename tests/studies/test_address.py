@@ -46,13 +46,20 @@ def test_without_an_address_a_study_is_in_its_folder(monkeypatch: pytest.MonkeyP
         ("mysql://u@h/d", "mysql+pymysql://u@h/d"),
         ("mariadb://u@h/d", "mysql+pymysql://u@h/d"),
         ("postgresql+pg8000://u@h/d", "postgresql+pg8000://u@h/d"),
-        ("sqlite:///a/b.db", "sqlite:///a/b.db"),
+        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
         ("grpc://h:13000", "grpc://h:13000"),
     ],
 )
 def test_each_kind_is_opened_by_the_driver_of_the_extra(given: str, opened: str) -> None:
     assert found(given).secret_url == opened
     assert found(given).shown == given
+
+
+def test_a_file_of_sqlite_is_found_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert found("sqlite:///studies.db").shown == f"sqlite:///{tmp_path}/studies.db"
 
 
 def test_a_sockets_folder_is_written_as_it_is_read() -> None:
@@ -96,6 +103,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(given: str) 
         ("redis://:geheim@h/d", "unknown kind 'redis'"),
         ("postgresql://u@h", "names no database"),
         ("grpc://h", "names no host and port"),
+        ("sqlite:///:memory:", "of this process alone"),
         ("grpc://u:geheim@h:1", "names a user"),
     ],
 )

@@ -461,6 +461,12 @@ def test_a_server_that_cannot_be_opened_is_one_line(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_file_of_sqlite_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"there is no file .*none\.db"):
+        read_study(Path("s"), f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_database_holds_no_study_and_is_not_changed(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -34,7 +34,8 @@ STORAGE_VARIABLE = "POWERML_STORAGE"
 PASSWORD_VARIABLE = "POWERML_STORAGE_PASSWORD"  # noqa: S105 - a variable's name
 FILE_MARK = "@"
 IN_FOLDER = "journal"  # the journal file, whatever the environment says
-GRPC = "grpc"
+GRPC, SQLITE = "grpc", "sqlite"
+IN_MEMORY = ":memory:"
 HIDDEN = "***"
 SAFE_IN_URL = " +"  # what SQLAlchemy does not quote
 IN_URL = re.compile(r"(://[^\s:/@]{0,256}:)[^\s@]{1,256}@")
@@ -88,7 +89,12 @@ class Address:
     @property
     def is_file(self) -> bool:
         """True if it is a file of SQLite's."""
-        return self.dialect == "sqlite"
+        return self.dialect == SQLITE
+
+    @property
+    def path(self) -> Path:
+        """The file of SQLite's."""
+        return Path(str(_parsed(self.secret_url).database))
 
     @property
     def query_keys(self) -> list[str]:
@@ -206,7 +212,7 @@ def _with_password(address: Address) -> Address:
     """Add the password of the environment to an address without one."""
     password = os.environ.get(PASSWORD_VARIABLE)
     url = _parsed(address.secret_url)
-    if not password or address.dialect in {GRPC, "sqlite"} or _has_secret(url):
+    if not password or address.dialect in {GRPC, SQLITE} or _has_secret(url):
         return address
     secret = url.set(password=password).render_as_string(hide_password=False)
     return replace(address, secret_url=secret)
@@ -234,6 +240,11 @@ def _address_of(text: str, what: str) -> Address:
         raise UsageError(f"{what} is of an unknown kind {dialect!r}: give {WRITTEN}")
     if not url.database:
         raise UsageError(f"{what} names no database: give {WRITTEN}")
+    if dialect == SQLITE:
+        if url.database == IN_MEMORY:
+            raise UsageError(f"{what} is of this process alone: give sqlite:////FOLDER/FILE.db")
+        # A study's folder names it to commands in other folders.
+        url = url.set(database=str(Path(url.database).absolute()))
     opened = url.set(drivername=name if driver else DRIVERS[dialect])
     return Address(_shown(url), opened.render_as_string(hide_password=False))
 

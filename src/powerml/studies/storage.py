@@ -65,7 +65,7 @@ NEEDED: Mapping[str, str] = MappingProxyType(
 PASSING_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "ABORTED", "CANCELLED", "INTERNAL")
 CONNECT_ARGUMENTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
-        "postgresql": {
+        "postgresql+psycopg": {
             "connect_timeout": CONNECT_SECONDS,
             "keepalives": 1,
             "keepalives_idle": SILENT_SECONDS // 2,
@@ -73,7 +73,7 @@ CONNECT_ARGUMENTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             "keepalives_count": 3,
             "tcp_user_timeout": SILENT_SECONDS * 1000,
         },
-        "mysql": {
+        "mysql+pymysql": {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": SILENT_SECONDS,
             "write_timeout": SILENT_SECONDS,
@@ -130,6 +130,9 @@ def open_storage(
         raise SetupError(
             f"{address.shown} is opened with {needed}, which is not installed: {EXTRA}"
         )
+    if address.is_file and not create and not address.path.is_file():
+        # SQLite would make it.
+        raise StudyError(f"there is no file {address.path}: give that of a storage")
     # Its warnings of a server that is away would be pages of SQL.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -139,12 +142,10 @@ def open_storage(
             SetupError, address, f"{address.shown} cannot be opened", error, EXTRA
         ) from None
     except Exception as error:
+        of_another_version = isinstance(error, RuntimeError)
+        advice = "upgrade it" if of_another_version else "check the address, user and password"
         raise _quoting(
-            StudyError,
-            address,
-            f"{address.shown} cannot be opened",
-            error,
-            "check the address, the user and the password",
+            StudyError, address, f"{address.shown} cannot be opened", error, advice
         ) from None
     return ServerStorage(inner, address, notify, patience)
 
@@ -168,7 +169,7 @@ class _Database(RDBStorage):
 
 
 def _rdb(address: Address, *, create: bool) -> BaseStorage:
-    arguments = dict(CONNECT_ARGUMENTS.get(address.dialect, {}))
+    arguments = dict(CONNECT_ARGUMENTS.get(address.dialect_and_driver, {}))
     for given in address.query_keys:
         arguments.pop(given, None)
     engine: dict[str, Any] = {"connect_args": arguments}
