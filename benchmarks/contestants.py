@@ -147,8 +147,8 @@ class _PowerML:
         self._told += 1
 
     def _learn(self, member: Member, costs: Mapping[Any, float]) -> None:
-        operations = self._measured.operations(member)
-        self._model.learn(operations, int(member["batch_size"]), costs)  # type: ignore[arg-type]
+        parts = self._measured.parts_of(member)
+        self._model.learn(parts.operations, parts.batch_size, costs, parts.choices)
 
     def _draw(self, choose: Choose) -> Drawn:
         def answer(name: str, domain: Domain) -> Value:
@@ -165,7 +165,8 @@ class _PowerML:
         parts: list[Any] = [one.structure for one in drawn]
         sums = np.array([one.sums for one in parts])
         sizes = np.array([float(one.batch_size) for one in parts])
-        found = {phase: self._model.predict(phase, sums, sizes) for phase in PHASES}
+        choices = [one.choices for one in parts]
+        found = {phase: self._model.predict(phase, sums, sizes, choices) for phase in PHASES}
         return CandidateCosts(
             {phase: one.cycles for phase, one in found.items()},
             {phase: one.error for phase, one in found.items()},

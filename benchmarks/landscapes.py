@@ -1,11 +1,10 @@
 """Landscapes: the score and the costs of any member of a space, made of what was measured.
 
 Training and simulating every proposal of hundreds of searches would take weeks. The costs of a
-phase come from the cost model, fitted to all that was simulated, or from a ridge regression that
-knows the choices too, such as the optimizer, which the cost model does not see: from the one that
-predicts members left out better. Scores come from a forest. All get a deviation of the size of the
-error on members left out. It depends on the member and the landscape's seed alone: the same network
-always gets the same.
+phase come from the cost model, fitted to all that was simulated, or from a ridge regression: from
+the one that predicts members left out better. Scores come from a forest. All get a deviation of the
+size of the error on members left out. It depends on the member and the landscape's seed alone: the
+same network always gets the same.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from own_members import Member, Space, read, values_of
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
 from powerml.costs.counts import PHASES, PhaseName
 from powerml.operations import Operation, operations_of
+from powerml.search.own import choices_of
 from powerml.spaces.trial import answers_of, named
 
 __all__ = ["Found", "Landscape", "Measured"]
@@ -51,10 +51,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a member consists of: sums of its operations, tensors and numbers of its weights."""
+    """What a member consists of.
 
+    Its operations and their sums, its batch size and its choices, and the tensors and numbers of
+    its weights.
+    """
+
+    operations: tuple[Operation, ...]
     sums: Array
     batch_size: int
+    choices: Mapping[str, str]
     tensors: int
     weights: int
 
@@ -124,7 +130,8 @@ class CostModelFit:
         parts = [self.measured.parts_of(member) for member in members]
         sums = np.array([one.sums for one in parts])
         sizes = np.array([float(one.batch_size) for one in parts])
-        return self.model.predict(self.phase, sums, sizes).cycles
+        choices = [one.choices for one in parts]
+        return self.model.predict(self.phase, sums, sizes, choices).cycles
 
 
 class Measured:
@@ -133,11 +140,6 @@ class Measured:
     def __init__(self, space: Space) -> None:
         self.space, self.declared = space, Declared(space)
         self._parts: dict[str, Parts] = {}
-
-    def operations(self, member: Member) -> tuple[Operation, ...]:
-        """Return the operations of a member."""
-        built = self.space.built(answers_of(member, self.space.name))
-        return operations_of(built.model, self.space.material.dataset.input_shape)
 
     @cached_property
     def demand(self) -> Demand:
@@ -158,9 +160,9 @@ class Measured:
     def _from_reference(self) -> CostModel:
         """The cost model as it is before the first trial: it knows the reference alone."""
         model = CostModel(self.demand, OPERATIONS)
-        reference = self.space.reference
-        size = int(reference["batch_size"])  # type: ignore[arg-type]
-        model.learn(self.operations(reference), size, dict.fromkeys(PHASES, 1.0))
+        parts = self.parts_of(self.space.reference)
+        ones = dict.fromkeys(PHASES, 1.0)
+        model.learn(parts.operations, parts.batch_size, ones, parts.choices)
         return model
 
     def features(self, members: Sequence[Member], phase: PhaseName) -> Array:
@@ -168,7 +170,8 @@ class Measured:
         parts = [self.parts_of(member) for member in members]
         sums = np.array([one.sums for one in parts])
         sizes = np.array([float(one.batch_size) for one in parts])
-        expected = self._from_reference.predict(phase, sums, sizes).cycles
+        choices = [one.choices for one in parts]
+        expected = self._from_reference.predict(phase, sums, sizes, choices).cycles
         steps = np.ceil(self.demand.training_samples / sizes)
         tensors = np.array([float(one.tensors) for one in parts])
         weights = np.array([float(one.weights) for one in parts])
@@ -189,8 +192,8 @@ class Measured:
         members = [values_of(text) for text in self.simulated]
         model = CostModel(self.demand, OPERATIONS)
         for member, costs in zip(members, self.simulated.values(), strict=True):
-            size = int(member["batch_size"])  # type: ignore[arg-type]
-            model.learn(self.operations(member), size, costs)
+            parts = self.parts_of(member)
+            model.learn(parts.operations, parts.batch_size, costs, parts.choices)
         found: dict[PhaseName, CostRegression | CostModelFit] = {}
         for phase in PHASES:
             logarithms = np.log([one[phase] for one in self.simulated.values()])
@@ -247,9 +250,12 @@ class Measured:
         if text not in self._parts:
             built = self.space.built(answers_of(member, self.space.name))
             shape = self.space.material.dataset.input_shape
+            operations = operations_of(built.model, shape)
             self._parts[text] = Parts(
-                OPERATIONS.sums(operations_of(built.model, shape)),
+                operations,
+                OPERATIONS.sums(operations),
                 int(member["batch_size"]),  # type: ignore[arg-type]
+                choices_of(built.trial),
                 len(list(built.model.parameters())),
                 built.parameters,
             )

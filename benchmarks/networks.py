@@ -158,8 +158,8 @@ def _errors(
     for _ in range(DRAWS):
         chosen = generator.sample(range(len(networks)), count)
         rest = sorted(set(range(len(networks))) - set(chosen))
-        fitted = fit_costs(Terms(terms.names, terms.values[chosen]), cycles[chosen], prior)
-        predicted, error = fitted.predict(Terms(terms.names, terms.values[rest]))
+        fitted = fit_costs(terms.of(chosen), cycles[chosen], prior)
+        predicted, error = fitted.predict(terms.of(rest))
         errors.append(np.abs(predicted / cycles[rest] - 1))
         bounds.append(fitted.bound(error))
     return np.concatenate(errors), np.concatenate(bounds)

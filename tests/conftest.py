@@ -24,10 +24,20 @@ from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.simulator.view import BYTE_CODE
 from powerml.progress import silent, unwatched
 from powerml.spaces import parse_topology
+from powerml.studies.address import PASSWORD_VARIABLE
 from powerml.workloads.datasets import DEFAULT_VALIDATION, Dataset, load_dataset
 from powerml.workloads.workload import TopologyWorkload, make_workload
 from tests.browser import CHROMIUM
 from tests.doubles import FormulaMeter, Run, WorkloadMaker
+from tests.servers import (
+    PASSWORD,
+    GrpcServer,
+    MariaDB,
+    Postgres,
+    find_mariadb,
+    find_postgres,
+    serving,
+)
 
 OPTIONS = MeterOptions(jobs=2, limit_seconds=600)
 
@@ -138,6 +148,41 @@ def simulator(machine: Machine) -> Iterator[SimulatorMeter]:
     """The real simulator, started once for the whole session."""
     with SimulatorMeter(machine, "torch", OPTIONS) as meter:
         yield meter
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """PostgreSQL, started once for the whole session."""
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with serving(lambda folder: Postgres(folder, programs)) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch) -> Postgres:
+    """PostgreSQL with its password in the environment."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    return postgres_server
+
+
+@pytest.fixture
+def mariadb(monkeypatch: pytest.MonkeyPatch) -> Iterator[MariaDB]:
+    """MariaDB, as a server of MySQL's kind, with its password in the environment."""
+    program = find_mariadb()
+    if program is None:
+        pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    with serving(lambda folder: MariaDB(folder, program)) as server:
+        yield server
+
+
+@pytest.fixture
+def grpc_proxy() -> Iterator[GrpcServer]:
+    """Optuna's gRPC proxy."""
+    with serving(GrpcServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

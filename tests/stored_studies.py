@@ -49,10 +49,16 @@ def make_stored(trials: Sequence[TrialRecord] | None = None, **fields: Any) -> S
     return StoredStudy(settings=settings, trials=held, **{**ordinary, **fields})
 
 
-def save_study(folder: Path, trials: Sequence[TrialRecord] | None = None, **settings: Any) -> Path:
+def save_study(
+    folder: Path,
+    trials: Sequence[TrialRecord] | None = None,
+    *,
+    storage: str | None = None,
+    **settings: Any,
+) -> Path:
     """Write a study's folder; the best of the ordinary trials has been proved."""
     held = make_trials() if trials is None else trials
-    with open_study(folder, make_settings(**settings), resume=False) as study:
+    with open_study(folder, make_settings(**settings), resume=False, storage=storage) as study:
         study.begin_run(RunRecord(jobs=2, trials=len(held)))
         study.reference = REFERENCE
         for record in held:

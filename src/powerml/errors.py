@@ -116,10 +116,18 @@ def words_of(error: BaseException) -> str:
         return "it is nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
-    text = str(error)
+    text = text_of(error)
     # The text of these is a name or a value alone.
     is_bare = isinstance(error, (LookupError, AssertionError)) or not text.strip()
     return f"{type(error).__name__}: {text}".rstrip(": ") if is_bare else text
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text; empty where its own class fails to give one."""
+    try:
+        return str(error)
+    except Exception:  # code of others
+        return ""
 
 
 def shortened(text: str, most: int) -> str:

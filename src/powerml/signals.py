@@ -13,6 +13,7 @@ __all__ = [
     "Terminated",
     "exit_code_of",
     "heed_signals",
+    "interruption_came",
     "interruption_held",
     "interruption_kept",
     "signals_end_at_once",
@@ -23,6 +24,7 @@ Handler = Callable[[int, FrameType | None], object]
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RETRY_SECONDS = 0.05
 IMPORT_SYSTEM = "<frozen importlib"  # how the files of its frames are called
+_held: list[list[int]] = []  # the signals that came in each context that holds them
 
 
 class Terminated(BaseException):
@@ -87,6 +89,7 @@ def interruption_held() -> Iterator[None]:
         yield  # no other thread is interrupted by signals
         return
     came: list[int] = []
+    _held.append(came)
     handlers = {
         number: signal.signal(number, lambda came_now, _frame: came.append(came_now))
         for number in NUMBERS
@@ -94,11 +97,17 @@ def interruption_held() -> Iterator[None]:
     try:
         yield
     finally:
+        _held.pop()
         for number, handler in handlers.items():
             # None is a handler that was not set from Python; it cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if came:
             signal.raise_signal(came[0])
+
+
+def interruption_came() -> bool:
+    """Return whether a signal is being delayed: a long wait in the context then has to end."""
+    return any(_held)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,19 @@ def test_no_log_can_be_written(
     assert capsys.readouterr().err == "powerml: error: bad\n"
 
 
+class _WordlessError(ValueError):
+    def __str__(self) -> str:
+        raise KeyError
+
+
+def test_an_exception_that_has_no_text_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(powerml, "measure", _raising(_WordlessError("one")), raising=False)
+    code, out, err = run("measure", "dffr:layers=1,width=2")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "_WordlessError; powerML did not foresee this" in err
+    assert "Traceback" in _log_of(err)
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -225,6 +238,29 @@ def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "onnxruntime cannot be imported" in ended.stderr
     assert "PYTHONPATH" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("streams", "arguments", "code"),
+    [
+        (">&-", ["machines"], 0),
+        ("2>&-", ["best", "nothing"], 2),
+        ("<&- >&- 2>&-", ["machines", "show", "epyc-7763"], 0),
+        ("2>/dev/full", ["best", "nothing"], 2),
+    ],
+)
+def test_closed_and_full_streams_change_no_exit_code(
+    streams: str, arguments: list[str], code: int
+) -> None:
+    ended = subprocess.run(
+        ["bash", "-c", f'exec "$@" {streams}', "-", sys.executable, "-m", "powerml", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES)},
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == ""
 
 
 def test_results_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:

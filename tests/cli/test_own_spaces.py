@@ -122,6 +122,7 @@ def test_a_file_that_cannot_be_searched_is_refused_in_one_line(
         ("mine.py:Net:units=4", "mine.py has no Net"),
         ("mine.py:torch:units=4", "mine.py:torch has no function build"),
         ("mine.py:Net:units", "cannot read 'Net:units': write name=value"),
+        ("\udcff.py:units=4", r"the path of the space \xff.py is not UTF-8"),
         ("net.pt", "net.pt"),
         ("mine.txt", "mine.txt"),
         ("from_file:units=1", "unknown space"),

@@ -95,6 +95,24 @@ def test_a_damaged_entry_is_not_trusted_and_is_replaced(
     assert cache.get(KEY) is not None
 
 
+@pytest.mark.parametrize("kind", ["pipe", "endless", "loop", "folder"])
+def test_what_is_no_file_is_no_entry_and_is_not_waited_for(
+    cache: CountsCache, phases: list[PhaseCounts], kind: str
+) -> None:
+    cache.put(KEY, phases, make_fingerprint())
+    (path,) = entries(cache)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "endless" else path.name)
+    assert cache.get(KEY) is None
+    assert list(cache.entries()) == []
+    assert cache.size()[0] <= 1
+
+
 def test_an_entry_under_another_name_is_not_trusted(
     cache: CountsCache, phases: list[PhaseCounts]
 ) -> None:

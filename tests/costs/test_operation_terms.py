@@ -152,6 +152,57 @@ def test_weights_of_a_recurrence_are_read_again_where_they_do_not_fit(
     assert found == pytest.approx(5 * again)
 
 
+@pytest.mark.parametrize(
+    ("depthwise", "side", "window", "stride", "passes"),
+    [
+        # As ONEDNN_VERBOSE=1 names the kernels for AVX2: gemm where windows are unfolded.
+        (False, 8, 5, 1, 0),
+        (False, 4, 5, 1, 1),
+        (False, 2, 3, 1, 1),
+        (False, 2, 5, 2, 2),
+        (False, 4, 1, 2, 0),
+        (False, 16, 9, 1, 1),
+        (True, 8, 3, 1, 0),
+        (True, 8, 3, 2, 0),
+        (True, 8, 5, 1, 1),
+        (True, 4, 1, 2, 1),
+        (True, 2, 7, 1, 2),
+    ],
+)
+def test_a_training_unfolds_windows_that_have_no_kernel(
+    depthwise: bool, side: int, window: int, stride: int, passes: int
+) -> None:
+    channels = 16
+    outputs = (side // stride) ** 2
+    read = window**2 * (1 if depthwise else channels)
+    one = Operation(
+        "depthwise" if depthwise else "convolution",
+        channels * side**2,
+        channels * outputs,
+        fan_in=read,
+        units=channels,
+        positions=outputs,
+        window=(window, window),
+        groups=channels if depthwise else 1,
+    )
+    terms = operation_training_terms(operation_sums([one])[None], np.array([10.0]), 10, 1)
+    found = dict(zip(terms.names, terms.values[0].tolist(), strict=True))
+    assert found[f"{one.kind} unfolded image"] == 10 * one.groups * passes
+    assert found[f"{one.kind} unfolded window"] == 10 * read * one.groups * outputs * passes
+
+
+@pytest.mark.parametrize(("size", "small"), [(6, 384), (7, 0)])
+def test_small_matrices_are_told_from_those_that_a_library_multiplies(
+    size: int, small: int
+) -> None:
+    products = 3 * 8 * 8 * size
+    one = Operation("matching", 48 * size, 192, 0, products, size, 8, 24, groups=3)
+    terms = operation_training_terms(operation_sums([one])[None], np.array([1.0]), 1, 1)
+    found = dict(zip(terms.names, terms.values[0].tolist(), strict=True))
+    assert found["matching small product"] == 3 * small
+    assert found["matching pair"] == 3
+
+
 def test_every_kind_has_terms_in_both_phases() -> None:
     for kind in KINDS:
         sums = operation_sums([Operation(kind, 8, 8, 8, 8, 8, 8)])[None]

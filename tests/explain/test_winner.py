@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,24 @@ def test_a_study_that_was_not_profiled_says_so_and_names_the_command(study: Path
     assert target == "best/profile.json"
     assert shlex.split(words)[:3] == ["powerml", "profile", "best/model.onnx"]
     assert "--machine xeon-x5650 --price core" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("profile.json", "best/profile.json cannot be read."),
+        ("trial.json", "Its models are not in the folder of the study."),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(study: Path, name: str, told: str) -> None:
+    (study / "best" / name).unlink(missing_ok=True)
+    os.mkfifo(study / "best" / name)
+    assert told in powerml.render_report(study)
+
+
+def test_a_record_of_the_best_that_is_no_text_is_none(study: Path) -> None:
+    (study / "best" / "trial.json").write_bytes(b"\xff")
+    assert "Its models are not in the folder of the study." in powerml.render_report(study)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1", "\udcff"])

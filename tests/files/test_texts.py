@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from powerml.calibration.readings import load_readings
 from powerml.errors import MachineError
+from powerml.files import texts
 from powerml.files.texts import is_utf_8, printable, read_user_text
 from powerml.machines import load_machine, load_machine_file
 
@@ -38,6 +40,24 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     os.close(write)
     assert read_user_text(Path(f"/dev/fd/{read}"), "the file", "write it", MachineError) == "title"
     os.close(read)
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "PIPE_SECONDS", 0)
+    os.mkfifo(tmp_path / "mine.toml")
+    with pytest.raises(MachineError, match="it is a pipe that nobody has written into"):
+        load_machine_file(tmp_path / "mine.toml")
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    content = b"x" * 300_000  # more than a pipe holds
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "pipe").write_bytes, content)
+        read = read_user_text(tmp_path / "pipe", "the file", "write it", MachineError)
+    assert read.encode() == content
 
 
 def test_a_pointer_in_place_of_a_text(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_without_a_configuration_the_message_says_what_to_add(
             "[tool.powerml.models.a]: powerml check needs counts, and the meter rapl reads joules",
         ),
         ("[tool.powerml\n", "is no TOML"),
+        (f"[tool.powerml]\nseed = {'9' * 5000}\n", "is no TOML (Exceeds the limit"),
         ("[project]\nname = 'x'\n", "has no [tool.powerml]: add"),
     ],
 )

@@ -157,7 +157,17 @@ def test_a_profile_without_the_tables_of_throughput_and_power_can_be_used() -> N
     assert (*tables, machine.about) == (None,) * 5
 
 
-@pytest.mark.parametrize("text", ["title = ", "[[", "not toml at all", "a = 1\na = 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "title = ",
+        "[[",
+        "not toml at all",
+        "a = 1\na = 2",
+        f"a = {'9' * 5000}",
+        f"a = {'[' * 5000}",
+    ],
+)
 def test_what_is_not_toml(text: str) -> None:
     with pytest.raises(MachineError, match="the profile of machine mine is not TOML"):
         machine_from_toml(text, "mine")

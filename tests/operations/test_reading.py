@@ -153,6 +153,16 @@ def test_an_attention_of_keras() -> None:
     assert sum(one.multiply_accumulates for one in matched) == 2 * 2 * 10 * 10 * 4
 
 
+def test_an_attention_matches_a_pair_of_matrices_for_each_head() -> None:
+    class Heads(nn.Module):  # type: ignore[misc]  # PyTorch carries no types
+        def forward(self, samples: torch.Tensor) -> torch.Tensor:
+            heads = samples.reshape(-1, 10, 3, 2).transpose(1, 2)
+            return heads @ heads.transpose(-1, -2)
+
+    (matched,) = [one for one in operations_of(Heads(), (10, 6)) if one.kind == "matching"]
+    assert matched.groups == 3
+
+
 def test_a_transformer_of_pytorch() -> None:
     block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     found = operations_of(block, (5, 8))

@@ -44,7 +44,7 @@ def test_the_command_makes_the_same_settings(
 ) -> None:
     opened: list[StudySettings] = []
 
-    def refuse(_folder: Path, settings: StudySettings, *, resume: bool) -> NoReturn:
+    def refuse(_folder: Path, settings: StudySettings, **_options: object) -> NoReturn:
         opened.append(settings)
         raise StudyError("that is all")
 

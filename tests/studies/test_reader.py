@@ -95,6 +95,29 @@ def test_what_is_no_study_is_refused(tmp_path: Path, content: str | None, told: 
         read_study(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"op_code":99,"worker_id":"0"}',
+        '{"op_code":0,"worker_id":"0","study_name":"powerml","directions":[1e999]}',
+        '{"op_code":0,"worker_id":"0","study_name":"powerml","directions":[[[1]]]}',
+        '{"op_code":' + "[" * 100_000,
+    ],
+)
+def test_a_damaged_line_makes_a_study_unreadable_and_harms_nothing(folder: Path, line: str) -> None:
+    journal = folder / JOURNAL
+    content = journal.read_text(encoding="utf-8")
+    journal.write_text(f"{content}{line}\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="is damaged, or not of this version of powerML"):
+        read_study(folder)
+    with (
+        pytest.raises(StudyError, match="is damaged, or not of this version of powerML"),
+        open_study(folder, make_settings(), resume=True),
+    ):
+        pass
+    assert journal.read_text(encoding="utf-8") == f"{content}{line}\n"
+
+
 def test_a_name_alone_is_told_where_its_study_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

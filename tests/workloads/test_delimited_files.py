@@ -117,6 +117,15 @@ def test_quoted_texts_may_hold_delimiters_and_lines(tmp_path: Path) -> None:
 TOO_MANY = "x,y\n" + "".join(f"text {n},1\n" for n in range(MOST_TEXTS + 1))
 
 
+def test_many_columns_are_read_in_a_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    # Compared each with each, they took minutes.
+    columns = 30_000
+    rows = "".join(f"{','.join(['1'] * (columns - 1))},{label}\n" for label in "ab")
+    header = ",".join(f"c{number}" for number in range(columns))
+    content = _read(tmp_path, f"{header}\n{rows}")
+    assert content.arrays["x_train"].shape == (2, columns - 1)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

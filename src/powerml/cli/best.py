@@ -16,7 +16,12 @@ __all__ = ["best"]
 
 
 def best(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")],
+    study: Annotated[
+        Path,
+        typer.Argument(
+            metavar="STUDY", help="Folder of the study; with --storage its name is enough."
+        ),
+    ],
     *,
     options: powerml.BestOptions,
     json: Json = False,

@@ -17,7 +17,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from powerml.errors import text_of
 from powerml.files.folders import user_log_folder
+from powerml.studies.address import without_passwords
 
 __all__ = ["keep_log"]
 
@@ -33,7 +35,8 @@ def keep_log(error: BaseException) -> Path | None:
 
     When there are many logs, the oldest are removed.
     """
-    text = _told(error)
+    # An argument, or another library's text, may hold one.
+    text = without_passwords(_told(error))
     for write in (_write_among_the_users, _write_among_the_temporary):
         with contextlib.suppress(Exception):
             if path := write(text):
@@ -85,7 +88,7 @@ def _lines(error: BaseException) -> Iterator[str]:
 
         yield f"powerml: {metadata.version('powerml')}"
     yield ""
-    yield f"{type(error).__name__}: {error}"
+    yield f"{type(error).__name__}: {text_of(error)}"
     if detail := getattr(error, "detail", ""):
         yield f"\nin full:\n{detail}"
     yield ""

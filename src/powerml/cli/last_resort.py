@@ -14,7 +14,7 @@ from pathlib import Path
 
 import powerml
 from powerml.cli.fault_log import keep_log
-from powerml.errors import LONGEST_MESSAGE, PowerMLError, shortened, words_of
+from powerml.errors import LONGEST_MESSAGE, PowerMLError, shortened, text_of, words_of
 
 __all__ = ["complain", "explain"]
 
@@ -111,7 +111,7 @@ def _shadow_behind(error: BaseException) -> str | None:
     The message is empty unless the error came from that module or misses something in it.
     """
     files = {os.path.realpath(name) for name in _files(error)}
-    said = [str(one) for one in _chain(error) if isinstance(one, (ImportError, AttributeError))]
+    said = [text_of(one) for one in _chain(error) if isinstance(one, (ImportError, AttributeError))]
     for name, path in _shadows():
         if os.path.realpath(path) in files or any(f"'{name}'" in text for text in said):
             return (

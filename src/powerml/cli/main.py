@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 LONGEST_LINE = 300
+LAST_STREAM = 2
 
 
 def main() -> NoReturn:
@@ -50,6 +51,7 @@ def _heeding_signals() -> int:
 
 def _run() -> int:
     try:
+        _reopen_closed_streams()
         _print_any_text()
         return _command()
     except (Exception, SystemExit) as error:
@@ -58,6 +60,19 @@ def _run() -> int:
             sys.stderr.close()
             return 1
         return _fail(error)
+
+
+def _reopen_closed_streams() -> None:
+    """Let closed streams lead nowhere, lest a file that is opened later take their place."""
+    import os
+
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
+        pass
+    os.close(opened)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+            setattr(sys, name, stream)
 
 
 def _print_any_text() -> None:
@@ -107,13 +122,14 @@ def _fail(error: BaseException) -> int:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Keep Python from flushing again at exit, which would print an error of its own."""
+    """Keep Python from flushing again at exit, which would end with a code of its own."""
     import os
 
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["dashboard", "repeating_command", "report", "report_line"]
 
-StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+StudyArgument = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help="Folder of the study; with --storage its name is enough."),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Server that the study is stored on, as of powerml optimize.",
+        show_default="the one that the folder names",
+    ),
+]
 
 
 def report(
@@ -39,6 +50,7 @@ def report(
         list[Path] | None,
         typer.Option(help="TOML profile of your own machine, if the study has one."),
     ] = None,
+    storage: StorageOption = None,
 ) -> None:
     """Write a study's results as one page that opens offline, or as text.
 
@@ -48,17 +60,18 @@ def report(
     from powerml.costs.cost import check_price
 
     by = None if price is None else check_price(price)
-    own = machine_file or ()
+    given: dict[str, Any] = {"price": by, "machine_file": machine_file or (), "storage": storage}
     if out is None and format != "html":
-        typer.echo(powerml.render_report(study, format, price=by, machine_file=own), nl=False)
+        typer.echo(powerml.render_report(study, format, **given), nl=False)
     else:
-        path = powerml.write_report(study, out, format, price=by, machine_file=own)
+        path = powerml.write_report(study, out, format, **given)
         typer.echo(f"report in {path}")
 
 
 def dashboard(
     study: StudyArgument,
     port: Annotated[int, typer.Option(help="Port to listen on, on this computer alone.")] = 8080,
+    storage: StorageOption = None,
 ) -> None:
     """Show a study in Optuna's dashboard, also while it runs. Ctrl-C ends it.
 
@@ -70,7 +83,7 @@ def dashboard(
         typer.echo(f"the dashboard is at {address}; Ctrl-C ends it")
 
     try:
-        serve_dashboard(study, port, tell)
+        serve_dashboard(study, port, tell, storage)
     except KeyboardInterrupt:
         typer.echo("the dashboard has ended", err=True)
 
@@ -99,4 +112,5 @@ def repeating_command(stored: StoredStudy, program: str) -> str:
     from powerml.report.command import command_of, jobs_of, wanted_trials
 
     wanted = wanted_trials(stored.runs, len(stored.trials))
-    return command_of(stored.settings, wanted, jobs_of(stored.runs), program)
+    jobs = jobs_of(stored.runs)
+    return command_of(stored.settings, wanted, jobs, program, storage=stored.storage)

@@ -121,7 +121,8 @@ class CountsCache:
         """Return the number of entries and their size in bytes."""
         sizes = []
         for path in self.folder.glob(ENTRY_PATTERN):
-            with contextlib.suppress(FileNotFoundError):  # another process has cleared it
+            # Another process has cleared it, or it is a link in a circle.
+            with contextlib.suppress(OSError):
                 sizes.append(path.stat().st_size)
         return len(sizes), sum(sizes)
 
@@ -142,6 +143,8 @@ class CountsCache:
     @staticmethod
     def _read(path: Path) -> Entry | None:
         try:
+            if not path.is_file():  # a pipe or a device has no end
+                return None
             checksum, _, text = path.read_text("utf-8").partition("\n")
             return Entry.model_validate_json(text) if checksum == _sha256(text) else None
         except (OSError, UnicodeDecodeError, ValidationError):

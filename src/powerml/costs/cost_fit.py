@@ -9,7 +9,8 @@ costs of thousands of topologies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,19 +45,48 @@ SUMS = BLOCKED + len(BLOCKS)
 INPUT_SUMS = (INPUTS, ODD_INPUTS, EVEN_INPUTS)
 OUTPUT_SUMS = (OUTPUTS, ODD_OUTPUTS, EVEN_OUTPUTS)
 
-# How far the cost of one thing may be from its prior, relative to it; and how far predictions are
-# off before residuals tell, as if so many had told. `benchmarks/cost_model.py` shows that the
-# errors stated by these are kept.
-PRIOR_SPREAD = 0.5
+# How far the cost of one thing may be from its prior, relative to it, and that of all things of a
+# group together; and how far predictions are off before residuals tell, as if so many had told.
+# `benchmarks/cost_model.py` shows that the errors stated by these are kept.
+PRIOR_SPREAD, GROUP_SPREAD = 0.5, 1.0
 PRIOR_ERROR, PRIOR_RESIDUALS = 0.01, 2.0
+# Of the non-negative least squares, for each term: ten times what the largest fit took.
+MOST_STEPS = 30
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Number of each term in each topology, of shape (topologies, terms)."""
+    """Number of each term in each topology, of shape (topologies, terms).
+
+    Parameters
+    ----------
+    names
+        The terms.
+    values
+        The number of each.
+    groups
+        The groups of each term, whose costs are off their prior together; none if left out.
+    unmeasured
+        Terms that are fitted though no topology has them: their groups tell what they cost.
+    """
 
     names: tuple[str, ...]
     values: Array
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unmeasured: frozenset[str] = frozenset()
+
+    def of(self, rows: Any) -> Terms:
+        """Return the terms of some of the topologies."""
+        return replace(self, values=self.values[rows])
+
+    def beside(self, other: Terms) -> Terms:
+        """Return these terms and others of the same topologies."""
+        return Terms(
+            self.names + other.names,
+            np.hstack([self.values, other.values]),
+            {**self.groups, **other.groups},
+            self.unmeasured | other.unmeasured,
+        )
 
 
 def structure_sums(layers: Sequence[Layer]) -> Array:
@@ -189,13 +219,20 @@ def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> Cost
         Cost of each term elsewhere; only the ratios count. A term without a prior costs as much as
         all the others together in an average topology, times 1 / the number of terms.
     """
-    present = [number for number in range(len(terms.names)) if terms.values[:, number].any()]
+    present = [
+        number
+        for number, name in enumerate(terms.names)
+        if terms.values[:, number].any() or name in terms.unmeasured
+    ]
     names = tuple(terms.names[number] for number in present)
     shares = terms.values[:, present] / measured[:, None]
     expected = _expected(names, shares, prior)
-    costs, covariance = _fit(shares, expected)
+    held = _held_near_prior([terms.groups.get(name, ()) for name in names])
+    costs, covariance = _fit(shares, expected, held)
     guessed = np.array([name not in prior for name in names])
-    left_out = np.array([_left_out(shares, expected, guessed, one) for one in range(len(measured))])
+    left_out = np.array(
+        [_left_out(shares, expected, held, guessed, one) for one in range(len(measured))]
+    )
     known = left_out[np.isfinite(left_out)]
     degrees = PRIOR_RESIDUALS + len(known)
     error = np.sqrt((PRIOR_RESIDUALS * PRIOR_ERROR**2 + (known**2).sum()) / degrees)
@@ -204,7 +241,8 @@ def fit_costs(terms: Terms, measured: Array, prior: Mapping[str, float]) -> Cost
 
 def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float]) -> Array:
     """Return prior costs, scaled to the measurements."""
-    even: Array = 1 / (shares.mean(axis=0) * len(names))
+    means = shares.mean(axis=0)
+    even: Array = 1 / (np.where(means > 0, means, 1.0) * len(names))
     known = np.array([prior.get(name, np.nan) for name in names])
     there = np.isfinite(known)
     if there.any():
@@ -214,20 +252,33 @@ def _expected(names: tuple[str, ...], shares: Array, prior: Mapping[str, float])
     return even
 
 
-def _fit(shares: Array, expected: Array) -> tuple[Array, Array]:
-    """Fit by non-negative least squares of relative errors, with each cost held near its prior."""
+def _held_near_prior(groups: Sequence[tuple[str, ...]]) -> Array:
+    """Return rows that hold factors of prior costs near 1, as the spreads say.
+
+    Factors of one group differ from 1 together, those of one term on their own.
+    """
+    covariance = PRIOR_SPREAD**2 * np.eye(len(groups))
+    for group in dict.fromkeys(one for several in groups for one in several):
+        within = np.array([group in several for several in groups], dtype=float)
+        covariance += GROUP_SPREAD**2 * np.outer(within, within)
+    rows: Array = PRIOR_ERROR * np.linalg.inv(np.linalg.cholesky(covariance))
+    return rows
+
+
+def _fit(shares: Array, expected: Array, held: Array) -> tuple[Array, Array]:
+    """Fit by non-negative least squares of relative errors, with costs held near their prior."""
     from scipy.optimize import nnls  # takes a second, and --help does without
 
-    scaled = shares * expected
-    tightness = PRIOR_ERROR / PRIOR_SPREAD
-    design = np.vstack([scaled, tightness * np.eye(len(expected))])
-    target = np.concatenate([np.ones(len(shares)), np.full(len(expected), tightness)])
-    factors, _ = nnls(design, target)
+    design = np.vstack([shares * expected, held])
+    target = np.concatenate([np.ones(len(shares)), held.sum(axis=1)])
+    factors, _ = nnls(design, target, maxiter=MOST_STEPS * len(expected))
     spread = np.linalg.inv(design.T @ design)
     return factors * expected, spread * np.outer(expected, expected)
 
 
-def _left_out(shares: Array, expected: Array, guessed: NDArray[np.bool_], one: int) -> float:
+def _left_out(
+    shares: Array, expected: Array, held: Array, guessed: NDArray[np.bool_], one: int
+) -> float:
     """Return the relative error of one measurement's prediction from all the others.
 
     It is NaN if the measurement has a term that no other has, because that term's cost is a mere
@@ -238,7 +289,7 @@ def _left_out(shares: Array, expected: Array, guessed: NDArray[np.bool_], one: i
     alone = ~others.any(axis=0) & (shares[one] > 0)
     if not len(others) or (alone & guessed).any():
         return float("nan")
-    costs, _ = _fit(others, expected)
+    costs, _ = _fit(others, expected, held)
     return float(shares[one] @ costs - 1)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powerml.costs.choice_terms import Chosen, choice_prior, choice_terms, choices_among
 from powerml.costs.cost_fit import (
     CostFit,
     Terms,
@@ -19,11 +20,12 @@ from powerml.costs.cost_fit import (
     training_terms,
 )
 from powerml.costs.counts import PHASES, PhaseName
-from powerml.costs.operation_priors import OPERATIONS_PRIOR
+from powerml.costs.operation_priors import OPERATIONS_PRIOR, UPDATES_PRIOR
 from powerml.costs.operation_terms import (
     operation_inference_terms,
     operation_sums,
     operation_training_terms,
+    updated_in_steps,
 )
 from powerml.workloads.workload import TrainedWorkload
 
@@ -104,19 +106,34 @@ class Structure:
         inferences.
     prior
         Costs of the terms elsewhere, by phase; only the ratios count.
+    updates
+        Counts what a training's optimizer updates, from what `training_terms` takes; None where
+        all trainings of a study have the same optimizer.
+    updates_prior
+        Costs of these elsewhere, in the same unit.
     """
 
     sums: Callable[[Sequence[Any]], Array]
     training_terms: Callable[[Array, Array, int, int], Terms]
     inference_terms: Callable[[Array, int, int], Terms]
     prior: Mapping[str, Mapping[str, float]]
+    updates: Callable[[Array, Array, int, int], Mapping[str, Array]] | None = None
+    updates_prior: Mapping[str, float] = field(default_factory=dict)
 
 
 # Layers of a space that tells them, and operations that were read from a network of any kind.
 LAYERS = Structure(structure_sums, training_terms, inference_terms, PRIOR)
 OPERATIONS = Structure(
-    operation_sums, operation_training_terms, operation_inference_terms, OPERATIONS_PRIOR
+    operation_sums,
+    operation_training_terms,
+    operation_inference_terms,
+    OPERATIONS_PRIOR,
+    updated_in_steps,
+    UPDATES_PRIOR,
 )
+
+
+NOTHING: Chosen = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -184,6 +201,7 @@ class CostModel:
         self._demand = demand
         self._sums: list[Array] = []
         self._batch_sizes: list[int] = []
+        self._choices: list[Chosen] = []
         self._cycles: dict[PhaseName, list[float]] = {phase: [] for phase in PHASES}
         self._fits: dict[PhaseName, CostFit] = {}
 
@@ -191,7 +209,11 @@ class CostModel:
         return len(self._sums)
 
     def learn(
-        self, parts: Sequence[Any], batch_size: int, cycles: Mapping[PhaseName, float]
+        self,
+        parts: Sequence[Any],
+        batch_size: int,
+        cycles: Mapping[PhaseName, float],
+        choices: Chosen = NOTHING,
     ) -> None:
         """Add a measurement.
 
@@ -203,14 +225,23 @@ class CostModel:
             Samples in a batch of its training.
         cycles
             The cost of each phase.
+        choices
+            Choices of its categorical parameters, by name. One of them may be the optimizer.
         """
         self._sums.append(self.structure.sums(parts))
         self._batch_sizes.append(batch_size)
+        self._choices.append(choices)
         for phase in PHASES:
             self._cycles[phase].append(cycles[phase])
         self._fits.clear()
 
-    def predict(self, phase: PhaseName, sums: Array, batch_size: Array) -> Predicted:
+    def predict(
+        self,
+        phase: PhaseName,
+        sums: Array,
+        batch_size: Array,
+        choices: Sequence[Chosen] | None = None,
+    ) -> Predicted:
         """Costs of a phase.
 
         Parameters
@@ -221,6 +252,8 @@ class CostModel:
             As the structure's `sums` gives them, of shape (topologies, kinds, sums).
         batch_size
             Of shape (topologies,).
+        choices
+            Choices of the categorical parameters of each topology; nothing is chosen if left out.
 
         Raises
         ------
@@ -228,8 +261,8 @@ class CostModel:
             It has learned nothing yet.
         """
         fitted = self.fit(phase)
-        terms = self._demand.terms(phase, sums, batch_size, self.structure)
-        return Predicted(*fitted.predict(terms))
+        chosen = [NOTHING] * len(sums) if choices is None else choices
+        return Predicted(*fitted.predict(self._terms(phase, sums, batch_size, chosen)))
 
     def fit(self, phase: PhaseName) -> CostFit:
         """Fit the costs of a phase's terms to all measurements."""
@@ -237,8 +270,26 @@ class CostModel:
             raise ValueError("nothing was measured that costs could be predicted from")
         if phase not in self._fits:
             batch_sizes = np.array(self._batch_sizes, dtype=float)
-            terms = self._demand.terms(phase, np.array(self._sums), batch_sizes, self.structure)
-            measured = np.array(self._cycles[phase])
+            terms = self._terms(phase, np.array(self._sums), batch_sizes, self._choices)
             prior = self._demand.prior(phase, self.structure)
-            self._fits[phase] = fit_costs(terms, measured, prior)
+            chosen = choice_prior(self._known_choices(phase), self.structure.updates_prior)
+            measured = np.array(self._cycles[phase])
+            self._fits[phase] = fit_costs(terms, measured, {**prior, **chosen})
         return self._fits[phase]
+
+    def _terms(
+        self, phase: PhaseName, sums: Array, batch_size: Array, choices: Sequence[Chosen]
+    ) -> Terms:
+        """Count the terms of a phase, with those of the choices that a training makes."""
+        terms = self._demand.terms(phase, sums, batch_size, self.structure)
+        known, count = self._known_choices(phase), self.structure.updates
+        if not known or count is None:
+            return terms
+        demand = self._demand
+        updates = count(sums, batch_size, demand.training_samples, demand.epochs)
+        return terms.beside(choice_terms(known, choices, updates))
+
+    def _known_choices(self, phase: PhaseName) -> dict[str, tuple[str, ...]]:
+        if phase != "training" or self.structure.updates is None:
+            return {}
+        return choices_among(self._choices)

@@ -1,6 +1,8 @@
 """Prior costs of the terms of operations, in cycles, to one digit: only their ratios count.
 
-They decide until measurements tell better. `benchmarks/networks.py prior` prints them.
+They decide until measurements tell better. `benchmarks/networks.py prior` prints them, but for
+three: small products of a matching, and unfolded windows and images of a convolution. Its networks
+do not tell these apart, and PyTorch's own times do.
 """
 
 from __future__ import annotations
@@ -8,67 +10,79 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["OPERATIONS_PRIOR"]
+__all__ = ["OPERATIONS_PRIOR", "UPDATES_PRIOR"]
+
+# What a step of an optimizer costs, of which the terms of operations hold a part: a step of Adam
+# takes PyTorch a dozen calls for each tensor.
+UPDATES_PRIOR: Mapping[str, float] = MappingProxyType(
+    {"operation with weights, step": 600000, "weight, step": 5}
+)
 
 OPERATIONS_PRIOR: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "training": {
             "set-up": 2e07,
-            "step": 2e06,
+            "step": 3e06,
             "product operation with weights, network": 3e06,
-            "product call, step": 400000,
-            "product weight, step": 20,
-            "product product": 0.06,
-            "product product in blocks of 8": 0.06,
-            "product input": 3,
-            "product output": 5,
+            "product call, step": 500000,
+            "product weight, step": 7,
+            "product product": 0.05,
+            "product product in blocks of 8": 0.05,
+            "product input": 10,
+            "product output": 4,
             "matching call, step": 3e06,
-            "matching output": 8,
-            "matching product": 0.1,
+            "matching output": 2,
+            "matching product": 0.04,
+            "matching small product": 40,
+            "matching pair": 2000,
             "einsum operation with weights, network": 4e06,
-            "einsum call, step": 80000,
-            "einsum weight, step": 40,
-            "einsum product": 0.06,
-            "einsum product in blocks of 8": 0.06,
-            "einsum input": 0.9,
-            "einsum output": 0.9,
-            "convolution operation with weights, network": 9e06,
-            "convolution call, step": 800000,
-            "convolution weight, step": 200,
-            "convolution product": 0.07,
-            "convolution product in blocks of 8": 0.009,
-            "convolution input": 10,
-            "convolution output": 2,
-            "convolution odd window": 1,
-            "convolution even window": 2,
+            "einsum call, step": 200000,
+            "einsum weight, step": 20,
+            "einsum product": 0.09,
+            "einsum product in blocks of 8": 0.09,
+            "einsum input": 0.6,
+            "einsum output": 0.5,
+            "convolution operation with weights, network": 8e06,
+            "convolution call, step": 900000,
+            "convolution weight, step": 30,
+            "convolution product": 0.2,
+            "convolution product in blocks of 8": 0.02,
+            "convolution input": 0.4,
+            "convolution output": 0.8,
+            "convolution odd window": 0.4,
+            "convolution even window": 1,
+            "convolution unfolded window": 4,
+            "convolution unfolded image": 300,
             "depthwise operation with weights, network": 1e07,
-            "depthwise call, step": 700000,
+            "depthwise call, step": 1e06,
             "depthwise weight, step": 100,
-            "depthwise product": 0.5,
-            "depthwise product in blocks of 8": 0.3,
-            "depthwise input": 0.4,
-            "depthwise output": 0.4,
+            "depthwise product": 0.2,
+            "depthwise product in blocks of 8": 0.01,
+            "depthwise input": 0.6,
+            "depthwise output": 0.6,
+            "depthwise unfolded window": 0.4,
+            "depthwise unfolded image": 2000,
             "recurrence operation with weights, network": 1e08,
             "recurrence call, step": 30000,
-            "recurrence weight, step": 30,
+            "recurrence weight, step": 100,
             "recurrence product": 0.05,
             "recurrence product in blocks of 8": 0.1,
             "recurrence input": 20,
-            "recurrence output": 100,
+            "recurrence output": 50,
             "recurrence step, step": 400000,
-            "elementwise call, step": 100000,
-            "elementwise output": 0.4,
-            "function call, step": 500000,
-            "function output": 8,
-            "normalisation call, step": 2e06,
-            "normalisation output": 2,
+            "elementwise call, step": 200000,
+            "elementwise output": 2,
+            "function call, step": 100000,
+            "function output": 7,
+            "normalisation call, step": 1e06,
+            "normalisation output": 1,
             "normalisation operation with weights, network": 8e06,
             "pooling call, step": 600000,
             "pooling input": 20,
-            "reduction call, step": 1e06,
-            "reduction input": 4,
-            "movement call, step": 300000,
-            "movement output": 0.7,
+            "reduction call, step": 400000,
+            "reduction input": 5,
+            "movement call, step": 100000,
+            "movement output": 4,
         },
         "inference": {
             "inference": 40000,

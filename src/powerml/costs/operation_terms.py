@@ -8,6 +8,7 @@ that few terms are fitted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,12 @@ from numpy.typing import NDArray
 from powerml.costs.cost_fit import Terms
 from powerml.operations import KINDS, Operation, OperationKind
 
-__all__ = ["operation_inference_terms", "operation_sums", "operation_training_terms"]
+__all__ = [
+    "operation_inference_terms",
+    "operation_sums",
+    "operation_training_terms",
+    "updated_in_steps",
+]
 
 Array = NDArray[np.float64]
 Amount = Callable[[Operation], float]
@@ -32,6 +38,14 @@ ALIGNMENT = 4
 # A recurrence reads its weights at each step. Where they are more than a core's first level holds,
 # of 32 KB, they come from the second each time; a little less already shares it with other data.
 FITTING_WEIGHTS, TOO_MANY_WEIGHTS = 6 * 1024, 8 * 1024
+
+# oneDNN has kernels for the gradient of depthwise weights up to this window's side.
+LARGEST_DEPTHWISE = 3
+# Those for the gradient of other weights take windows up to this width, and those for outputs
+# compute so many of a row at once.
+WIDEST_WINDOW, OUTPUTS_AT_ONCE = 13, 3
+# PyTorch gives products of two computed matrices to a library from so many on (`bmm`).
+FEWEST_PRODUCTS = 400
 
 
 def _windows(one: Operation) -> int:
@@ -75,6 +89,35 @@ def _read_again(one: Operation) -> float:
     return one.weights * one.positions * min(max(excess, 0.0), 1.0)
 
 
+def _unfolded_passes(one: Operation) -> int:
+    """Passes of a training in which oneDNN unfolds windows, for it has no kernel for the shape.
+
+    It lacks those for the weights' gradient where a window is higher than the image or too wide, or
+    where one of a depthwise convolution is larger than 3 or smaller than its stride. It lacks those
+    that compute outputs where the padding on one side is wider than what is computed at once.
+    `jit_avx2_conv_kernel_f32` and `jit_uni_dw_conv_kernel_utils` of oneDNN say so.
+    """
+    if not one.window or not one.positions:
+        return 0
+    pixels, dimensions = one.inputs / (one.channels * one.groups), len(one.window)
+    image, outputs = pixels ** (1 / dimensions), one.positions ** (1 / dimensions)
+    side = max(one.window)
+    stride = max(1, round(image / outputs))
+    padding = ceil(((outputs - 1) * stride + side - image) / 2)
+    at_once = outputs
+    lacks_gradient = side > WIDEST_WINDOW or (dimensions > 1 and side > image)
+    if one.kind == "depthwise":
+        lacks_gradient |= side > LARGEST_DEPTHWISE or side < stride
+    else:
+        at_once = min(outputs, OUTPUTS_AT_ONCE)
+    return lacks_gradient + (padding > at_once)
+
+
+def _is_small(one: Operation) -> bool:
+    """Return whether PyTorch multiplies matrices by a plain loop, and not by a library."""
+    return one.multiply_accumulates < FEWEST_PRODUCTS * one.groups
+
+
 def _is_bias(one: Operation) -> bool:
     """Return whether an operation adds or multiplies weights, which runtimes fuse."""
     return one.kind == "elementwise" and one.weights > 0
@@ -104,6 +147,10 @@ QUANTITIES: Mapping[str, Amount] = {
     "blocked output": lambda one: one.outputs * _is_wide(one),
     "blocked product of few channels": lambda one: _blocked_products(one) * _is_narrow(one),
     "blocked output of few channels": lambda one: one.outputs * _is_narrow(one),
+    "small product": lambda one: one.multiply_accumulates * _is_small(one),
+    "pair": lambda one: one.groups,
+    "unfolded window": lambda one: _windows(one) * one.groups * _unfolded_passes(one),
+    "unfolded image": lambda one: one.groups * _unfolded_passes(one),
     "gathered window": lambda one: _windows(one) * (not _is_blocked(one) and one.area > 1),
     "gathered output": lambda one: one.outputs * (not _is_blocked(one)),
     "gathered product": lambda one: one.multiply_accumulates * (not _is_blocked(one)),
@@ -176,13 +223,27 @@ _TRAINED: tuple[tuple[str, Times], ...] = (
     ("output", "sample"),
 )
 _COMPUTED: tuple[tuple[str, Times], ...] = (("call", "step"), ("output", "sample"))
+_UNFOLDED: tuple[tuple[str, Times], ...] = (
+    ("unfolded window", "sample"),
+    ("unfolded image", "sample"),
+)
 _REDUCED: tuple[tuple[str, Times], ...] = (("call", "step"), ("input", "sample"))
 TRAINING: Mapping[OperationKind, tuple[tuple[str, Times], ...]] = {
     "product": _TRAINED,
-    "matching": (*_COMPUTED, ("product", "sample")),
+    "matching": (
+        *_COMPUTED,
+        ("product", "sample"),
+        ("small product", "sample"),
+        ("pair", "sample"),
+    ),
     "einsum": _TRAINED,
-    "convolution": (*_TRAINED, ("odd window", "sample"), ("even window", "sample")),
-    "depthwise": _TRAINED,
+    "convolution": (
+        *_TRAINED,
+        ("odd window", "sample"),
+        ("even window", "sample"),
+        *_UNFOLDED,
+    ),
+    "depthwise": (*_TRAINED, *_UNFOLDED),
     "recurrence": (*_TRAINED, ("step", "step")),
     "elementwise": _COMPUTED,
     "function": _COMPUTED,
@@ -216,11 +277,14 @@ def operation_training_terms(sums: Array, batch_size: Array, samples: int, epoch
     steps = np.ceil(samples / np.minimum(batch_size, samples)) * epochs
     times: dict[Times, Array | float] = {"network": 1.0, "step": steps, "sample": samples * epochs}
     terms = {"set-up": np.ones(len(sums)), "step": steps}
+    # Frameworks differ in what a call costs, and in what a number does, more than operations do.
+    groups: dict[str, tuple[str, ...]] = {"set-up": ("network",), "step": ("step",)}
     for kind, chosen in TRAINING.items():
         for name, per in chosen:
             label = f"{kind} {name}" if per == "sample" else f"{kind} {name}, {per}"
             terms[label] = _summed(sums, kind, name) * times[per]
-    return Terms(tuple(terms), np.column_stack(list(terms.values())))
+            groups[label] = (per,)
+    return Terms(tuple(terms), np.column_stack(list(terms.values())), groups)
 
 
 def operation_inference_terms(sums: Array, batch_size: int, inferences: int) -> Terms:
@@ -240,6 +304,15 @@ def operation_inference_terms(sums: Array, batch_size: int, inferences: int) -> 
             times = inferences if name in _ONCE else samples
             terms[f"{kind} {name}"] = _summed(sums, kind, name) * times
     return Terms(tuple(terms), np.column_stack(list(terms.values())))
+
+
+def updated_in_steps(sums: Array, batch_size: Array, samples: int, epochs: int) -> dict[str, Array]:
+    """Count what the optimizer updates in a training: arguments as for its terms."""
+    steps = np.ceil(samples / np.minimum(batch_size, samples)) * epochs
+    return {
+        f"{name}, step": sums[:, :, NAMES.index(name)].sum(axis=1) * steps
+        for name in ("operation with weights", "weight")
+    }
 
 
 def _summed(sums: Array, kind: OperationKind, name: str) -> Array:

@@ -44,7 +44,7 @@ def best(
     Parameters
     ----------
     study
-        The study's folder.
+        The study's folder; with `storage` its name is enough.
     predictor
         Predicts costs and scores of the best's untried neighbours. None for the cost model and the
         scores of the study's own trials.
@@ -71,7 +71,7 @@ def best(
     'dffr:layers=1,width=8'
     """
     wanted = BestOptions.of_call("best", options, given)
-    stored = read_priced_study(Path(study), wanted.price, wanted.machine_file)
+    stored = read_priced_study(Path(study), wanted.price, wanted.machine_file, wanted.storage)
     if all(trial.state.name == "failed" for trial in stored.trials):
         raise StudyError(f"no trial of the study in {study} has succeeded: search on with --resume")
     settings = _chosen(stored.settings, wanted)

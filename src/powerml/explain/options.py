@@ -8,7 +8,7 @@ from pydantic import Field
 
 from powerml.costs.cost import PriceOption
 from powerml.options import Shown
-from powerml.studies.options import Alpha, Beta, GoalOptions, ObjectiveName
+from powerml.studies.options import Alpha, Beta, GoalOptions, ObjectiveName, Storage
 from powerml.studies.repricing import MachineFiles
 
 __all__ = ["BestOptions"]
@@ -33,3 +33,4 @@ class BestOptions(GoalOptions):
         MachineFiles,
         Field(description="TOML profile of your own machine, if the study has one."),
     ] = ()
+    storage: Storage = None

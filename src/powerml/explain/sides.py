@@ -16,7 +16,7 @@ from powerml.explain.best import best
 from powerml.explain.profile_record import Profile, ProfiledPhase
 from powerml.files.texts import read_user_text
 from powerml.spaces import Topology, space_names
-from powerml.studies.reader import JOURNAL, StoredStudy, read_study
+from powerml.studies.reader import StoredStudy, is_study, read_study
 from powerml.studies.records import StudySettings, TrialRecord
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.options import DataOptions
@@ -83,7 +83,7 @@ def _side_named(text: str, given: str | Path) -> Side:
     if (named := _trial_named(text)) is not None:
         return _side_of_trial(text, *named)
     path = Path(text)
-    if (path / JOURNAL).is_file():
+    if is_study(path):
         raise UsageError(f"{text} is a study: name a trial of it, as {text}:{BEST}; {TRIALS}")
     if path.suffix.lower() == SUFFIX:
         return _side_of_record(text, path)
@@ -96,14 +96,14 @@ def _trial_named(text: str) -> tuple[Path, str] | None:
     if not colon or not folder or folder in space_names():
         return None
     asked = trial in (BEST, REFERENCE) or (trial.isascii() and trial.isdigit())
-    return (Path(folder), trial) if asked or (Path(folder) / JOURNAL).is_file() else None
+    return (Path(folder), trial) if asked or is_study(Path(folder)) else None
 
 
 def _side_of_record(text: str, path: Path) -> Side:
     content = read_user_text(path, "the record", f"give {RECORDS}", UsageError)
     try:
         schema = str(json.loads(content)["schema"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} holds no record of powerML: give {RECORDS}") from error
     try:
         if schema.startswith(PROFILE):
@@ -111,8 +111,12 @@ def _side_of_record(text: str, path: Path) -> Side:
         if schema.startswith(MEASUREMENT):
             return _side_of_measurement(text, Measurement.model_validate_json(content))
     except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
         raise UsageError.quoting(
-            f"{path} is damaged, or not of this version of powerML", error, f"give {RECORDS}"
+            f"{path} is damaged, or not of this version of powerML",
+            f"{where}: {first['msg']}".removeprefix(": "),
+            f"give {RECORDS}",
         ) from error
     raise UsageError(f"{path} is a record of {schema}: give {RECORDS}")
 

@@ -49,8 +49,11 @@ def winner_profile(stored: StoredStudy) -> WinnerProfile | None:
     if not holds(stored.folder / BEST, best.trial):
         return WinnerProfile(None, "Its models are not in the folder of the study.")
     command = _command(stored, best)
+    path = stored.folder / BEST / PROFILE
     try:
-        text = (stored.folder / BEST / PROFILE).read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():  # a pipe or a device has no end
+            return WinnerProfile(None, f"{BEST}/{PROFILE} cannot be read.", command)
+        text = path.read_text(encoding="utf-8")
         return WinnerProfile(Profile.model_validate_json(text))
     except FileNotFoundError:
         return WinnerProfile(None, "It was not profiled.", command)

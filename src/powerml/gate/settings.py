@@ -137,7 +137,8 @@ def _table_of(path: Path) -> tuple[dict[str, Any] | None, str]:
     text = read_user_text(path, "the configuration", "give another --config", UsageError)
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    # A number of thousands of digits is a ValueError of Python's own.
+    except (ValueError, RecursionError) as error:
         raise UsageError.quoting(f"{path} is no TOML", error, "mend it there") from error
     tool = content.get("tool", {})
     table = tool.get("powerml") if isinstance(tool, dict) else None

@@ -145,11 +145,14 @@ def machine_from_toml(text: str, name: str) -> Machine:
         The text is no TOML, or a number is missing, negative or without a source.
     """
     try:
-        return Machine.model_validate({**tomllib.loads(text), "name": name})
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(text)
+    # A number of thousands of digits is a ValueError of Python's own.
+    except (ValueError, RecursionError) as error:
         raise MachineError.quoting(
             f"the profile of machine {name} is not TOML", error, "correct it"
         ) from error
+    try:
+        return Machine.model_validate({**content, "name": name})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras, keras_alone
-from powerml.errors import ExportError, PowerMLError, SetupError
+from powerml.errors import ExportError, PowerMLError, SetupError, text_of
 from powerml.networks.native import build_topology
 from powerml.networks.numbering import numbered_from_the_start
 from powerml.networks.own_training import build_own
@@ -338,7 +338,7 @@ def export_module(module: Any, example_inputs: tuple[Any, ...], path: Path) -> N
         path.unlink(missing_ok=True)
         raise ExportError.quoting(
             f"{path.stem} cannot be exported to ONNX",
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            next(iter(text_of(error).strip().splitlines()), type(error).__name__),
             "try torch.onnx.export on it, and give its file",
         ) from error
     finally:

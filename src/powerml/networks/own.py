@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from powerml.errors import PowerMLError, SpaceError, TopologyError
+from powerml.errors import PowerMLError, SpaceError, TopologyError, text_of
 from powerml.networks import loops
 from powerml.networks.model import EpochEnds, SynchronousCallbacks
 from powerml.spaces.from_file import OwnSpace, fault_of
@@ -74,7 +74,7 @@ def running_code(space: OwnSpace, what: str, *, may_prune: bool = False) -> Iter
         raise
     except (Exception, SystemExit) as error:  # it is the user's code
         if may_prune and ends_trial(error):
-            raise TrialPruned(str(error)) from error
+            raise TrialPruned(text_of(error)) from error
         failed = SpaceError.quoting(
             f"{fault_of(error, space.code)}: {what} failed",
             error,

@@ -53,7 +53,7 @@ class Operation:
     window
         Shape of a convolution's window: pixels of one channel.
     groups
-        Groups of channels, each with its own filters.
+        Groups of channels, each with its own filters; pairs of matrices that are multiplied.
     calls
         Calls of the framework that it takes; many for a recurrence that is run step by step.
     """

@@ -215,6 +215,7 @@ class Recorder:
             fan_in,
             units,
             written // max(units, 1),
+            groups=math.prod(left.shape[:-2]),
         )
 
     def _is_constant(self, tensor: Any) -> bool:

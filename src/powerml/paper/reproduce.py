@@ -23,6 +23,7 @@ from powerml.paper.reproduction import Reproduction, summarize
 from powerml.paper.settings import TRIALS
 from powerml.search.listener import Listener
 from powerml.search.optimize import optimize
+from powerml.studies.address import IN_FOLDER
 from powerml.studies.reader import JOURNAL
 
 __all__ = ["ReproductionListener", "reproduce"]
@@ -134,6 +135,7 @@ def _make(
             study=study.name,
             out=folder.parent,
             resume=(folder / JOURNAL).exists(),
+            storage=IN_FOLDER,
             listener=listener,
         )
     except StudyError as error:

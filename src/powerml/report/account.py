@@ -177,9 +177,12 @@ def _repetition(stored: StoredStudy) -> Repetition:
     if stored.searched_by is not None:
         settings = settings.model_copy(update={"price": stored.searched_by})
     jobs, wanted = jobs_of(stored.runs), wanted_trials(stored.runs, count)
-    command = command_of(settings, wanted, jobs)
+    stored_in = {} if stored.storage is None else {"storage": stored.storage}
+    command = command_of(settings, wanted, jobs, **stored_in)
     out = str(stored.folder.parent)
-    going_on = command_of(settings, wanted, jobs, study=_name(stored), out=out, resume=True)
+    going_on = command_of(
+        settings, wanted, jobs, study=_name(stored), out=out, resume=True, **stored_in
+    )
     measured = [trial.measurement for trial in stored.trials if trial.measurement is not None]
     shown = stored.unit or (measured[0] if measured else None)
     return Repetition(

@@ -10,17 +10,18 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
 from powerml.errors import SetupError, StudyError, UsageError
-from powerml.studies.reader import JOURNAL, read_study
+from powerml.studies.reader import JOURNAL, read_study, reading
+from powerml.studies.storage import ReadOnlyStorage
 
 __all__ = ["DEFAULT_PORT", "serve_dashboard"]
 
 PACKAGE = "optuna_dashboard"
 HOST = "localhost"
-STUDY_PATH = "/dashboard/studies/0"  # a journal holds one study
+STUDY_PATH = "/dashboard/studies"
 DEFAULT_PORT = 8080
 MOST_PORT = 65535
 
@@ -63,24 +64,28 @@ def serve_dashboard(
     study: str | Path,
     port: int = DEFAULT_PORT,
     notify: Callable[[str], None] = lambda _address: None,
+    storage: str | None = None,
 ) -> None:
     """Serve Optuna's dashboard on a study until Ctrl-C; the study may be running.
 
     Parameters
     ----------
     study
-        The study's folder.
+        The study's folder; with `storage` its name is enough.
     port
         The port to listen on, on this computer alone; 0 for any free one.
     notify
         Called with the address.
+    storage
+        The server that the study is stored on, as for `powerml.optimize`; None for the one that
+        the folder names.
 
     Raises
     ------
     SetupError
         The dashboard is not installed.
     StudyError
-        There is no study in the folder.
+        There is no such study.
     UsageError
         The port cannot be listened on.
     """
@@ -91,11 +96,16 @@ def serve_dashboard(
         )
     if not 0 <= port <= MOST_PORT:
         raise UsageError(f"port is {port}: give one from 0 to {MOST_PORT}")
-    read_study(Path(study))
+    read_study(Path(study), storage)
     from optuna_dashboard import wsgi
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    app = wsgi(JournalStorage(_ReadOnlyJournal(Path(study) / JOURNAL)))
-    with _server(port, app) as server:
-        notify(f"http://{HOST}:{server.server_port}{STUDY_PATH}")
-        server.serve_forever()
+    with reading(Path(study), storage) as source:
+        shown: BaseStorage = ReadOnlyStorage(source.storage, source.name)
+        if source.address is None:
+            # Not the copy that was opened: the study may be running.
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            shown = JournalStorage(_ReadOnlyJournal(source.folder / JOURNAL))
+        number = shown.get_study_id_from_name(source.name)
+        with _server(port, wsgi(shown)) as server:
+            notify(f"http://{HOST}:{server.server_port}{STUDY_PATH}/{number}")
+            server.serve_forever()

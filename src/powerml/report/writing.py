@@ -13,7 +13,7 @@ from powerml.files.atomic import write_whole
 from powerml.report.account import report_of
 from powerml.report.record import Report
 from powerml.report.text import csv_text, markdown_text
-from powerml.studies.reader import is_of_study
+from powerml.studies.reader import folder_of, is_of_study
 from powerml.studies.repricing import MachineFiles, read_priced_study
 
 __all__ = ["DEFAULT_FORMAT", "REPORT", "render_report", "write_report"]
@@ -44,6 +44,7 @@ def render_report(
     *,
     price: PriceName | None = None,
     machine_file: MachineFiles = (),
+    storage: str | None = None,
 ) -> str:
     """Render the results of a study, finished or not.
 
@@ -52,7 +53,7 @@ def render_report(
     Parameters
     ----------
     study
-        The study's folder.
+        The study's folder; with `storage` its name is enough.
     format
         ``html``, one self-contained page; ``markdown``; ``csv``, a line for each trial; or
         ``json``.
@@ -60,11 +61,14 @@ def render_report(
         ``core`` or ``paper``, by which the counts are priced again; None for the study's own.
     machine_file
         Profiles of the study's machines that are the user's own; for a price alone.
+    storage
+        The server that the study is stored on, as for `powerml.optimize`; None for the one that
+        the folder names.
 
     Raises
     ------
     StudyError
-        There is no study in the folder.
+        There is no such study.
     MachineError
         A machine's profile is missing, or has not what the price needs.
     UnknownNameError
@@ -78,7 +82,7 @@ def render_report(
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     by = None if price is None else check_price(price)
-    stored = read_priced_study(Path(study), by, machine_file)
+    stored = read_priced_study(Path(study), by, machine_file, storage)
     return FORMATS[format](report_of(stored, winner_profile(stored)))
 
 
@@ -89,16 +93,17 @@ def write_report(
     *,
     price: PriceName | None = None,
     machine_file: MachineFiles = (),
+    storage: str | None = None,
 ) -> Path:
     """Write a report, whole or not at all.
 
     Parameters
     ----------
-    study, format, price, machine_file
+    study, format, price, machine_file, storage
         As for `render_report`.
     out
         The file; None for ``report.html`` in the study's folder, or with a price for
-        ``report-PRICE.html``.
+        ``report-PRICE.html``. A study without a folder here has ``NAME-report.html``.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def write_report(
     Raises
     ------
     StudyError
-        There is no study in the folder, or the file cannot be written or is one of the study's.
+        There is no such study, or the file cannot be written or is one of the study's.
     UnknownNameError
         There is no such format.
 
@@ -117,10 +122,12 @@ def write_report(
     >>> powerml.write_report("powerml-studies/my-study", "my-report.md", format="markdown").name
     'my-report.md'
     """
-    text = render_report(study, format, price=price, machine_file=machine_file)
+    text = render_report(study, format, price=price, machine_file=machine_file, storage=storage)
     usual = REPORT if price is None else f"report-{price}.html"
-    target = Path(study) / usual if out is None else Path(out)
-    if is_of_study(target, Path(study)):
+    folder = folder_of(Path(study))
+    beside = folder / usual if folder.is_dir() else Path(f"{folder.name}-{usual}")
+    target = beside if out is None else Path(out)
+    if is_of_study(target, folder):
         raise StudyError(f"{target} is part of the study: give another file with --out")
     try:
         write_whole(target, text)

@@ -118,11 +118,16 @@ def optimize(
         problem, proposals, settings = _bounded_problem(space, wanted, machines, hearing)
     else:
         problem, proposals, settings = _own_problem(own, asked.data, wanted, machines, hearing)
-    folder = study_folder(Path(wanted.out), wanted.study, settings, resume=wanted.resume)
+    folder = study_folder(
+        Path(wanted.out), wanted.study, settings, resume=wanted.resume, storage=wanted.storage
+    )
     meters = MeterKey(
         wanted.meter, machines, wanted.levels, settings.backend, working, wanted.cache
     )
-    with open_study(folder, settings, resume=wanted.resume) as opened:
+    study = open_study(
+        folder, settings, resume=wanted.resume, storage=wanted.storage, notify=hearing.stage
+    )
+    with study as opened:
         if isinstance(problem, OwnProblem):
             opened.keep_code(problem.material.files)
         with _work(problem, wanted, meters, hearing) as (work, jobs):

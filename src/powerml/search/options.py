@@ -11,7 +11,7 @@ from pydantic import Field, SkipValidation
 from powerml.meters.base import DEFAULT_ERROR
 from powerml.meters.options import DATASETS, CountingOptions
 from powerml.options import FIRST, Shown
-from powerml.studies.options import DEFAULT_OUT, GoalOptions
+from powerml.studies.options import DEFAULT_OUT, GoalOptions, Storage
 
 __all__ = ["SearchOptions"]
 
@@ -125,3 +125,4 @@ class SearchOptions(CountingOptions, GoalOptions):
     ] = None
     out: Annotated[str | Path, Field(description="Folder of the studies' folders.")] = DEFAULT_OUT
     resume: Annotated[bool, Field(description="Continue a stopped study.")] = False
+    storage: Storage = None

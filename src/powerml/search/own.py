@@ -18,6 +18,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial as OptunaTrial
 
+from powerml.costs.choice_terms import Chosen
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
@@ -47,6 +48,7 @@ from powerml.search.trained_epochs import TrainedEpochs
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import (
     Answer,
+    Choices,
     Domain,
     Floats,
     Integers,
@@ -55,7 +57,7 @@ from powerml.spaces.trial import (
     middle_of,
     named,
 )
-from powerml.spaces.values import ParameterValues, Value, read_values
+from powerml.spaces.values import ParameterValues, Value, read_values, written
 from powerml.studies.folder import Study
 from powerml.studies.goal import objective_of
 from powerml.studies.limits import RatioLimits
@@ -63,7 +65,7 @@ from powerml.studies.records import Prediction, StudySettings, TrialRecord
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial, OwnWorkload
 
-__all__ = ["OwnProblem", "OwnProposals", "distribution_of", "own_reference"]
+__all__ = ["OwnProblem", "OwnProposals", "choices_of", "distribution_of", "own_reference"]
 
 Array = NDArray[np.float64]
 
@@ -130,11 +132,15 @@ def _values_in(text: str) -> dict[str, Value]:
 
 @dataclass(frozen=True)
 class _Member:
-    """A network of the space: its operations, None where they cannot be read, and its size."""
+    """A network of the space: its operations, None where they cannot be read, and its size.
+
+    `choices` are those of its categorical parameters.
+    """
 
     operations: tuple[Operation, ...] | None
     parameters: int
     batch_size: int
+    choices: Chosen
 
 
 class OwnProblem(Problem):
@@ -255,7 +261,16 @@ def _member(model: Any, trial: Trial, parameters: int, problem: OwnProblem) -> _
         operations: tuple[Operation, ...] | None = operations_of(model, problem.dataset.input_shape)
     except ModelError:  # costs are then learned from the trials alone
         operations = None
-    return _Member(operations, parameters, batch_size_of(trial.params))
+    return _Member(operations, parameters, batch_size_of(trial.params), choices_of(trial))
+
+
+def choices_of(trial: Trial) -> dict[str, str]:
+    """Return the choices of a trial's categorical parameters, as texts."""
+    return {
+        name: written(value)
+        for name, value in trial.params.items()
+        if isinstance(trial.domains[name], Choices)
+    }
 
 
 class OwnProposals:
@@ -289,7 +304,7 @@ class OwnProposals:
             return
         if self._model is None:
             self._model = CostModel(Demand.of(workload), OPERATIONS)
-        self._model.learn(member.operations, workload.batch_size, ratios)
+        self._model.learn(member.operations, workload.batch_size, ratios, member.choices)
 
     def predict(self, proposal: Proposal) -> Prediction | None:
         """Predict the costs of a network; None where nothing is known yet."""
@@ -301,7 +316,8 @@ class OwnProposals:
         sums = OPERATIONS.sums(member.operations)[None]
         ratios, errors = {}, {}
         for phase in PHASES:
-            predicted = self._model.predict(phase, sums, np.array([float(proposal.batch_size)]))
+            sizes = np.array([float(proposal.batch_size)])
+            predicted = self._model.predict(phase, sums, sizes, [member.choices])
             bound = self._model.fit(phase).bound(predicted.error, CONFIDENCE)
             ratios[phase], errors[phase] = float(predicted.cycles[0]), float(bound[0])
         return self._epochs.expected(Prediction(cost_ratios=ratios, cost_errors=errors))
@@ -355,14 +371,16 @@ class OwnProposals:
         members = [one.structure for one in drawn]
         if self._model is None or len(self._model) == 0:
             return None
-        sums, sizes = [], []
+        sums, sizes, choices = [], [], []
         for one in members:
             if not isinstance(one, _Member) or one.operations is None:
                 return None
             sums.append(OPERATIONS.sums(one.operations))
             sizes.append(float(one.batch_size))
+            choices.append(one.choices)
         found = {
-            phase: self._model.predict(phase, np.array(sums), np.array(sizes)) for phase in PHASES
+            phase: self._model.predict(phase, np.array(sums), np.array(sizes), choices)
+            for phase in PHASES
         }
         return self._epochs.expected_of_candidates(
             CandidateCosts(

@@ -74,7 +74,7 @@ class _Trained:
     curve: LearningCurve | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Candidate:
     """A trial under way: proposed, and being counted.
 
@@ -228,14 +228,18 @@ class Run:
         if self._reference_counting is not None and not self._reference_counting.has_succeeded:
             return
         in_order = self._problem.settings.reference == FIRST and not self._ended
-        for candidate in list(self._under_way):
+        passed = 0  # trials that are not counted yet; those before them end meanwhile
+        while passed < len(self._under_way):
+            candidate = self._under_way[passed]
             if candidate.counting is not None and candidate.counting.has_succeeded:
                 self._listener.stage("stopping: what is counted is trained first, or stop again")
-                self._under_way.remove(candidate)
+                del self._under_way[passed]
                 self._under_way.appendleft(candidate)
                 self.end_trial()
             elif in_order:
                 return
+            else:
+                passed += 1
 
     @property
     def _trains_first(self) -> bool:

@@ -18,7 +18,7 @@ from powerml.signals import interruption_kept
 from powerml.spaces import with_batch
 from powerml.studies.folder import Study
 from powerml.studies.goal import make_goal
-from powerml.studies.reader import JOURNAL, model_names
+from powerml.studies.reader import model_names
 from powerml.studies.records import StudyRecord, TrialRecord, Winner
 from powerml.studies.result import result_of
 from powerml.workloads.datasets import Dataset
@@ -78,8 +78,8 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
     place = study.place_of(winner)
     if not study.holds(winner):
         raise StudyError(
-            f"{place} does not hold the models of trial {winner.number} any more: the trials are "
-            f"all in {study.folder / JOURNAL}, but search again in another --study for the models"
+            f"{place} does not hold the models of trial {winner.number}: the trials are all in "
+            f"{study.title}; {study.advice_for_models}"
         )
     title = with_batch(winner.topology, winner.batch_size)
     listener.stage(f"scoring {title} on the test split")

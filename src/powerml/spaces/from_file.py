@@ -164,6 +164,7 @@ def find_code(text: str) -> SpaceCode:
     if attribute and not attribute.isidentifier():
         raise SpaceError(f"the space {text!r} names no object: write {path}:Name, or {path} alone")
     if path.endswith(SUFFIX):
+        _require_utf_8(path)
         file = Path(path)
         if not file.is_file():
             what = "a folder, and no file" if file.is_dir() else "not there"
@@ -189,6 +190,16 @@ def find_code(text: str) -> SpaceCode:
     file = Path(spec.origin).resolve()
     root = file.parents[path.count(".") + (file.name == "__init__.py")]
     return SpaceCode(root, file.relative_to(root).as_posix(), path, attribute)
+
+
+def _require_utf_8(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        named = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise SpaceError(
+            f"the path of the space {named} is not UTF-8, so a study cannot name it: rename it"
+        ) from error
 
 
 def load_space(code: SpaceCode) -> OwnSpace:

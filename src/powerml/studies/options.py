@@ -9,7 +9,7 @@ from pydantic import Field, SkipValidation
 from powerml.options import Options, Shown
 from powerml.studies.limits import Limits, make_limits
 
-__all__ = ["DEFAULT_OUT", "Alpha", "Beta", "GoalOptions", "ObjectiveName"]
+__all__ = ["DEFAULT_OUT", "STORAGES", "Alpha", "Beta", "GoalOptions", "ObjectiveName", "Storage"]
 
 DEFAULT_OUT = "powerml-studies"  # the folder of the studies' folders
 
@@ -20,6 +20,20 @@ ObjectiveName = Annotated[
     Field(
         description="constrained: least cost at a score of at least --min-score; squared: eq. 2.6 "
         "of the paper; linear: eq. 2.6 without the squares."
+    ),
+]
+STORAGES = (
+    "Server that the study is stored on: a URL of PostgreSQL, MySQL or Optuna's gRPC proxy; or "
+    "@FILE with the URL in it."
+)
+Storage = Annotated[
+    str | None,
+    Field(description=STORAGES),
+    Shown(
+        metavar="URL",
+        default="POWERML_STORAGE, or the study's folder",
+        details="A password is no part of it: it comes from the file, POWERML_STORAGE_PASSWORD or "
+        "the driver's own file. ``journal`` is the folder whatever POWERML_STORAGE holds.",
     ),
 ]
 # `make_limits` reads numbers and texts alike.

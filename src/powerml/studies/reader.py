@@ -1,23 +1,32 @@
-"""A study's folder, read without a change or a lock, so that the study may be running."""
+"""A study's folder, read without a change or a lock, so that the study may be running.
+
+A study that is stored on a server has a folder too, for its models. Its file `PLACE` names the
+server. Without the folder, a study is read by its name.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import JournalStorage
+from optuna.exceptions import OptunaError
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from pydantic import ValidationError
+from optuna.trial import FrozenTrial
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from powerml.costs.cost import PriceName
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
 from powerml.spaces import parameter_count
+from powerml.studies.address import Address, find_address, recorded_address
+from powerml.studies.attributes import value_in
 from powerml.studies.goal import unit_of
 from powerml.studies.options import DEFAULT_OUT
 from powerml.studies.records import RunRecord, StudySettings, TrialRecord, Winner
@@ -26,16 +35,23 @@ __all__ = [
     "BEST",
     "CODE",
     "CONTENDERS",
+    "DAMAGES",
     "JOURNAL",
     "LOCK",
+    "PLACE",
     "SETTINGS",
     "STUDY_NAME",
+    "ServerPlace",
     "StoredStudy",
     "drop_unfinished_line",
+    "find_server",
+    "folder_of",
     "holds",
+    "is_study",
     "model_names",
     "place_of",
     "read_study",
+    "reading",
     "reference_of",
     "reference_test_score_of",
     "runs_of",
@@ -44,6 +60,7 @@ __all__ = [
 ]
 
 JOURNAL = "study.journal"
+PLACE = "storage.json"  # the server that a study is stored on
 BEST = "best"
 CODE = "space"  # the code of a user's own space
 CONTENDERS = "contenders"
@@ -53,7 +70,20 @@ STUDY_NAME = "powerml"
 MODEL = "model.keras"
 SETTINGS, REFERENCE, TRIAL = "settings", "reference", "record"
 REFERENCE_TEST_SCORE = "reference_test_score"
+# Raised by Optuna and pydantic on a journal that is damaged.
+DAMAGES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OptunaError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 RUNS, WINNERS = "runs", "winners"
+HOLDER = "holder"  # the run that may record trials, on a server
+ABANDONED = "powerml:abandoned"  # a trial under way that a later run took over
 
 
 def model_names(count: int) -> list[str]:
@@ -63,23 +93,34 @@ def model_names(count: int) -> list[str]:
 
 def trials_of(study: optuna.Study) -> list[TrialRecord]:
     """Return the recorded trials in the order in which they ended."""
-    stored = (trial.user_attrs.get(TRIAL) for trial in study.get_trials(deepcopy=False))
-    records = [TrialRecord.model_validate(record) for record in stored if record is not None]
+    stored = [value_in(trial.user_attrs, TRIAL) for trial in counted_trials(study)]
+    records = [TrialRecord.model_validate(record) for record in stored]
     return sorted(records, key=lambda record: record.number)
+
+
+def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return Optuna's trials that have a record, without those that another run took over.
+
+    A run that was replaced may yet have recorded a trial that its successor does again.
+    """
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if TRIAL in trial.user_attrs and ABANDONED not in trial.system_attrs
+    ]
 
 
 def distributions_of_trials(study: optuna.Study) -> dict[int, dict[str, BaseDistribution]]:
     """Return the distributions that each recorded trial's parameters were drawn from."""
-    found = {}
-    for trial in study.get_trials(deepcopy=False):
-        if (record := trial.user_attrs.get(TRIAL)) is not None:
-            found[int(record["number"])] = dict(trial.distributions)
-    return found
+    return {
+        int(value_in(trial.user_attrs, TRIAL)["number"]): dict(trial.distributions)
+        for trial in counted_trials(study)
+    }
 
 
 def reference_of(study: optuna.Study) -> Measurement | None:
     """Return the measurement of the reference topology, if there is one."""
-    stored = study.user_attrs.get(REFERENCE)
+    stored = value_in(study.user_attrs, REFERENCE)
     return None if stored is None else Measurement.model_validate(stored)
 
 
@@ -91,13 +132,13 @@ def reference_test_score_of(study: optuna.Study) -> float | None:
 
 def runs_of(study: optuna.Study) -> list[RunRecord]:
     """Return the runs of a study in order; none if it does not record them."""
-    return [RunRecord.model_validate(one) for one in study.user_attrs.get(RUNS, [])]
+    return [RunRecord.model_validate(one) for one in value_in(study.user_attrs, RUNS) or []]
 
 
 def winners_of(study: optuna.Study) -> list[Winner]:
     """Return the trials that were winners when a run ended, with their test scores."""
     trials = {trial.number: trial for trial in trials_of(study)}
-    stored = study.user_attrs.get(WINNERS, {})
+    stored = value_in(study.user_attrs, WINNERS) or {}
     return [
         Winner.model_validate({"trial": trials[int(number)], **proved})
         for number, proved in stored.items()
@@ -113,8 +154,10 @@ def place_of(folder: Path, winner: TrialRecord, *, pareto: bool) -> Path:
 def holds(place: Path, winner: TrialRecord) -> bool:
     """Return whether a folder holds the models of a trial."""
     try:
+        if not (place / RECORD).is_file():  # a pipe or a device has no end
+            return False
         saved = TrialRecord.model_validate_json((place / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+    except (OSError, UnicodeError, ValidationError):
         return False
     return (saved.topology, saved.batch_size) == (winner.topology, winner.batch_size)
 
@@ -134,7 +177,8 @@ class StoredStudy:
     """The content of a study's folder.
 
     `searched_by` is the price of the search, if the study was priced again by another.
-    `distributions` are those of each trial's parameters, by its number.
+    `distributions` are those of each trial's parameters, by its number. `storage` is the URL,
+    without a password, of the server that the study is stored on.
     """
 
     folder: Path
@@ -146,6 +190,7 @@ class StoredStudy:
     reference_test_score: float | None = None
     searched_by: PriceName | None = None
     distributions: Mapping[int, Mapping[str, BaseDistribution]] = field(default_factory=dict)
+    storage: str | None = None
 
     @property
     def unit(self) -> Measurement | None:
@@ -153,47 +198,183 @@ class StoredStudy:
         return unit_of(self.reference, self.trials)
 
 
-def read_study(folder: Path) -> StoredStudy:
-    """Read a study's folder.
+class ServerPlace(BaseModel):
+    """The content of a folder's file `PLACE`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    storage: str = Field(description="URL of the storage, without a password")
+    study: str = Field(description="name of the study there")
+    file: str | None = Field(
+        default=None, description="file that the URL was read from; null where it came otherwise"
+    )
+
+
+def folder_of(study: Path) -> Path:
+    """Return the folder of a study that is given by its folder or by its name."""
+    usual = DEFAULT_OUT / study
+    return usual if is_study(usual) and not is_study(study) else study
+
+
+def is_study(folder: Path) -> bool:
+    """Return whether a folder is a study's, stored in the folder or on a server."""
+    return (folder / JOURNAL).is_file() or (folder / PLACE).is_file()
+
+
+def find_server(folder: Path, given: str | None) -> tuple[Address, str] | None:
+    """Return the address and the name of a study on a server; None if it is in its folder.
+
+    Parameters
+    ----------
+    folder
+        The study's folder, or its name.
+    given
+        The option ``--storage``; without it the folder decides, and then the environment.
 
     Raises
     ------
     StudyError
-        It holds no study, or none that this version can read.
+        The folder names another storage, or its file cannot be read.
+    UsageError
+        There is no such storage.
     """
-    journal = folder / JOURNAL
-    if not journal.is_file():
-        usual = DEFAULT_OUT / folder
-        advice = usual if (usual / JOURNAL).is_file() else f"the folder that holds {JOURNAL}"
-        raise StudyError(f"there is no study in {folder}: give {advice}")
-    try:
-        with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
-            copy = Path(temporary) / JOURNAL
-            shutil.copyfile(journal, copy)
-            drop_unfinished_line(copy)
-            optuna.logging.set_verbosity(optuna.logging.WARNING)
-            storage = JournalStorage(JournalFileBackend(str(copy)))
-            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-            settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
-            trials = [_sized(trial) for trial in trials_of(study)]
-            return StoredStudy(
-                folder,
-                settings,
-                reference_of(study),
-                trials,
-                runs_of(study),
-                winners_of(study),
-                reference_test_score_of(study),
-                distributions=distributions_of_trials(study),
-            )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    has_journal, place = (folder / JOURNAL).is_file(), folder / PLACE
+    if given is None and has_journal:
+        return None
+    recorded = _read_place(place) if place.is_file() else None
+    if given is None and recorded is not None:
+        return recorded_address(recorded.storage, recorded.file), recorded.study
+    address = find_address(given)
+    shown = "its journal file" if address is None else address.shown
+    stored = "its journal file" if has_journal else recorded and recorded.storage
+    if stored and stored != shown:
         raise StudyError(
-            f"{journal} is damaged, or not of this version of powerML: give another study"
+            f"the study in {folder} is stored in {stored}, not in {shown}: leave out --storage, or "
+            "give another --study"
+        )
+    if address is None:
+        return None
+    return address, folder.absolute().name if recorded is None else recorded.study
+
+
+def _read_place(path: Path) -> ServerPlace:
+    try:
+        return ServerPlace.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"{path} cannot be read: give the study's name, and its storage with --storage"
+        ) from error
+
+
+@dataclass(frozen=True)
+class StudySource:
+    """The source that a study is read from: a storage, and the study's name there.
+
+    `folder` may be missing where the study is on a server. `title` names the source in messages.
+    """
+
+    folder: Path
+    storage: BaseStorage
+    name: str
+    title: str
+    address: Address | None = None
+
+
+@contextmanager
+def reading(study: Path, storage: str | None = None) -> Iterator[StudySource]:
+    """Open a study to be read.
+
+    Parameters
+    ----------
+    study
+        The study's folder, or its name on a server.
+    storage
+        The option ``--storage``.
+
+    Raises
+    ------
+    StudyError
+        There is none, or none that this version can read.
+    """
+    server = find_server(study, storage)
+    try:
+        if server is not None:
+            with _reading_server(folder_of(study), *server) as source:
+                yield source
+            return
+        if not (study / JOURNAL).is_file():
+            usual = folder_of(study)
+            advice = f"the folder that holds {JOURNAL}" if usual == study else usual
+            raise StudyError(f"there is no study in {study}: give {advice}")
+        with _reading_journal(study) as source:
+            yield source
+    except DAMAGES as error:
+        title = study / JOURNAL if server is None else f"the study {server[1]}"
+        raise StudyError(
+            f"{title} is damaged, or not of this version of powerML: give another study"
         ) from error
     except OSError as error:
         raise StudyError(
-            f"{journal} cannot be read ({error.strerror}): give another study"
+            f"{study / JOURNAL} cannot be read ({error.strerror}): give another study"
         ) from error
+
+
+@contextmanager
+def _reading_journal(folder: Path) -> Iterator[StudySource]:
+    journal = folder / JOURNAL
+    with tempfile.TemporaryDirectory(prefix="powerml-") as temporary:
+        copy = Path(temporary) / JOURNAL
+        shutil.copyfile(journal, copy)
+        drop_unfinished_line(copy)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = JournalStorage(JournalFileBackend(str(copy)))
+        yield StudySource(folder, storage, STUDY_NAME, str(journal))
+
+
+@contextmanager
+def _reading_server(folder: Path, address: Address, name: str) -> Iterator[StudySource]:
+    from powerml.studies.storage import READERS_PATIENCE, open_storage
+
+    with open_storage(address, patience=READERS_PATIENCE, create=False) as storage:
+        try:
+            storage.get_study_id_from_name(name)
+        except KeyError:
+            raise StudyError(
+                f"there is no study {name} in {address.shown}: give the name of one, or its folder"
+            ) from None
+        yield StudySource(folder, storage, name, f"the study {name} in {address.shown}", address)
+
+
+def read_study(folder: Path, storage: str | None = None) -> StoredStudy:
+    """Read a study.
+
+    Parameters
+    ----------
+    folder
+        The study's folder, or its name on a server.
+    storage
+        The option ``--storage``.
+
+    Raises
+    ------
+    StudyError
+        There is none, or none that this version can read.
+    """
+    with reading(folder, storage) as source:
+        study = optuna.load_study(study_name=source.name, storage=source.storage)
+        settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
+        trials = [_sized(trial) for trial in trials_of(study)]
+        return StoredStudy(
+            source.folder,
+            settings,
+            reference_of(study),
+            trials,
+            runs_of(study),
+            winners_of(study),
+            reference_test_score_of(study),
+            distributions=distributions_of_trials(study),
+            storage=None if source.address is None else source.address.shown,
+        )
 
 
 def is_of_study(path: Path, folder: Path) -> bool:
@@ -201,7 +382,7 @@ def is_of_study(path: Path, folder: Path) -> bool:
     place, home = path.resolve(), folder.resolve()
     if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True
-    return place.parent == home and (place.name == LOCK or place.name.startswith(JOURNAL))
+    return place.parent == home and (place.name in {LOCK, PLACE} or place.name.startswith(JOURNAL))
 
 
 def _sized(trial: TrialRecord) -> TrialRecord:

@@ -26,27 +26,32 @@ MachineFiles = str | Path | Sequence[str | Path]
 
 
 def read_priced_study(
-    folder: Path, by: PriceName | None = None, machine_file: MachineFiles = ()
+    folder: Path,
+    by: PriceName | None = None,
+    machine_file: MachineFiles = (),
+    storage: str | None = None,
 ) -> StoredStudy:
     """Read a study's folder, with its costs by a price.
 
     Parameters
     ----------
     folder
-        The study's folder.
+        The study's folder, or its name on a server.
     by
         The price; None for the study's own.
     machine_file
         Profiles of the study's machines that are the user's own.
+    storage
+        The option ``--storage``.
 
     Raises
     ------
     StudyError
-        There is no study in the folder.
+        There is no such study.
     MachineError
         A profile cannot be found, or has not what the price needs.
     """
-    stored = read_study(folder)
+    stored = read_study(folder, storage)
     own = _own_machines(stored.settings, machine_file)
     if by is None or by == stored.settings.price:
         return stored

@@ -5,6 +5,7 @@ pyarrow reads both as data: neither can bring code along.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,8 +56,9 @@ def read_parquet(path: Path, name: str, *, target: str | None, task: TaskKind | 
     if not table.num_rows or not table.num_columns:
         raise DatasetError(f"{name} holds no rows: give a table with rows")
     names = table.column_names
-    if twice := [one for one in names if names.count(one) > 1]:
-        raise DatasetError(f"{name} has two columns {shown(twice[0])}: rename one")
+    twice = next((one for one, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{name} has two columns {shown(twice)}: rename one")
     # What pandas keeps of an index without a name is no data.
     kept = [one for one in names if not one.startswith("__index_level_")]
     columns = [column_of(one, table.column(one), name, _place) for one in kept]

@@ -142,14 +142,16 @@ def _check_header(header: Sequence[str], name: str) -> None:
         raise DatasetError(
             f"{name} has no header: its first line holds numbers alone, so name the columns there"
         )
+    before: set[str] = set()
     for number, column in enumerate(header, 1):
         if not column:
             raise DatasetError(
                 f"{name}: column {number} has no name: name it, or leave it out, as with pandas' "
                 "to_csv(index=False)"
             )
-        if header.index(column) != number - 1:
+        if column in before:
             raise DatasetError(f"{name} has two columns {shown(column)}: rename one")
+        before.add(column)
 
 
 class _ColumnReader:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerml.backend import import_keras
-from powerml.errors import ModelError, SetupError
+from powerml.errors import ModelError, SetupError, text_of
 from powerml.files.foreign import fault_of_path
 from powerml.files.texts import is_utf_8, printable
 from powerml.runtimes import KERAS_SUFFIX, Input, Runtime, find_runtime, runtimes_by_suffix
@@ -331,7 +331,7 @@ def _keras_session(path: Path, allowed: Sequence[str]) -> Any:
     except ModelError:
         raise
     except Exception as error:  # Keras raises whatever it likes
-        text = " ".join(str(error).split())
+        text = " ".join(text_of(error).split())
         is_unsafe = UNSAFE_LAMBDA.search(text) and LAMBDA not in allowed
         written_by = keras_version_of(path) or ""
         if written_by.startswith("2.") and not is_unsafe:

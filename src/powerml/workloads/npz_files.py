@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from powerml.errors import DatasetError
+from powerml.errors import DatasetError, text_of
 from powerml.files.foreign import fault_of_path
 from powerml.workloads.splits import Arrays
 
@@ -41,7 +41,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             yield archive
     except Exception as error:  # a damaged file can raise anything: zlib, zip, header, memory
-        if "pickle" in str(error):
+        if "pickle" in text_of(error):
             raise DatasetError(
                 f"{path} holds pickled objects, which are never loaded: save plain numeric arrays"
             ) from error

@@ -296,6 +296,24 @@ def test_byte_code_of_an_installation_that_is_gone_is_removed(
             package.rmdir()
 
 
+@pytest.mark.parametrize("content", ["[]", "null", '{"installed": []}', "[" * 100_000, "\xff"])
+def test_a_damaged_record_of_byte_code_is_not_current(tmp_path: Path, content: str) -> None:
+    (tmp_path / "record.json").write_text(content, encoding="latin-1")
+    assert not view._is_current(tmp_path / "record.json", [], tmp_path)
+
+
+def test_a_damaged_note_on_an_installation_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERML_CACHE_DIR", str(tmp_path))
+    damaged = tmp_path / view.BYTE_CODE / "0" / view.OWNER
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"\xff")
+    (tmp_path / "private").mkdir()
+    with open_view(tmp_path / "private", ENVIRONMENT):
+        pass
+
+
 def test_a_file_system_without_links_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -349,7 +349,7 @@ def _link_byte_code(links: Path, path: str) -> Path:
             kept.mkdir(parents=True, exist_ok=True)
             write_whole(kept / OWNER, str(PACKAGE))
         is_writable = os.access(kept, os.W_OK)
-    except (OSError, UsageError):
+    except (OSError, ValueError, UsageError):  # a note that is no text, or names no path
         is_writable = False
     if not is_writable:
         place.mkdir(parents=True)
@@ -373,7 +373,7 @@ def _is_current(record: Path, versions: list[str], folder: Path) -> bool:
         return recorded["installed"] == versions and all(
             _stamp(folder / source) == stamp for source, stamp in recorded["sources"].items()
         )
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
 
