@@ -39,6 +39,15 @@ def _workload(topology: str, dataset: Dataset, **options: Any) -> TopologyWorklo
     return make_workload(parse_topology(topology), dataset, **{**usual, **options})
 
 
+def test_the_names_of_a_trained_network_do_not_depend_on_those_before_it() -> None:
+    """They are in its files, and move the counts of its profile."""
+    dataset = _prices()
+    workload = _workload("dffr:layers=1,width=4", dataset, epochs=1)
+    before = [layer.name for layer in train(workload, dataset, 0).model.layers]
+    build_topology(workload)
+    assert [layer.name for layer in train(workload, dataset, 0).model.layers] == before
+
+
 def test_a_regression_learns_targets_of_any_scale_and_returns_them() -> None:
     dataset = _prices()
     workload = _workload("dffr:layers=1,width=16", dataset)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import ExportError, PowerMLError, SetupError, text_of
 from powerml.networks.native import build_topology
+from powerml.networks.numbering import numbered_from_the_start
 from powerml.networks.own_training import build_own
 from powerml.networks.recurrence import as_operators
 from powerml.runtimes import (
@@ -55,7 +56,6 @@ CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
 MODULE_SUFFIX = ".onnx"
 SEED = 0  # counts do not depend on the values of the weights
-NAMES = "object_name_uids"  # Keras's name of the numbers of names in use, kept by thread
 MOST_EXPORTS = 32  # that are kept in memory: some for each trial that is under way
 Unrolled = Callable[[str, int], None]
 _exports: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
@@ -131,7 +131,7 @@ def export_topology(
 
     if workload.deployment is None:
         raise TypeError(workload)
-    with _names_as_in_a_fresh_process():
+    with numbered_from_the_start():
         with keras_alone():
             seed_everything(SEED)
             if workload.kind == "topology":
@@ -141,24 +141,6 @@ def export_topology(
             else:
                 raise TypeError(material)
         export_proved(model, path, workload.deployment.runtime, inputs)
-
-
-@contextlib.contextmanager
-def _names_as_in_a_fresh_process() -> Iterator[None]:
-    """Have Keras number the parts of a network from the start.
-
-    Their names are in the export, and the lengths of names move the heap of the measured process: a
-    network's inference would cost up to 0.7 % more or less with those that were built before it.
-    """
-    # Keras has no public way to put the numbers back, by which the user's own networks go on.
-    from keras.src.backend.common import global_state
-
-    kept = global_state.get_global_attribute(NAMES)
-    global_state.set_global_attribute(NAMES, None)
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute(NAMES, kept)
 
 
 def export_proved(

@@ -16,6 +16,7 @@ import numpy as np
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import TrainingError
 from powerml.networks.epochs import ALL_EPOCHS, FINER, Endings, Epochs, Scoring
+from powerml.networks.numbering import numbered_from_the_start
 from powerml.networks.own_training import load_own, score_own, train_own
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
@@ -126,7 +127,7 @@ def train(
     labels = training_labels(workload, dataset, dataset.train)
     standardised = labels is not dataset.train.labels
     try:
-        with _one_thread(), keras_alone():
+        with _one_thread(), keras_alone(), numbered_from_the_start():
             seed_everything(seed)
             model = _untrained(workload, material)
 
@@ -169,7 +170,7 @@ def _train_own(
     if workload.kind != "own":
         raise TypeError(workload)
     import_keras()
-    with _one_thread(), keras_alone():
+    with _one_thread(), keras_alone(), numbered_from_the_start():
         return Trained(*train_own(workload, material, seed, endings))
 
 

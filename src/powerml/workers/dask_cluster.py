@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -41,6 +42,8 @@ LOCAL = "127.0.0.1"
 LONGEST_REASON = 120
 # A dataset travels as part of an order, once for each worker; Dask warns of 10 MB.
 LARGE_GRAPH = "distributed.admin.large-graph-warning-threshold"
+# Dask passes an error of its own on where a worker cannot read an order, which quotes the cause.
+NOT_FOUND = ModuleNotFoundError.__name__
 CONNECTION_LOST = "scheduler-connection-lost"
 
 
@@ -90,6 +93,8 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
         raise SetupError("Dask is not installed: pip install 'powerml[dask]'") from error
     for name in ("distributed", "asyncio", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what is lost
+    # And what differs: Dask compares fewer packages, and the scheduler's too.
+    warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
     dask.config.set({LARGE_GRAPH: "1 GiB"})
     with contextlib.ExitStack() as stack:
         if place == DASK:
@@ -359,6 +364,7 @@ class _Sent:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        return f"powerml cannot be imported there: {shortened(words_of(error), LONGEST_REASON)}"
-    return shortened(words_of(error), LONGEST_REASON)
+    words = words_of(error)
+    if isinstance(error, ImportError) or ImportError.__name__ in words or NOT_FOUND in words:
+        return f"powerml cannot be imported there: {shortened(words, LONGEST_REASON)}"
+    return shortened(words, LONGEST_REASON)
