@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from powerml.costs.measurement import Measurement, Phase, Simulation, reprice
     from powerml.errors import (
         CalibrationError,
+        ClusterError,
         ComparisonError,
         DatasetError,
         ExportError,
@@ -119,6 +120,7 @@ _HOMES = {
     ),
     "powerml.errors": (
         "CalibrationError",
+        "ClusterError",
         "ComparisonError",
         "DatasetError",
         "ExportError",
@@ -246,6 +248,7 @@ __all__ = [
     "CalibrationError",
     "CheckOptions",
     "CheckRecord",
+    "ClusterError",
     "CommandRecord",
     "Comparison",
     "ComparisonError",

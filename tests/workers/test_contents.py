@@ -10,7 +10,7 @@ import pytest
 
 from powerml.errors import SpaceError
 from powerml.spaces.from_file import find_code, load_space
-from powerml.workers.contents import Code, contents_of, material_of
+from powerml.workers.contents import SpaceFiles, contents_of, material_of
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial
 from tests.own_spaces import imports_kept
@@ -34,7 +34,7 @@ def own(tmp_path: Path, mnist_small: Dataset) -> OwnMaterial:
 
 def test_a_space_is_the_same_elsewhere_with_the_files_that_it_imports(own: OwnMaterial) -> None:
     dataset, code = contents_of(own).values()
-    assert isinstance(code, Code)
+    assert isinstance(code, SpaceFiles)
     loaded = code.load()
     assert loaded.code.root != own.space.code.root
     assert loaded.build(None, None) == 3
@@ -46,12 +46,12 @@ def test_a_space_is_the_same_elsewhere_with_the_files_that_it_imports(own: OwnMa
 
 def test_changed_code_is_another_content(own: OwnMaterial) -> None:
     changed = replace(own, files={**own.files, "parts_of_mine.py": b"UNITS = 4\n"})
-    assert Code.of(changed).digest != Code.of(own).digest
+    assert SpaceFiles.of(changed).digest != SpaceFiles.of(own).digest
     assert next(iter(contents_of(changed))) == next(iter(contents_of(own)))  # the data
 
 
 def test_a_file_outside_of_the_folder_is_refused(own: OwnMaterial) -> None:
-    code = replace(Code.of(own), files={"../escaped.py": b""})
+    code = replace(SpaceFiles.of(own), files={"../escaped.py": b""})
     with pytest.raises(SpaceError, match="outside of its folder"):
         code.load()
 

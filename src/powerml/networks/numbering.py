@@ -14,8 +14,8 @@ NAMES = "object_name_uids"  # Keras's name of the numbers of names in use, kept 
 def numbered_from_the_start() -> Iterator[None]:
     """Have Keras number the parts of a network as in a fresh process.
 
-    Their names are in the export, and the lengths of names move the heap of the measured process: a
-    network's inference would cost up to 0.7 % more or less with those that were built before it.
+    Their names are in the export, and the lengths of names move the heap of the measured process.
+    A network's inference would cost up to 0.7 % more or less with those that were built before it.
     """
     # Keras has no public way to put the numbers back, by which the user's own networks go on.
     from keras.src.backend.common import global_state

@@ -41,7 +41,7 @@ from powerml.search.own import OwnProposals
 from powerml.search.problem import FIRST, Problem, Proposal, SearchedWorkload
 from powerml.search.proposals import Proposals
 from powerml.search.winners import report, save_models
-from powerml.search.work import Network, Training, Work
+from powerml.search.work import ScoredNetwork, Training, Work
 from powerml.studies.folder import Study
 from powerml.studies.goal import Goal, cost_ratios, limits_of, make_goal, unit_of
 from powerml.studies.limits import RatioLimits, too_large, too_many_parameters
@@ -61,13 +61,13 @@ __all__ = ["Run"]
 
 
 @dataclass(frozen=True)
-class _Trained:
+class _TrainingEnd:
     """The end of a training: its networks, or the reason why it has none, and its epochs.
 
     `pruned` is its state if it was ended as hopeless, and `failure` the error if it failed.
     """
 
-    networks: Sequence[Network] = ()
+    networks: Sequence[ScoredNetwork] = ()
     epochs_done: Sequence[int] = ()
     pruned: Pruned | None = None
     failure: PowerMLError | None = None
@@ -192,7 +192,7 @@ class Run:
         self._work_ahead()
         candidate = self._under_way[0]
         record = self._record_of(candidate)
-        networks: Sequence[Network] = ()
+        networks: Sequence[ScoredNetwork] = ()
         self._wait_for_reference()
         try:
             record = self._cost(candidate, record)
@@ -270,14 +270,14 @@ class Run:
         counting = candidate.counting
         if candidate.training is not None or counting is None or not counting.has_succeeded:
             return candidate
-        record = self._worth_training(candidate)
+        record = self._record_to_train(candidate)
         return (
             candidate
             if record is None
             else replace(candidate, training=self._train(candidate, record))
         )
 
-    def _worth_training(self, candidate: _Candidate) -> TrialRecord | None:
+    def _record_to_train(self, candidate: _Candidate) -> TrialRecord | None:
         """Return the record of a counted trial that is not ruled out by what is known now."""
         reference = self._priced_reference()
         if reference is None:
@@ -348,7 +348,7 @@ class Run:
         pruning = self._pruning(candidate, record)
         return self._work.train(candidate.workload, pruning, notify, candidate.number)
 
-    def _end_of(self, candidate: _Candidate, training: Future[Training]) -> _Trained:
+    def _end_of(self, candidate: _Candidate, training: Future[Training]) -> _TrainingEnd:
         """Wait for the end of a trial's training, which may be hopeless or fail."""
         settings, workload = self._problem.settings, candidate.workload
         if workload is None:
@@ -356,14 +356,14 @@ class Run:
         try:
             found = training.result()
         except (TrainingError, SpaceError) as error:
-            return _Trained(failure=error)
+            return _TrainingEnd(failure=error)
         curve = found.curve
         if found.is_pruned:
             pruned = _pruned_by(settings.pruner, curve, self._problem.epochs_of(workload))
             done = settings.epochs if curve is None or curve.step is None else curve.step
-            return _Trained(epochs_done=[done], pruned=pruned, curve=curve)
+            return _TrainingEnd(epochs_done=[done], pruned=pruned, curve=curve)
         networks = found.networks
-        return _Trained(networks, [one.epochs for one in networks], curve=curve)
+        return _TrainingEnd(networks, [one.epochs for one in networks], curve=curve)
 
     def _pruning(self, candidate: _Candidate, record: TrialRecord) -> Pruning | None:
         """Return all that decides about a trial's training; None without a pruner.
@@ -407,7 +407,7 @@ class Run:
         notify = partial(self._listener.stage, trial=None)
         return self._work.train(workload, None, notify, None, is_tested=True)
 
-    def _networks_of_reference(self, training: Future[Training]) -> Sequence[Network]:
+    def _networks_of_reference(self, training: Future[Training]) -> Sequence[ScoredNetwork]:
         # Without a score the reference's costs still are what all others are relative to.
         try:
             return training.result().networks
@@ -509,7 +509,7 @@ class Run:
             return record
         return record.model_copy(update={"state": Pruned(reason=reason)})
 
-    def _score(self, record: TrialRecord, training: _Trained) -> TrialRecord:
+    def _score(self, record: TrialRecord, training: _TrainingEnd) -> TrialRecord:
         """Add a trial's score and objective value, or the state of its training without one.
 
         Raises

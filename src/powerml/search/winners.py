@@ -13,7 +13,7 @@ from powerml.networks.native import score_saved
 from powerml.networks.own_training import load_own
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
-from powerml.search.work import Network
+from powerml.search.work import ScoredNetwork
 from powerml.signals import interruption_kept
 from powerml.spaces import with_batch
 from powerml.studies.folder import Study
@@ -29,7 +29,7 @@ __all__ = ["report", "save_models"]
 KERAS = "keras"  # the runtime that needs no export
 
 
-def save_models(networks: Sequence[Network], folder: Path) -> None:
+def save_models(networks: Sequence[ScoredNetwork], folder: Path) -> None:
     """Write the models of a trial, one for each seed."""
     for name, one in zip(model_names(len(networks)), networks, strict=True):
         one.save(folder, name)

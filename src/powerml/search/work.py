@@ -42,10 +42,10 @@ from powerml.workers.orders import (
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial, TrainedWorkload
 
-__all__ = ["LocalWork", "Network", "Training", "Work", "WorkElsewhere", "seeds_of"]
+__all__ = ["LocalWork", "ScoredNetwork", "Training", "Work", "WorkElsewhere", "seeds_of"]
 
 
-class Network(Protocol):
+class ScoredNetwork(Protocol):
     """A trained network."""
 
     @property
@@ -67,7 +67,7 @@ class Network(Protocol):
 class Training:
     """A training that has ended: its networks, one for each seed, or none where it was pruned."""
 
-    networks: Sequence[Network]
+    networks: Sequence[ScoredNetwork]
     curve: LearningCurve | None
 
     @property

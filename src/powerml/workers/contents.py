@@ -16,11 +16,11 @@ from powerml.spaces.from_file import OwnSpace, SpaceCode, digest_of_files, find_
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial
 
-__all__ = ["Code", "Content", "Contents", "contents_of", "material_of"]
+__all__ = ["Content", "Contents", "SpaceFiles", "contents_of", "material_of"]
 
 
 @dataclass(frozen=True)
-class Code:
+class SpaceFiles:
     """The code of a user's own space: its files, by the path from its folder."""
 
     main: str
@@ -30,7 +30,7 @@ class Code:
     files: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, material: OwnMaterial) -> Code:
+    def of(cls, material: OwnMaterial) -> SpaceFiles:
         """Take the code of a space along."""
         code = material.space.code
         return cls(code.main, code.module, code.attribute, code.root == EXAMPLES, material.files)
@@ -63,7 +63,7 @@ class Code:
         return space
 
 
-Content: TypeAlias = Dataset | Code
+Content: TypeAlias = Dataset | SpaceFiles
 # Contents by their digests.
 Contents = Mapping[str, Content]
 
@@ -71,7 +71,7 @@ Contents = Mapping[str, Content]
 def contents_of(material: Dataset | OwnMaterial) -> dict[str, Content]:
     """Return the contents of a search's material, by their digests: the data, then the code."""
     if isinstance(material, OwnMaterial):
-        code = Code.of(material)
+        code = SpaceFiles.of(material)
         return {material.dataset.digest: material.dataset, code.digest: code}
     return {material.digest: material}
 
@@ -84,6 +84,6 @@ def material_of(contents: list[Content], loaded: OwnSpace | None) -> Dataset | O
     if loaded is None:
         return dataset
     code = contents[1]
-    if not isinstance(code, Code):
+    if not isinstance(code, SpaceFiles):
         raise TypeError(code)
     return OwnMaterial(loaded, dataset, code.files)

@@ -77,8 +77,8 @@ class ExecutorWorkers(Workers):
         raise ClusterError(f"a worker of the executor cannot be used ({reason})")
 
     def _gone(self) -> str | None:
-        broken: Any = getattr(self._executor, "_broken", False)
-        if not broken:
+        has_died: Any = getattr(self._executor, "_broken", False)
+        if not has_died:
             return None
         return (
             "the executor is broken, for one of its processes has died: make another, and "

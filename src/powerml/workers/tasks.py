@@ -37,7 +37,7 @@ from powerml.progress import Notify, silent
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import Reports, TrialPruned
 from powerml.studies.pruning import Curve
-from powerml.workers.contents import Code, Content, Contents, material_of
+from powerml.workers.contents import Content, Contents, SpaceFiles, material_of
 from powerml.workers.identity import differences, identity
 from powerml.workers.orders import (
     Counted,
@@ -87,7 +87,7 @@ class _OpenMeters:
 
 
 class _Here:
-    """What this process keeps between tasks. Several threads may use it."""
+    """The contents, spaces and meters that this process keeps. Several threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class _Here:
         """Return the material of an order; the code of a space is run once."""
         space = None
         for content in contents:
-            if isinstance(content, Code):
+            if isinstance(content, SpaceFiles):
                 digest = content.digest
                 with self._lock:
                     if digest not in self._spaces:
