@@ -48,6 +48,9 @@ def main() -> int:
     if given.number is not None:
         cases = [case for case in cases if case[1] == given.number]
     cases = [case for case in cases if case[1] >= given.from_number]
+    print(
+        f"{len(cases):,} inputs of {len(kinds)} kinds, seed {given.seed}, for {given.minutes:g} min"
+    )
     done: list[Done] = []
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:

@@ -51,7 +51,9 @@ def _lambda_layer(canary: Path) -> dict[str, Any]:
     import base64
     import marshal
 
-    code = compile(f"lambda x: (open({str(canary)!r}, 'w'), x)[1]", "x", "eval").co_consts[0]
+    code = compile(f"lambda x: (open({str(canary)!r}, 'w').close(), x)[1]", "x", "eval").co_consts[
+        0
+    ]
     return {
         "module": "keras.layers",
         "class_name": "Lambda",

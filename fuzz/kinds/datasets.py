@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -42,7 +43,8 @@ def _measured(data: str, random: Random) -> Command:
     topology = random.choice(("dffr:layers=1,width=2", "cnn:layers=1,filters=1,kernel=1"))
     if random.randrange(5) == 0:
         space = topology.partition(":")[0]
-        return Command(("optimize", "--space", space, "--trials", "1", "--data", data, *options))
+        words = ("optimize", "--space", space, "--trials", "1", "--data", data, *options)
+        return Command(words, may_write=("work/powerml-studies",))
     return Command(("measure", topology, "--data", data, *options))
 
 
@@ -256,7 +258,7 @@ def _target(place: Place, random: Random) -> Command:
     (place.work / name).write_bytes(contents[name])
     targets = ("height", "width", "colour", "kind", *HOSTILE_TEXTS)
     found = _measured(name, random)
-    return Command((*found.arguments, f"--target={random.choice(targets)}"))
+    return replace(found, arguments=(*found.arguments, f"--target={random.choice(targets)}"))
 
 
 def _changed_parquet(place: Place, random: Random) -> Command:

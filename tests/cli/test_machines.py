@@ -120,6 +120,15 @@ def test_a_validation_is_a_table_with_the_agreement_beneath(run: Run, validated:
     assert "virtual machine (KVM)" in printed
 
 
+def test_an_unknown_machine_is_told_before_the_validation_begins(
+    run: Run, validated: list[Any]
+) -> None:
+    code, printed, err = run("machines", "validate", "pdp11")
+    assert (code, printed, validated) == (2, "", [])
+    assert err.startswith("powerml: error: unknown machine 'pdp11'")
+    assert err.count("\n") == 1
+
+
 def test_a_validation_as_json_is_one_record(run: Run, validated: list[Any]) -> None:
     code, printed, _ = run("machines", "validate", "--json")
     assert (code, validated) == (0, [None])

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import marshal
+import pickle
+import re
+import zipfile
 from pathlib import Path
 from random import Random
+from types import FunctionType
 
 import pytest
 from fuzz.campaign import drawn
 from fuzz.case import Case, Command, Ended, Kind
 from fuzz.folders import changes, content_of
+from fuzz.kinds.canaries import keras_canary, pickled
 from fuzz.kinds.drawing import of_forms
 from fuzz.mutations import changed_bytes, changed_json
 from fuzz.verdict import faults_of
@@ -61,6 +69,17 @@ def test_what_is_left_changed_or_removed_is_seen(tmp_path: Path) -> None:
         "left was left",
         "removed was removed",
     ]
+
+
+def test_the_bait_bites(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    pickle.loads(pickled(canary))
+    assert canary.exists()
+    canary.unlink()
+    with zipfile.ZipFile(io.BytesIO(keras_canary(canary, 0))) as archive:
+        [code] = re.findall(r'"code": "([^"]+)"', archive.read("config.json").decode())
+    FunctionType(marshal.loads(base64.b64decode(code)), {"open": open})(None)
+    assert canary.exists()
 
 
 def test_the_same_seed_draws_the_same_inputs() -> None:

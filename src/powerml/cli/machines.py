@@ -214,6 +214,8 @@ def validate(
     if name is not None and machine_file is not None:
         raise UsageError("NAME and --machine-file exclude each other: give one of them")
     machine = None if machine_file is None else powerml.load_machine_file(machine_file)
+    if name is not None:
+        powerml.load_machine(name)  # a wrong name is told before the progress begins
     with parts_progress(
         "running and counting models, for a few minutes",
         "models that were counted are in the cache",
