@@ -100,12 +100,12 @@ def test_the_list_of_processes_does_not_show_the_password(
 def test_a_study_is_found_by_its_name_alone(
     run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_study(tmp_path / "made" / "named", storage=postgres.url)
+    save_study(tmp_path / "made" / "alone", storage=postgres.url)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(STORAGE_VARIABLE, postgres.url)
-    assert run("best", "named")[0] == 0
-    assert run("report", "named") == (0, "report in named-report.html\n", "")
-    assert (tmp_path / "named-report.html").exists()
+    assert run("best", "alone")[0] == 0
+    assert run("report", "alone") == (0, "report in alone-report.html\n", "")
+    assert (tmp_path / "alone-report.html").exists()
     code, _, err = run("report", "unknown")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "there is no study unknown in" in err

@@ -79,6 +79,13 @@ def test_the_password_of_the_environment_goes_to_the_driver_alone(
     assert "geheim" not in address.without_secrets(said)
 
 
+def test_passwords_in_urls_are_hidden_without_being_known() -> None:
+    address = find_address("postgresql://u@h/d")
+    assert address is not None
+    said = "postgresql://u:geheim%2F17 %40@h/d, http://localhost:8080/a@b"
+    assert address.without_secrets(said) == "postgresql://u:***@h/d, http://localhost:8080/a@b"
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -385,6 +385,26 @@ def test_a_new_study_without_a_measurement_leaves_nothing(
         read_study(Path("none"), postgres.url)
 
 
+def test_a_new_folder_of_a_study_says_that_earlier_models_are_elsewhere(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    for number, place in enumerate(("here", "there", "there")):
+        with open_study(
+            tmp_path / place / "moved",
+            make_settings(),
+            resume=number > 0,
+            storage=postgres.url,
+            notify=said.append,
+        ) as study:
+            do_trial(study)
+            assert len(study.trials) == number + 1
+            advice = study.advice_for_models
+    folder = tmp_path / "there" / "moved"
+    assert said == [f"{folder} is new: the models of earlier trials are where they were trained"]
+    assert advice.startswith("copy best and contenders here")
+
+
 def test_a_study_that_is_there_is_not_begun_again(postgres: Postgres, tmp_path: Path) -> None:
     with open_study(tmp_path / "twice", make_settings(), resume=False, storage=postgres.url) as one:
         do_trial(one)

@@ -38,7 +38,7 @@ GRPC, SQLITE = "grpc", "sqlite"
 IN_MEMORY = ":memory:"
 HIDDEN = "***"
 SAFE_IN_URL = " +"  # what SQLAlchemy does not quote
-IN_URL = re.compile(r"(://[^\s:/@]{0,256}:)[^\s@]{1,256}@")
+IN_URL = re.compile(r"(://[^\s:/@]{0,256}:)[^\n/@]{1,256}@")
 # Keys of a URL's query that drivers read as secrets.
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "ssl_key_password")
 # What each dialect is opened by; SQLAlchemy's own defaults vary with its version.

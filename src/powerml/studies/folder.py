@@ -546,7 +546,12 @@ def open_study(
         on_server = None
         if server is not None:
             on_server = (opened.enter_context(open_storage(server[0], notify)), server[1])
-        yield opened.enter_context(_occupied(folder, settings, on_server, resume=resume))
+        created = not folder.exists()
+        study = opened.enter_context(_occupied(folder, settings, on_server, resume=resume))
+        if created and study.trials:
+            # What is missing at the end is told at the start: a search may take days.
+            notify(f"{folder} is new: the models of earlier trials are where they were trained")
+        yield study
 
 
 @contextlib.contextmanager
