@@ -92,8 +92,10 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
         import distributed
     except ImportError as error:
         raise SetupError("Dask is not installed: pip install 'powerml[dask]'") from error
-    for name in ("distributed", "asyncio", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what is lost
+    # We say ourselves what is lost. Dask gives levels to loggers below its own, too.
+    for name in ["asyncio", "tornado", "distributed", *logging.root.manager.loggerDict]:
+        if name.split(".")[0] in {"asyncio", "tornado", "distributed"}:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     # And what differs: Dask compares fewer packages, and the scheduler's too.
     warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
     dask.config.set({LARGE_GRAPH: "1 GiB"})

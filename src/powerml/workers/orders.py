@@ -138,8 +138,8 @@ class Lacking:
 class Failure:
     """The reply where the work failed.
 
-    `is_the_workers` is true if another worker may do better, and `is_unfit` if this one is to get
-    no more orders: its disk is full, or it differs from the others.
+    `is_the_workers` is true if another worker may do better. `is_unfit` is true if this one is to
+    get no more orders: its disk is full, or it differs from the others.
     """
 
     kind: str
