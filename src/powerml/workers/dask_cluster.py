@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -91,8 +92,10 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
         import distributed
     except ImportError as error:
         raise SetupError("Dask is not installed: pip install 'powerml[dask]'") from error
-    for name in ("distributed", "asyncio", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what is lost
+    # We say ourselves what is lost. Dask gives levels to loggers below its own, too.
+    for name in ["asyncio", "tornado", "distributed", *logging.root.manager.loggerDict]:
+        if name.split(".")[0] in {"asyncio", "tornado", "distributed"}:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     # And what differs: Dask compares fewer packages, and the scheduler's too.
     warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
     dask.config.set({LARGE_GRAPH: "1 GiB"})
@@ -214,13 +217,27 @@ class DaskWorkers(Workers):
         threading.Thread(target=self._watch, name="watching workers", daemon=True).start()
 
     def _described(self, backend: str, *, simulates: bool) -> dict[str, Identity | Failure]:
-        """Ask every worker for its identity."""
-        answers = self._client.run(tasks.describe, backend, simulates=simulates, on_error="return")
+        """Ask every worker for its identity, beside what it works on."""
+        answers: dict[str, Identity | Failure | BaseException] = {}
+
+        def ask(address: str) -> None:
+            try:
+                answers.update(
+                    self._client.run(
+                        tasks.describe, backend, simulates=simulates, workers=[address]
+                    )
+                )
+            except Exception as error:  # of the worker's own, or of the connection to it
+                answers[address] = error
+
+        silence = TimeoutError(f"it gave no answer within {CHECK_SECONDS:g} s")
+        _side_by_side([partial(ask, address) for address in self._workers()], CHECK_SECONDS)
+        found = {address: answers.get(address, silence) for address in sorted(self._workers())}
         return {
             address: Failure("SetupError", _reason(answer), "", is_the_workers=True)
             if isinstance(answer, BaseException)
             else answer
-            for address, answer in sorted(answers.items())
+            for address, answer in found.items()
         }
 
     def _told(self, event: tuple[float, dict[str, Any]]) -> None:
@@ -337,22 +354,45 @@ class DaskWorkers(Workers):
 
     def stop(self) -> None:
         """Tell the workers to stop what they do, without waiting for them."""
-        self._end("the run was stopped", tasks.stop)
+        self._end("the run was stopped", _stop_there)
 
     def leave(self) -> None:
         """Have the workers close their simulators."""
-        self._end("the run has ended", tasks.leave)
+        self._end("the run has ended", _leave_there)
 
-    def _end(self, reason: str, tell: Callable[[str], None]) -> None:
+    def _end(self, reason: str, tell: Callable[[str], Awaitable[None]]) -> None:
         self._watching.set()
         self.end(ClusterError(reason))
         if self._client.status != "running":
             return
-        with contextlib.suppress(Exception):  # a worker that is gone has nothing to stop
-            self._client.cancel([one.future for one in self._sent.values()], force=True)
-            told = self._client.run(tell, self.run, wait=False)
-            del told
-        self._client.unsubscribe_topic(_topic(self.run))
+
+        def say() -> None:
+            with contextlib.suppress(Exception):  # a worker that is gone has nothing to stop
+                self._client.cancel([one.future for one in list(self._sent.values())], force=True)
+                self._client.run(tell, self.run, wait=False, on_error="ignore")
+                self._client.unsubscribe_topic(_topic(self.run))
+
+        _side_by_side([say], STOP_SECONDS)
+
+
+async def _stop_there(run: str) -> None:
+    """Stop the tasks of a run, in a worker's event loop, which goes on meanwhile."""
+    await asyncio.to_thread(tasks.stop, run)
+
+
+async def _leave_there(run: str) -> None:
+    """Close the simulators of a run, in a worker's event loop, which goes on meanwhile."""
+    await asyncio.to_thread(tasks.leave, run)
+
+
+def _side_by_side(calls: Sequence[Callable[[], None]], seconds: float) -> None:
+    """Make calls for so long at most: a worker that hangs never answers."""
+    threads = [threading.Thread(target=call, daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Sent:
