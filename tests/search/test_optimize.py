@@ -185,7 +185,7 @@ def test_when_no_trial_succeeds_the_reasons_are_given(machine: Machine, tmp_path
 def test_when_the_reference_fails_nothing_is_left(machine: Machine, tmp_path: Path) -> None:
     meter = FormulaMeter(machine, failing=lambda _workload: True)
     with pytest.raises(MeasurementError, match="crashed"):
-        search(meter, tmp_path)
+        search(meter, tmp_path / "studies")
     assert list(tmp_path.iterdir()) == []
 
 

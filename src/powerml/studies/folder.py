@@ -562,7 +562,7 @@ def _occupied(
     *,
     resume: bool,
 ) -> Iterator[Study]:
-    created = not folder.exists()
+    created, made_parent = not folder.exists(), not folder.parent.exists()
     lock = FileLock(folder / LOCK, timeout=0)
     study = None
     try:
@@ -577,6 +577,9 @@ def _occupied(
         lock.release()
         if unused:
             shutil.rmtree(folder, ignore_errors=True)
+        if unused and made_parent:
+            with contextlib.suppress(OSError):  # another study is in it by now
+                folder.parent.rmdir()
 
 
 def _keep_place(folder: Path, storage: ServerStorage, name: str) -> None:
