@@ -5,6 +5,8 @@ import os
 import pkgutil
 import subprocess
 import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import MetadataPathFinder
 from types import ModuleType
 
 import pytest
@@ -76,6 +78,14 @@ def test_importing_powerml_stays_light(statement: str) -> None:
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
+@pytest.fixture
+def pythons_own_finder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Python's finder of metadata back, which the package importlib_metadata takes away."""
+    finder = MetadataPathFinder.find_distributions
+    monkeypatch.setattr(PathFinder, "find_distributions", finder, raising=False)
+
+
+@pytest.mark.usefixtures("pythons_own_finder")
 @pytest.mark.parametrize("name", _public_modules())
 def test_every_module_exports_what_it_says(name: str) -> None:
     module = _import(name)

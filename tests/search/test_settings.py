@@ -13,7 +13,7 @@ from tests.builders import make_settings
 # `jobs`, which each run of a study notes.
 NO_SETTINGS = {
     *("cache", "jobs", "limit_seconds", "out", "resume", "study", "trials", "warm"),
-    *("unfit_workers", "workers"),  # counts and scores do not depend on them
+    *("storage", "unfit_workers", "workers"),  # counts and scores do not depend on them
 }
 UNDER_OTHER_NAMES = {
     *("runtime", "inference_batch", "inferences"),  # in `deployment`
