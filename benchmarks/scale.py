@@ -11,6 +11,7 @@ in a network namespace, and faults of the disk fill a small file system: both ne
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -39,6 +40,7 @@ HERE = Path(__file__).parent
 LOCAL = "127.0.0.1"
 START_SECONDS = 120.0
 WORKERS = (1, 4, 16, 64)
+MOST_PROCESSES, HOSTED = 8, 8  # beyond as many processes, each has some workers
 OVERHEAD_TRIALS = 300
 REAL_TRIALS = 40
 FAULT_TRIALS, FAULT_WORKERS, FAULT_SECONDS = 30, 3, 0.15
@@ -59,7 +61,7 @@ SEED = 0
 def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("figure", choices=("overhead", "speed-up", "faults", "search"))
+    parser.add_argument("figure", choices=("overhead", "speed-up", "faults", "search", "host"))
     parser.add_argument("--workers", help="of a search")
     parser.add_argument("--trials", type=int)
     parser.add_argument("--jobs", type=int)
@@ -70,6 +72,9 @@ def main() -> None:
     wanted = parser.parse_args()
     if wanted.figure == "search":
         search(wanted)
+        return
+    if wanted.figure == "host":
+        asyncio.run(host(wanted.workers, wanted.jobs))
         return
     print(machine_line())
     if wanted.figure == "overhead":
@@ -122,6 +127,19 @@ def search(wanted: argparse.Namespace) -> None:
     print(json.dumps(times.ended))
 
 
+async def host(scheduler: str, workers: int) -> None:
+    """Run several Dask workers in this process: 64 processes would take 23 GB."""
+    import distributed
+
+    import replayed
+
+    replayed.install()
+    hosted = [
+        await distributed.Worker(scheduler, nthreads=1, dashboard=False) for _ in range(workers)
+    ]
+    await asyncio.gather(*(one.finished() for one in hosted))
+
+
 # Clusters of processes.
 
 
@@ -172,6 +190,21 @@ class Cluster:
             )
         )
 
+    def start_hosts(self, workers: int) -> None:
+        """Start so many workers in a few processes."""
+        for _ in range(workers // HOSTED):
+            self.workers.append(
+                subprocess.Popen(
+                    [
+                        *(sys.executable, str(HERE / "scale.py"), "host"),
+                        *("--workers", f"tcp://{self._host}:{self._port}", "--jobs", str(HOSTED)),
+                    ],
+                    env={**_environment(), "TMPDIR": str(self._folder)},
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+
     def _started(
         self, *arguments: str, prefix: Sequence[str] = (), environment: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
@@ -212,8 +245,11 @@ def _cluster(workers: int, **named: Any) -> Iterator[Cluster]:
         cluster = Cluster(Path(folder), **named)
         try:
             cluster.start_scheduler()
-            for _ in range(workers):
-                cluster.start_worker()
+            if workers > MOST_PROCESSES:
+                cluster.start_hosts(workers)
+            else:
+                for _ in range(workers):
+                    cluster.start_worker()
             _wait_for(cluster, workers)
             yield cluster
         finally:
