@@ -77,7 +77,7 @@ class _Hearing(Listener):
     def trial_ended(self, record: TrialRecord) -> None:
         self.trials.append(record)
 
-    def stage(self, message: str, trial: int | None = None) -> None:  # noqa: ARG002
+    def stage(self, message: str, trial: int | None = None) -> None:  # noqa: ARG002 - the Listener's
         self.has_waited = self.has_waited or message.startswith("waiting for")
 
 

@@ -28,7 +28,7 @@ PARSERS_SHARE = 0.2
 def main() -> int:
     """Run the campaign; returns 1 if there is a finding."""
     given = _arguments()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text stream
     began = time.monotonic()
     deadline = began + given.minutes * 60
     shutil.rmtree(KEPT, ignore_errors=True)

@@ -320,7 +320,7 @@ def _count(
 class _Stoppable:
     """Reports of a training that end it when its run is stopped."""
 
-    def __init__(self, run: str, reports: Reports | None) -> None:
+    def __init__(self, run: str, reports: Reports) -> None:
         self._run = run
         self._reports = reports
 
@@ -328,12 +328,11 @@ class _Stoppable:
         """Pass a report on; raises ``StoppedError``."""
         if _here.is_stopped(self._run):
             raise StoppedError
-        if self._reports is not None:
-            self._reports.report(value, step)
+        self._reports.report(value, step)
 
     def should_prune(self) -> bool:
         """Return whether the training is to end."""
-        return self._reports is not None and self._reports.should_prune()
+        return self._reports.should_prune()
 
 
 def _train(order: TrainOrder, material: Dataset | OwnMaterial, notify: Notify) -> TrainedNetworks:
