@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from typing import Any
 
 import keras
@@ -37,6 +39,27 @@ def _workload(topology: str, dataset: Dataset, **options: Any) -> TopologyWorklo
         "seed": 0,
     }
     return make_workload(parse_topology(topology), dataset, **{**usual, **options})
+
+
+def test_a_score_does_not_depend_on_threads_that_draw_from_pythons_generator() -> None:
+    """A Dask worker has such threads."""
+    dataset = _prices()
+    workload = _workload("dffr:layers=2,width=9", dataset, epochs=1)
+    alone = train(workload, dataset, 0).score
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.is_set():
+            random.random()  # noqa: S311 - nothing secret
+
+    beside = threading.Thread(target=draw)
+    beside.start()
+    try:
+        scores = {train(workload, dataset, 0).score for _ in range(3)}
+    finally:
+        ended.set()
+        beside.join()
+    assert scores == {alone}
 
 
 def test_the_names_of_a_trained_network_do_not_depend_on_those_before_it() -> None:

@@ -18,6 +18,7 @@ from powerml.errors import TrainingError
 from powerml.networks.epochs import ALL_EPOCHS, FINER, Endings, Epochs, Scoring
 from powerml.networks.numbering import numbered_from_the_start
 from powerml.networks.own_training import load_own, score_own, train_own
+from powerml.networks.seeding import keras_seeds_from
 from powerml.progress import Notify
 from powerml.signals import interruption_kept
 from powerml.spaces import find_space
@@ -127,7 +128,7 @@ def train(
     labels = training_labels(workload, dataset, dataset.train)
     standardised = labels is not dataset.train.labels
     try:
-        with _one_thread(), keras_alone(), numbered_from_the_start():
+        with _one_thread(), keras_alone(), numbered_from_the_start(), keras_seeds_from(seed):
             seed_everything(seed)
             model = _untrained(workload, material)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from powerml.backend import import_keras, keras_alone
 from powerml.errors import SpaceError, TrainingError, UsageError
 from powerml.networks.epochs import FINER, Endings, Epochs, Scoring
+from powerml.networks.seeding import keras_seeds_from
 from powerml.signals import interruption_kept
 from powerml.spaces.from_file import OwnSpace, digest_of_files
 from powerml.spaces.task import ALL_STEPS, Batches, Task
@@ -406,9 +407,9 @@ def train_own(
     space, dataset = material.space, material.dataset
     size = batch_size_of(workload.values, workload.batch_size)
     task = task_of(dataset, epochs=workload.epochs, batch_size=size, seed=seed)
-    seed_everything(seed)
-    model, trial = _build(workload, material, endings.reports)
-    seed_everything(seed)
+    with keras_seeds_from(seed):
+        seed_everything(seed)
+        model, trial = _build(workload, material, endings.reports)
 
     def score() -> float:
         return score_own(workload, material, model, dataset.validation)
@@ -419,7 +420,8 @@ def train_own(
     scoring = Scoring(score, fit, highest_score(workload.metric))
     epochs = Epochs(model, workload.epochs, scoring, endings)
     epoch_ended = None if endings.are_none else epochs.ended
-    with own.fits_watched(_quietly):
+    with own.fits_watched(_quietly), keras_seeds_from(seed):
+        seed_everything(seed)
         own.train_network(space, model, _with_data(task, dataset), trial, epoch_ended)
     epochs.take_best()
     return model, score(), epochs.done or workload.epochs
