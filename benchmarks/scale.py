@@ -43,6 +43,7 @@ WORKERS = (1, 4, 16, 64)
 MOST_PROCESSES, HOSTED = 8, 8  # beyond as many processes, each has some workers
 OVERHEAD_TRIALS = 300
 REAL_TRIALS = 40
+MOST_SHOWN = 10  # differences of two studies
 FAULT_TRIALS, FAULT_WORKERS, FAULT_SECONDS = 30, 3, 0.15
 STOPPED_SECONDS, CUT_SECONDS = 60.0, 25.0
 LIMIT_SECONDS = 400.0
@@ -335,8 +336,23 @@ def print_speed_up(trials: int) -> None:
                 seconds.append(time.monotonic() - started)
             studies.append(_plain(Path(study.folder)))
             print(f"| {workers} | {seconds[-1]:.0f} | {seconds[0] / seconds[-1]:.2f} |", flush=True)
-    same = "equal" if studies[0] == studies[1] else "NOT equal"
+    apart = list(_differences(*studies))
+    same = "NOT equal" if apart else "equal"
     print(f"\nThe two studies are {same}: {len(studies[0])} trials with all counts and scores.")
+    for place in apart[:MOST_SHOWN]:
+        print(f"- {place}")
+
+
+def _differences(one: Any, other: Any, place: str = "trials") -> Iterator[str]:
+    """Yield the places where two studies differ, with both values."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name in one:
+            yield from _differences(one[name], other[name], f"{place}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differences(*pair, f"{place}[{number}]")
+    elif one != other:
+        yield f"{place}: {one} and {other}"
 
 
 def _plain(folder: Path) -> list[dict[str, Any]]:

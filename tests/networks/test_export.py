@@ -31,6 +31,7 @@ from powerml.runtimes import Format, Input, Session, find_runtime, require_expor
 from powerml.workloads.model_files import read_inputs
 from powerml.workloads.workload import Deployment
 from tests.builders import make_workload_record
+from tests.drawing import drawn_from_beside
 from tests.spaces.networks import build
 
 DEPLOYED = Deployment(runtime="onnxruntime", batch_size=1, inferences=1)
@@ -112,6 +113,17 @@ def test_an_export_does_not_depend_on_the_networks_before_it(tmp_path: Path, suf
     before = keras.layers.Dense(1).name
     export_topology(workload, tmp_path / f"2{suffix}", [_samples()[None, :1]])
     assert keras.layers.Dense(1).name != before  # the user's own networks go on
+
+
+def test_the_weights_of_an_export_do_not_depend_on_threads_that_draw(tmp_path: Path) -> None:
+    """The cost of loading a model moved with them, on a Dask worker."""
+    workload = make_workload_record(topology="dffr:layers=2,width=20", deployment=DEPLOYED)
+    paths = [tmp_path / f"{number}.onnx" for number in range(4)]
+    export_topology(workload, paths[0], [_samples()[None, :1]])
+    with drawn_from_beside():
+        for path in paths[1:]:
+            export_topology(workload, path, [_samples()[None, :1]])
+    assert len({path.read_bytes() for path in paths}) == 1
 
 
 def _names_in(path: Path) -> object:

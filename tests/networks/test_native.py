@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from powerml.spaces import parse_topology
 from powerml.workloads.metrics import score_of
 from powerml.workloads.splits import Arrays, Dataset, check_splits
 from powerml.workloads.workload import TopologyWorkload, make_workload
+from tests.drawing import drawn_from_beside
 
 RNG = np.random.default_rng(0)
 
@@ -46,19 +45,8 @@ def test_a_score_does_not_depend_on_threads_that_draw_from_pythons_generator() -
     dataset = _prices()
     workload = _workload("dffr:layers=2,width=9", dataset, epochs=1)
     alone = train(workload, dataset, 0).score
-    ended = threading.Event()
-
-    def draw() -> None:
-        while not ended.is_set():
-            random.random()  # noqa: S311 - nothing secret
-
-    beside = threading.Thread(target=draw)
-    beside.start()
-    try:
+    with drawn_from_beside():
         scores = {train(workload, dataset, 0).score for _ in range(3)}
-    finally:
-        ended.set()
-        beside.join()
     assert scores == {alone}
 
 

@@ -26,6 +26,7 @@ from powerml.networks.native import build_topology
 from powerml.networks.numbering import numbered_from_the_start
 from powerml.networks.own_training import build_own
 from powerml.networks.recurrence import as_operators
+from powerml.networks.seeding import keras_seeds_from
 from powerml.runtimes import (
     KERAS_SUFFIX,
     Exporter,
@@ -132,7 +133,7 @@ def export_topology(
     if workload.deployment is None:
         raise TypeError(workload)
     with numbered_from_the_start():
-        with keras_alone():
+        with keras_alone(), keras_seeds_from(SEED):
             seed_everything(SEED)
             if workload.kind == "topology":
                 model = build_topology(workload)
