@@ -281,16 +281,15 @@ def _search(place: str | None, trials: int, jobs: int, out: Path) -> list[str]:
 def print_overhead(trials: int) -> None:
     """Print the time of a trial of which nothing is left but its coordination."""
     print(
-        "| workers | trials under way | a trial, ms | of it coordination, ms | trials a second |\n"
-        "| --- | --- | --- | --- | --- |"
+        "| workers, and trials under way | a trial, ms | without workers, ms | coordination, ms | "
+        "trials a second |\n| --- | --- | --- | --- | --- |"
     )
-    alone = _milliseconds(None, trials, 1)
-    print(f"| none | 1 | {alone:.1f} | | {1000 / alone:.0f} |", flush=True)
     for workers in WORKERS:
+        alone = _milliseconds(None, trials, workers)
         with _cluster(workers) as cluster:
             found = _milliseconds(cluster.place, trials, workers)
         print(
-            f"| {workers} | {workers} | {found:.1f} | {found - alone:.1f} | {1000 / found:.0f} |",
+            f"| {workers} | {found:.1f} | {alone:.1f} | {found - alone:.1f} | {1000 / found:.0f} |",
             flush=True,
         )
 
@@ -336,7 +335,7 @@ def print_speed_up(trials: int) -> None:
                 seconds.append(time.monotonic() - started)
             studies.append(_plain(Path(study.folder)))
             print(f"| {workers} | {seconds[-1]:.0f} | {seconds[0] / seconds[-1]:.2f} |", flush=True)
-    apart = list(_differences(*studies))
+    apart = list(_differences(studies[0], studies[1]))
     same = "NOT equal" if apart else "equal"
     print(f"\nThe two studies are {same}: {len(studies[0])} trials with all counts and scores.")
     for place in apart[:MOST_SHOWN]:
@@ -454,7 +453,7 @@ def _faulty(
             print(f"run {number} ({kind}) ended with {code}: {said}", flush=True)
         found = _plain(folder / "s") if (ended or resumed) else []
         counted = Counter(one["number"] for one in found)
-        return {
+        end = {
             "kind": kind,
             "ended": ended,
             "resumed": resumed,
@@ -463,6 +462,8 @@ def _faulty(
             "same": found == undisturbed,
             "seconds": time.monotonic() - started,
         }
+        print(f"run {number}: {json.dumps(end)}", file=sys.stderr, flush=True)  # as it goes
+        return end
 
 
 def _start(cluster: Cluster, space: str | None, small: Path | None) -> None:

@@ -81,7 +81,8 @@ class _Candidate:
     `number` is its number, unless another trial is kept before it when the run is stopped.
     `earlier` are the trials that had ended when it was proposed, and `curves` their learning
     curves. `counting` is None if the topology was met before, if its training failed, or if
-    `pruned` gives the reason for not counting it. `training` is None until it has begun.
+    `pruned` gives the reason for not counting it. `training` is None until it has begun. A trial
+    that was `judged` is not trained before its turn unless it has begun.
     """
 
     proposal: Proposal
@@ -93,6 +94,7 @@ class _Candidate:
     pruned: str | None = None
     predicted: Prediction | None = None
     training: Future[Training] | None = None
+    judged: bool = False
 
     @property
     def workload(self) -> SearchedWorkload | None:
@@ -268,24 +270,24 @@ class Run:
                 return candidate
             return self._count_trained(candidate, workload)
         counting = candidate.counting
-        if candidate.training is not None or counting is None or not counting.has_succeeded:
+        if candidate.judged or counting is None or not counting.has_succeeded:
             return candidate
-        record = self._record_to_train(candidate)
-        return (
-            candidate
-            if record is None
-            else replace(candidate, training=self._train(candidate, record))
-        )
-
-    def _record_to_train(self, candidate: _Candidate) -> TrialRecord | None:
-        """Return the record of a counted trial that is not ruled out by what is known now."""
         reference = self._priced_reference()
         if reference is None:
             is_first = self._problem.settings.reference == FIRST and (
                 self._ended or candidate is self._under_way[0]
             )
             if not is_first:
-                return None
+                return candidate
+        # Once is enough: with many trials under way the prices would take most of the time.
+        record = self._record_to_train(candidate, reference)
+        training = None if record is None else self._train(candidate, record)
+        return replace(candidate, training=training, judged=True)
+
+    def _record_to_train(
+        self, candidate: _Candidate, reference: Measurement | None
+    ) -> TrialRecord | None:
+        """Return the record of a counted trial that is not ruled out by what is known now."""
         try:
             record = self._cost(candidate, self._record_of(candidate), reference)
         except PowerMLError:  # it is told when the trial ends

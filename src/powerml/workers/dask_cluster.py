@@ -39,6 +39,7 @@ STOP_SECONDS = 5.0
 # A batch system may start workers after others have ended.
 ALONE_SECONDS = 300.0
 WATCH_SECONDS = 1.0
+SEND_SECONDS = 0.001
 LOCAL = "127.0.0.1"
 LONGEST_REASON = 120
 # A dataset travels as part of an order, once for each worker; Dask warns of 10 MB.
@@ -117,6 +118,8 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
             listener.stage(f"connecting to the scheduler {place}")
             client = _client(place, None)
         stack.callback(_close, client)
+        # Dask collects what a client sends for 10 ms: too long for orders that wait for each other.
+        client.scheduler_comm.interval = SEND_SECONDS
         yield DaskWorkers(client, place, listener.workers_changed)
 
 
