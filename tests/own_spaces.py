@@ -36,6 +36,44 @@ def build(trial, task):
         torch.nn.Linear(units, task.outputs),
     )
 """
+# Networks that no exporter follows: the data decide on how often they go round.
+UNEXPORTABLE = """
+import torch
+
+class Rounds(torch.nn.Module):
+    def __init__(self, features, units, outputs):
+        super().__init__()
+        self.first = torch.nn.Linear(features, units)
+        self.last = torch.nn.Linear(units, outputs)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        for _ in range(int(x.sum().item()) % 3):
+            x = x * 0.5
+        return self.last(x)
+
+def build(trial, task):
+    units = trial.suggest_int("units", 2, 16, log=True)
+    return Rounds(task.input_shape[0], units, task.outputs)
+"""
+UNEXPORTABLE_KERAS = """
+import keras
+
+class Rounds(keras.Model):
+    def __init__(self, units, outputs):
+        super().__init__()
+        self.first = keras.layers.Dense(units, activation="relu")
+        self.last = keras.layers.Dense(outputs, activation="softmax")
+
+    def call(self, x):
+        x = self.first(x)
+        for _ in range(int(keras.ops.sum(x)) % 3):
+            x = x * 0.5
+        return self.last(x)
+
+def build(trial, task):
+    return Rounds(trial.suggest_int("units", 2, 16, log=True), task.outputs)
+"""
 
 
 def arrays(classes: int = 2, samples: int = 96) -> dict[str, Any]:

@@ -115,6 +115,22 @@ def test_an_export_does_not_depend_on_the_networks_before_it(tmp_path: Path, suf
     assert keras.layers.Dense(1).name != before  # the user's own networks go on
 
 
+def test_a_keras_network_of_a_class_of_its_own_is_exported(tmp_path: Path) -> None:
+    class Own(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    path = tmp_path / "own.onnx"
+    samples = _samples(shape=(4,))
+    assert export_proved(Own(), path, "onnxruntime", [samples[None, :1]]) <= TOLERANCE
+    session = find_runtime("onnxruntime").load(str(path))
+    assert np.asarray(session.run({session.inputs[0].name: samples})).shape == (1, 100, 2)
+
+
 def test_the_weights_of_an_export_do_not_depend_on_threads_that_draw(tmp_path: Path) -> None:
     """The cost of loading a model moved with them, on a Dask worker."""
     workload = make_workload_record(topology="dffr:layers=2,width=20", deployment=DEPLOYED)

@@ -18,8 +18,15 @@ import onnx
 import pytest
 from onnx import parser
 
-from powerml.errors import ModelError, SetupError, UnknownNameError
-from powerml.runtimes import Input, Session, find_runtime, require_runtime, runtime_names
+from powerml.errors import ExportError, ModelError, SetupError, UnknownNameError
+from powerml.runtimes import (
+    Input,
+    Session,
+    find_runtime,
+    require_exporter,
+    require_runtime,
+    runtime_names,
+)
 from powerml.workloads.model_files import Probe, read_inputs
 
 SHIPPED = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up"
@@ -74,12 +81,12 @@ def _saved(path: Path, layer: keras.layers.Layer) -> Path:
 
 
 def test_names() -> None:
-    assert runtime_names() == ["keras", "litert", "onnxruntime"]
+    assert runtime_names() == ["framework", "keras", "litert", "onnxruntime"]
     for name in runtime_names():
         assert find_runtime(name).name == name
     with pytest.raises(UnknownNameError, match="unknown runtime 'onnx-runtime': did you mean"):
         find_runtime("onnx-runtime")
-    with pytest.raises(UnknownNameError, match="known: keras, litert, onnxruntime"):
+    with pytest.raises(UnknownNameError, match="known: framework, keras, litert"):
         require_runtime("probe")
 
 
@@ -113,11 +120,21 @@ def test_the_shipped_models_run(name: str) -> None:
         assert np.sum(found) == pytest.approx(1, abs=1e-5)  # probabilities
 
 
+def test_the_framework_of_a_space_reads_no_files() -> None:
+    framework = require_runtime("framework")
+    framework.start()
+    assert framework.versions() == find_runtime("keras").versions()
+    with pytest.raises(ModelError, match="runs networks of a space"):
+        framework.load(str(SHIPPED / "even.keras"))
+    with pytest.raises(ExportError, match="give --runtime keras"):
+        require_exporter(framework, "torch")
+
+
 def test_a_model_computes_the_same_in_all_runtimes() -> None:
     pytest.importorskip("ai_edge_litert")
     sample = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
     answers = []
-    for name in runtime_names():
+    for name in ("keras", "litert", "onnxruntime"):
         runtime = find_runtime(name)
         runtime.start()
         session = runtime.load(str(SHIPPED / f"even{runtime.format.suffix}"), [(1, 8, 8)])

@@ -18,6 +18,7 @@ import powerml
 from powerml.costs.counts import EVENTS
 from powerml.errors import (
     LONGEST_MESSAGE,
+    ExportError,
     MeasurementError,
     SpaceError,
     StudyError,
@@ -27,10 +28,19 @@ from powerml.errors import (
 )
 from powerml.machines import Machine
 from powerml.samplers import sampler_names
+from powerml.search.listener import Listener
 from powerml.studies.reader import read_study
 from powerml.studies.records import StudyRecord
 from tests.doubles import FormulaMeter, Run, name_phase_meter
-from tests.own_spaces import KERAS, TORCH, arrays, imports_kept, written
+from tests.own_spaces import (
+    KERAS,
+    TORCH,
+    UNEXPORTABLE,
+    UNEXPORTABLE_KERAS,
+    arrays,
+    imports_kept,
+    written,
+)
 from tests.searches import best_of
 
 CONDITIONAL = """
@@ -84,6 +94,7 @@ Search = Callable[..., StudyRecord]
 def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the exports, which take seconds for each trial."""
     monkeypatch.setattr("powerml.search.work.memory_of", lambda *_, **__: None)
+    monkeypatch.setattr("powerml.search.optimize.exported_or_not", lambda one, _: (one, None))
     monkeypatch.setattr(
         "powerml.search.winners.export_checked", lambda saved, *_: (saved.with_suffix(".onnx"), 0.0)
     )
@@ -474,3 +485,56 @@ def test_the_result_as_json_is_all_that_is_printed(
     assert code == 0, err
     assert len(json.loads(out)["trials"]) == 2
     assert {"import", "build", "score"} <= set(err.split())
+
+
+class _Hearing(Listener):
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def stage(self, message: str, trial: int | None = None) -> None:
+        """Keep it."""
+        self.told.append(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "framework"), [(UNEXPORTABLE, "PyTorch"), (UNEXPORTABLE_KERAS, "Keras")]
+)
+def test_networks_that_cannot_be_exported_are_searched_in_their_framework(
+    whole_search: Search, text: str, framework: str
+) -> None:
+    hearing = _Hearing()
+    study = whole_search(text, listener=hearing)
+    assert study.settings.deployment is not None
+    assert study.settings.deployment.runtime == "framework"
+    [said] = [one for one in hearing.told if "cannot be exported" in one]
+    assert said.startswith(f"mine is run in {framework}, for it cannot be exported: ")
+    assert [trial.state.name for trial in study.trials] == ["complete"] * 3
+    assert study.exported is None
+    best = best_of(study)
+    assert best.memory is not None
+    assert "not exported" in " ".join(best.memory.remarks)
+    # The reasons are found again, and nothing else differs.
+    resumed = whole_search(text, trials=4, resume=True)
+    assert len(resumed.trials) == 4
+
+
+def test_a_runtime_that_was_asked_for_is_kept(whole_search: Search) -> None:
+    with pytest.raises(ExportError, match=r"cannot be exported.*--runtime framework"):
+        whole_search(UNEXPORTABLE, runtime="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"machine": "raspberry-pi-4"}, "raspberry-pi-4 is a board"),
+        ({"max_memory": "1MB"}, "limits of a deployed network"),
+        ({"max_memory": "1MB", "runtime": "framework"}, "--runtime framework exports none"),
+    ],
+)
+def test_what_needs_an_export_is_refused_without_one(
+    whole_search: Search, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        whole_search(UNEXPORTABLE, **options)

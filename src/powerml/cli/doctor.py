@@ -21,6 +21,7 @@ from powerml.errors import PowerMLError, shortened, words_of
 __all__ = ["InstallationCheck", "doctor", "examine"]
 
 LONGEST_DETAIL = 300
+OF_KERAS = ("keras", "framework")  # runtimes that a line of its own tells of
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ def examine() -> list[InstallationCheck]:
         *(
             _check(name, partial(_runtime, name), required=name == DEFAULT_RUNTIME)
             for name in runtime_names()
-            if name != "keras"
+            if name not in OF_KERAS
         ),
         *(
             _check(f"export to {name}", partial(_export, name), required=False)
             for name in runtime_names()
-            if name != "keras"
+            if name not in OF_KERAS
         ),
         _check("temporary folder", _temporary_folder),
         _check("warm simulator", _warm_simulator, required=False),

@@ -57,7 +57,7 @@ class DeploymentJob:
                 shape = tuple(1 if isinstance(n, str) else n for n in session.inputs[0].shape)
                 session = self._runtime.load(str(model), [shape])
                 feeds = _feeds(session, [np.zeros((WARM_UP_INFERENCES, *shape), np.float32)])
-                _infer(session, feeds)
+                infer(session, feeds)
                 self._warm_up_profiler(model, shape, feeds[:1])
 
     def _warm_up_profiler(self, model: Path, shape: tuple[int, ...], feeds: list[Feed]) -> None:
@@ -67,7 +67,7 @@ class DeploymentJob:
             return
         with _scratch_folder():
             profiled: ProfiledSession = load(str(model), [shape])
-            _infer(profiled.session, feeds)
+            infer(profiled.session, feeds)
             profiled.finish()
             if profiled.library:
                 find_code(profiled.library)
@@ -82,29 +82,32 @@ class DeploymentJob:
         client_requests.charge_functions(request.profile)
         client_requests.zero_stats()
         client_requests.segment("load")
-        session = self._runtime.load(request.model, shapes, request.allowed)
+        session = self._load(request, shapes)
         blank = _feeds(session, [np.zeros((1, *one.shape[1:]), one.dtype) for one in inputs])
-        _infer(session, blank)
+        infer(session, blank)
         client_requests.mark("load")
         client_requests.segment(None)
         feeds = _feeds(session, inputs)
         settle()
         client_requests.learn(request.profile)
-        _infer(session, blank * SETTLING_INFERENCES)
+        infer(session, blank * SETTLING_INFERENCES)
         moments["primed"] = client_requests.monotonic_seconds()
         # No inference at all: what the marks and the loop cost themselves. The second time counts.
         for name in ("settled", "nothing yet"):
             client_requests.mark(name)
             client_requests.segment("nothing")
-            _infer(session, [])
+            infer(session, [])
         client_requests.mark("nothing")
         client_requests.segment("inference")
-        _infer(session, feeds)
+        infer(session, feeds)
         client_requests.mark("over")
         client_requests.segment(None)
         client_requests.learn_no_more()
         if request.profile == PROFILED:
             profile_nodes(self._runtime, request, shapes, feeds[:1])
+
+    def _load(self, request: DeploymentRequest, shapes: Sequence[tuple[int, ...]]) -> Session:
+        return self._runtime.load(request.model, shapes, request.allowed)
 
     def run_once(self, content: dict[str, Any], moments: Moments) -> None:
         """Count the same with cold caches at the start of `load`."""
@@ -159,7 +162,8 @@ def _feeds(session: Session, inputs: Sequence[NDArray[Any]]) -> list[Feed]:
     ]
 
 
-def _infer(session: Session, feeds: Sequence[Feed]) -> None:
+def infer(session: Session, feeds: Sequence[Feed]) -> None:
+    """Run a model on each feed."""
     run = session.run
     for feed in feeds:
         run(feed)

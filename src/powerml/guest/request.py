@@ -27,6 +27,7 @@ __all__ = [
     "OwnRequest",
     "OwnTrainingRequest",
     "Request",
+    "SpacePlace",
     "announcement",
     "hello",
 ]
@@ -131,12 +132,27 @@ class OwnTrainingRequest:
 
 
 @dataclass(frozen=True)
+class SpacePlace:
+    """One network of a user's own space; the fields are those of `OwnTrainingRequest`."""
+
+    main: str
+    module: str
+    attribute: str
+    values: dict[str, Any]
+    task: str
+    input_shape: list[int]
+    outputs: int
+    epochs: int
+
+
+@dataclass(frozen=True)
 class DeploymentRequest:
     """A model to be loaded and run.
 
     `model` is a file beside the request; of input number n the arrays lie in ``DATA-n.npy``, of
     shape (inferences, *shape of the input). With `profile` ``PROFILED`` it is told what
-    each function and node has cost, too.
+    each function and node has cost, too. With a `space` the network of a user's own space is built:
+    `model` is the folder with its code.
     """
 
     model: str
@@ -145,6 +161,7 @@ class DeploymentRequest:
     allowed: list[str] = field(default_factory=list)
     profile: int = PLAIN
     name: str = ""
+    space: SpacePlace | None = None
 
     @property
     def title(self) -> str:
@@ -152,9 +169,14 @@ class DeploymentRequest:
         return f"inference of {self.name}"
 
     def content(self) -> dict[str, Any]:
-        """Return the request without the name, whose length would move the guest's memory."""
+        """Return the request without the name, whose length would move the guest's memory.
+
+        Nor is a space named where there is none.
+        """
         content = asdict(self)
         del content["name"]
+        if self.space is None:
+            del content["space"]
         return content
 
 

@@ -20,7 +20,7 @@ KERAS_ON_TORCH = (
     *("tabulate", "tensorflow", "tensorrt", "torch2trt", "torchcomms", "torchdistx", "tqdm"),
     *("tree", "triton", "tvm", "xarray"),
 )
-KERAS_JOBS = frozenset(("training", "own", "deployment:keras"))
+KERAS_JOBS = frozenset(("training", "own", "deployment:keras", "framework"))
 LITERT = ("ai_edge_litert_sdk_intel",)
 
 

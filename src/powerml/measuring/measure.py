@@ -31,9 +31,12 @@ from powerml.networks.epochs import Endings
 from powerml.networks.native import Trained, train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
-from powerml.workloads.workload import AnyWorkload, ModelFile
+from powerml.runtimes import FRAMEWORK
+from powerml.workloads.workload import AnyWorkload, ModelFile, OwnMaterial
 
 __all__ = ["measure", "needed_machines"]
+
+UNEXPORTED = ("keras", FRAMEWORK)  # runtimes that no board has
 
 
 @described(MeasureOptions)
@@ -143,7 +146,7 @@ def _measured(model: Model, wanted: MeasureOptions, notify: Notify) -> Measureme
             or counting.energies()
             or counting.measurement(machines, wanted.levels, wanted.accesses, by)
         )
-        remarks = list(material.remarks) if isinstance(material, ModelFile) else []
+        remarks = list(material.remarks) if isinstance(material, (ModelFile, OwnMaterial)) else []
         remarks += doubts_about(measurement.energies or (), working.error)
         measurement = measurement.model_copy(update={"memory": memory, "remarks": remarks})
         if calibration is not None:
@@ -175,10 +178,11 @@ def needed_machines(
     machines: PhaseMachines, workload: AnyWorkload, wanted: MeasureOptions
 ) -> PhaseMachines:
     """Return the machines of a workload, which may have no training; raises ``UsageError``."""
-    if workload.deployment is not None and workload.deployment.runtime == "keras":
+    if workload.deployment is not None and workload.deployment.runtime in UNEXPORTED:
+        framework = "Keras" if workload.deployment.runtime == "keras" else "its framework"
         require_no_board(
             machines.inference,
-            f"and {workload.title} runs in Keras, which does not run on boards",
+            f"and {workload.title} runs in {framework}, which does not run on boards",
             "leave it out, or give a model that can be exported",
         )
     if workload.training is not None and wanted.training:

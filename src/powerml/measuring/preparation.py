@@ -28,6 +28,7 @@ from powerml.files.room import require_room
 from powerml.files.texts import printable
 from powerml.measuring.options import MeasureOptions
 from powerml.meters.simulator.launch import require_installed
+from powerml.networks.deployed import exported_or_not
 from powerml.networks.export import export_proved
 from powerml.networks.own_training import (
     make_own_workload,
@@ -190,7 +191,7 @@ def prepare_own(
         dataset = wanted.check_arrays(arrays, space.code.main)
     if dataset.remark:
         notify(dataset.remark)
-    deployment = wanted.deployment(backend)
+    deployment = wanted.deployment(backend, is_own=True)
     workload, built = make_own_workload(
         space,
         dataset,
@@ -206,7 +207,12 @@ def prepare_own(
     )
     if unknown := [name for name in chosen if name not in built.trial.params]:
         raise UnknownNameError(f"parameter of {space.name}", unknown[0], built.trial.params)
-    return workload, OwnMaterial(space, dataset, space.code.files())
+    material = OwnMaterial(space, dataset, space.code.files())
+    if wanted.runtime is None:
+        workload, said = exported_or_not(workload, material)
+        if said is not None:
+            material = replace(material, remarks=(said,))
+    return workload, material
 
 
 def _on_dataset(

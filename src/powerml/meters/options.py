@@ -197,7 +197,7 @@ class CountingOptions(SimulationOptions, DataOptions):
     ] = "default"
     runtime: Annotated[
         str | None,
-        Field(description="Runtime of the inference: onnxruntime, litert or keras."),
+        Field(description="Runtime of the inference: onnxruntime, litert, keras or framework."),
         Shown(default="onnxruntime, or a file's own; Keras's evaluate under --protocol paper"),
     ] = None
     inference_batch: Annotated[
@@ -317,7 +317,7 @@ class CountingOptions(SimulationOptions, DataOptions):
         """The price: the given one, or the usual one."""
         return self.price or self.usual_price
 
-    def deployment(self, backend: str) -> Deployment | None:
+    def deployment(self, backend: str, *, is_own: bool = False) -> Deployment | None:
         """Make the deployment of a Keras model; see `make_deployment`, also for errors."""
         return make_deployment(
             self.runtime,
@@ -325,4 +325,5 @@ class CountingOptions(SimulationOptions, DataOptions):
             self.inferences,
             backend,
             evaluates=self.evaluates,
+            is_own=is_own,
         )

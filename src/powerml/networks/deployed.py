@@ -14,7 +14,7 @@ from powerml.errors import LONGEST_MESSAGE, ExportError, UsageError, shortened
 from powerml.memory.of_files import memory_of_file
 from powerml.memory.record import Memory
 from powerml.networks.export import export_once
-from powerml.runtimes import find_runtime
+from powerml.runtimes import FRAMEWORK, find_runtime
 from powerml.signals import interruption_kept
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.model_files import format_of
@@ -30,7 +30,7 @@ from powerml.workloads.workload import (
     TrainedWorkload,
 )
 
-__all__ = ["dataset_of", "deployed_inputs", "memory_of"]
+__all__ = ["dataset_of", "deployed_inputs", "exported_or_not", "memory_of"]
 
 
 def dataset_of(material: Material) -> Dataset:
@@ -80,6 +80,8 @@ def memory_of(workload: AnyWorkload, material: Material, *, allocated: bool) -> 
     deployment = workload.deployment
     if workload.kind == "load" or deployment is None:
         return None
+    if deployment.runtime == FRAMEWORK:
+        return Memory(remarks=["the memory is not known: the network is not exported"])
     inputs = deployed_inputs(workload, deployment, material)
     first = [array[0, ...] for array in inputs]
 
@@ -98,6 +100,29 @@ def memory_of(workload: AnyWorkload, material: Material, *, allocated: bool) -> 
             said = f"the memory is not known: {error}"
             return Memory(remarks=[shortened(said, LONGEST_MESSAGE)])
         return found(path)
+
+
+@interruption_kept()
+def exported_or_not(workload: OwnWorkload, material: OwnMaterial) -> tuple[OwnWorkload, str | None]:
+    """Return the workload to be measured, and why its network is not exported if it cannot be.
+
+    Its framework runs a network that cannot be exported.
+    """
+    deployment = workload.deployment
+    if deployment is None:
+        return workload, None
+    inputs = deployed_inputs(workload, deployment, material)
+    with tempfile.TemporaryDirectory(prefix="powerml-") as folder:
+        path = Path(folder) / f"model{find_runtime(deployment.runtime).format.suffix}"
+        try:
+            export_once(workload, path, inputs, material)
+        except ExportError as error:
+            name = "Keras" if workload.framework == "keras" else "PyTorch"
+            said = f"{workload.space} is run in {name}, for it cannot be exported: {error}"
+            instead = deployment.model_copy(update={"runtime": FRAMEWORK})
+            otherwise = workload.model_copy(update={"deployment": instead})
+            return otherwise, shortened(said, LONGEST_MESSAGE)
+    return workload, None
 
 
 def _write(

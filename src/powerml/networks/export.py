@@ -28,6 +28,7 @@ from powerml.networks.own_training import build_own
 from powerml.networks.recurrence import as_operators
 from powerml.networks.seeding import keras_seeds_from
 from powerml.runtimes import (
+    FRAMEWORK,
     KERAS_SUFFIX,
     Exporter,
     find_runtime,
@@ -56,6 +57,7 @@ TOLERANCE = 1e-5
 CHECKED_SAMPLES = 100
 CHECKED_INFERENCES = 100  # of those that are measured: as many as a winner has samples
 MODULE_SUFFIX = ".onnx"
+ADVICE_FOR_MODULES = "try torch.onnx.export on it, and give its file"
 SEED = 0  # counts do not depend on the values of the weights
 MOST_EXPORTS = 32  # that are kept in memory: some for each trial that is under way
 Unrolled = Callable[[str, int], None]
@@ -222,7 +224,8 @@ def _export_module_proved(
         raise ExportError(
             f"the PyTorch network {name} is exported to {MODULE_SUFFIX} alone: leave out --runtime"
         )
-    export_module(module, tuple(torch.from_numpy(array[0].copy()) for array in inputs), path)
+    example_inputs = tuple(torch.from_numpy(array[0].copy()) for array in inputs)
+    export_module(module, example_inputs, path, f"add --runtime {FRAMEWORK}")
     difference = largest_difference(module, path, runtime_name, inputs)
     if difference <= TOLERANCE:
         return difference
@@ -268,7 +271,7 @@ def export_model(
             model.save(path)
             return
         exporter = _exporter_to(path.suffix)
-        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        inputs = _inputs_of(model, shapes)
         flat = keras.tree.flatten(inputs)
 
         def described(one: Any, shape: tuple[int, ...]) -> Any:
@@ -296,7 +299,24 @@ def export_model(
             ) from error
 
 
-def export_module(module: Any, example_inputs: tuple[Any, ...], path: Path) -> None:
+def _inputs_of(model: Any, shapes: Sequence[tuple[int, ...]]) -> Any:
+    """Return a Keras model's inputs in their structure; of a class of its own, those it is given.
+
+    Such a class says nothing of its inputs, and takes one of float32.
+    """
+    import keras
+
+    if isinstance(model, keras.Sequential) and model.inputs:
+        return model.inputs[0]
+    if getattr(model, "inputs", None):
+        return model.input
+    [shape] = shapes
+    return keras.KerasTensor((None, *shape[1:]), dtype="float32", name="input")
+
+
+def export_module(
+    module: Any, example_inputs: tuple[Any, ...], path: Path, advice: str = ADVICE_FOR_MODULES
+) -> None:
     """Write a ``torch.nn.Module`` as ``.onnx``, for the shapes of its example inputs.
 
     Parameters
@@ -307,6 +327,8 @@ def export_module(module: Any, example_inputs: tuple[Any, ...], path: Path) -> N
         Tensors that it is called with.
     path
         Where to.
+    advice
+        The advice where it cannot be exported.
 
     Raises
     ------
@@ -338,12 +360,19 @@ def export_module(module: Any, example_inputs: tuple[Any, ...], path: Path) -> N
     except Exception as error:  # it runs the user's code
         path.unlink(missing_ok=True)
         raise ExportError.quoting(
-            f"{path.stem} cannot be exported to ONNX",
-            next(iter(text_of(error).strip().splitlines()), type(error).__name__),
-            "try torch.onnx.export on it, and give its file",
+            f"{type(module).__name__} cannot be exported to ONNX",
+            _first_line_of_cause(error),
+            advice,
         ) from error
     finally:
         module.train(was_training)
+
+
+def _first_line_of_cause(error: BaseException) -> str:
+    """Return the reason that an exporter gives: it wraps the reason in steps of its own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(text_of(error).strip().splitlines()), type(error).__name__)
 
 
 def _exporter_to(suffix: str) -> Exporter:

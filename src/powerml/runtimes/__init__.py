@@ -14,6 +14,7 @@ from powerml.runtimes.base import (
 )
 from powerml.runtimes.catalogue import (
     DEFAULT_RUNTIME,
+    FRAMEWORK,
     KERAS_SUFFIX,
     find_runtime,
     require_exporter,
@@ -24,6 +25,7 @@ from powerml.runtimes.catalogue import (
 
 __all__ = [
     "DEFAULT_RUNTIME",
+    "FRAMEWORK",
     "KERAS_SUFFIX",
     "Exporter",
     "Feed",

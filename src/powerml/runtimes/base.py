@@ -112,10 +112,11 @@ def keras_export(name: str) -> Callable[[Any, str, Any], None]:
 class Format:
     """A format of model files.
 
-    `suffix` is the usual end of a file's name, as in ``.onnx``, and `other_suffixes` mean the same.
-    `magic` are the bytes that a file of it has at a place, one of which is enough. Without an
-    `exporter` no Keras model can be written in it. `warm_up_models` are run in the simulator before
-    anything is counted; None for those that powerML brings along.
+    `suffix` is the usual end of a file's name, as in ``.onnx``, and empty where a runtime reads no
+    files; `other_suffixes` mean the same. `magic` are the bytes that a file of it has at a place,
+    one of which is enough. Without an `exporter` no Keras model can be written in it.
+    `warm_up_models` are run in the simulator before anything is counted; None for those that
+    powerML brings along.
     """
 
     suffix: str

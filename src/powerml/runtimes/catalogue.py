@@ -12,6 +12,7 @@ from powerml.runtimes.base import Runtime
 
 __all__ = [
     "DEFAULT_RUNTIME",
+    "FRAMEWORK",
     "KERAS_SUFFIX",
     "find_runtime",
     "require_exporter",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 DEFAULT_RUNTIME = "onnxruntime"
+FRAMEWORK = "framework"  # runs networks of a user's own space, and reads no files
 KERAS_SUFFIX = ".keras"  # of what is exported from, and never to
 ROOM = "powerml.runtimes"
 # The room's other modules; each of the rest is a runtime.
@@ -37,7 +39,7 @@ def runtime_names() -> list[str]:
     Examples
     --------
     >>> powerml.runtime_names()
-    ['keras', 'litert', 'onnxruntime']
+    ['framework', 'keras', 'litert', 'onnxruntime']
     """
     return plugins.names("runtimes", _built_in)
 
@@ -76,6 +78,8 @@ def runtimes_by_suffix() -> dict[str, str]:
     found: dict[str, str] = {}
     for name in [*_built_in(), *runtime_names()]:
         model_format = find_runtime(name).format
+        if not model_format.suffix:
+            continue
         for suffix in (model_format.suffix, *model_format.other_suffixes):
             found.setdefault(suffix, name)
     return found
@@ -87,13 +91,18 @@ def require_exporter(runtime: Runtime, backend: str) -> None:
     Raises
     ------
     ExportError
-        Keras exports nothing that the runtime reads.
+        Keras exports nothing that the runtime reads, or it reads no files.
     SetupError
         Something that the export needs is not installed.
     """
     model_format = runtime.format
     if model_format.suffix == KERAS_SUFFIX:
         return
+    if not model_format.suffix:
+        raise ExportError(
+            f"{runtime.name} runs networks of a space of your own, and reads no files: give "
+            "--runtime keras"
+        )
     if model_format.exporter is None:
         raise ExportError(
             f"Keras exports no {model_format.suffix} files, which {runtime.name} reads"

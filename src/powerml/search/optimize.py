@@ -13,7 +13,7 @@ from typing import Any
 from powerml.backend import select_backend
 from powerml.costs.cost import require_price
 from powerml.errors import UsageError
-from powerml.machines import PhaseMachines
+from powerml.machines import PhaseMachines, require_no_board
 from powerml.meters.catalogue import (
     meter_options,
     require_counting,
@@ -22,8 +22,10 @@ from powerml.meters.catalogue import (
 from powerml.meters.counting import counting_threads
 from powerml.meters.predicting import PREDICTED
 from powerml.meters.replay import REPLAY_PREFIX
+from powerml.networks.deployed import exported_or_not
 from powerml.networks.own_training import metric_of, own_arrays, require_default_training
 from powerml.options import described
+from powerml.runtimes import FRAMEWORK
 from powerml.search.listener import Listener
 from powerml.search.options import SearchOptions
 from powerml.search.own import OwnProblem, OwnProposals, own_reference
@@ -41,7 +43,7 @@ from powerml.workers import check_workers, open_workers
 from powerml.workers.contents import contents_of
 from powerml.workers.orders import MeterKey
 from powerml.workloads.datasets import Dataset
-from powerml.workloads.workload import Deployment
+from powerml.workloads.workload import Deployment, OwnWorkload
 
 __all__ = ["optimize"]
 
@@ -201,7 +203,7 @@ def _own_problem(
     if wanted.protocol == "paper":
         raise UsageError(f"{text} is no space of the paper: leave out --protocol paper")
     backend = select_backend()
-    deployment = _deployment(wanted, backend)
+    deployment = _deployment(wanted, backend, is_own=True)
     space = load_space(find_code(text))
     require_default_training(space, wanted.early_stopping)
     arrays = own_arrays(space) if data is None else None
@@ -223,19 +225,58 @@ def _own_problem(
         backend=backend,
     )
     problem = OwnProblem(space, files, dataset, machines, settings)
-    problem.reference_workload()
+    usual = problem.usual_workload()
+    if wanted.runtime is None:
+        problem, settings = _exportable_or_not(problem, usual, wanted, listener)
     return problem, lambda: OwnProposals(problem), settings
 
 
-def _deployment(wanted: SearchOptions, backend: str) -> Deployment | None:
-    limits = wanted.limits()
-    deployment = wanted.deployment(backend)
-    if deployment is None and (limits.max_memory_bytes or limits.max_file_bytes):
-        raise UsageError(
-            "--max-memory and --max-file-size are limits of a deployed network, and the paper's "
-            "protocol deploys none: add --runtime, or leave them out"
+def _exportable_or_not(
+    problem: OwnProblem, usual: OwnWorkload, wanted: SearchOptions, listener: Listener
+) -> tuple[OwnProblem, StudySettings]:
+    """Have networks run in their framework if the usual one cannot be exported.
+
+    Raises
+    ------
+    UsageError
+        It cannot, and boards or limits of memory need the export.
+    """
+    settings, machines = problem.settings, problem.machines
+    found, said = exported_or_not(usual, problem.material)
+    if said is None:
+        return problem, settings
+    require_no_board(
+        machines.inference, f"and runs exported networks, and {said}", "name another machine"
+    )
+    _refuse_limits_of_memory(wanted, said, "leave them out")
+    listener.stage(said)
+    settings = settings.model_copy(update={"deployment": found.deployment})
+    material = problem.material
+    problem = OwnProblem(material.space, material.files, material.dataset, machines, settings)
+    return problem, settings
+
+
+def _deployment(wanted: SearchOptions, backend: str, *, is_own: bool = False) -> Deployment | None:
+    deployment = wanted.deployment(backend, is_own=is_own)
+    if deployment is None:
+        _refuse_limits_of_memory(
+            wanted, "the paper's protocol deploys none", "add --runtime, or leave them out"
+        )
+    elif deployment.runtime == FRAMEWORK:
+        _refuse_limits_of_memory(
+            wanted, f"--runtime {FRAMEWORK} exports none", "leave out one or the other"
         )
     return deployment
+
+
+def _refuse_limits_of_memory(wanted: SearchOptions, why: str, remedy: str) -> None:
+    """Refuse limits of what is not known without an export; raises ``UsageError``."""
+    limits = wanted.limits()
+    if limits.max_memory_bytes or limits.max_file_bytes:
+        raise UsageError(
+            f"--max-memory and --max-file-size are limits of a deployed network, and {why}: "
+            f"{remedy}"
+        )
 
 
 def _tell_of(dataset: Dataset, listener: Listener) -> None:

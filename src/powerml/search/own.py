@@ -206,6 +206,10 @@ class OwnProblem(Problem):
         self._members[workload.name] = _member(built.model, built.trial, built.parameters, self)
         return workload
 
+    def usual_workload(self) -> OwnWorkload:
+        """Make the reference's workload, or that of the middle of the space."""
+        return self.reference_workload() or self._workload(middle_of)[0]
+
     def epochs_of(self, workload: SearchedWorkload) -> int | None:
         """Return the epochs of a training; None where the space has a `train` of its own."""
         return super().epochs_of(workload) if self.space.train is None else None

@@ -11,6 +11,7 @@ from powerml.networks.deployed import dataset_of
 from powerml.networks.export import CHECKED_SAMPLES, export_checked
 from powerml.networks.native import score_saved
 from powerml.networks.own_training import load_own
+from powerml.runtimes import FRAMEWORK
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
 from powerml.search.work import ScoredNetwork
@@ -26,7 +27,7 @@ from powerml.workloads.workload import OwnMaterial, TrainedWorkload
 
 __all__ = ["report", "save_models"]
 
-KERAS = "keras"  # the runtime that needs no export
+UNEXPORTED = ("keras", FRAMEWORK)  # runtimes that need no export
 
 
 def save_models(networks: Sequence[ScoredNetwork], folder: Path) -> None:
@@ -88,7 +89,7 @@ def _prove(winner: TrialRecord, problem: Problem, study: Study, listener: Listen
         raise TypeError(winner.measurement)
     paths = [place / name for name in model_names(problem.settings.score_seeds)]
     test_score = fmean(score_saved(path, workload, problem.material) for path in paths)
-    if workload.deployment is None or workload.deployment.runtime == KERAS:
+    if workload.deployment is None or workload.deployment.runtime in UNEXPORTED:
         return Winner(trial=winner, test_score=test_score)
     listener.stage(f"exporting {title} for {workload.deployment.runtime}")
     exported, difference = _export(paths[0], workload, problem.material)

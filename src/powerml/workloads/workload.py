@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from powerml.errors import TopologyError, UnknownNameError, UsageError
-from powerml.runtimes import DEFAULT_RUNTIME, require_exporter, require_runtime
+from powerml.runtimes import DEFAULT_RUNTIME, FRAMEWORK, require_exporter, require_runtime
 from powerml.spaces import Layer, Topology, find_space, layers_of, parse_topology, with_batch
 from powerml.spaces.from_file import OwnSpace
 from powerml.spaces.trial import named
@@ -113,7 +113,7 @@ class Deployment(BaseModel):
     @property
     def job(self) -> str:
         """The guest's job that runs it."""
-        return f"deployment:{self.runtime}"
+        return FRAMEWORK if self.runtime == FRAMEWORK else f"deployment:{self.runtime}"
 
 
 def _parsed(value: object) -> Topology:
@@ -493,12 +493,13 @@ class ModelFile:
 class OwnMaterial:
     """A user's own space with the data that its networks are trained on.
 
-    `files` are the space's code, by the path from its folder.
+    `files` are the space's code, by the path from its folder. `remarks` are notes on the network.
     """
 
     space: OwnSpace
     dataset: Dataset
     files: Mapping[str, bytes]
+    remarks: tuple[str, ...] = ()
 
 
 # What a workload names by its digests: of a topology the dataset, of a file all that goes with it.
@@ -593,6 +594,7 @@ def make_deployment(
     backend: str,
     *,
     evaluates: bool,
+    is_own: bool = False,
 ) -> Deployment | None:
     """Make the deployment of a Keras model: None for the paper's way, Keras's ``evaluate``.
 
@@ -606,6 +608,8 @@ def make_deployment(
         The backend that Keras exports from.
     evaluates
         True if the paper's inference is the default.
+    is_own
+        True for a network of a user's own space, which its framework can run.
 
     Raises
     ------
@@ -624,5 +628,6 @@ def make_deployment(
             )
         return None
     chosen = require_runtime(runtime or DEFAULT_RUNTIME)
-    require_exporter(chosen, backend)
+    if not (is_own and chosen.name == FRAMEWORK):
+        require_exporter(chosen, backend)
     return Deployment(runtime=chosen.name, batch_size=batch, inferences=inferences)

@@ -18,7 +18,15 @@ from powerml.networks.own_training import make_own_workload
 from powerml.runtimes import DEFAULT_RUNTIME
 from powerml.spaces.trial import answers_of
 from powerml.workloads.workload import Deployment, OwnMaterial, OwnWorkload
-from tests.own_spaces import KERAS, TORCH, blobs, imports_kept, loaded
+from tests.own_spaces import (
+    KERAS,
+    TORCH,
+    UNEXPORTABLE,
+    UNEXPORTABLE_KERAS,
+    blobs,
+    imports_kept,
+    loaded,
+)
 
 # All on one warm process: on one worker.
 pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("warm")]
@@ -59,7 +67,7 @@ class Training:
         self._meter = meter
         self._folder = folder
 
-    def made(self, text: str) -> tuple[OwnWorkload, OwnMaterial]:
+    def made(self, text: str, runtime: str = DEFAULT_RUNTIME) -> tuple[OwnWorkload, OwnMaterial]:
         space, dataset = loaded(self._folder, text), blobs()
         workload, _ = make_own_workload(
             space,
@@ -70,7 +78,7 @@ class Training:
             backend="torch",
             validation=0.2,
             seed=0,
-            deployment=Deployment(runtime=DEFAULT_RUNTIME, batch_size=1, inferences=1),
+            deployment=Deployment(runtime=runtime, batch_size=1, inferences=1),
             batch_size=BATCH_SIZE,
         )
         return workload, OwnMaterial(space, dataset, space.code.files())
@@ -84,6 +92,15 @@ class Training:
             self._meter._options = options
         assert phase.name == "training"
         return phase
+
+    def deploy(self, text: str) -> list[PhaseCounts]:
+        """Count the network as its framework runs it."""
+        options = self._meter._options
+        self._meter._options = replace(options, deployment_only=True)
+        try:
+            return list(self._meter.measure(*self.made(text, "framework")))
+        finally:
+            self._meter._options = options
 
 
 @pytest.fixture
@@ -153,3 +170,26 @@ def test_a_training_that_fails_there_alone_says_why(
     assert said in message
     assert "\n" not in message
     assert len(message) <= LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("text", [UNEXPORTABLE, UNEXPORTABLE_KERAS, TORCH])
+def test_a_network_that_is_not_exported_runs_in_its_framework(
+    training: Training, text: str
+) -> None:
+    found = training.deploy(text)
+    assert [phase.name for phase in found] == ["load", "inference"]
+    assert training.deploy(text) == found
+    assert all(phase.counts.Ir > 1000 for phase in found)
+
+
+def test_a_build_that_fails_in_the_simulator_alone_names_its_line(training: Training) -> None:
+    failing = TORCH + (
+        "import os\n"
+        "before = build\n"
+        "def build(trial, task):\n"
+        "    if 'VALGRIND_LIB' in os.environ or not os.environ.get('HOME'):\n"
+        "        raise ValueError('so there')\n"
+        "    return before(trial, task)\n"
+    )
+    with pytest.raises(WorkerError, match=r"line \d+ of mine.py: build failed .*so there"):
+        training.deploy(failing)

@@ -55,6 +55,7 @@ from powerml.meters.simulator.sampling import (
 )
 from powerml.meters.simulator.server import Done, GuestServer, Server, ServerDiedError
 from powerml.progress import Advance, Notify, silent, unwatched
+from powerml.runtimes import FRAMEWORK
 from powerml.signals import interruption_held
 from powerml.workloads.workload import (
     OWN_JOB,
@@ -72,7 +73,7 @@ __all__ = ["KERAS_JOBS", "GuestMeter", "PhasesByGeometry", "UnderWay", "runs_in_
 PhasesByGeometry = dict[Geometry, list[PhaseCounts]]
 
 FORKABLE_BACKENDS = ("torch",)  # the others start threads, which a fork does not copy
-KERAS_JOBS = (TRAINING_JOB, OWN_JOB, "deployment:keras")  # those that run on the backend
+KERAS_JOBS = (TRAINING_JOB, OWN_JOB, "deployment:keras", FRAMEWORK)  # those that run on the backend
 POLL_SECONDS = 0.5
 PRICED: tuple[Accesses, ...] = ("data", "all")
 

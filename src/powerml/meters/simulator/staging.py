@@ -25,12 +25,13 @@ from powerml.guest.request import (
     OwnRequest,
     OwnTrainingRequest,
     Request,
+    SpacePlace,
 )
 from powerml.meters.simulator.rows import RowPlan
 from powerml.networks.deployed import dataset_of, deployed_inputs
 from powerml.networks.export import export_once
 from powerml.networks.native import training_labels
-from powerml.runtimes import Runtime, find_runtime
+from powerml.runtimes import FRAMEWORK, Runtime, find_runtime
 from powerml.workloads.inputs import digest_of_arrays
 from powerml.workloads.model_files import external_files, file_digest, format_of
 from powerml.workloads.workload import (
@@ -113,11 +114,8 @@ class Staging:
             inputs = dataset.inputs(split, scaled=workload.scaled)
             self._array(f"{stem}-{part}-inputs.npy", inputs)
             self._array(f"{stem}-{part}-labels.npy", split.labels)
-        root = f"space-{workload.code_digest[:NAME_LENGTH]}"
-        for name, content in material.files.items():
-            self._in_folder(f"{root}/{name}", content)
         return OwnTrainingRequest(
-            root=root,
+            root=self._code(workload, material),
             main=code.main,
             module=code.module,
             attribute=code.attribute,
@@ -131,6 +129,13 @@ class Staging:
             data=stem,
             name=workload.name,
         )
+
+    def _code(self, workload: OwnWorkload, material: OwnMaterial) -> str:
+        """Write the code of a space; return its folder."""
+        root = f"space-{workload.code_digest[:NAME_LENGTH]}"
+        for name, content in material.files.items():
+            self._in_folder(f"{root}/{name}", content)
+        return root
 
     def _array(self, name: str, array: NDArray[Any]) -> None:
         def write(path: Path) -> None:
@@ -170,7 +175,12 @@ class Staging:
                 path = self._folder / f"{stem}-{number}.npy"
                 if not path.exists():
                     np.save(path, array)
-        if isinstance(workload, (TopologyWorkload, OwnWorkload)):
+        space = None
+        if isinstance(workload, OwnWorkload) and deployment.runtime == FRAMEWORK:
+            if not isinstance(material, OwnMaterial):
+                raise TypeError(material)
+            model, space = self._code(workload, material), _place(workload, material)
+        elif isinstance(workload, (TopologyWorkload, OwnWorkload)):
             model = self._exported(workload, deployment, runtime, inputs, material)
         else:
             model = self._for_runtime(_file(material), runtime)
@@ -180,6 +190,7 @@ class Staging:
             shapes=[list(array.shape[1:]) for array in inputs],
             data=stem,
             allowed=list(workload.allowed),
+            space=space,
         )
 
     def load(self, workload: LoadWorkload, plan: RowPlan) -> LoadRequest:
@@ -263,6 +274,20 @@ class Staging:
                 write(unfinished)
                 unfinished.rename(path)
         return name
+
+
+def _place(workload: OwnWorkload, material: OwnMaterial) -> SpacePlace:
+    code, dataset = material.space.code, material.dataset
+    return SpacePlace(
+        main=code.main,
+        module=code.module,
+        attribute=code.attribute,
+        values=dict(workload.values),
+        task=dataset.task,
+        input_shape=list(workload.input_shape),
+        outputs=dataset.outputs,
+        epochs=workload.epochs,
+    )
 
 
 def _file(material: Material) -> ModelFile:

@@ -51,7 +51,7 @@ from powerml.meters.simulator.warm.protocol import (
     encode,
     failure_of,
 )
-from powerml.runtimes import find_runtime, require_runtime, runtime_names
+from powerml.runtimes import FRAMEWORK, find_runtime, require_runtime, runtime_names
 from powerml.workloads.workload import OWN_JOB, TRAINING_JOB
 
 __all__ = [
@@ -234,7 +234,8 @@ def reach(
     Parameters
     ----------
     job
-        A job of the guest's: ``training``, ``loads`` or ``deployment:RUNTIME``.
+        A job of the guest's: ``training``, ``own``, ``loads``, ``framework`` or
+        ``deployment:RUNTIME``.
     backend
         The Keras backend, None where Keras is not used.
     geometries
@@ -285,7 +286,8 @@ def job_of(guest: str) -> tuple[str, str | None]:
         names = runtime_names()
         if guest not in names:
             raise UnknownNameError("guest", guest, (*OTHER_GUESTS, *names))
-        job = f"{DEPLOYMENT}{require_runtime(guest).name}"
+        runtime = require_runtime(guest).name
+        job = runtime if runtime == FRAMEWORK else f"{DEPLOYMENT}{runtime}"
     backend = select_backend() if job in KERAS_JOBS else None
     if not runs_in_children(job, backend):
         raise UsageError(
