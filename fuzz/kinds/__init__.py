@@ -4,6 +4,7 @@ from fuzz.kinds.baselines import KIND as BASELINES
 from fuzz.kinds.cache_entries import KIND as CACHE_ENTRIES
 from fuzz.kinds.command_lines import KIND as COMMAND_LINES
 from fuzz.kinds.datasets import KIND as DATASETS
+from fuzz.kinds.elsewhere import KIND as ELSEWHERE
 from fuzz.kinds.journals import KIND as JOURNALS
 from fuzz.kinds.machines import KIND as MACHINES
 from fuzz.kinds.machines import VALUES as MACHINE_VALUES
@@ -20,6 +21,7 @@ KINDS = (
     MACHINES,
     MACHINE_VALUES,
     DATASETS,
+    ELSEWHERE,
     MODELS,
     JOURNALS,
     CACHE_ENTRIES,

@@ -109,6 +109,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(given: str) 
         ("postgresql://u:geheim@h:port/d", "no URL that can be read"),
         ("redis://:geheim@h/d", "unknown kind 'redis'"),
         ("postgresql://u@h", "names no database"),
+        ("postgresql:///u:geheim@h/d", "an @ in the name of its database"),
         ("grpc://h", "names no host and port"),
         ("sqlite:///:memory:", "of this process alone"),
         ("grpc://u:geheim@h:1", "names a user"),

@@ -238,15 +238,23 @@ def _address_of(text: str, what: str) -> Address:
     dialect, _, driver = name.partition("+")
     if dialect not in DRIVERS:
         raise UsageError(f"{what} is of an unknown kind {dialect!r}: give {WRITTEN}")
+    url = _with_database(url, dialect, what)
+    opened = url.set(drivername=name if driver else DRIVERS[dialect])
+    return Address(_shown(url), opened.render_as_string(hide_password=False))
+
+
+def _with_database(url: URL, dialect: str, what: str) -> URL:
+    """Check the name of the database; return the URL with that of a file from the root."""
     if not url.database:
         raise UsageError(f"{what} names no database: give {WRITTEN}")
     if dialect == SQLITE:
         if url.database == IN_MEMORY:
             raise UsageError(f"{what} is of this process alone: give sqlite:////FOLDER/FILE.db")
         # A study's folder names it to commands in other folders.
-        url = url.set(database=str(Path(url.database).absolute()))
-    opened = url.set(drivername=name if driver else DRIVERS[dialect])
-    return Address(_shown(url), opened.render_as_string(hide_password=False))
+        return url.set(database=str(Path(url.database).absolute()))
+    if "@" in url.database:  # of a slash too many, before a user and a password
+        raise UsageError(f"{what} has an @ in the name of its database: give {WRITTEN}")
+    return url
 
 
 def _shown(url: URL) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from pathlib import Path
 
 from powerml.errors import UsageError
 from powerml.workers.base import Workers
 from powerml.workers.dask_cluster import DASK, FILE, TCP, TLS, connected
 from powerml.workers.executor import ExecutorWorkers
 from powerml.workers.listener import WorkersListener
+from powerml.workers.scheduler_file import address_in
 
 __all__ = ["check_workers", "open_workers"]
 
@@ -38,7 +40,9 @@ def check_workers(workers: str | Executor) -> None:
                 f"the workers {workers!r} name no port of a scheduler: write dask://HOST:PORT, as "
                 "in dask://10.0.0.5:8786"
             )
-    elif workers != DASK and not workers.startswith(FILE):
+    elif workers.startswith(FILE):
+        address_in(Path(workers.removeprefix(FILE)))
+    elif workers != DASK:
         raise UsageError(
             f"unknown workers {workers!r}: give dask, dask://HOST:PORT, dask+tls://HOST:PORT or "
             "dask:SCHEDULER_FILE"

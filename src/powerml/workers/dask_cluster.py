@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from powerml.errors import ClusterError, SetupError, UsageError, shortened, words_of
+from powerml.errors import ClusterError, SetupError, shortened, words_of
 from powerml.progress import Notify
 from powerml.workers import tasks
 from powerml.workers.base import Unfit, Workers, require_alike
@@ -23,6 +23,7 @@ from powerml.workers.contents import Contents
 from powerml.workers.identity import differences, most_common
 from powerml.workers.listener import WorkersListener
 from powerml.workers.orders import Failure, Identity, Order, Reply
+from powerml.workers.scheduler_file import address_in
 
 if TYPE_CHECKING:
     import distributed
@@ -134,13 +135,7 @@ def _client(place: str, cluster: Any) -> distributed.Client:
     elif place.startswith(TLS):
         named["address"] = f"tls://{place.removeprefix(TLS)}"
     else:
-        path = Path(place.removeprefix(FILE))
-        if not path.is_file():
-            raise UsageError(
-                f"there is no scheduler file {path}: give the file of dask scheduler "
-                "--scheduler-file, or dask://HOST:PORT"
-            )
-        named["scheduler_file"] = str(path)
+        named["address"] = address_in(Path(place.removeprefix(FILE)))
     try:
         return distributed.Client(**named)
     except Exception as error:  # of sockets, of TLS, of versions that do not understand each other
