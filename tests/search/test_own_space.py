@@ -26,6 +26,8 @@ from powerml.errors import (
     UnknownNameError,
     UsageError,
 )
+from powerml.explain.findings import findings_of
+from powerml.explain.winner import model_of, winner_profile
 from powerml.machines import Machine
 from powerml.samplers import sampler_names
 from powerml.search.listener import Listener
@@ -515,6 +517,12 @@ def test_networks_that_cannot_be_exported_are_searched_in_their_framework(
     best = best_of(study)
     assert best.memory is not None
     assert "not exported" in " ".join(best.memory.remarks)
+    found = findings_of(read_study(Path(study.folder)))
+    assert found.best is not None
+    assert (Path(study.folder) / model_of(found.stored, found.best)).is_file()
+    profile = winner_profile(found.stored)
+    assert profile is not None
+    assert profile.missing == "A network that is not exported has no profile."
     # The reasons are found again, and nothing else differs.
     resumed = whole_search(text, trials=4, resume=True)
     assert len(resumed.trials) == 4

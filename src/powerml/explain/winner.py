@@ -15,13 +15,15 @@ from powerml.measuring.options import MeasureOptions
 from powerml.meters.base import DEFAULT_METER
 from powerml.options import flag_of
 from powerml.progress import Notify, silent
+from powerml.runtimes import FRAMEWORK
 from powerml.search.options import SearchOptions
 from powerml.studies.reader import BEST, StoredStudy, holds, read_study
 
-__all__ = ["WinnerProfile", "profile_winner", "winner_profile"]
+__all__ = ["WinnerProfile", "model_of", "profile_winner", "winner_profile"]
 
 PROFILE = "profile.json"
-KERAS_MODEL = "model.keras"
+# What a trained network is saved as; the last are weights, of Keras and of PyTorch.
+MODELS = ("model.keras", "model.weights.h5", "model.pt")
 # Options of a search that say how to simulate, and not what.
 OF_SIMULATION = ("machine_file", "jobs", "cache", "limit_seconds", "warm")
 
@@ -46,8 +48,8 @@ def winner_profile(stored: StoredStudy) -> WinnerProfile | None:
     best = findings_of(stored).best
     if best is None:
         return None
-    if not holds(stored.folder / BEST, best.trial):
-        return WinnerProfile(None, "Its models are not in the folder of the study.")
+    if (why := _never(stored, best)) is not None:
+        return WinnerProfile(None, why)
     command = _command(stored, best)
     path = stored.folder / BEST / PROFILE
     try:
@@ -59,6 +61,16 @@ def winner_profile(stored: StoredStudy) -> WinnerProfile | None:
         return WinnerProfile(None, "It was not profiled.", command)
     except (OSError, UnicodeError, ValidationError):
         return WinnerProfile(None, f"{BEST}/{PROFILE} cannot be read.", command)
+
+
+def _never(stored: StoredStudy, best: TrialFinding) -> str | None:
+    """Return why a best can have no profile; None if it can."""
+    if not holds(stored.folder / BEST, best.trial):
+        return "Its models are not in the folder of the study."
+    deployment = stored.settings.deployment
+    if deployment is not None and deployment.runtime == FRAMEWORK:
+        return "A network that is not exported has no profile."
+    return None
 
 
 def profile_winner(folder: Path, options: SearchOptions, notify: Notify = silent) -> Path | None:
@@ -94,7 +106,7 @@ def profile_winner(folder: Path, options: SearchOptions, notify: Notify = silent
     from powerml.explain.profile import profile
 
     notify("profiling the best")
-    model = stored.folder / _model(best)
+    model = stored.folder / model_of(stored, best)
     found = profile(
         model,
         options=MeasureOptions(
@@ -107,10 +119,12 @@ def profile_winner(folder: Path, options: SearchOptions, notify: Notify = silent
     return target
 
 
-def _model(best: TrialFinding) -> Path:
-    """Return the deployed model within the study's folder, or Keras's where nothing is exported."""
-    exported = None if best.proved is None else best.proved.exported
-    return Path(exported or f"{BEST}/{KERAS_MODEL}")
+def model_of(stored: StoredStudy, best: TrialFinding) -> Path:
+    """Return the deployed model within the study's folder, or the trained one without an export."""
+    if best.proved is not None and best.proved.exported is not None:
+        return Path(best.proved.exported)
+    saved = [name for name in MODELS if (stored.folder / BEST / name).is_file()]
+    return Path(BEST, [*saved, *MODELS][0])
 
 
 def _wanted(stored: StoredStudy) -> dict[str, object]:
@@ -134,6 +148,5 @@ def _command(stored: StoredStudy, best: TrialFinding) -> str:
     words = [
         word for name, value in wanted.items() for word in (flag_of(name, fields[name]), str(value))
     ]
-    return (
-        f"{shlex.join(['powerml', 'profile', str(_model(best)), *words])} --json > {BEST}/{PROFILE}"
-    )
+    profiling = shlex.join(["powerml", "profile", str(model_of(stored, best)), *words])
+    return f"{profiling} --json > {BEST}/{PROFILE}"

@@ -11,6 +11,7 @@ from rich.text import Text
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, TrialFinding
+from powerml.explain.winner import model_of
 from powerml.report.quantities import number_text, objective_text, score_text
 from powerml.report.sentences import limits_words, machines_words
 from powerml.spaces import with_batch
@@ -179,8 +180,7 @@ def places_table(findings: Findings, report: str, command: str) -> Table:
     table.add_column(overflow="fold")
     folder, best = findings.stored.folder, findings.best
     if best is not None:
-        exported = None if best.proved is None else best.proved.exported
-        table.add_row("model", Text(str(folder / (exported or f"{BEST}/model.keras"))))
+        table.add_row("model", Text(str(folder / model_of(findings.stored, best))))
     elif findings.front:
         table.add_row("models", Text(f"{folder / BEST}/trial-N"))
     table.add_row("report", Text(report))
