@@ -207,7 +207,7 @@ def test_a_stopped_search_tells_its_workers_and_goes_on_later(
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as found:
         yield found
 
@@ -239,7 +239,7 @@ def test_a_study_on_dask_is_that_of_one_machine_though_a_worker_is_killed(
         ("dask://host", "name no port of a scheduler"),
         ("dask://:8786", "name no port of a scheduler"),
         ("tcp://host:1", "unknown workers"),
-        ("dask:nowhere.json", "there is no scheduler file nowhere.json"),
+        ("dask:nowhere.json", "the scheduler file nowhere.json does not exist"),
     ],
 )
 def test_workers_that_name_nothing_are_refused_in_one_line(

@@ -127,6 +127,16 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
 def _client(place: str, cluster: Any) -> distributed.Client:
     import distributed
 
+    class ClosedIfLost(distributed.Client):  # type: ignore[misc]
+        """A client that is closed if it fails: Dask's would wait for 40 s at its end."""
+
+        def start(self, **named: Any) -> Any:
+            try:
+                return super().start(**named)
+            except BaseException:
+                self.status = "closed"
+                raise
+
     named: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
     if cluster is not None:
         return distributed.Client(cluster, **named)
@@ -137,7 +147,7 @@ def _client(place: str, cluster: Any) -> distributed.Client:
     else:
         named["address"] = address_in(Path(place.removeprefix(FILE)))
     try:
-        return distributed.Client(**named)
+        return ClosedIfLost(**named)
     except Exception as error:  # of sockets, of TLS, of versions that do not understand each other
         raise ClusterError.quoting(
             f"no Dask scheduler answers at {place}",
