@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="run to go on with")
     parser.add_argument("--parallel", type=int, default=3)
     wanted = parser.parse_args()
     if wanted.figure == "search":
@@ -83,7 +84,7 @@ def main() -> None:
     elif wanted.figure == "speed-up":
         print_speed_up(wanted.trials or REAL_TRIALS)
     else:
-        print_faults(wanted.runs, wanted.parallel)
+        print_faults(range(wanted.first, wanted.runs), wanted.parallel)
 
 
 class _Times(Listener):
@@ -368,10 +369,10 @@ def _plain(folder: Path) -> list[dict[str, Any]]:
 # Figure 3.
 
 
-def print_faults(runs: int, parallel: int) -> None:
+def print_faults(runs: range, parallel: int) -> None:
     """Print what became of studies that a fault met at a random moment."""
     draw = random.Random(SEED)
-    kinds = [FAULTS[number % len(FAULTS)] for number in range(runs)]
+    kinds = [FAULTS[number % len(FAULTS)] for number in range(runs.stop)]
     moments = [draw.random() for _ in kinds]
     with tempfile.TemporaryDirectory(prefix="powerml-scale-") as out, _cluster(0) as cluster:
         for _ in range(FAULT_WORKERS):
@@ -391,7 +392,7 @@ def print_faults(runs: int, parallel: int) -> None:
         ends = list(
             threads.map(
                 lambda number: _faulty(number, kinds[number], moments[number], whole, undisturbed),
-                range(runs),
+                runs,
             )
         )
     print(
