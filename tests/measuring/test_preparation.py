@@ -26,7 +26,7 @@ from powerml.errors import (
 )
 from powerml.machines import Machine
 from powerml.measuring.options import MeasureOptions
-from powerml.measuring.preparation import prepare_file, prepare_topology
+from powerml.measuring.preparation import prepare_file, prepare_own, prepare_topology
 from powerml.networks import export
 from powerml.spaces import parse_topology
 from powerml.workloads.workload import (
@@ -38,6 +38,7 @@ from powerml.workloads.workload import (
 )
 from tests.builders import make_arrays, save_arrays
 from tests.doubles import FormulaMeter
+from tests.own_spaces import UNEXPORTABLE, arrays, imports_kept, written
 
 SHIPPED = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up"
 OPSET = '<ir_version: 8, opset_import: ["": 17]>'
@@ -393,3 +394,21 @@ def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
     text = "g () => (float[2] y) { c = Constant<value = float[2] {1, 2}>() y = Identity(c) }"
     path = _onnx(tmp_path / "model.onnx", f"{OPSET} {text}")
     assert "takes no input" in _refusal(ModelError, lambda: _run(path))
+
+
+def test_a_network_that_cannot_be_exported_runs_in_its_framework_and_says_why(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "blobs.npz", **arrays())
+    place = str(written(tmp_path, UNEXPORTABLE))
+    wanted = _wanted(data=str(tmp_path / "blobs.npz"))
+    with imports_kept():
+        workload, material = prepare_own(place, "units=4", wanted, lambda _: None)
+        assert workload.deployment is not None
+        assert workload.deployment.runtime == "framework"
+        [said] = material.remarks
+        assert said.startswith("mine is run in PyTorch, for it cannot be exported: ")
+        kept = wanted.model_copy(update={"runtime": "onnxruntime"})
+        workload, material = prepare_own(place, "units=4", kept, lambda _: None)
+        assert workload.deployment is not None
+        assert (workload.deployment.runtime, material.remarks) == ("onnxruntime", ())

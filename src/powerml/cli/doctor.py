@@ -21,7 +21,6 @@ from powerml.errors import PowerMLError, shortened, words_of
 __all__ = ["InstallationCheck", "doctor", "examine"]
 
 LONGEST_DETAIL = 300
-OF_KERAS = ("keras", "framework")  # runtimes that a line of its own tells of
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def examine() -> list[InstallationCheck]:
     """Check everything a measurement needs. Valgrind is started on ``true``, QEMU for its help."""
     # They take a second, and no other command has to wait for them.
     from powerml.instrument import find_valgrind, valgrind_version
-    from powerml.runtimes import DEFAULT_RUNTIME, runtime_names
+    from powerml.runtimes import DEFAULT_RUNTIME, UNEXPORTED, runtime_names
     from powerml.workloads.datasets import locate_mnist
 
     return [
@@ -53,12 +52,12 @@ def examine() -> list[InstallationCheck]:
         *(
             _check(name, partial(_runtime, name), required=name == DEFAULT_RUNTIME)
             for name in runtime_names()
-            if name not in OF_KERAS
+            if name not in UNEXPORTED
         ),
         *(
             _check(f"export to {name}", partial(_export, name), required=False)
             for name in runtime_names()
-            if name not in OF_KERAS
+            if name not in UNEXPORTED
         ),
         _check("temporary folder", _temporary_folder),
         _check("warm simulator", _warm_simulator, required=False),

@@ -31,12 +31,10 @@ from powerml.networks.epochs import Endings
 from powerml.networks.native import Trained, train_natively
 from powerml.options import described
 from powerml.progress import Notify, silent
-from powerml.runtimes import FRAMEWORK
+from powerml.runtimes import UNEXPORTED
 from powerml.workloads.workload import AnyWorkload, ModelFile, OwnMaterial
 
 __all__ = ["measure", "needed_machines"]
-
-UNEXPORTED = ("keras", FRAMEWORK)  # runtimes that no board has
 
 
 @described(MeasureOptions)

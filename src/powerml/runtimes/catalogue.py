@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_RUNTIME",
     "FRAMEWORK",
     "KERAS_SUFFIX",
+    "UNEXPORTED",
     "find_runtime",
     "require_exporter",
     "require_runtime",
@@ -23,6 +24,7 @@ __all__ = [
 
 DEFAULT_RUNTIME = "onnxruntime"
 FRAMEWORK = "framework"  # runs networks of a user's own space, and reads no files
+UNEXPORTED = ("keras", FRAMEWORK)  # runtimes that need no export, and that no board has
 KERAS_SUFFIX = ".keras"  # of what is exported from, and never to
 ROOM = "powerml.runtimes"
 # The room's other modules; each of the rest is a runtime.

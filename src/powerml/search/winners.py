@@ -11,7 +11,7 @@ from powerml.networks.deployed import dataset_of
 from powerml.networks.export import CHECKED_SAMPLES, export_checked
 from powerml.networks.native import score_saved
 from powerml.networks.own_training import load_own
-from powerml.runtimes import FRAMEWORK
+from powerml.runtimes import UNEXPORTED
 from powerml.search.listener import Listener
 from powerml.search.problem import Problem
 from powerml.search.work import ScoredNetwork
@@ -26,8 +26,6 @@ from powerml.workloads.datasets import Dataset
 from powerml.workloads.workload import OwnMaterial, TrainedWorkload
 
 __all__ = ["report", "save_models"]
-
-UNEXPORTED = ("keras", FRAMEWORK)  # runtimes that need no export
 
 
 def save_models(networks: Sequence[ScoredNetwork], folder: Path) -> None:
