@@ -10,11 +10,11 @@ from powerml.guest import unseen
 from powerml.guest.deployment_job import WARM_UP_INFERENCES, DeploymentJob, infer
 from powerml.guest.region import Moments
 from powerml.guest.request import DeploymentRequest
+from powerml.guest.small_module import SHAPE, small_module
 from powerml.guest.training_job import SEED
 from powerml.runtimes import FRAMEWORK, Feed, Input, Session
 
 INPUT = "input"
-SIDE = 8  # of the image that PyTorch networks warm up with
 
 
 class FrameworkJob(DeploymentJob):
@@ -102,16 +102,7 @@ def _session(model: Any, shape: tuple[int, ...]) -> Session:
 
 def _run_module() -> None:
     import numpy as np
-    import torch
 
-    layers = [
-        torch.nn.Conv2d(1, 2, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.Flatten(),
-        torch.nn.Linear(2 * SIDE**2, 4),
-        torch.nn.ReLU(),
-        torch.nn.Linear(4, 2),
-    ]
-    shape = (1, 1, SIDE, SIDE)
-    session = _session(torch.nn.Sequential(*layers), shape)
+    shape = (1, *SHAPE)
+    session = _session(small_module(), shape)
     infer(session, [{INPUT: np.zeros(shape, np.float32)}] * WARM_UP_INFERENCES)

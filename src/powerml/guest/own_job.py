@@ -15,10 +15,11 @@ from powerml.guest import _client_requests as client_requests
 from powerml.guest import unseen
 from powerml.guest.region import Moments, region, settle
 from powerml.guest.request import OwnTrainingRequest
+from powerml.guest.small_module import OUTPUTS, SHAPE, small_module
 from powerml.guest.training_job import SEED, TrainingJob
 
-# Samples, batch size and inputs of the PyTorch networks that warm up.
-MODULE_SAMPLES, MODULE_BATCH, MODULE_SIDE = 32, 16, 8
+# Samples and batch size of the PyTorch networks that warm up.
+MODULE_SAMPLES, MODULE_BATCH = 32, 16
 OPTIMIZERS = ("adam", "sgd")
 FREE, BATCHES = "free", "batches"
 
@@ -57,21 +58,12 @@ def _train_module(optimizer: str) -> None:
     from powerml.spaces.task import Task
 
     torch.manual_seed(SEED)
-    layers = [
-        torch.nn.Conv2d(1, 2, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.Flatten(),
-        torch.nn.Linear(2 * MODULE_SIDE**2, 4),
-        torch.nn.ReLU(),
-        torch.nn.Linear(4, 2),
-    ]
-    shape = (1, MODULE_SIDE, MODULE_SIDE)
     arrays: dict[str, Any] = {
-        "x_train": np.zeros((MODULE_SAMPLES, *shape), dtype=np.float32),
+        "x_train": np.zeros((MODULE_SAMPLES, *SHAPE), dtype=np.float32),
         "y_train": np.zeros(MODULE_SAMPLES, dtype=np.int64),
     }
-    task = Task(shape, 2, epochs=2, batch_size=MODULE_BATCH, arrays=arrays)
-    loops.fit(torch.nn.Sequential(*layers), task, optimizer, 0.01, probabilities=False)
+    task = Task(SHAPE, OUTPUTS, epochs=2, batch_size=MODULE_BATCH, arrays=arrays)
+    loops.fit(small_module(), task, optimizer, 0.01, probabilities=False)
 
 
 def _run(request: OwnTrainingRequest, moments: Moments) -> None:

@@ -172,7 +172,9 @@ def test_a_training_that_fails_there_alone_says_why(
     assert len(message) <= LONGEST_MESSAGE
 
 
-@pytest.mark.parametrize("text", [UNEXPORTABLE, UNEXPORTABLE_KERAS, TORCH])
+@pytest.mark.parametrize(
+    "text", [UNEXPORTABLE, UNEXPORTABLE_KERAS, TORCH], ids=["torch", "keras", "exportable"]
+)
 def test_a_network_that_is_not_exported_runs_in_its_framework(
     training: Training, text: str
 ) -> None:
