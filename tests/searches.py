@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import powerml
+from powerml.search.listener import Listener
 from powerml.studies.records import StudyRecord, TrialRecord
 from tests.doubles import FormulaMeter
 
@@ -18,6 +19,17 @@ PAPERS: dict[str, Any] = {
     "price": "paper",
 }
 REFERENCE = "dffr:layers=5,width=10 batch 64"
+
+
+class Dying(Listener):
+    """A listener that ends the search at once after a trial, as a scheduler that dies does."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        if record.number == self._after:
+            raise RuntimeError("so there")
 
 
 def search(meter: FormulaMeter, out: Path, **options: object) -> StudyRecord:

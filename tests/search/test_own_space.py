@@ -43,7 +43,7 @@ from tests.own_spaces import (
     imports_kept,
     written,
 )
-from tests.searches import best_of
+from tests.searches import Dying, best_of
 
 CONDITIONAL = """
 import torch
@@ -256,6 +256,16 @@ def test_a_resumed_search_is_the_one_that_was_not_stopped(
     whole = search(CONDITIONAL, trials=4, sampler=sampler, study="whole")
     search(CONDITIONAL, trials=2, sampler=sampler, study="parts")
     parts = search(CONDITIONAL, trials=4, sampler=sampler, study="parts", resume=True)
+    assert _outcomes(parts) == _outcomes(whole)
+
+
+def test_a_search_that_died_with_trials_under_way_is_the_one_that_lived(
+    search: Search, tmp_path: Path
+) -> None:
+    whole = search(CONDITIONAL, trials=6, jobs=2, study="whole")
+    with pytest.raises(RuntimeError, match="so there"):
+        search(CONDITIONAL, trials=6, jobs=2, study="parts", listener=Dying(3))
+    parts = search(CONDITIONAL, trials=6, jobs=2, study="parts", resume=True)
     assert _outcomes(parts) == _outcomes(whole)
 
 

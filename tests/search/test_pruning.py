@@ -21,7 +21,7 @@ from powerml.studies.records import StudyRecord
 from powerml.workloads.workload import AnyWorkload, TopologyWorkload
 from tests.curves import TrainBy
 from tests.doubles import FormulaMeter, _phase
-from tests.searches import search
+from tests.searches import Dying, search
 
 EPOCHS = 8
 
@@ -92,6 +92,34 @@ def test_a_stopped_study_ends_as_if_it_had_not_been(
     resumed = pruned_search(FormulaMeter(machine), tmp_path, pruner=pruner, resume=True)
     assert reasons(whole)
     assert plain(resumed) == plain(whole)
+
+
+@pytest.mark.parametrize(
+    ("given", "after"),
+    [
+        ({"sampler": "composite", "pruner": None}, 2),
+        ({"sampler": "composite", "pruner": None}, 5),
+        ({"sampler": "tpe", "pruner": "median"}, 6),
+        ({"sampler": "tpe", "pruner": "hyperband"}, 6),
+    ],
+)
+def test_trials_under_way_at_the_death_of_a_search_change_nothing(
+    given: dict[str, object],
+    after: int,
+    machine: Machine,
+    tmp_path: Path,
+    train_by: TrainBy,
+) -> None:
+    train_by(slow)
+    given = {**given, "jobs": 3, "trials": 10}
+    whole = pruned_search(FormulaMeter(machine), tmp_path, study="whole", **given)
+    with pytest.raises(RuntimeError, match="so there"):
+        pruned_search(FormulaMeter(machine), tmp_path, listener=Dying(after), **given)
+    resumed = pruned_search(FormulaMeter(machine), tmp_path, resume=True, **given)
+    assert bool(reasons(whole)) == (given["pruner"] is not None)
+    assert plain(resumed) == plain(whole)
+    predicted = [[one.predicted for one in record.trials] for record in (resumed, whole)]
+    assert predicted[0] == predicted[1]
 
 
 @pytest.mark.parametrize("pruner", ["percentile", "successive_halving", "hyperband"])

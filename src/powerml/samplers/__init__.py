@@ -16,9 +16,10 @@ from powerml.samplers.catalogue import COMPOSITE, make_sampler, sampler_names
 from powerml.samplers.composite import CompositeSampler
 from powerml.samplers.learned_costs import CostsOf
 from powerml.samplers.score_scale import ANY_SCORE, UNIT, ScoreRange
-from powerml.samplers.trials import QUANTITIES, Quantities, quantities
+from powerml.samplers.trials import ABANDONED, QUANTITIES, Quantities, quantities
 
 __all__ = [
+    "ABANDONED",
     "ANY_SCORE",
     "COMPOSITE",
     "QUANTITIES",

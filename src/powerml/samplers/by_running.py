@@ -26,7 +26,13 @@ from powerml.samplers.composite_acquisition import CompositeAcquisition, Pool
 from powerml.samplers.embedding import Embedding
 from powerml.samplers.relevance_model import RelevantScores, relevant_costs
 from powerml.samplers.runs import Runs, identity
-from powerml.samplers.trials import KnownTrials, Quantities, known_trials, seeks_front
+from powerml.samplers.trials import (
+    KnownTrials,
+    Quantities,
+    known_trials,
+    proposal_number,
+    seeks_front,
+)
 
 __all__ = ["RunningSampler"]
 
@@ -112,7 +118,8 @@ class RunningSampler(BaseSampler):
         """Choose the member of the largest acquisition, none twice while others are found."""
         before = [(dict(row), found) for row, found in self._known.measured_before]
         known = known_trials(study, trial, None, before)
-        runs = Runs(self._draw, (self._seed, trial.number), trial.system_attrs.get(FIXED, {}))
+        seed = (self._seed, proposal_number(study, trial))
+        runs = Runs(self._draw, seed, trial.system_attrs.get(FIXED, {}))
         has_quantities = self._known.objective is not None or seeks_front(study)
         learned = known.measured if has_quantities else known.valued
         if len(learned) < self._acquisition.startup_trials:

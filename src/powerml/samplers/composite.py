@@ -22,7 +22,7 @@ from powerml.samplers.composite_acquisition import REFUSED, CompositeAcquisition
 from powerml.samplers.learned_costs import CostsOf, learned_costs
 from powerml.samplers.score_model import ScoreModel
 from powerml.samplers.score_scale import UNIT, ScoreRange
-from powerml.samplers.trials import KnownTrials, Quantities, known_trials
+from powerml.samplers.trials import KnownTrials, Quantities, known_trials, proposal_number
 
 __all__ = ["CompositeSampler"]
 
@@ -114,7 +114,7 @@ class CompositeSampler(BaseSampler):
         """Propose the candidate of the largest acquisition, never one twice while others remain."""
         if not search_space:
             return {}
-        generator = np.random.default_rng([self._seed, trial.number])
+        generator = np.random.default_rng([self._seed, proposal_number(study, trial)])
         known = known_trials(study, trial, search_space, self._measured_before)
         candidates = self._candidates(search_space, known, generator)
         acquisition = self._acquisition.of(study, self._pool(candidates), known)

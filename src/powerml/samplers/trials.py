@@ -20,16 +20,20 @@ from optuna.trial import FrozenTrial, TrialState
 from powerml.errors import UsageError
 
 __all__ = [
+    "ABANDONED",
     "QUANTITIES",
     "TRAINING",
     "KnownTrials",
     "Quantities",
     "known_trials",
+    "proposal_number",
     "quantities",
     "seeks_front",
 ]
 
 QUANTITIES = "powerml:quantities"
+# A trial that was under way when its run ended, and that a later run has begun again.
+ABANDONED = "powerml:abandoned"
 COST = "_cost"  # what the name of a cost ends with
 # The phase whose cost tells what score can be expected.
 TRAINING = "training"
@@ -95,6 +99,13 @@ class KnownTrials:
     proposed: list[dict[str, Any]] = field(default_factory=list)
 
 
+def proposal_number(study: Study, trial: FrozenTrial) -> int:
+    """Return a trial's number among the proposals of a study: those begun again count once."""
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    again = [one for one in failed if ABANDONED in one.system_attrs]
+    return trial.number - sum(one.number < trial.number for one in again)
+
+
 def known_trials(
     study: Study,
     current: FrozenTrial,
@@ -109,7 +120,9 @@ def known_trials(
     inside = [(row, found) for row, found in before if _lies_in(space, row)]
     known = KnownTrials(measured=list(inside), proposed=[row for row, _ in inside])
     for trial in study.get_trials(deepcopy=False):
-        if trial.number == current.number or not _lies_in(space, trial.params):
+        if trial.number == current.number or ABANDONED in trial.system_attrs:
+            continue
+        if not _lies_in(space, trial.params):
             continue
         parameters = {
             name: trial.params[name] for name in (trial.params if space is None else space)

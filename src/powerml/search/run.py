@@ -134,10 +134,10 @@ class Run:
         self._listener = listener
         self._ended = study.trials
         self._proposals = proposals
+        self._jobs = 1
+        self._learned = 0
         self._under_way: deque[_Candidate] = deque()
         self._reference = study.reference
-        for trial in self._ended:
-            self._proposals.learn(trial, unit_of(self._reference, self._ended))
         self._reference_workload: SearchedWorkload | None = None
         self._reference_counting: Counting | None = None
         self._reference_training: Future[Training] | None = None
@@ -150,6 +150,7 @@ class Run:
         their speed.
         """
         started = time.monotonic()
+        self._jobs = jobs
         if len(self._ended) < trials:
             self._study.begin_run(RunRecord(jobs=jobs, trials=trials))
         self._listener.study_opened(self._study.folder, len(self._ended), trials)
@@ -178,12 +179,16 @@ class Run:
         if settings.limits.score_margin is not None:
             self._wait_for_reference()  # what is proposed depends on its score
         limits = limits_of(settings, self._reference, self._ended)
+        # Not more has ended when it is proposed; a trial that a stopped run had under way is begun
+        # again when more has.
+        known = max(0, earlier + 1 - self._jobs)
+        self._learn_from(known)
         sampler = self._proposals.sampler(earlier, limits, self._reference)
-        curves = () if settings.pruner is None else self._study.curves()
+        curves = () if settings.pruner is None else self._study.curves(known)
         proposal = self._problem.propose(self._study, sampler)
         predicted = self._proposals.predict(proposal)
         candidate = _Candidate(
-            proposal, earlier + 1, tuple(self._ended), curves, predicted=predicted
+            proposal, earlier + 1, tuple(self._ended[:known]), curves, predicted=predicted
         )
         if proposal.workload is not None and not self._was_met(candidate):
             candidate = self._count_or_prune(candidate, proposal.workload, limits)
@@ -219,8 +224,13 @@ class Run:
         self._study.tell(candidate.proposal.trial, record)
         self._under_way.popleft()
         self._ended.append(record)
-        self._proposals.learn(record, unit_of(self._reference, self._ended))
         self._listener.trial_ended(record)
+
+    def _learn_from(self, known: int) -> None:
+        """Learn from the first trials, as many as are `known`."""
+        for trial in self._ended[self._learned : known]:
+            self._proposals.learn(trial, unit_of(self._reference, self._ended))
+        self._learned = max(self._learned, known)
 
     def end_trials_that_are_done(self) -> None:
         """Keep measured trials when the run is interrupted, and train the counted ones.
@@ -379,8 +389,8 @@ class Run:
         # What was measured has been priced, and need not travel.
         costly = record.model_copy(update={"cost_ratios": ratios, "measurement": None})
         goal = make_goal(settings, self._priced_reference(), [*candidate.earlier, record])
-        number = candidate.proposal.trial.number
-        return Pruning(settings.pruner, settings.epochs, number, candidate.curves, goal, costly)
+        number, curves = candidate.number - 1, candidate.curves
+        return Pruning(settings.pruner, settings.epochs, number, curves, goal, costly)
 
     def _begin_reference(self) -> None:
         """Have the reference counted; with early stopping it is trained before."""

@@ -34,13 +34,12 @@ from powerml.costs.measurement import Measurement
 from powerml.errors import ComparisonError, PowerMLError, StudyError, UsageError
 from powerml.files.atomic import write_whole
 from powerml.progress import Notify, silent
-from powerml.samplers import QUANTITIES, quantities
+from powerml.samplers import ABANDONED, QUANTITIES, quantities
 from powerml.signals import interruption_held
 from powerml.studies.address import find_address
 from powerml.studies.attributes import attributes_of, value_in
 from powerml.studies.pruning import curves_of
 from powerml.studies.reader import (
-    ABANDONED,
     BEST,
     CODE,
     CONTENDERS,
@@ -292,9 +291,10 @@ class Study:
         measured = (trial.measurement for trial in self.trials)
         return self.reference or next((one for one in measured if one is not None), None)
 
-    def curves(self) -> tuple[FrozenTrial, ...]:
-        """Return the learning curves of the trials that have ended."""
-        return curves_of(self._optuna.get_trials(deepcopy=False))
+    def curves(self, known: int) -> tuple[FrozenTrial, ...]:
+        """Return the learning curves of the first trials that have ended, as many as are known."""
+        ended = curves_of(self._optuna.get_trials(deepcopy=False))
+        return tuple(trial for trial in ended if trial.number < known)
 
     @interruption_held()
     def ask(

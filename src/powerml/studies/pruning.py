@@ -23,6 +23,7 @@ from optuna.pruners import (
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from powerml.errors import UnknownNameError, UsageError
+from powerml.samplers import ABANDONED
 from powerml.studies.goal import Goal
 from powerml.studies.reader import STUDY_NAME
 from powerml.studies.records import TrialRecord
@@ -110,7 +111,7 @@ class Pruning:
     epochs
         Epochs of a whole training.
     number
-        Number of the trial in Optuna, from 0.
+        Number of the trial among the proposals, from 0.
     earlier
         The trials that had ended when it was proposed; see `curves_of`.
     goal, record
@@ -131,12 +132,15 @@ class Pruning:
 
 
 def curves_of(trials: Sequence[FrozenTrial]) -> tuple[FrozenTrial, ...]:
-    """Return the trials that have ended with no more than pruners compare."""
-    ended = [trial for trial in trials if trial.state.is_finished()]
+    """Return the trials that have ended with no more than pruners compare.
+
+    They are numbered as proposals: one that was begun again counts once.
+    """
+    proposed = [trial for trial in trials if ABANDONED not in trial.system_attrs]
     return tuple(
         FrozenTrial(
-            number=trial.number,
-            trial_id=trial.number,
+            number=number,
+            trial_id=number,
             state=trial.state,
             value=None,
             values=trial.values,
@@ -148,7 +152,8 @@ def curves_of(trials: Sequence[FrozenTrial]) -> tuple[FrozenTrial, ...]:
             system_attrs=trial.system_attrs,
             intermediate_values=trial.intermediate_values,
         )
-        for trial in ended
+        for number, trial in enumerate(proposed)
+        if trial.state.is_finished()
     )
 
 

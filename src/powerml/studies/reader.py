@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from powerml.costs.cost import PriceName
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
+from powerml.samplers import ABANDONED
 from powerml.spaces import parameter_count
 from powerml.studies.address import Address, find_address, recorded_address
 from powerml.studies.attributes import value_in
@@ -83,7 +84,6 @@ DAMAGES = (
 )
 RUNS, WINNERS = "runs", "winners"
 HOLDER = "holder"  # the run that may record trials, on a server
-ABANDONED = "powerml:abandoned"  # a trial under way that a later run took over
 
 
 def model_names(count: int) -> list[str]:
