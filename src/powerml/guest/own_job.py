@@ -27,6 +27,12 @@ FREE, BATCHES = "free", "batches"
 class OwnJob(TrainingJob):
     """The job of training a user's own network. See `powerml.guest.region.Job`."""
 
+    def start(self) -> None:
+        """Import Keras and its backend, and what builds and trains the networks of spaces."""
+        super().start()
+        import powerml.networks.own
+        import powerml.spaces.steps  # noqa: F401 - imported for what they bring along
+
     def warm_up(self) -> Iterator[None]:
         """Train small networks in Keras, and in PyTorch where Keras runs on it."""
         import keras

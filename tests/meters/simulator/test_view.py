@@ -46,12 +46,17 @@ def _write(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-def _run(opened: View, code: str, environment: Mapping[str, str] = ENVIRONMENT) -> Any:
+def _run(
+    opened: View,
+    code: str,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    found: Mapping[str, str] | None = None,
+) -> Any:
     """Run a program in the view; return the last line that it prints, read as JSON."""
     (opened.folder / view.PACKAGES / "probe.py").write_text(code, encoding="utf-8")
     ended = subprocess.run(
         opened.command("probe", []),
-        env={**environment, **opened.environment},
+        env={**environment, **(found or opened.environment)},
         pass_fds=[opened.descriptor],
         cwd="/",
         capture_output=True,
@@ -224,14 +229,39 @@ def _required(*roots: str) -> set[str]:
 
 
 def test_byte_code_is_compiled_for_all_modules_of_a_job(opened: View) -> None:
-    opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT)
+    found = opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT)
     code = (
         "import importlib.util, json, os, sys, numpy, powerml.guest.loads_job\n"
         "specs = [getattr(module, '__spec__', None) for module in list(sys.modules.values())]\n"
         "print(json.dumps([os.path.basename(spec.origin) for spec in specs\n"
         "                  if spec and spec.cached and not os.path.exists(spec.cached)]))\n"
     )
-    assert _run(opened, code) == ["probe.py"]
+    assert _run(opened, code, found=found) == ["probe.py"]
+
+
+def test_a_job_finds_its_own_byte_code_whatever_others_have_compiled(opened: View) -> None:
+    """Else counts of a module that is imported late would depend on what was measured before."""
+    loads, onnx = (
+        opened.compile(job, launch.WORKER_MODULE, ENVIRONMENT)
+        for job in ("loads", "deployment:onnxruntime")
+    )
+    code = (
+        "import importlib.util, json, os, powerml.guest.deployment_job as one\n"
+        "print(json.dumps(os.path.exists(one.__spec__.cached)))\n"
+    )
+    assert _run(opened, code, found=onnx)
+    assert not _run(opened, code, found=loads)
+    assert _run(opened, code)  # of all
+    assert len({len(one["PYTHONPYCACHEPREFIX"]) for one in (loads, onnx)}) == 1
+
+
+@pytest.mark.parametrize("job", ["own", "framework"])
+def test_what_runs_a_users_network_is_there_before_anything_is_counted(
+    opened: View, job: str
+) -> None:
+    sources = opened.sources(job, launch.WORKER_MODULE, launch.environment("torch"))
+    needed = ["networks/own", "networks/loops", "spaces/from_file", "spaces/task", "spaces/trial"]
+    assert {f"packages/powerml/{name}.py" for name in needed} <= set(sources)
 
 
 def test_byte_code_does_not_tell_where_it_was_compiled(opened: View) -> None:

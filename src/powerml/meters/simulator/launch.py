@@ -285,8 +285,8 @@ def simulator(
     ]
     library = {"VALGRIND_LIB": f"{view.path}/{place_tool(view.folder).name}"}
     variables = environment(backend)
-    view.compile(job, WORKER_MODULE, variables)
-    return Launch(command, variables | view.environment | library, view.descriptor)
+    found = view.compile(job, WORKER_MODULE, variables)
+    return Launch(command, variables | found | library, view.descriptor)
 
 
 def callgrind(geometry: Geometry, backend: str | None, view: View, mode: Mode, job: str) -> Launch:
@@ -309,8 +309,8 @@ def callgrind(geometry: Geometry, backend: str | None, view: View, mode: Mode, j
         *view.command(WORKER_MODULE, [mode, job]),
     ]
     variables = environment(backend)
-    view.compile(job, WORKER_MODULE, variables)
-    return Launch(command, variables | view.environment, view.descriptor)
+    found = view.compile(job, WORKER_MODULE, variables)
+    return Launch(command, variables | found, view.descriptor)
 
 
 def cachegrind(
@@ -329,8 +329,8 @@ def cachegrind(
         *view.command(WORKER_MODULE, ["whole", str(request)]),
     ]
     variables = environment(backend)
-    view.compile(TRAINING_JOB, WORKER_MODULE, variables)
-    return Launch(command, variables | view.environment, view.descriptor)
+    found = view.compile(TRAINING_JOB, WORKER_MODULE, variables)
+    return Launch(command, variables | found, view.descriptor)
 
 
 @contextlib.contextmanager

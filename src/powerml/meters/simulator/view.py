@@ -5,7 +5,8 @@ interpreter, the standard library and the installed packages through links in a 
 reaches that folder through an open file descriptor, whose path is the same everywhere.
 
 Byte code holds paths, too. The view has its own, which is compiled before the process starts and
-kept among the user's caches.
+kept among the user's caches. Each job finds that of its own modules alone. What a user's network
+imports later is compiled in the process, whatever other jobs have compiled.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ COMPILER_MODULE = "powerml.guest.byte_code"
 # Three digits: the view's path has one length whichever of them is free.
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
 LINKS = "view"
+DISTINCT = 4  # characters by which folders of byte code are told apart
 PROGRAMS, LIBRARIES, BYTE_CODE = "bin", sys.platlibdir, "byte-code"
 PACKAGES, METADATA, PLUG_INS = "packages", "metadata", "plug-ins"  # the first two as in `START`
 LOCK = "lock"
+JOBS = "jobs"  # byte code of each job, linked to where it is compiled
 OWNER = "installation"  # a file with the path of the powerML that byte code is of
 COMPILERS = min(4, os.cpu_count() or 1)
 # The folders that `site` adds, those of .pth files among them, and the packages that setuptools'
@@ -134,10 +137,13 @@ class View:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which Python finds the view."""
+        """The variables by which Python finds the view, with the byte code of all jobs."""
+        return self._environment(BYTE_CODE)
+
+    def _environment(self, byte_code: str) -> dict[str, str]:
         return {
             "PYTHONHOME": self.path,
-            "PYTHONPYCACHEPREFIX": f"{self.path}/{BYTE_CODE}",
+            "PYTHONPYCACHEPREFIX": f"{self.path}/{byte_code}",
             # Byte code that is missing would change the counts once.
             "PYTHONDONTWRITEBYTECODE": "1",
             plugins.FOLDER_VARIABLE: f"{self.path}/{PLUG_INS}",
@@ -163,8 +169,10 @@ class View:
             if source.startswith(below)
         ]
 
-    def compile(self, job: str, worker: str, environment: Mapping[str, str]) -> None:
+    def compile(self, job: str, worker: str, environment: Mapping[str, str]) -> dict[str, str]:
         """Have all byte code there that a job needs, compiled from the sources as they are.
+
+        Return the variables by which Python finds the view, with the byte code of this job alone.
 
         Parameters
         ----------
@@ -180,19 +188,28 @@ class View:
         ServerError
             The job does not start.
         """
-        record = self._byte_code / f"{_digest(json.dumps([job, sorted(environment.items())]))}.json"
+        digest = _digest(json.dumps([job, sorted(environment.items())]))
+        record, own = self._byte_code / f"{digest}.json", self._byte_code / JOBS / digest
+        # As long as the other's name, which the memory of the process holds.
+        name = BYTE_CODE[:-DISTINCT] + digest[:DISTINCT]
+        place = self.folder / name / self.path.removeprefix("/")
+        if not place.is_symlink():
+            place.parent.mkdir(parents=True)
+            place.symlink_to(own.resolve())
         # Two jobs share modules. Byte code that one uses already must not be written again by the
         # other: marshal marks an object by what else in its process refers to it.
         with FileLock(self._byte_code / LOCK):
             versions = installed()
-            if _is_current(record, versions, self.folder):
-                return
+            if own.is_dir() and _is_current(record, versions, self.folder):
+                return self._environment(name)
             sources = self.sources(job, worker, environment)
             stamps = {source: _stamp(self.folder / source) for source in sources}
             shares = [sources[number::COMPILERS] for number in range(COMPILERS)]
             with ThreadPoolExecutor(COMPILERS) as pool:
                 list(pool.map(partial(self._compile_share, environment), shares))
+            _link_compiled(sources, self._byte_code, own)
             write_whole(record, json.dumps({"installed": versions, "sources": stamps}))
+        return self._environment(name)
 
     def _compile_share(self, environment: Mapping[str, str], sources: Sequence[str]) -> None:
         paths = "".join(f"{self.path}/{source}\n" for source in sources)
@@ -357,6 +374,21 @@ def _link_byte_code(links: Path, path: str) -> Path:
     place.parent.mkdir(parents=True)
     place.symlink_to(kept.resolve())
     return kept
+
+
+def _link_compiled(sources: Iterable[str], folder: Path, own: Path) -> None:
+    """Link the byte code of sources, from the folder of all into a new one of their own."""
+    shutil.rmtree(own, ignore_errors=True)
+    for source in sources:
+        compiled = Path(source).with_suffix(f".{sys.implementation.cache_tag}.pyc")
+        target = own / compiled
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(folder / compiled, target)
+        except FileNotFoundError:  # it is no Python, and was not compiled
+            continue
+        except OSError:  # a file system without hard links
+            shutil.copy2(folder / compiled, target)
 
 
 def _remove_orphans(folder: Path) -> None:
