@@ -407,7 +407,10 @@ def test_a_network_that_cannot_be_exported_runs_in_its_framework_and_says_why(
         assert workload.deployment is not None
         assert workload.deployment.runtime == "framework"
         [said] = material.remarks
-        assert said.startswith("mine is run in PyTorch, for it cannot be exported: ")
+        line = next(n for n, one in enumerate(UNEXPORTABLE.splitlines(), 1) if "range" in one)
+        reason = f"it cannot be exported: line {line} of mine.py: "
+        assert said.startswith(f"mine is run in PyTorch, for {reason}")
+        assert "--runtime" not in said  # it is done
         kept = wanted.model_copy(update={"runtime": "onnxruntime"})
         workload, material = prepare_own(place, "units=4", kept, lambda _: None)
         assert workload.deployment is not None

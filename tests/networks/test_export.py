@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from powerml.networks.export import (
     TOLERANCE,
     export_checked,
     export_model,
+    export_module,
     export_proved,
     export_topology,
     largest_difference,
@@ -185,6 +188,39 @@ def test_what_can_be_exported_for_one_batch_alone_is(tmp_path: Path) -> None:
     )
     assert difference <= TOLERANCE
     assert [one.shape for one in read_inputs(tmp_path / "model.onnx")] == [(1, 4)]
+
+
+def test_what_exporters_print_is_not_seen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch prints the graph of an export that failed, before another way succeeds."""
+    inputs = x = keras.Input((6, 3))
+    x = x + keras.layers.MultiHeadAttention(1, 8)(x, x)
+    x = keras.layers.LayerNormalization()(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    samples = [np.zeros((1, 1, 6, 3), np.float32)]
+    export_proved(model, tmp_path / "model.onnx", "onnxruntime", samples)
+    torch = pytest.importorskip("torch")
+
+    class Rounds(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            for _ in range(int(x.sum().item()) % 3):
+                x = x * 0.5
+            return x
+
+    with pytest.raises(ExportError):
+        export_module(Rounds(), (torch.ones(1, 4),), tmp_path / "rounds.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_other_threads_are_heard_during_an_export(capsys: pytest.CaptureFixture[str]) -> None:
+    with export._quietly():
+        sys.stderr.write("an exporter's\n")
+        other = threading.Thread(target=sys.stderr.write, args=("progress\n",))
+        other.start()
+        other.join()
+    assert capsys.readouterr().err == "progress\n"
 
 
 @pytest.mark.parametrize("difference", [2e-5, 1.0, math.inf, math.nan])

@@ -16,6 +16,7 @@ from powerml.memory.record import Memory
 from powerml.networks.export import export_once
 from powerml.runtimes import FRAMEWORK, find_runtime
 from powerml.signals import interruption_kept
+from powerml.spaces.from_file import fault_of
 from powerml.workloads.datasets import Dataset
 from powerml.workloads.model_files import format_of
 from powerml.workloads.workload import (
@@ -118,11 +119,21 @@ def exported_or_not(workload: OwnWorkload, material: OwnMaterial) -> tuple[OwnWo
             export_once(workload, path, inputs, material)
         except ExportError as error:
             name = "Keras" if workload.framework == "keras" else "PyTorch"
-            said = f"{workload.space} is run in {name}, for it cannot be exported: {error}"
+            said = f"{workload.space} is run in {name}, for it cannot be exported: "
+            said += _reason(error, material)
             instead = deployment.model_copy(update={"runtime": FRAMEWORK})
             otherwise = workload.model_copy(update={"deployment": instead})
             return otherwise, shortened(said, LONGEST_MESSAGE)
     return workload, None
+
+
+def _reason(error: ExportError, material: OwnMaterial) -> str:
+    """Return why a network is not exported, with the line of the user's file; no advice."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    where = fault_of(cause, material.space.code)
+    return f"{where}: {error}".rpartition(": add --runtime ")[0] or f"{where}: {error}"
 
 
 def _write(

@@ -386,13 +386,68 @@ def _exporter_to(suffix: str) -> Exporter:
 def _quietly() -> Iterator[None]:
     """Silence the exporters' warnings and prints, which do not concern the user."""
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(_Muted(sys.stdout)),
+            contextlib.redirect_stderr(_Muted(sys.stderr)),
+            _torch_graphs_untold(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
+
+
+class _Muted(io.TextIOBase):
+    """A stream that drops what this thread writes. Others may show progress meanwhile."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._thread:
+            return len(text)
+        return int(self._stream.write(text))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return bool(self._stream.isatty())
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+
+class _Never:
+    """A function that says no, and is false itself."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __call__(self) -> bool:
+        return False
+
+
+@contextlib.contextmanager
+def _torch_graphs_untold() -> Iterator[None]:
+    """Keep PyTorch 2.13 from printing graphs of failed exports to the standard output.
+
+    It looks if this was wanted before, and tests the function in place of its result.
+    """
+    internals, name = getattr(sys.modules.get("torch"), "_C", None), "_jit_is_onnx_log_enabled"
+    before = getattr(internals, name, None)
+    if before is None:
+        yield
+        return
+    setattr(internals, name, _Never())
+    try:
+        yield
+    finally:
+        setattr(internals, name, before)
 
 
 def largest_difference(
