@@ -61,17 +61,27 @@ SEED = 0
 
 def main() -> None:
     """Do what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("figure", choices=("overhead", "speed-up", "faults", "search", "host"))
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "figure",
+        choices=("overhead", "speed-up", "faults", "search", "host"),
+        help="search and host are processes that the others start",
+    )
+    parser.add_argument("--trials", type=int, help="of each study, for overhead and speed-up")
+    parser.add_argument("--runs", type=int, default=100, help="for faults: end before this run")
+    parser.add_argument("--first", type=int, default=0, help="for faults: begin with this run")
+    parser.add_argument("--parallel", type=int, default=3, help="for faults: runs at a time")
     parser.add_argument("--workers", help="of a search")
-    parser.add_argument("--trials", type=int)
-    parser.add_argument("--jobs", type=int)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--first", type=int, default=0, help="run to go on with")
-    parser.add_argument("--parallel", type=int, default=3)
+    parser.add_argument("--jobs", type=int, help="of a search: trials under way")
+    parser.add_argument("--out", type=Path, help="of a search")
+    parser.add_argument("--resume", action="store_true", help="of a search")
     wanted = parser.parse_args()
+    # What was started is ended in any case.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if wanted.figure == "search":
         search(wanted)
         return

@@ -189,6 +189,7 @@ def test_interrupting_a_search_leaves_nothing_behind(
     # On a slow machine the reference may have been counted meanwhile, which is kept.
     journal = tmp_path / "out" / "cnn-digits-a0.5-b0.5-s0-1" / "study.journal"
     assert not journal.parent.exists() or '"reference"' in journal.read_text(encoding="utf-8")
+    assert ("the reference is kept in" in err) == journal.parent.exists()
 
 
 def test_how_to_resume_is_a_command_that_works(monkeypatch: pytest.MonkeyPatch) -> None:

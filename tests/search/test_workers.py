@@ -232,6 +232,50 @@ def test_a_study_on_dask_is_that_of_one_machine_though_a_worker_is_killed(
     assert plain(beside) == plain(alone)
 
 
+def test_workers_are_known_whenever_dask_asks_its_scheduler(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer of Dask's replaces what its client knows by an answer without workers."""
+    place = cluster.scheduler_address.replace("tcp", "dask")
+    with dask_cluster.connected(place, Listener()) as workers:
+
+        async def emptied(**_: object) -> None:
+            workers._client._scheduler_identity = {"workers": {}}
+
+        monkeypatch.setattr(workers._client, "_update_scheduler_info", emptied)
+        assert workers.slots == len(cluster.workers)
+
+
+class _Losing(Listener):
+    """A listener by which the workers are lost, at the end of a trial or before it."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def _lose(self, ended: int) -> None:
+        if ended == self._after:
+            raise ClusterError("the scheduler is gone: start it again")
+
+    def study_opened(self, folder: Path, done: int, trials: int) -> None:
+        self._lose(done)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        self._lose(record.number)
+
+
+def test_a_search_without_workers_tells_to_resume_what_there_is(
+    meter: FormulaMeter, tmp_path: Path, train_by_elsewhere: TrainBy, threads: Executor
+) -> None:
+    train_by_elsewhere(slow)
+    given = {**SEARCH, "workers": threads}
+    with pytest.raises(ClusterError, match=r"start it again$"):
+        search(meter, tmp_path, listener=_Losing(0), study="nothing", **given)
+    assert not (tmp_path / "nothing").exists()
+    with pytest.raises(ClusterError, match=r"start it again, and add --resume to go on$"):
+        search(meter, tmp_path, listener=_Losing(2), study="s", **given)
+    assert len(search(meter, tmp_path, study="s", resume=True, **given).trials) == SEARCH["trials"]
+
+
 @pytest.mark.parametrize(
     ("workers", "said"),
     [
@@ -268,6 +312,14 @@ def test_a_scheduler_that_does_not_answer_is_named(
     )
     assert code == 1
     assert "no Dask scheduler answers at dask://127.0.0.1:1" in err
+
+
+def test_a_host_that_is_not_known_is_named_at_once() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"the host nowhere\.invalid of dask://.* is not known"),
+        dask_cluster.connected("dask://nowhere.invalid:1", Listener()),
+    ):
+        pass
 
 
 def test_something_else_than_workers_is_refused(meter: FormulaMeter, tmp_path: Path) -> None:

@@ -134,14 +134,14 @@ def _telling_what_is_kept(what: str, *, kept: bool, counts: bool = True) -> Iter
 
 
 def _tell_how_to_resume(progress: StudyProgress) -> None:
-    if progress.finished_trials == 0:
-        message = "stopped before the first trial ended"
-    else:
-        message = (
-            f"stopped; {progress.finished_trials} of {progress.trials} trials are kept in "
-            f"{progress.folder}. Continue with: {command_to_resume(progress)}"
-        )
-    typer.echo(f"powerml: {message}", err=True)
+    folder, ended = progress.folder, progress.finished_trials
+    message = f"stopped; {ended} of {progress.trials} trials are kept in {folder}"
+    if ended == 0:
+        message = f"stopped before the first trial ended; the reference is kept in {folder}"
+        if folder is None or not folder.exists():  # it was not measured either
+            typer.echo("powerml: stopped before the first trial ended", err=True)
+            return
+    typer.echo(f"powerml: {message}. Continue with: {command_to_resume(progress)}", err=True)
 
 
 def command_to_resume(progress: StudyProgress) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from powerml.backend import select_backend
 from powerml.costs.cost import require_price
-from powerml.errors import UsageError
+from powerml.errors import ClusterError, UsageError
 from powerml.machines import PhaseMachines, require_no_board
 from powerml.meters.catalogue import (
     meter_options,
@@ -36,7 +36,7 @@ from powerml.search.settings import SearchedSpace, complete, epochs_of, settings
 from powerml.search.work import LocalWork, Work, WorkElsewhere
 from powerml.spaces import parse_subspace, topology_of
 from powerml.spaces.from_file import digest_of_files, find_code, load_space, split_own
-from powerml.studies.folder import open_study, study_folder
+from powerml.studies.folder import Study, open_study, study_folder
 from powerml.studies.pruning import check_pruner
 from powerml.studies.records import StudyRecord, StudySettings
 from powerml.workers import check_workers, open_workers
@@ -132,8 +132,19 @@ def optimize(
     with study as opened:
         if isinstance(problem, OwnProblem):
             opened.keep_code(problem.material.files)
-        with _work(problem, wanted, meters, hearing) as (work, jobs):
+        with _resumable(opened), _work(problem, wanted, meters, hearing) as (work, jobs):
             return Run(problem, proposals(), opened, work, hearing).search(wanted.trials, jobs)
+
+
+@contextlib.contextmanager
+def _resumable(study: Study) -> Iterator[None]:
+    """Say that a search without its workers can go on, if anything of its study is kept."""
+    try:
+        yield
+    except ClusterError as error:
+        if study.is_empty:
+            raise
+        raise ClusterError(f"{error}, and add --resume to go on") from error
 
 
 @contextlib.contextmanager

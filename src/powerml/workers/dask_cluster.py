@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 import warnings
@@ -14,6 +15,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from powerml.errors import ClusterError, SetupError, shortened, words_of
 from powerml.progress import Notify
@@ -146,13 +148,26 @@ def _client(place: str, cluster: Any) -> distributed.Client:
         named["address"] = f"tls://{place.removeprefix(TLS)}"
     else:
         named["address"] = address_in(Path(place.removeprefix(FILE)))
+    _require_known_host(place, named["address"])
+    advice = "start one with dask scheduler, and workers with dask worker"
+    if named["address"].startswith("tls:"):
+        advice += "; with TLS Dask's settings name the keys, see docs/workers.md"
     try:
         return ClosedIfLost(**named)
     except Exception as error:  # of sockets, of TLS, of versions that do not understand each other
         raise ClusterError.quoting(
-            f"no Dask scheduler answers at {place}",
-            error,
-            "start one with dask scheduler, and workers with dask worker",
+            f"no Dask scheduler answers at {place}", error, advice
+        ) from error
+
+
+def _require_known_host(place: str, address: str) -> None:
+    """Refuse a host of no address: Dask would try it for as long as one that does not answer."""
+    host = urlsplit(address).hostname
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        raise ClusterError.quoting(
+            f"the host {host} of {place} is not known", error, "give the scheduler's address"
         ) from error
 
 
@@ -172,6 +187,7 @@ class DaskWorkers(Workers):
         super().__init__()
         self._client = client
         self._place = place
+        self._present: dict[str, Any] = {}  # workers by their addresses
         self._unfit: dict[str, str] = {}  # the reason by address
         self._notify_of: dict[str, Notify] = {}  # by title
         self._sent: dict[Future[Reply], _Sent] = {}
@@ -189,12 +205,20 @@ class DaskWorkers(Workers):
 
     def _workers(self) -> dict[str, Any]:
         """Return the workers that are there and fit, by their addresses."""
-        found = self._client.scheduler_info()["workers"]
-        return {address: one for address, one in found.items() if address not in self._unfit}
+        scheduler = self._client.scheduler
+        if scheduler is not None:
+            with contextlib.suppress(OSError):  # the connection is lost, and may come back
+                # Dask's own `scheduler_info` keeps what it has heard where a timer of Dask's
+                # replaces it by an answer without workers.
+                told = self._client.sync(scheduler.identity, n_workers=-1)
+                self._present = dict(told["workers"])
+        present = self._present
+        return {address: one for address, one in present.items() if address not in self._unfit}
 
     def check(self, backend: str, unfit: Unfit, *, simulates: bool, notify: Notify) -> None:
         """Compare the workers, and leave out or refuse those that differ."""
-        notify("waiting for a worker of the cluster")
+        if not self._workers():
+            notify("waiting for a worker of the cluster")
         try:
             self._client.wait_for_workers(1, timeout=JOIN_SECONDS)
         except Exception as error:  # its class depends on the version
@@ -302,7 +326,7 @@ class DaskWorkers(Workers):
         name, reason = next(iter(self._unfit.items()))
         return (
             f"no worker of {self._place} can be used any more; {name}: "
-            f"{shortened(reason, LONGEST_REASON)}; mend it, and add --resume to go on"
+            f"{shortened(reason, LONGEST_REASON)}; mend it"
         )
 
     def _gone(self) -> str | None:
@@ -313,7 +337,7 @@ class DaskWorkers(Workers):
             return None
         return (
             f"the scheduler of {self._place} is gone, and did not come back within "
-            f"{CONNECT_SECONDS:g} s: start it again, and add --resume to go on"
+            f"{CONNECT_SECONDS:g} s: start it again"
         )
 
     def _is_to_blame(self, error: BaseException) -> bool:
@@ -356,7 +380,7 @@ class DaskWorkers(Workers):
             self.end(
                 ClusterError(
                     f"no worker of {self._place} has been there for {ALONE_SECONDS:g} s: start "
-                    "one with dask worker, and add --resume to go on"
+                    "one with dask worker"
                 )
             )
 
