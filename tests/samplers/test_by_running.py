@@ -147,6 +147,7 @@ def _parameters(study: optuna.Study) -> list[dict[str, Any]]:
 
 # The mean of eight seeds is 0.09 better where costs are known, and 0.06 where they are learned. Of
 # the slower one four seeds are run, whose mean is 0.035 better.
+@pytest.mark.validation  # most of a minute of searches
 @pytest.mark.parametrize(
     ("costs", "count", "margin"),
     [(costs_of, 8, 0.05), (None, 4, 0.02)],

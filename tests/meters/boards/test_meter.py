@@ -181,6 +181,7 @@ def test_valgrind_and_the_emulator_agree_on_an_arm_host(meter: BoardMeter) -> No
     assert _inference(native).Ir == pytest.approx(_inference(emulated).Ir, rel=0.1)
 
 
+@pytest.mark.validation  # it starts a guest for the training alone
 def test_training_here_and_inference_there_are_one_record(arm_side: ArmSide) -> None:
     del arm_side
     record = powerml.measure(

@@ -103,6 +103,7 @@ def test_a_file_of_each_kind_is_run(simulator: SimulatorMeter) -> None:
     assert costs[".tflite"] != costs[".onnx"]
 
 
+@pytest.mark.validation  # it starts a guest for Keras alone
 def test_keras_runs_a_file_too(simulator: SimulatorMeter) -> None:
     in_keras = _measure_file(simulator, MODELS / "dense.keras", runtime="keras")[1]
     exported = _measure_file(simulator, MODELS / "dense.keras")[1]

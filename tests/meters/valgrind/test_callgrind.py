@@ -16,7 +16,11 @@ from powerml.meters.simulator.meter import SimulatorMeter
 from powerml.meters.valgrind.callgrind import CallgrindMeter
 
 # Beside the runtime that test_deployment.py has started.
-pytestmark = [pytest.mark.simulator, pytest.mark.xdist_group("deployed")]
+pytestmark = [
+    pytest.mark.simulator,
+    pytest.mark.xdist_group("deployed"),
+    pytest.mark.validation,  # Callgrind takes a minute to start
+]
 
 MODEL = Path(__file__).parents[3] / "src" / "powerml" / "guest" / "warm_up" / "dense.onnx"
 
