@@ -143,7 +143,8 @@ def open_storage(
         ) from None
     except Exception as error:
         of_another_version = isinstance(error, RuntimeError)
-        advice = "upgrade it" if of_another_version else "check the address, user and password"
+        advice = "check the address, user and password, and that the database is there"
+        advice = "upgrade it" if of_another_version else advice
         raise _quoting(
             StudyError, address, f"{address.shown} cannot be opened", error, advice
         ) from None
