@@ -73,6 +73,11 @@ def test_the_index_of_pandas_is_no_input(tmp_path: Path) -> None:
         ({"height": [[1.0]] * ROWS}, "the column height holds list<"),
         ({"height": [b"1"] * ROWS}, "the column height holds binary: leave it out"),
         ({"height": [float("inf")] * ROWS}, "row 0 (counted from 0): the column height holds inf"),
+        (
+            {"height": [*map(str, range(ROWS - 2)), "tall", "tall"]},
+            "row 18 (counted from 0): the column height holds 'tall', and 18 of its 20 values are "
+            "numbers: correct it",
+        ),
         ({"kind": [0] * ROWS}, "all training labels are 0: at least 2 classes are needed"),
     ],
 )
@@ -82,6 +87,16 @@ def test_what_is_wrong_with_a_column_is_named(
     with pytest.raises(DatasetError) as caught:
         load_dataset(_parquet(tmp_path, **changed))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "texts", [["1", "2"] * (ROWS // 2), [*map(str, range(ROWS - 3)), "tall", "tall", "tall"]]
+)
+def test_texts_of_a_parquet_file_that_are_categories_stay_so(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    dataset = load_dataset(_parquet(tmp_path, height=texts), target="kind")
+    assert dataset.input_shape == (len(set(texts)) + 4,)
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -146,8 +147,9 @@ def test_many_columns_are_read_in_a_time_that_grows_with_their_number(tmp_path: 
         ("y\n1\n2\n", "mine.csv has the target y alone: give it further columns"),
         (TOO_MANY, "the column x has 301 different texts, more than 300: leave it out"),
         (
-            "x,y\n1,1\n2,1\noops,1\n" + TOO_MANY[4:],
-            "mine.csv, line 4: the column x holds 'oops', and numbers before it",
+            "x,y\n" + "".join(f"{n},1\n" for n in range(400)) + "oops,1\n" + TOO_MANY[4:],
+            "mine.csv, line 402: the column x holds 'oops', and 400 of its 702 values are numbers: "
+            "correct the texts, or leave the column out",
         ),
         ('x,y\n1,"2\n', "mine.csv cannot be read after line"),
     ],
@@ -157,6 +159,47 @@ def test_what_is_wrong_with_a_table_is_named(tmp_path: Path, text: str, told: st
         _read(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) <= 300
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 44), st.sampled_from("aé?"))
+def test_a_text_among_numbers_is_a_mistake_where_nine_of_ten_are_numbers(
+    numbers: int, texts: int, first: int, text: str
+) -> None:
+    values = [f"{n}.5" for n in range(numbers)]
+    first = min(first, numbers)
+    values[first:first] = [text] * texts
+    table = "x,y\n" + "".join(f"{value},{n % 2}\n" for n, value in enumerate(values))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited_files, "ROWS_AT_ONCE", 7)
+        if numbers < 9 * texts:
+            assert _read(Path(folder), table).arrays["x_train"].shape[1] == numbers + 1
+            return
+        with pytest.raises(DatasetError) as refused:
+            _read(Path(folder), table)
+    assert str(refused.value) == (
+        f"mine.csv, line {first + 2}: the column x holds {text!r}, and {numbers} of its "
+        f"{len(values)} values are numbers: correct it, leave the column out, or write all of them "
+        "as texts, as c1"
+    )
+
+
+def test_a_text_among_more_numbers_than_a_column_may_have_texts_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited_files, "MOST_DIFFERENT", 20)
+    text = "x,y\n" + "".join(f"{n},{n % 2}\n" for n in range(50)) + "oops,1\n"
+    with pytest.raises(DatasetError, match="line 52: the column x holds 'oops', and 50 of its 51"):
+        _read(tmp_path, text)
+
+
+def test_a_text_in_a_target_of_numbers_is_named_unless_it_is_of_classes(tmp_path: Path) -> None:
+    text = "x,y\n" + "".join(f"0.5,{n % 3}\n" for n in range(18)) + "0.5,other\n0.5,other\n"
+    tasks: tuple[TaskKind | None, ...] = (None, "regression")
+    for task in tasks:
+        with pytest.raises(DatasetError, match=r"line 20: .* 'other', .* --task classification"):
+            _read(tmp_path, text, task=task)
+    found = _read(tmp_path, text, task="classification")
+    assert set(found.arrays["y_train"]) == {"0", "1", "2", "other"}
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ pyarrow reads both as data: neither can bring code along.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from powerml.errors import DatasetError, SetupError
 from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
-from powerml.workloads.columns import Content, Place, TableColumn, encoded, shown
+from powerml.workloads.columns import (
+    Content,
+    Mixture,
+    Place,
+    TableColumn,
+    encoded,
+    is_number,
+    shown,
+)
 from powerml.workloads.metrics import TaskKind
 
 __all__ = ["SUFFIX", "checked", "column_of", "import_pyarrow", "read_parquet", "reading"]
@@ -165,4 +173,15 @@ def _texts(column: str, values: Any) -> TableColumn:
     ranks = np.empty(len(words), np.int64)
     ranks[order] = np.arange(len(words))
     places = np.asarray(joined.indices.to_numpy(zero_copy_only=False), np.int64)
-    return TableColumn(column, "text", ranks[places], tuple(words[one] for one in order))
+    texts = tuple(words[one] for one in order)
+    return TableColumn(column, "text", ranks[places], texts, _mixture(places, words))
+
+
+def _mixture(places: NDArray[np.int64], words: Sequence[str]) -> Mixture | None:
+    """Return what is known of the numbers among the texts; None where they are all or none."""
+    numbers = np.array([is_number(word) for word in words], np.bool_)
+    if numbers.all() or not numbers.any():
+        return None
+    are_numbers = numbers[places]
+    row = int(np.argmin(are_numbers))
+    return Mixture(int(are_numbers.sum()), len(places), row, words[places[row]])

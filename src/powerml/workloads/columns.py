@@ -20,15 +20,18 @@ from powerml.workloads.metrics import TaskKind
 from powerml.workloads.splits import LARGEST_VALUE
 
 __all__ = [
+    "CORRECT_TEXTS",
     "MISSING",
     "MOST_DIFFERENT",
     "MOST_TEXTS",
     "ColumnKind",
     "Content",
+    "Mixture",
     "Place",
     "TableColumn",
     "encoded",
     "is_missing",
+    "is_number",
     "labels_of",
     "listed",
     "shown",
@@ -45,9 +48,49 @@ MOST_TEXTS = 300  # one-hot inputs of one column
 MOST_DIFFERENT = 100_000  # texts of one column at all: a target may have many classes
 # Integers of a target with more values are a quantity rather than classes.
 MOST_INTEGER_CLASSES = 30
+# A column of numbers has at least 9 numbers of 10 values: what else it holds is a mistake.
+NUMBERS_OF, OF_VALUES = 9, 10
+CORRECT_TEXTS = "correct the texts, or leave the column out"
 FLOAT_BYTES = 4
 LONGEST = 40
 MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Numbers and others in one column: their counts, and the first that is no number."""
+
+    numbers: int
+    values: int
+    row: int
+    text: str
+
+    @property
+    def is_mistaken(self) -> bool:
+        """True if nearly all of the values are numbers."""
+        return self.numbers * OF_VALUES >= self.values * NUMBERS_OF
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """True if there are at least as many numbers as others."""
+        return 2 * self.numbers >= self.values
+
+    def fault(self, column: str, where: str, advice: str) -> DatasetError:
+        """Make the error of a column that may not be mixed.
+
+        Parameters
+        ----------
+        column
+            Its name.
+        where
+            The table and the line.
+        advice
+            What to do.
+        """
+        return DatasetError(
+            f"{where}: the column {shown(column)} holds {shown(self.text)!r}, and "
+            f"{self.numbers:,} of its {self.values:,} values are numbers: {advice}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +105,8 @@ class TableColumn:
     kind: ColumnKind
     values: NDArray[Any]
     texts: tuple[str, ...] = ()
-    # The first value that is no number, with its row, where those before it were.
-    first_text: tuple[int, str] | None = None
+    # Of texts among which there are numbers.
+    mixture: Mixture | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +123,16 @@ class Content:
 def is_missing(text: str) -> bool:
     """Return whether a text stands for a missing value."""
     return text.strip().lower() in MISSING
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number that is not missing."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    # Python reads numbers with underscores, and nobody else does.
+    return "_" not in text and not is_missing(text)
 
 
 def encoded(
@@ -114,8 +167,10 @@ def encoded(
     aim = target_of(columns, target, name)
     if target is None:
         remarks.append(f"{name}: the target is the last column, {shown(aim.name)}")
-    labels, found, said = labels_of(aim, task, name)
+    labels, found, said = labels_of(aim, task, name, place)
     inputs = [column for column in columns if column is not aim]
+    for column in inputs:
+        _refuse_mistakes(column, name, place)
     if not inputs:
         raise DatasetError(
             f"{name} has the target {shown(aim.name)} alone: give it further columns"
@@ -129,15 +184,17 @@ def encoded(
 
 
 def labels_of(
-    target: TableColumn, task: TaskKind | None, name: str
+    target: TableColumn, task: TaskKind | None, name: str, place: Place
 ) -> tuple[NDArray[Any], TaskKind, tuple[str, ...]]:
     """Return the labels of a target, the task, and what was chosen.
 
     Raises
     ------
     DatasetError
-        The task does not fit the target.
+        The task does not fit the target, or a value of it is a mistake.
     """
+    if task != "classification":  # classes may be of any texts
+        _refuse_mistakes(target, name, place, "correct it, or give --task classification")
     found = task or _task_of(target)
     remarks: tuple[str, ...] = ()
     if task is None and target.kind == "integer":
@@ -160,6 +217,18 @@ def target_of(columns: Sequence[TableColumn], target: str | None, name: str) -> 
     near = difflib.get_close_matches(target, names, n=1)
     hint = f"did you mean {shown(near[0])!r}?" if near else f"it has {listed(names)}"
     raise DatasetError(f"{name} has no column {shown(target)!r}: {hint}")
+
+
+def _refuse_mistakes(
+    column: TableColumn,
+    name: str,
+    place: Place,
+    advice: str = "correct it, leave the column out, or write all of them as texts, as c1",
+) -> None:
+    """Refuse texts among numbers; raises ``DatasetError``."""
+    mixture = column.mixture
+    if mixture is not None and mixture.is_mistaken:
+        raise mixture.fault(column.name, f"{name}, {place(mixture.row)}", advice)
 
 
 def _task_of(target: TableColumn) -> TaskKind:
@@ -216,11 +285,11 @@ def _width(column: TableColumn, name: str, place: Place) -> int:
         return 1
     if len(column.texts) <= MOST_TEXTS:
         return len(column.texts)
-    if column.first_text is not None:
-        row, text = column.first_text
-        raise DatasetError(
-            f"{name}, {place(row)}: the column {shown(column.name)} holds {shown(text)!r}, and "
-            "numbers before it: correct the value, or leave its row out"
+    if column.mixture is not None and column.mixture.is_of_numbers:
+        raise column.mixture.fault(
+            column.name,
+            f"{name}, {place(column.mixture.row)}",
+            CORRECT_TEXTS,
         )
     raise DatasetError(
         f"{name}: the column {shown(column.name)} has {len(column.texts):,} different texts, more "

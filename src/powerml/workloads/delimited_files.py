@@ -9,6 +9,7 @@ import codecs
 import csv
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from powerml.errors import DatasetError
 from powerml.files.foreign import fault_of_path
 from powerml.files.room import require_room
 from powerml.workloads.columns import (
+    CORRECT_TEXTS,
     MOST_DIFFERENT,
     ColumnKind,
     Content,
+    Mixture,
     TableColumn,
     encoded,
     is_missing,
+    is_number,
     shown,
 )
 from powerml.workloads.metrics import TaskKind
@@ -96,7 +100,8 @@ class _DelimitedFile:
 
     def rows(self) -> Iterator[tuple[int, Rows]]:
         """Yield rows, with the number of those before; lines without anything are no rows."""
-        self.lines = array("Q")
+        is_first = not self.lines
+        before = 0
         waiting: Rows = []
         lines = self._read()
         next(lines)
@@ -107,12 +112,14 @@ class _DelimitedFile:
                     f"{len(self.header)}: correct the line, or quote the texts"
                 )
             waiting.append(row)
-            self.lines.append(self._line)
+            if is_first:
+                self.lines.append(self._line)
             if len(waiting) == ROWS_AT_ONCE:
-                yield len(self.lines) - len(waiting), waiting
+                yield before, waiting
+                before += len(waiting)
                 waiting = []
         if waiting:
-            yield len(self.lines) - len(waiting), waiting
+            yield before, waiting
 
     def _read(self) -> Iterator[list[str]]:
         self._line = 0
@@ -138,7 +145,7 @@ def _delimiter(first: Sequence[str]) -> str:
 
 
 def _check_header(header: Sequence[str], name: str) -> None:
-    if all(_is_number(cell) for cell in header):
+    if all(is_number(cell) for cell in header):
         raise DatasetError(
             f"{name} has no header: its first line holds numbers alone, so name the columns there"
         )
@@ -161,7 +168,9 @@ class _ColumnReader:
         self.place = place
         self.kind: ColumnKind | None = None
         self._table, self._name = table, table.header[place]
-        self._first_text: tuple[int, str] | None = None
+        # The first value that is no number, with its row, and the number of those that are.
+        self._first: tuple[int, str] | None = None
+        self._numbers = 0
         self._values: list[NDArray[Any]] = []
         self._texts: dict[str, int] = {}
 
@@ -169,21 +178,30 @@ class _ColumnReader:
         """Add the values of some rows, of which `start` is the first, unless they are texts."""
         if self.kind == "text":
             self._require_all(start, values)
+            self._count(start, values)
             return
         kind, found = _values_of(values, self.kind)
         if kind == "text" or (kind == "number" and np.isnan(found).any()):
             self._require_all(start, values)
+        if kind in ("text", "truth"):
+            self._count(start, values)
+        else:
+            self._numbers += len(values)
         kind = _common(self.kind, kind)
         if kind != "text":
             self._values.append(found)
-            self.kind = kind
-            return
-        self._values = []  # the numbers that come before a text
-        if self.kind != "truth":
-            row = next((n for n, one in enumerate(values) if not _is_number(one)), 0)
-            if start + row and _is_number(values[0]):
-                self._first_text = (start + row, values[row].strip())
+        else:
+            self._values = []  # the numbers that come before a text
         self.kind = kind
+
+    def _count(self, start: int, values: Sequence[str]) -> None:
+        """Count the numbers among some values, and keep the first that is none."""
+        counts = Counter(values)
+        numbers = {text for text in counts if is_number(text)}
+        self._numbers += sum(counts[text] for text in numbers)
+        if self._first is None and len(numbers) < len(counts):
+            row = next(row for row, text in enumerate(values) if text not in numbers)
+            self._first = (start + row, values[row].strip())
 
     def _require_all(self, start: int, values: Sequence[str]) -> None:
         """Refuse a value that is missing."""
@@ -201,11 +219,24 @@ class _ColumnReader:
         texts = self._texts
         found = [texts.setdefault(text.strip(), len(texts)) for text in values]
         if len(texts) > MOST_DIFFERENT:
+            mixture = self._mixture()
+            if mixture is not None and mixture.is_of_numbers:
+                raise mixture.fault(
+                    self._name,
+                    f"{self._table.name}, {self._table.place(mixture.row)}",
+                    CORRECT_TEXTS,
+                )
             raise DatasetError(
                 f"{self._table.name}: the column {shown(self._name)} has more than "
                 f"{MOST_DIFFERENT:,} different texts: leave it out, or group its values"
             )
         self._values.append(np.array(found, np.int64))
+
+    def _mixture(self) -> Mixture | None:
+        """Return what is known of the numbers among the texts, once all rows were counted."""
+        if self._first is None or not self._numbers:
+            return None
+        return Mixture(self._numbers, len(self._table.lines), *self._first)
 
     def column(self) -> TableColumn:
         """Return the column, with its texts in their order."""
@@ -215,7 +246,7 @@ class _ColumnReader:
         texts = sorted(self._texts)
         ranks = np.empty(len(texts), np.int64)
         ranks[[self._texts[text] for text in texts]] = np.arange(len(texts))
-        return TableColumn(self._name, "text", ranks[values], tuple(texts), self._first_text)
+        return TableColumn(self._name, "text", ranks[values], tuple(texts), self._mixture())
 
 
 def _values_of(values: Sequence[str], known: ColumnKind | None) -> tuple[ColumnKind, NDArray[Any]]:
@@ -240,11 +271,3 @@ def _common(one: ColumnKind | None, other: ColumnKind) -> ColumnKind:
     if one is None or one == other:
         return other
     return "number" if {one, other} == {"integer", "number"} else "text"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text  # which Python reads, and nobody else

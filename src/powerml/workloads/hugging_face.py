@@ -104,7 +104,7 @@ def _of_arrays(table: _Table, given: str, target: str, task: TaskKind | None) ->
     samples = table.array(given)
     if table.is_array(target):
         return Content({"x_train": samples, "y_train": table.array(target)}, task or "regression")
-    labels, found, said = labels_of(table.column(target), task, table.name)
+    labels, found, said = labels_of(table.column(target), task, table.name, table.place)
     return Content({"x_train": samples, "y_train": labels}, found, said)
 
 
