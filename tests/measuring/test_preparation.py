@@ -26,7 +26,7 @@ from powerml.errors import (
 )
 from powerml.machines import Machine
 from powerml.measuring.options import MeasureOptions
-from powerml.measuring.preparation import prepare_file, prepare_own, prepare_topology
+from powerml.measuring.preparation import prepare, prepare_file, prepare_own, prepare_topology
 from powerml.networks import export
 from powerml.spaces import parse_topology
 from powerml.workloads.workload import (
@@ -38,7 +38,7 @@ from powerml.workloads.workload import (
 )
 from tests.builders import make_arrays, save_arrays
 from tests.doubles import FormulaMeter
-from tests.own_spaces import UNEXPORTABLE, arrays, imports_kept, written
+from tests.own_spaces import TORCH, UNEXPORTABLE, arrays, imports_kept, written
 
 SHIPPED = Path(__file__).parents[2] / "src" / "powerml" / "guest" / "warm_up"
 OPSET = '<ir_version: 8, opset_import: ["": 17]>'
@@ -394,6 +394,19 @@ def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
     text = "g () => (float[2] y) { c = Constant<value = float[2] {1, 2}>() y = Identity(c) }"
     path = _onnx(tmp_path / "model.onnx", f"{OPSET} {text}")
     assert "takes no input" in _refusal(ModelError, lambda: _run(path))
+
+
+def test_a_target_in_a_large_unit_is_told_of_a_space_in_python_alone(tmp_path: Path) -> None:
+    found, path = arrays(), tmp_path / "prices.npz"
+    np.savez(path, **{**found, "y_train": 41_000 + 9_000 * found["x_train"][:, 0]})
+    wanted = _wanted(data=str(path), task="regression", runtime="onnxruntime")
+    told: list[str] = []
+    with imports_kept():
+        prepare_own(str(written(tmp_path, TORCH)), "units=4", wanted, told.append)
+    assert [one.partition(" lies")[0] for one in told] == [f"{path}: the target"]
+    told.clear()
+    prepare("dffr:layers=1,width=4", wanted, told.append)
+    assert told == []
 
 
 def test_a_network_that_cannot_be_exported_runs_in_its_framework_and_says_why(

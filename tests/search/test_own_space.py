@@ -425,6 +425,25 @@ def test_data_comes_from_the_file_unless_other_data_is_named(
     assert given.settings.data == str(data)
 
 
+@pytest.mark.parametrize("space", ["mine.py", "mlp"])
+def test_a_target_in_a_large_unit_is_told_before_the_search_begins(
+    search: Search, tmp_path: Path, space: str
+) -> None:
+    found, path = arrays(), tmp_path / "prices.npz"
+    place = written(tmp_path, TORCH) if space == "mine.py" else space
+    prices = 41_000 + 9_000 * found["x_train"][:, 0]
+    np.savez(path, **{**found, "y_train": prices})
+    hearing = _Hearing()
+    options = {"path": place, "task": "regression", "trials": 1}
+    search("", data=str(path), listener=hearing, **options)
+    assert hearing.told[0].startswith(f"{path}: the target lies around 4")
+    assert "trained on it as it is" in hearing.told[0]
+    scaled, hearing = tmp_path / "scaled.npz", _Hearing()
+    np.savez(scaled, **{**found, "y_train": (prices - 41_000) / 9_000})
+    search("", data=str(scaled), listener=hearing, study="other", **options)
+    assert not [one for one in hearing.told if "target" in one]
+
+
 def test_nothing_of_a_space_without_parameters_is_searched(search: Search) -> None:
     text = TORCH.replace('trial.suggest_int("units", 2, 16, log=True)', "4")
     with pytest.raises(SpaceError, match="suggests nothing: ask for a parameter"):

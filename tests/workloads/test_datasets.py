@@ -357,6 +357,21 @@ def test_labels_with_gaps_number_the_classes_that_occur() -> None:
     assert (kept.class_labels, kept.remark) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([5, 6], "the labels 5, 6 do not start at 0: they are the classes 0 to 1"),
+        ([-1, 0, 1], "the labels -1, 0, 1 do not start at 0: they are the classes 0 to 2"),
+        ([-1, 1], "the labels -1, 1 have gaps: they are the classes 0 to 1"),
+        ([0, 2], "the labels 0, 2 have gaps: they are the classes 0 to 1"),
+    ],
+)
+def test_gaps_are_told_where_there_are_gaps(labels: list[int], told: str) -> None:
+    numbers = np.array(labels * 8)
+    arrays = {"x_train": np.zeros((len(numbers), 2), np.float32), "y_train": numbers}
+    assert check_splits(arrays, "mine").remark == f"mine: {told}"
+
+
 def test_labels_of_a_model_that_is_there_keep_their_numbers() -> None:
     labels = {"y_train": np.array([1, 3] * 4), "y_test": np.array([3, 1, 3, 1])}
     dataset = check_splits(make_arrays(**labels), "mine", renumber=False)

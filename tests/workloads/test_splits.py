@@ -218,3 +218,47 @@ def test_a_table_is_other_data_than_an_array_of_the_same_numbers() -> None:
     arrays: Arrays = {"x_train": _samples(20), "y_train": np.array([0, 1] * 10)}
     table = check_splits(arrays, "mine", is_table=True)
     assert table.digest != check_splits(arrays, "mine").digest
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "told"),
+    [
+        (41_234, 9_876, "around 41,000 (standard deviation 9,900)"),
+        (0, 0.02, "around 0 (standard deviation 0.02)"),
+        (-0.5, 0.02, "around -0.5 (standard deviation 0.02)"),
+        (11, 1, "around 11 (standard deviation 1)"),
+        (-11, 1, "around -11 (standard deviation 1)"),
+        (0, 12, "around 0 (standard deviation 12)"),
+        (3e12, 1e11, "around 3e+12 (standard deviation 1e+11)"),
+        (0, 1, None),
+        (9, 1, None),
+        (-9, 1, None),
+        (0, 0.11, None),
+        (0, 9.9, None),
+    ],
+)
+def test_a_target_far_from_the_outputs_of_a_new_network_is_told(
+    mean: float, deviation: float, told: str | None
+) -> None:
+    labels = mean + deviation * np.array([-1.0, 1.0] * 20)
+    arrays: Arrays = {"x_train": _samples(40), "y_train": labels}
+    # Given splits: samples that are held out would move the mean.
+    for part in ("val", "test"):
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = arrays["x_train"], arrays["y_train"]
+    remark = check_splits(arrays, "mine", task="regression", target="price").unscaled_target
+    if told is None:
+        assert remark is None
+        return
+    assert remark == (
+        f"mine: the target price lies {told}, and a space in Python is trained on it as it is: "
+        "scale it in the file or in load, or end build with a layer that rescales"
+    )
+
+
+def test_of_several_targets_the_one_in_another_unit_is_told() -> None:
+    usual = np.array([-1.0, 1.0] * 20)
+    labels = np.stack([usual, 1000 * usual, np.full(40, 5.0)], axis=1)
+    dataset = check_splits({"x_train": _samples(40), "y_train": labels}, "mine", task="regression")
+    assert "column 2 of the target lies around" in (dataset.unscaled_target or "")
+    classes = check_splits({"x_train": _samples(40), "y_train": np.array([5, 95] * 20)}, "mine")
+    assert classes.unscaled_target is None

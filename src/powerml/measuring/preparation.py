@@ -189,8 +189,9 @@ def prepare_own(
         dataset = wanted.load_dataset(wanted.data or DEFAULT_OWN_DATA)
     else:
         dataset = wanted.check_arrays(arrays, space.code.main)
-    if dataset.remark:
-        notify(dataset.remark)
+    for said in (dataset.remark, dataset.unscaled_target):
+        if said is not None:
+            notify(said)
     deployment = wanted.deployment(backend, is_own=True)
     workload, built = make_own_workload(
         space,

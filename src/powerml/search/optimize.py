@@ -222,7 +222,7 @@ def _own_problem(
         dataset = wanted.load_dataset(str(wanted.data))
     else:
         dataset = wanted.check_arrays(arrays, space.code.main)
-    _tell_of(dataset, listener)
+    _tell_of(dataset, listener, is_own=True)
     reference = own_reference(space, wanted.reference, dataset, epochs_of(wanted, dataset))
     files = space.code.files()
     settings = settings_of(
@@ -290,6 +290,8 @@ def _refuse_limits_of_memory(wanted: SearchOptions, why: str, remedy: str) -> No
         )
 
 
-def _tell_of(dataset: Dataset, listener: Listener) -> None:
-    if dataset.remark:
-        listener.stage(dataset.remark)
+def _tell_of(dataset: Dataset, listener: Listener, *, is_own: bool = False) -> None:
+    # Built-in spaces are trained on a target that is scaled.
+    for said in (dataset.remark, dataset.unscaled_target if is_own else None):
+        if said is not None:
+            listener.stage(said)

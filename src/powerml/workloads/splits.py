@@ -42,6 +42,10 @@ ROUNDING = 1e-7  # of a number in single precision
 LARGEST_VALUE = 1e15  # sums of squares of larger values leave float32
 MOST_LABELS_SHOWN = 3
 LONGEST_LABEL = 40
+# Targets that a network learns as they are: of about this standard deviation, and a mean that is
+# not many of them away from 0, where outputs start.
+USUAL_DEVIATIONS, MOST_DEVIATIONS = (0.1, 10), 10
+FROM_THOUSANDS, TO_BILLIONS = 1e3, 1e9  # are written with separators
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -105,7 +109,10 @@ class Dataset:
         told, classes = ", ".join(labels), f"the classes 0 to {self.outputs - 1}"
         if isinstance(self.class_labels[0], str):
             return [f"{self.name}: the labels {told} are {classes}"]
-        return [f"{self.name}: the labels {told} have gaps: they are {classes}"]
+        first, last = self.class_labels[0], self.class_labels[-1]
+        has_gaps = int(last) - int(first) >= self.outputs
+        what = "have gaps" if has_gaps else "do not start at 0"
+        return [f"{self.name}: the labels {told} {what}: they are {classes}"]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -138,6 +145,26 @@ class Dataset:
             np.where(plain, 0, means).astype(np.float32),
             np.where(plain, 1, deviations).astype(np.float32),
         )
+
+    @property
+    def unscaled_target(self) -> str | None:
+        """One line on a target in a unit that hinders a training on it as it is, or None."""
+        if self.task == "classification":
+            return None
+        means, deviations = _moments(self.train.labels)
+        least, most = USUAL_DEVIATIONS
+        for column, (mean, deviation) in enumerate(zip(means, deviations, strict=True), 1):
+            scale = deviation or 1  # a column of one value has no deviation
+            if least <= scale <= most and abs(mean) <= MOST_DEVIATIONS * scale:
+                continue
+            target = "the target" if self.target is None else f"the target {_shown(self.target)}"
+            which = target if self.outputs == 1 else f"column {column} of {target}"
+            return (
+                f"{self.name}: {which} lies around {_rounded(mean)} (standard deviation "
+                f"{_rounded(deviation)}), and a space in Python is trained on it as it is: scale "
+                "it in the file or in load, or end build with a layer that rescales"
+            )
+        return None
 
     def scaled_labels(self, split: Split) -> NDArray[Any]:
         """Return the labels that networks are trained on, in a regression standardised.
@@ -514,6 +541,12 @@ def _shown(label: Any) -> str:
     """Return a label as messages show it."""
     text = printable(str(label))
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+
+
+def _rounded(number: float) -> str:
+    """Return a number of two digits, as messages show it."""
+    two = float(f"{number:.2g}")
+    return f"{two:,.0f}" if FROM_THOUSANDS <= abs(two) < TO_BILLIONS else f"{two:g}"
 
 
 def _digest(splits: dict[str, Split], *, is_table: bool) -> str:
