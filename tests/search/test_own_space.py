@@ -76,6 +76,19 @@ FAILING = TORCH.replace(
 )
 
 
+TWO_KINDS = """
+import torch
+def build(trial, task):
+    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+        width = trial.suggest_int("width", 2, 8)
+    else:
+        width = int(trial.OTHER)
+    return torch.nn.Sequential(
+        torch.nn.Linear(task.input_shape[0], width), torch.nn.Linear(width, task.outputs)
+    )
+"""
+
+
 @pytest.fixture(autouse=True)
 def imports_as_before() -> Iterator[None]:
     with imports_kept():
@@ -158,8 +171,8 @@ def test_trials_that_fail_are_recorded_with_their_line_and_the_search_goes_on(
     assert len(record.trials) == 12
     for units, reason in reasons.items():
         expected = {
-            0: f"line 7 of mine.py: build failed ({units} is no good): correct it, or bound its "
-            "values",
+            0: f"line 7 of mine.py: build failed ({units} is no good): correct it, bound its "
+            "values, or give data that fit it",
             1: "line 14 of mine.py: train failed (IndexError: list index out of range): correct "
             "it, or bound its values",
             2: f"score of mine:units={units} is nan: the training diverged, or the score divides "
@@ -187,11 +200,20 @@ def test_a_search_of_which_every_trial_fails_says_why(search: Search, tmp_path: 
     [
         ("{'units': 3}", SpaceError, "line 7 of mine.py: build failed (3 is no good)"),
         ("{'units': 4}", SpaceError, "line 14 of mine.py: train failed"),
-        ("{'units': 400}", SpaceError, "mine has units=400: units is an integer from 2 to 16"),
-        ("{'unit': 4}", SpaceError, "mine needs units"),
-        ("{'units': 2, 'widht': 4}", UnknownNameError, "unknown parameter of mine 'widht'"),
-        ("{'units': [2]}", SpaceError, "mine has units=[2]"),
-        ("{}", SpaceError, "mine needs units"),
+        (
+            "{'units': 400}",
+            SpaceError,
+            "line 5 of mine.py: reference of mine.py has units=400: units is an integer from 2 to "
+            "16",
+        ),
+        ("{'unit': 4}", SpaceError, "reference of mine.py needs units"),
+        (
+            "{'units': 2, 'widht': 4}",
+            UnknownNameError,
+            "unknown parameter of mine in its reference 'widht'",
+        ),
+        ("{'units': [2]}", SpaceError, "reference of mine.py has units=[2]"),
+        ("{}", SpaceError, "reference of mine.py needs units"),
     ],
 )
 def test_a_reference_that_fails_is_refused_before_anything_is_made(
@@ -201,6 +223,51 @@ def test_a_reference_that_fails_is_refused_before_anything_is_made(
         search(f"{FAILING}reference = {reference}\n")
     assert said in str(refused.value)
     assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ('suggest_categorical("width", ["4", "8"])', 'one of "4", "8"'),
+        ('suggest_float("width", 2, 4)', "a number from 2 to 4"),
+        ('suggest_int("width", 2, 8, log=True)', "an integer from 2 to 8 on a logarithmic scale"),
+    ],
+)
+def test_one_name_of_two_kinds_in_two_networks_is_named_with_both(
+    search: Search, other: str, said: str
+) -> None:
+    text = TWO_KINDS.replace("OTHER", other)
+    record = search(text, trials=8, sampler="random", seed=2)
+    reasons = {
+        (one.values or {})["kind"]: one.state.reason
+        for one in record.trials
+        if one.state.name == "failed"
+    }
+    whole, advice = "an integer from 2 to 8", "give each a name of its own"
+    # The branch that comes second fails.
+    assert reasons in (
+        {"a": f"line 5 of mine.py: width is {whole}, and in another network {said}: {advice}"},
+        {"b": f"line 7 of mine.py: width is {said}, and in another network {whole}: {advice}"},
+    )
+
+
+def test_a_trial_that_fails_is_named_by_the_values_that_its_code_got(search: Search) -> None:
+    text = TORCH.replace(
+        "    return",
+        "    rate = trial.suggest_float('learning_rate', 0.001, 0.1, log=True)\n"
+        "    if units > 4:\n        raise ValueError(f'{rate!r} is no good')\n    return",
+    )
+    text += "reference = {'units': 2, 'learning_rate': 0.01}\n"
+    record = search(text, sampler="random", trials=6)
+    failed = [(one, one.state.reason) for one in record.trials if one.state.name == "failed"]
+    assert failed
+    for trial, reason in failed:
+        rate = (trial.values or {})["learning_rate"]
+        assert isinstance(rate, float)
+        assert f"({rate!r} is no good)" in reason
+        assert trial.topology.endswith(f",learning_rate={rate!r}")
+        # A number that is drawn has four digits.
+        assert rate == float(f"{rate:.4g}")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,21 @@ def test_a_file_with_a_build_is_a_space(write: Write) -> None:
     assert (space.train, space.score, space.load) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        "def build(*given):\n    return 1\n",
+        "def build(one, other, more=None, **rest):\n    return 1\n",
+        "import functools\ndef of(size, trial, task):\n    return 1\n"
+        "build = functools.partial(of, 4)\n",
+        "class Made:\n    def __call__(self, trial, task):\n        return 1\nbuild = Made()\n",
+        "build = max\n",
+    ],
+)
+def test_any_function_that_takes_the_arguments_will_do(build: str, write: Write) -> None:
+    assert callable(_load(write(build)).build)
+
+
 @pytest.mark.parametrize("name", ["my net.py", "größe.py", "my-net.py", "my.net.v2.py", ".mine.py"])
 def test_any_name_of_a_file_will_do(name: str, write: Write) -> None:
     space = _load(write(name=name))
@@ -142,6 +157,22 @@ def test_the_same_file_may_be_loaded_by_another_path(
         ("build = 3\n", "build of mine.py is no function"),
         (BUILD + "train = 3\n", "train of mine.py is no function"),
         (BUILD + "reference = 16\n", "reference of mine.py is of type int"),
+        (
+            "x = 1\ndef build(trial):\n    return 1\n",
+            "line 2 of mine.py: build takes (trial), and is called as build(trial, task): define",
+        ),
+        ("def build(trial, task, more):\n    return 1\n", "build takes (trial, task, more), and"),
+        ("def build(trial, task, *, on):\n    return 1\n", "build takes (trial, task, on), and"),
+        (
+            BUILD + "def train(model, task):\n    pass\n",
+            "line 3 of mine.py: train takes (model, task), and is called as train(model, task, tr",
+        ),
+        (BUILD + "def score(model):\n    return 1\n", "is called as score(model, task): define"),
+        (BUILD + "def load(path):\n    return 1\n", "load takes (path), and is called as load()"),
+        (
+            f"def build({', '.join(f'argument_{n}' for n in range(99))}):\n    return 1\n",
+            "and is called as build(trial, task): define it so",
+        ),
         ("x = 1\ndef build(:\n", "line 2 of mine.py is no Python"),
         ("import nothing_of_the_kind\n", "line 1 of mine.py failed while mine.py was imported"),
         ("x = 1\nraise ValueError('so there')\n", "line 2 of mine.py failed"),

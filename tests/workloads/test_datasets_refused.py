@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from powerml.errors import DatasetError, UnknownNameError
+from powerml.errors import DatasetError, UnknownNameError, UsageError
 from powerml.workloads.datasets import load_dataset
 from powerml.workloads.splits import check_splits
 from tests.builders import make_arrays, save_arrays
@@ -55,6 +55,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.npz"
     with pytest.raises(DatasetError, match="does not exist"):
         load_dataset(str(path))
+
+
+@pytest.mark.parametrize("name", ["photos/", "./photos", "photos"])
+def test_a_missing_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="give the path of a file or a folder"):
+        load_dataset(name)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])

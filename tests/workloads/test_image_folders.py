@@ -170,3 +170,12 @@ def test_an_image_that_would_unpack_to_gigabytes_is_refused(tmp_path: Path) -> N
         Image.new("1", (20_000, 20_000)).save(file, "png")
     with pytest.raises(DatasetError, match=r"cat/0\.png cannot be read as an image"):
         load_dataset(str(tmp_path))
+
+
+def test_a_folder_that_was_given_with_a_slash_is_named_as_without(tmp_path: Path) -> None:
+    _pets(tmp_path / "pets")
+    (tmp_path / "pets" / "dog" / "readme.txt").touch()
+    for name in (f"{tmp_path}/pets", f"{tmp_path}/pets/"):
+        with pytest.raises(DatasetError) as refused:
+            load_dataset(name)
+        assert str(refused.value).startswith(f"{tmp_path}/pets/dog/readme.txt is no image: ")

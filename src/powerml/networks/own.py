@@ -46,13 +46,23 @@ DEFAULT_OPTIMIZER = "adam"
 # Rows of probabilities sum to 1; float32 has 24 bits, and softmax sums some hundred terms.
 PROBABILITY_ERROR = 1e-4
 LOSSES = {"regression": "mean_squared_error"}
+CORRECT = "correct it, or bound its values"
+# A network is built for data that may not fit it, before or after it has asked for its values.
+CORRECT_NETWORK = "correct it, bound its values, or give data that fit it"
+CORRECT_UNASKED = "correct it, or give data that fit it"
 
 
 @contextlib.contextmanager
-def running_code(space: OwnSpace, what: str, *, may_prune: bool = False) -> Iterator[None]:
+def running_code(
+    space: OwnSpace,
+    what: str,
+    *,
+    may_prune: bool = False,
+    advice: Callable[[], str] = lambda: CORRECT,
+) -> Iterator[None]:
     """Run a user's code: its output goes to standard error, its errors name its line.
 
-    Code that trains for a pruner may end its trial.
+    Code that trains for a pruner may end its trial. Of code that failed, `advice` says what to do.
 
     Raises
     ------
@@ -76,9 +86,7 @@ def running_code(space: OwnSpace, what: str, *, may_prune: bool = False) -> Iter
         if may_prune and ends_trial(error):
             raise TrialPruned(text_of(error)) from error
         failed = SpaceError.quoting(
-            f"{fault_of(error, space.code)}: {what} failed",
-            error,
-            "correct it, or bound its values",
+            f"{fault_of(error, space.code)}: {what} failed", error, advice()
         )
         failed.detail = failed.detail or "".join(traceback.format_exception(error))
         raise failed from error
@@ -99,7 +107,11 @@ def build_network(
         A value is missing or outside its domain.
     """
     trial = Trial(answer, reports)
-    with running_code(space, "build"):
+
+    def advice() -> str:
+        return CORRECT_NETWORK if trial.params else CORRECT_UNASKED
+
+    with running_code(space, "build", advice=advice):
         model = space.build(trial, task)
     if framework_of(model) is None:
         raise SpaceError(
@@ -143,7 +155,8 @@ def check_network(space: OwnSpace, model: Any, task: Task) -> None:
             f"{task.input_shape}: build it for task.input_shape"
         )
     blank = np.zeros((CHECKED_BATCH, *task.input_shape), dtype=np.float32)
-    with running_code(space, f"the network with inputs of shape {task.input_shape}"):
+    what = f"the network with inputs of shape {task.input_shape}"
+    with running_code(space, what, advice=lambda: CORRECT_NETWORK):
         found = predict(model, blank, CHECKED_BATCH)
     if not isinstance(found, np.ndarray) or found.shape != (CHECKED_BATCH, task.outputs):
         got = found.shape[1:] if isinstance(found, np.ndarray) else "several outputs"

@@ -14,6 +14,7 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    check_distribution_compatibility,
 )
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial as OptunaTrial
@@ -22,7 +23,14 @@ from powerml.costs.choice_terms import TrialChoices
 from powerml.costs.cost_model import OPERATIONS, CostModel, Demand
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
-from powerml.errors import LONGEST_MESSAGE, ModelError, SpaceError, UnknownNameError, shortened
+from powerml.errors import (
+    LONGEST_MESSAGE,
+    ModelError,
+    SpaceError,
+    TopologyError,
+    UnknownNameError,
+    shortened,
+)
 from powerml.machines import PhaseMachines
 from powerml.networks.own_training import (
     BATCH_SIZE,
@@ -79,10 +87,35 @@ def distribution_of(domain: Domain) -> BaseDistribution:
     return CategoricalDistribution(domain.choices)
 
 
+def domain_of(distribution: BaseDistribution) -> Domain | None:
+    """Return the domain of a distribution of Optuna's, None for those that no domain has."""
+    if isinstance(distribution, IntDistribution):
+        return Integers(distribution.low, distribution.high, distribution.step, distribution.log)
+    if isinstance(distribution, FloatDistribution):
+        return Floats(distribution.low, distribution.high, distribution.step, distribution.log)
+    if isinstance(distribution, CategoricalDistribution):
+        return Choices(tuple(distribution.choices))
+    return None
+
+
 def answers_by(trial: OptunaTrial) -> Answer:
-    """Answer as a trial of Optuna's suggests."""
+    """Answer as a trial of Optuna's suggests.
+
+    The answer raises ``TopologyError`` where another trial of the study asked for another kind.
+    """
 
     def answer(name: str, domain: Domain) -> Value:
+        try:
+            return suggested(name, domain)
+        except ValueError as error:
+            before = _asked_before(trial, name, distribution_of(domain))
+            if before is None:
+                raise
+            raise TopologyError(
+                f"{name} is {domain}, and in another network {before}: give each a name of its own"
+            ) from error
+
+    def suggested(name: str, domain: Domain) -> Value:
         if isinstance(domain, Integers):
             return trial.suggest_int(
                 name, domain.low, domain.high, step=domain.step, log=domain.log
@@ -95,6 +128,21 @@ def answers_by(trial: OptunaTrial) -> Answer:
         return chosen
 
     return answer
+
+
+def _asked_before(trial: OptunaTrial, name: str, distribution: BaseDistribution) -> Domain | None:
+    """Return a parameter's domain in an earlier trial that Optuna takes for another parameter's.
+
+    None if all are alike.
+    """
+    for one in trial.study.get_trials(deepcopy=False):
+        known = one.distributions.get(name)
+        if known is not None:
+            try:
+                check_distribution_compatibility(known, distribution)
+            except ValueError:
+                return domain_of(known)
+    return None
 
 
 def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs: int) -> str:
@@ -112,7 +160,8 @@ def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs:
     if wanted == FIRST:
         return FIRST
     given = space.reference if wanted is None else _values_in(wanted)
-    answer = middle_of if given is None else answers_of(given, space.name)
+    holder = f"reference of {space.code.main}" if wanted is None else None
+    answer = middle_of if given is None else answers_of(given, space.name, holder)
     trial = look_at(space, dataset, answer, epochs).trial
     if not trial.params:
         raise SpaceError(
@@ -120,7 +169,8 @@ def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs:
             'trial.suggest_int("units", 4, 64)'
         )
     if unknown := [name for name in given or {} if name not in trial.params]:
-        raise UnknownNameError(f"parameter of {space.name}", str(unknown[0]), trial.params)
+        whose = space.name if holder is None else f"{space.name} in its reference"
+        raise UnknownNameError(f"parameter of {whose}", str(unknown[0]), trial.params)
     return f"{space.name}:{named(trial.params)}"
 
 
@@ -177,10 +227,16 @@ class OwnProblem(Problem):
     def propose(self, study: Study, sampler: BaseSampler) -> Proposal:
         """Have a sampler choose the next network while its code asks, and make its workload."""
         trial, _ = study.ask(None, sampler)
+        answer = answers_by(trial)
+        values: dict[str, Value] = {}  # as the code got them: Optuna's are not rounded
+
+        def answered(name: str, domain: Domain) -> Value:
+            values[name] = answer(name, domain)
+            return values[name]
+
         try:
-            workload, built = self._workload(answers_by(trial))
+            workload, built = self._workload(answered)
         except SpaceError as error:
-            values: ParameterValues = dict(trial.params)
             return Proposal(
                 trial,
                 f"{self.space.name}:{named(values)}",

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from powerml.errors import SpaceError
+from powerml.errors import SpaceError, shortened
 from powerml.spaces.catalogue import EXAMPLES, example_names
 from powerml.spaces.values import ParameterValues
 
@@ -48,8 +49,15 @@ NOT_THE_USERS = tuple(
     {Path(text).resolve() for text in (sys.prefix, sys.base_prefix, os.__file__.rpartition("/")[0])}
     | {Path(__file__).resolve().parents[1]}
 )
-# The hooks that a space may have beside `build`.
+# The hooks that a space may have beside `build`, and what each is called with.
+ARGUMENTS = {
+    "build": ("trial", "task"),
+    "train": ("model", "task", "trial"),
+    "score": ("model", "task"),
+    "load": (),
+}
 HOOKS = ("train", "score", "load")
+LONGEST_ARGUMENTS = 60  # of a function of the user's, as a message shows them
 
 
 @dataclass(frozen=True)
@@ -223,12 +231,39 @@ def load_space(code: SpaceCode) -> OwnSpace:
     for name, hook in (("build", build), *found.items()):
         if hook is not None and not callable(hook):
             raise SpaceError(f"{name} of {where} is no function: define it as one")
+        if hook is not None:
+            _require_arguments(name, hook, where)
     if reference is not None and not isinstance(reference, Mapping):
         raise SpaceError(
             f"reference of {where} is of type {type(reference).__name__}: give a dict of the "
             "parameters' values"
         )
     return OwnSpace(code, build, **found, reference=reference)
+
+
+def _require_arguments(name: str, hook: Callable[..., Any], where: str) -> None:
+    """Refuse a function that cannot be called as it will be.
+
+    Raises
+    ------
+    SpaceError
+        It takes fewer arguments, or needs more.
+    """
+    given = ARGUMENTS[name]
+    try:
+        signature = inspect.signature(hook)
+    except (TypeError, ValueError):  # one of C, which tells nothing
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        code = getattr(inspect.unwrap(hook), "__code__", None)
+        place = where if code is None else f"line {code.co_firstlineno} of {where}"
+        taken, wanted = ", ".join(signature.parameters), ", ".join(given)
+        raise SpaceError(
+            f"{place}: {name} takes ({shortened(taken, LONGEST_ARGUMENTS)}), and is called as "
+            f"{name}({wanted}): define it so"
+        ) from error
 
 
 @contextlib.contextmanager

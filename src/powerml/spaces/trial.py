@@ -35,6 +35,7 @@ Chosen = TypeVar("Chosen", bound=Value)
 DIGITS = 4  # of a number that is drawn: far finer than any training can tell
 # As in Optuna: multiples of a step are rounded, and miss it by this part of it at most.
 STEP_ERROR = 1e-8
+LOGARITHMIC = " on a logarithmic scale"
 BOOLEANS = ("bool", "bool_")  # Python's, and numpy's of both its versions
 # What a name must be without: they end a name, or a value, in a topology's text.
 SEPARATORS = frozenset(",=:\"'")
@@ -55,7 +56,7 @@ class Integers:
 
     def __str__(self) -> str:
         steps = f" in steps of {self.step}" if self.step != 1 else ""
-        return f"an integer from {self.low} to {self.high}{steps}"
+        return f"an integer from {self.low} to {self.high}{steps}{LOGARITHMIC if self.log else ''}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Floats:
 
     def __str__(self) -> str:
         steps = f" in steps of {self.step:g}" if self.step is not None else ""
-        return f"a number from {self.low:g} to {self.high:g}{steps}"
+        log = LOGARITHMIC if self.log else ""
+        return f"a number from {self.low:g} to {self.high:g}{steps}{log}"
 
     def rounded(self, value: float) -> float:
         """Round a value that was drawn to a few digits, which can be read and written again."""
@@ -297,20 +299,32 @@ def _plain(name: str, choice: object) -> Value:
     )
 
 
-def answers_of(values: ParameterValues, space: str) -> Answer:
+def answers_of(values: ParameterValues, space: str, holder: str | None = None) -> Answer:
     """Answer with the values of a topology.
 
     The answer raises ``TopologyError`` for a value that is missing or outside its domain.
+
+    Parameters
+    ----------
+    values
+        The values.
+    space
+        Name of the space.
+    holder
+        What holds the values, for messages; None for the topology's text.
     """
 
     def answer(name: str, domain: Domain) -> Value:
         if name not in values:
+            advice = f"write {space}:..., {name}=" if holder is None else f"give it {name}="
             raise TopologyError(
-                f"{space} needs {name}, {domain}: write {space}:..., {name}={_example(domain)}"
+                f"{holder or space} needs {name}, {domain}: {advice}{_example(domain)}"
             )
         found = _as_of(domain, values[name])
         if found not in domain:
-            raise TopologyError(f"{space} has {name}={written(values[name])}: {name} is {domain}")
+            raise TopologyError(
+                f"{holder or space} has {name}={written(values[name])}: {name} is {domain}"
+            )
         return found
 
     return answer

@@ -20,6 +20,7 @@ import numpy as np
 from powerml import plugins
 from powerml.backend import import_keras, select_backend
 from powerml.errors import DatasetError, UnknownNameError
+from powerml.files.foreign import fault_of_path
 from powerml.files.texts import printable
 from powerml.workloads.arrow_files import SUFFIX as PARQUET
 from powerml.workloads.arrow_files import read_parquet
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 NPZ = ".npz"
+GIVE_A_PATH = "give the path of a file or a folder"
 BUILT_IN = ("digits", "mnist", "mnist_small")
 # scikit-learn's digits lie in the order in which people wrote them: of every five the fourth
 # validates and the fifth tests, so that each split holds everybody's hand.
@@ -163,6 +165,8 @@ def _arrays(data: str) -> Arrays:
             f"{path} is no {NPZ}, {', '.join(DELIMITED)} or {PARQUET} file: convert it to one"
         )
     if is_file or data.endswith(NPZ) or os.sep in data:
+        if fault := fault_of_path(path, GIVE_A_PATH):
+            raise DatasetError(f"{path} {fault}")
         return read_arrays(path, ALL_ARRAYS)
     return _from_plug_in(data)
 
@@ -201,7 +205,9 @@ def _from_plug_in(name: str) -> Arrays:
         make = cast(Any, plugins.find("dataset", "datasets", name, lambda: list(BUILT_IN)))
     except UnknownNameError as error:
         raise UnknownNameError(
-            "dataset (or give the path of a file)", name, [*dataset_names(), *bundled_names()]
+            f"dataset (or {GIVE_A_PATH})",
+            name,
+            [*dataset_names(), *bundled_names()],
         ) from error
     return cast(Arrays, make())
 

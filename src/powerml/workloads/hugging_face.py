@@ -219,7 +219,9 @@ def _splits(folder: Path, name: str) -> tuple[dict[str, Path], list[str]]:
 def _joined(folders: Mapping[str, Path], name: str) -> _Table:
     import pyarrow
 
-    tables = {part: _read(folder, f"{name}/{folder.name}") for part, folder in folders.items()}
+    tables = {
+        part: _read(folder, f"{name.rstrip('/')}/{folder.name}") for part, folder in folders.items()
+    }
     with reading(name):
         content = pyarrow.concat_tables(list(tables.values()))
     return _Table(name, content, {part: table.num_rows for part, table in tables.items()})
@@ -243,7 +245,7 @@ def _read(folder: Path, name: str) -> Any:
     tables = []
     for one in names:
         with (
-            reading(f"{name}/{one}"),
+            reading(f"{name.rstrip('/')}/{one}"),
             # Not mapped: a file that is cut meanwhile would end this process.
             pyarrow.OSFile(str(folder / one)) as source,
             pyarrow.ipc.open_stream(source) as stream,

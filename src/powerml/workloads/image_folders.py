@@ -94,7 +94,7 @@ def _by_class(folder: Path, name: str) -> dict[str, list[Path]]:
             raise DatasetError(
                 f"{name} holds {shown(path.name)}: give {FORM}, and nothing beside them"
             )
-        found[path.name] = _images(path, f"{name}/{shown(path.name)}")
+        found[path.name] = _images(path, _beneath(path, folder, name))
     if not found:
         raise DatasetError(f"{name} is empty: give {FORM}")
     if len(found) == 1:
@@ -116,9 +116,8 @@ def _images(folder: Path, name: str) -> list[Path]:
                 f"{name} holds the folder {shown(path.name)}: a class's folder holds images alone"
             )
         what = "a link to nothing" if path.is_symlink() and not path.exists() else "no image"
-        raise DatasetError(
-            f"{name}/{shown(path.name)} is {what}: {', '.join(SUFFIXES)} are read, so remove it"
-        )
+        file = _beneath(path, folder, name)
+        raise DatasetError(f"{file} is {what}: {', '.join(SUFFIXES)} are read, so remove it")
     return found
 
 
