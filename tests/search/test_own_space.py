@@ -234,10 +234,18 @@ def test_a_reference_that_fails_is_refused_before_anything_is_made(
     ],
 )
 def test_one_name_of_two_kinds_in_two_networks_is_named_with_both(
-    search: Search, other: str, said: str
+    search: Search, tmp_path: Path, other: str, said: str
 ) -> None:
     text = TWO_KINDS.replace("OTHER", other)
-    record = search(text, trials=8, sampler="random", seed=2)
+    with pytest.raises(SpaceError) as refused:
+        search(text)
+    assert str(refused.value) == (
+        f"line 7 of mine.py: width is {said}, and in another network an integer from 2 to 8: give "
+        "each a name of its own"
+    )
+    assert not (tmp_path / "studies").exists()
+    # Where no network was looked at beforehand, the trials tell.
+    record = search(text, reference="first", trials=8, sampler="random", seed=2)
     reasons = {
         (one.values or {})["kind"]: one.state.reason
         for one in record.trials
@@ -249,6 +257,13 @@ def test_one_name_of_two_kinds_in_two_networks_is_named_with_both(
         {"a": f"line 5 of mine.py: width is {whole}, and in another network {said}: {advice}"},
         {"b": f"line 7 of mine.py: width is {said}, and in another network {whole}: {advice}"},
     )
+
+
+def test_a_branch_that_fails_otherwise_is_left_to_the_trials(search: Search) -> None:
+    text = TWO_KINDS.replace("int(trial.OTHER)", "[][3]")
+    record = search(text, trials=6, sampler="random")
+    states = {(one.values or {})["kind"]: one.state.name for one in record.trials}
+    assert states["b"] == "failed"
 
 
 def test_a_trial_that_fails_is_named_by_the_values_that_its_code_got(search: Search) -> None:

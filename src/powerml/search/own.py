@@ -76,6 +76,8 @@ from powerml.workloads.workload import OwnMaterial, OwnWorkload
 __all__ = ["OwnProblem", "OwnProposals", "choices_of", "distribution_of", "own_reference"]
 
 Array = NDArray[np.float64]
+# Networks that are built before a search to look into other branches: each takes up to 0.1 s.
+MOST_BRANCHES = 16
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
@@ -111,9 +113,7 @@ def answers_by(trial: OptunaTrial) -> Answer:
             before = _asked_before(trial, name, distribution_of(domain))
             if before is None:
                 raise
-            raise TopologyError(
-                f"{name} is {domain}, and in another network {before}: give each a name of its own"
-            ) from error
+            raise _two_kinds(name, domain, before) from error
 
     def suggested(name: str, domain: Domain) -> Value:
         if isinstance(domain, Integers):
@@ -137,11 +137,8 @@ def _asked_before(trial: OptunaTrial, name: str, distribution: BaseDistribution)
     """
     for one in trial.study.get_trials(deepcopy=False):
         known = one.distributions.get(name)
-        if known is not None:
-            try:
-                check_distribution_compatibility(known, distribution)
-            except ValueError:
-                return domain_of(known)
+        if known is not None and not _are_alike(known, distribution):
+            return domain_of(known)
     return None
 
 
@@ -171,7 +168,62 @@ def own_reference(space: OwnSpace, wanted: str | None, dataset: Dataset, epochs:
     if unknown := [name for name in given or {} if name not in trial.params]:
         whose = space.name if holder is None else f"{space.name} in its reference"
         raise UnknownNameError(f"parameter of {whose}", str(unknown[0]), trial.params)
+    _require_one_kind_each(space, dataset, epochs, trial)
     return f"{space.name}:{named(trial.params)}"
+
+
+def _require_one_kind_each(
+    space: OwnSpace, dataset: Dataset, epochs: int, reference: Trial
+) -> None:
+    """Refuse a name of two kinds, by networks that differ from the reference in one choice.
+
+    Raises
+    ------
+    SpaceError
+        Two networks ask for one name in two ways, of which Optuna takes the first alone.
+    """
+    known = reference.domains
+    others = [
+        (name, choice)
+        for name, domain in known.items()
+        if isinstance(domain, Choices)
+        for choice in domain.choices
+        if choice != reference.params[name]
+    ]
+    for changed, choice in others[:MOST_BRANCHES]:
+        refused = False
+
+        def answer(
+            name: str, domain: Domain, changed: str = changed, choice: Value = choice
+        ) -> Value:
+            nonlocal refused
+            before = known.setdefault(name, domain)
+            if not _are_alike(distribution_of(before), distribution_of(domain)):
+                refused = True
+                raise _two_kinds(name, domain, before)
+            wanted = choice if name == changed else reference.params.get(name)
+            return wanted if wanted in domain else middle_of(name, domain)
+
+        try:
+            look_at(space, dataset, answer, epochs)
+        except SpaceError:
+            if refused:
+                raise
+
+
+def _are_alike(known: BaseDistribution, distribution: BaseDistribution) -> bool:
+    """Return whether Optuna takes two distributions for those of one parameter."""
+    try:
+        check_distribution_compatibility(known, distribution)
+    except ValueError:
+        return False
+    return True
+
+
+def _two_kinds(name: str, domain: Domain, before: Domain) -> TopologyError:
+    return TopologyError(
+        f"{name} is {domain}, and in another network {before}: give each a name of its own"
+    )
 
 
 def _values_in(text: str) -> dict[str, Value]:
