@@ -68,6 +68,7 @@ ERROR_CODE = re.compile(
 )
 LONGEST_WORD = 64
 MARK = "…"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of terminals, in which Keras words its errors
 
 
 class PowerMLError(Exception):
@@ -123,9 +124,9 @@ def words_of(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return an exception's text; empty where its own class fails to give one."""
+    """Return an exception's text, without colours; empty where its own class fails to give one."""
     try:
-        return str(error)
+        return COLOURS.sub("", str(error))
     except Exception:  # code of others
         return ""
 

@@ -130,6 +130,7 @@ def test_an_exception_that_has_no_text_is_named(run: Run, monkeypatch: pytest.Mo
         (IndexError("3"), "IndexError: 3"),
         (RuntimeError(), "RuntimeError"),
         (MemoryError(), "out of memory"),
+        (ValueError("\x1b[1mone output\x1b[0m"), "one output"),
     ],
 )
 def test_words_of_an_exception(error: BaseException, told: str) -> None:
