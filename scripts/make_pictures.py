@@ -23,7 +23,7 @@ from rich.text import Text
 
 from powerml import write_report
 from powerml.cli.tables.profiles import parts
-from powerml.cli.tables.studies import places_table, trials_table
+from powerml.cli.tables.studies import places_lines, trials_table
 from powerml.explain.findings import findings_of
 from powerml.explain.phases import kept_phases
 from powerml.explain.winner import winner_profile
@@ -84,7 +84,7 @@ def picture_search(stored: StoredStudy) -> None:
     console.print(trials_table(findings))
     # The picture ends a little above the end of its last line.
     console.print()
-    console.print(places_table(findings, f"{folder}/{REPORT}", command))
+    console.print(*places_lines(findings, f"{folder}/{REPORT}", command), sep="\n")
     console.print()
     picture_terminal(console, "terminal")
 

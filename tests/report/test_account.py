@@ -154,3 +154,14 @@ def test_a_pruned_trial_is_not_on_the_front() -> None:
     pruned = make_pruned_trial("too expensive", training=0.1, inference=0.1)
     [row] = report_of(make_stored([pruned])).rows
     assert not row.on_front
+
+
+def test_only_the_model_that_lies_in_best_is_compared_with_its_network() -> None:
+    trials = make_trials()
+    proved = [
+        Winner(trial=trial, test_score=0.5, exported="best/model.onnx", export_difference=value)
+        for trial, value in zip(trials, (3e-7, 1e-6), strict=False)
+    ]
+    said = [one for one in report_of(make_stored(trials, winners=proved)).notes if "onnx" in one]
+    assert len(said) == 1
+    assert "1e-06" in said[0]

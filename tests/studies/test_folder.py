@@ -353,3 +353,38 @@ def test_a_study_with_other_settings_says_which(
         pass
     assert told in str(caught.value)
     assert "digest" not in str(caught.value)
+
+
+def refusal(tmp_path: Path, **changed: object) -> str:
+    with open_study(tmp_path / "s", make_settings(), resume=False) as study:
+        do_trial(study)
+    with (
+        pytest.raises(StudyError, match="has other settings") as caught,
+        open_study(tmp_path / "s", make_settings(**changed), resume=True),
+    ):
+        pass
+    return str(caught.value).removeprefix(f"the study in {tmp_path / 's'} has other settings: ")
+
+
+def test_another_space_and_other_data_are_told_by_their_names_alone(tmp_path: Path) -> None:
+    said = refusal(
+        tmp_path, space="cnn", space_digest="a" * 64, data="digits", data_digest="e" * 64
+    )
+    assert said == (
+        "space is dffr, not cnn; data is mnist_small, not digits: give the same, or another --study"
+    )
+
+
+def test_data_of_the_same_name_with_another_content_are_told_in_words(tmp_path: Path) -> None:
+    said = refusal(tmp_path, data_digest="e" * 64)
+    assert said == "the content of mnist_small differs: give the same, or another --study"
+
+
+def test_many_other_settings_leave_room_for_the_advice(tmp_path: Path) -> None:
+    reference = "mynet:" + ",".join(f"width_{number}=16" for number in range(30))
+    said = refusal(
+        tmp_path, space="cnn", data="digits", seed=7, epochs=99, alpha=0.25, reference=reference
+    )
+    assert said.endswith(" more: give the same, or another --study")
+    assert "space is dffr, not cnn; data is mnist_small, not digits" in said
+    assert len(said) < 250  # of 300, that the folder is named too

@@ -29,15 +29,19 @@ __all__ = [
 ]
 
 
-def print_result(*renderables: object, to_error: bool = False) -> None:
-    """Print tables and lines, on standard error where standard output is somebody else's."""
+def print_result(*renderables: object, to_error: bool = False, is_wrapped: bool = True) -> None:
+    """Print tables and lines, on standard error where standard output is somebody else's.
+
+    Lines that are to be pasted are not wrapped: the terminal breaks them, and copies them whole.
+    """
     from rich.console import Console
 
     # A table in a file or a pipe must not be folded to 80 columns.
     width = None if (sys.stderr if to_error else sys.stdout).isatty() else 160
     console = Console(width=width, markup=False, emoji=False, stderr=to_error)
     for renderable in renderables:
-        console.print(renderable)
+        # What is too wide is the terminal's to break: cropped, it would be lost.
+        console.print(renderable, soft_wrap=not is_wrapped, crop=False)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def _show_study(record: StudyRecord, *, json: bool) -> None:
             print_result(studies.ranking_table(findings))
         where = report.removeprefix("report in ")
         command = repeating_command(stored, program())
-        print_result("", studies.places_table(findings, where, command))
+        print_result("", *studies.places_lines(findings, where, command), is_wrapped=False)
     if not found:
         least = findings.least_infeasible
         trial, violations = (None, []) if least is None else (least.trial, least.violations)

@@ -114,7 +114,8 @@ def _notes(findings: Findings) -> list[str]:
         notes.append(f"The study was stopped, or is running: {count} of {wanted} trials ended.")
     if findings.remark is not None:
         notes.append(findings.remark)
-    notes += export_sentences(stored.winners)
+    # An earlier winner's model is no longer where it was.
+    notes += export_sentences([one.proved for one in findings.trials if one.proved is not None])
     if said := prediction_error_sentences(findings.prediction_errors):
         notes.append(" ".join(said))
     return notes

@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from powerml.costs.counts import PHASES
 from powerml.costs.fingerprint import require_comparable
 from powerml.costs.measurement import Measurement
-from powerml.errors import ComparisonError, PowerMLError, StudyError, UsageError
+from powerml.errors import ComparisonError, PowerMLError, StudyError, UsageError, shortened
 from powerml.files.atomic import write_whole
 from powerml.progress import Notify, silent
 from powerml.samplers import ABANDONED, QUANTITIES, quantities
@@ -75,6 +75,7 @@ __all__ = ["Study", "open_study", "study_folder"]
 # The values of a trial of the front: its score, and the cost of each phase.
 FRONT = (StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in PHASES))
 PROBE_BYTES = 4096
+MOST_DIFFERENCES, LONGEST_DIFFERENCES = 4, 150  # of settings, in a message
 FIXED = "fixed_params"  # Optuna's name of the parameters of an enqueued trial
 
 
@@ -418,11 +419,15 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str
     apart = ("machine", "other_machines", "training_machine", "other_training_machines")
     if "space_digest" in changed and mine["space"] == theirs["space"]:
         return f"the code of {mine['space']} is no longer the one that is kept in {CODE}"
+    digests = {f"{name}_digest" for name in ("space", "data", "profiles")}
     said = [
         f"{name} is {theirs[name]}, not {mine[name]}"
         for name in changed
-        if name not in {*apart, "profiles_digest"}
+        if name not in {*apart, *digests}
     ]
+    # A digest tells a reader nothing, and nothing more where another file is named.
+    if "data_digest" in changed and "data" not in changed:
+        said.append(f"the content of {mine['data']} differs")
     run = [",".join((one["machine"], *one["other_machines"])) for one in (theirs, mine)]
     if run[0] != run[1]:
         said.append(f"machine is {run[0]}, not {run[1]}")
@@ -436,7 +441,19 @@ def _differences(mine: dict[str, Any], theirs: dict[str, Any], changed: list[str
         said.append(f"training machine is {trained[0]}, not {trained[1]}")
     if not set(apart) & set(changed) and "profiles_digest" in changed:
         said.append("a machine's profile holds other numbers now")
-    return "; ".join(said)
+    return _in_part(said)
+
+
+def _in_part(said: Sequence[str]) -> str:
+    """Return the first differences and the number of the others, to leave room for the advice."""
+    first, *others = said[:MOST_DIFFERENCES]
+    shown = shortened(first, LONGEST_DIFFERENCES)
+    for number, one in enumerate(others, 1):
+        if len(shown) + len(one) > LONGEST_DIFFERENCES:
+            return f"{shown}; and {len(said) - number} more"
+        shown += f"; {one}"
+    more = len(said) - MOST_DIFFERENCES
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def _journal_of(folder: Path) -> JournalStorage:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from powerml.cli.tables.measurements import measurement_table
-from powerml.cli.tables.studies import places_table, ranking_table, trial_line, trials_table
+from powerml.cli.tables.studies import places_lines, ranking_table, trial_line, trials_table
 from powerml.costs.cost import Cost
 from powerml.explain.findings import Findings, findings_of
 from powerml.report.sentences import headline
@@ -167,7 +167,7 @@ def test_costs_like_the_references_and_many_times_its_are_said_in_words() -> Non
 def test_the_end_says_where_everything_is() -> None:
     proved = Winner(trial=make_trial(), test_score=0.97, exported="best/model.onnx")
     findings = found(folder=Path("out/[x]"), winners=[proved])
-    said = shown(places_table(findings, "out/[x]/report.html", "powerml optimize --seed 0"))
+    said = shown(*places_lines(findings, "out/[x]/report.html", "powerml optimize --seed 0"))
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert lines == [
         "model out/[x]/best/model.onnx",
@@ -187,7 +187,7 @@ def test_where_nothing_meets_the_limits_each_trial_says_what_it_breaks() -> None
         "dffr:layers=2,width=16 batch 32: "
         "training cost 0.75 x is above 0.7 x and score 0.98 is below 0.99."
     )
-    assert "model" not in shown(places_table(findings, "r", "c"))
+    assert "model" not in shown(*places_lines(findings, "r", "c"))
 
 
 def test_another_objective_is_named() -> None:
@@ -250,7 +250,7 @@ def test_a_front_shows_its_members_and_no_objective() -> None:
     topology = "dffr:layers=2,width=16"
     assert row(text, "1") == [topology, "32", "0.980", "0.900", "0.750", "1.250", "front"]
     assert row(text, "2")[-1] == ""
-    said = shown(places_table(findings, "r", "c"))
+    said = shown(*places_lines(findings, "r", "c"))
     assert "out/my study/best/trial-N" in said
     assert "powerml best 'out/my study' --alpha A --beta B" in said
     assert headline(findings).startswith(f"{topology} batch 32 is alone on the front of 2 trials")

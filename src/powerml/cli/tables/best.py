@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from powerml.cli.tables.topologies import TopologyRow, TopologyTable
 from powerml.costs.counts import PHASES
 from powerml.explain.importance import FEW_TRIALS
 from powerml.explain.records import BestRecord, Importance, Neighbour
@@ -68,24 +69,23 @@ def _best_lines(record: BestRecord, best: TrialRecord) -> list[Text]:
     ]
 
 
-def neighbours_table(record: BestRecord) -> Table:
+def neighbours_table(record: BestRecord) -> TopologyTable:
     """Tabulate the neighbours of the best with their measured or predicted costs and scores."""
-    table = Table(title=Text("one step from the best"), title_justify="left")
-    table.add_column("step")
-    table.add_column("topology")
-    for heading in ("batch", "score", *(f"{phase} cost" for phase in PHASES), "objective"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for one in record.neighbours:
-        table.add_row(
-            f"{one.parameter} {one.step:+d}",
-            one.topology,
-            str(one.batch_size),
-            *_quantities(one),
-            objective_text(one.objective),
-            "; ".join([_origin(one), *one.violations]),
-        )
-    return table
+    return TopologyTable(
+        label="step",
+        headings=["batch", "score", *(f"{phase} cost" for phase in PHASES), "objective"],
+        rows=[
+            TopologyRow(
+                f"{one.parameter} {one.step:+d}",
+                one.topology,
+                [str(one.batch_size), *_quantities(one), objective_text(one.objective)],
+                Text("; ".join([_origin(one), *one.violations])),
+            )
+            for one in record.neighbours
+        ],
+        title="one step from the best",
+        is_numbered=False,
+    )
 
 
 def _quantities(one: Neighbour) -> list[str]:

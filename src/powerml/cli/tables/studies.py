@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from shlex import quote
 
-from rich.table import Table
 from rich.text import Text
 
+from powerml.cli.tables.topologies import TopologyRow, TopologyTable
 from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.explain.findings import Findings, TrialFinding
@@ -21,10 +21,10 @@ from powerml.studies.reader import BEST, StoredStudy
 from powerml.studies.records import StudySettings, TrialRecord
 from powerml.workloads.metrics import ACCURACY
 
-__all__ = ["places_table", "ranking_table", "trial_line", "trials_table"]
+__all__ = ["places_lines", "ranking_table", "trial_line", "trials_table"]
 
 
-def trials_table(findings: Findings) -> Table:
+def trials_table(findings: Findings) -> TopologyTable:
     """Return all trials in order under the reference, the best or the front in bold."""
     settings, reference = findings.settings, findings.stored.reference
     unit = "the first trial" if reference is None else "the reference"
@@ -32,37 +32,36 @@ def trials_table(findings: Findings) -> Table:
     caption = f"costs relative to {unit}{machines}"
     split = "test" if settings.protocol == "paper" else "validation"
     metric = "" if settings.metric == ACCURACY else f" ({settings.metric})"
-    table = Table(
-        title=Text(_title(settings)),
-        title_justify="left",
-        caption=f"{caption}\nscores{metric} on the {split} split, which chooses, and on the test "
-        "split",
-        caption_justify="left",
-    )
-    table.add_column("trial", justify="right")
-    table.add_column("topology", no_wrap=True)
-    for heading in ("batch", "score", "test", *PHASES):
-        table.add_column(heading, justify="right")
-    if not settings.pareto:
-        table.add_column("objective", justify="right")
-    table.add_column("")
+    rows = []
     if reference is not None:
         blank = [] if settings.pareto else [""]
-        table.add_row(*_reference_cells(findings.stored, reference), *blank)
-        table.add_section()
+        cells = [*_reference_cells(findings.stored, reference), *blank]
+        rows.append(TopologyRow("ref", settings.reference, cells, ends_section=True))
     for found in findings.trials:
         won = found.outcome in ("best", "front")
         value = [] if settings.pareto else [objective_text(found.trial.objective)]
-        remark = Text(found.outcome) if won else _remark(found, findings.limits)
-        table.add_row(*_cells(found), *value, remark, style="bold" if won else "")
-    return table
+        rows.append(
+            TopologyRow(
+                str(found.trial.number),
+                found.trial.topology,
+                [*_cells(found), *value],
+                Text(found.outcome) if won else _remark(found, findings.limits),
+                style="bold" if won else "",
+            )
+        )
+    return TopologyTable(
+        label="trial",
+        headings=["batch", "score", "test", *PHASES, *([] if settings.pareto else ["objective"])],
+        rows=rows,
+        title=_title(settings),
+        caption=f"{caption}\nscores{metric} on the {split} split, which chooses, and on the test "
+        "split",
+    )
 
 
 def _reference_cells(stored: StoredStudy, reference: Measurement) -> list[str]:
     training = reference.workload.training
     return [
-        "ref",
-        stored.settings.reference,
         "" if training is None else str(training.batch_size),
         score_text(reference.score, reference.score_deviation),
         _blank_or_number(stored.reference_test_score),
@@ -84,8 +83,6 @@ def _title(settings: StudySettings) -> str:
 def _cells(found: TrialFinding) -> list[str]:
     trial = found.trial
     return [
-        str(trial.number),
-        trial.topology,
         str(trial.batch_size),
         score_text(trial.score, trial.score_deviation),
         _blank_or_number(None if found.proved is None else found.proved.test_score),
@@ -127,7 +124,7 @@ def trial_line(trial: TrialRecord) -> Text:
     return Text(f"{head}score {score}, {costs}{value}{repeated}")
 
 
-def ranking_table(findings: Findings) -> Table:
+def ranking_table(findings: Findings) -> TopologyTable:
     """Return the objective on each machine of the trials that meet the limits, and their rank."""
     first, *others = findings.machines
     differing = [one.name for one in others if one.ranking != first.ranking]
@@ -139,32 +136,30 @@ def ranking_table(findings: Findings) -> Table:
         said += "; the best is " + ("the same on all" if len(winners) == 1 else "another")
     if findings.settings.training_machine is not None:
         said += f"\ntraining on {', '.join(findings.settings.training_machines)}"
-    table = Table(
-        title=Text("objective (rank) on each machine"),
-        title_justify="left",
-        caption=said,
-        caption_justify="left",
-    )
-    table.add_column("trial", justify="right")
-    table.add_column("topology")
-    for machine in findings.machines:
-        table.add_column(machine.name, justify="right")
-    for found in findings.trials:
-        trial = found.trial
-        if trial.number in first.objectives:
-            table.add_row(
+    return TopologyTable(
+        label="trial",
+        headings=[machine.name for machine in findings.machines],
+        rows=[
+            TopologyRow(
                 str(trial.number),
                 with_batch(trial.topology, trial.batch_size),
-                *[
+                [
                     f"{one.objectives[trial.number]:.4f} ({one.ranking.index(trial.number) + 1})"
                     for one in findings.machines
                 ],
             )
-    return table
+            for trial in (found.trial for found in findings.trials)
+            if trial.number in first.objectives
+        ],
+        title="objective (rank) on each machine",
+        caption=said,
+    )
 
 
-def places_table(findings: Findings, report: str, command: str) -> Table:
+def places_lines(findings: Findings, report: str, command: str) -> list[Text]:
     """Return where the model and the report are, and the command that repeats the study.
+
+    They are to be pasted, so that they may not be wrapped.
 
     Parameters
     ----------
@@ -175,16 +170,16 @@ def places_table(findings: Findings, report: str, command: str) -> Table:
     command
         The command that repeats the trials.
     """
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
+    places = {}
     folder, best = findings.stored.folder, findings.best
     if best is not None:
-        table.add_row("model", Text(str(folder / model_of(findings.stored, best))))
+        places["model"] = str(folder / model_of(findings.stored, best))
     elif findings.front:
-        table.add_row("models", Text(f"{folder / BEST}/trial-N"))
-    table.add_row("report", Text(report))
-    table.add_row("repeat", Text(command))
+        places["models"] = f"{folder / BEST}/trial-N"
+    places |= {"report": report, "repeat": command}
     if findings.front:
-        table.add_row("choose", Text(f"powerml best {quote(str(folder))} --alpha A --beta B"))
-    return table
+        places["choose"] = f"powerml best {quote(str(folder))} --alpha A --beta B"
+    width = max(map(len, places))
+    return [
+        Text.assemble((f"{name:{width}}", "dim"), f"  {place}") for name, place in places.items()
+    ]
