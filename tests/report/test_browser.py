@@ -145,3 +145,22 @@ def test_the_nodes_of_the_best_follow_the_colour_scheme_and_fit_every_window(
     assert second["width"] / first["width"] == pytest.approx(40 / 60, abs=0.02)
     assert len(opened.colours(".nodes .bar span >> nth=0", "backgroundColor")) == 2
     assert opened.complaints == []
+
+
+def test_all_columns_of_a_space_with_many_parameters_are_in_sight(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    values = {f"learning_rate_{number}": 0.001021 for number in range(8)}
+    topology = "mynet:" + ",".join(f"{name}={value}" for name, value in values.items())
+    reason = "the network's output for sample 0 is no number: lower the learning rate"
+    trials = [
+        make_trial(topology=topology, values=values),
+        make_failed_trial(reason, number=2, topology=topology, values=values),
+    ]
+    path = write(tmp_path, trials, space="mynet.py", space_digest="a" * 64)
+    opened = Report(chromium, path, viewport={"width": 1200, "height": 900})
+    frame = opened.page.locator(".scroll.wide").evaluate(
+        "one => [one.scrollWidth, one.clientWidth]"
+    )
+    assert frame[0] <= frame[1]
+    assert opened.column(2)[0].replace("\n", "") == topology

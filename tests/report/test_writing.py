@@ -17,7 +17,7 @@ import powerml
 from powerml.errors import StudyError, UnknownNameError
 from powerml.memory.record import Memory
 from powerml.report.account import report_of
-from powerml.report.html import best_so_far, page_html, plots_data
+from powerml.report.html import best_so_far, page_html, parameter_columns, plots_data
 from powerml.report.quantities import cycles_text, joules_text, number_text, ratio_text
 from powerml.report.sentences import limits_words
 from powerml.report.text import csv_text, markdown_text
@@ -203,3 +203,17 @@ def test_a_report_never_replaces_what_a_study_consists_of(study: Path, name: str
 
 def test_settings_that_the_page_shows_are_the_studys_own() -> None:
     assert report_of(make_stored()).settings == make_settings()
+
+
+def test_parameters_that_take_too_much_room_are_told_in_the_topology_alone() -> None:
+    values = {f"learning_rate_{number}": 0.001021 for number in range(8)}
+    topology = "mynet:" + ",".join(f"{name}={value}" for name, value in values.items())
+    own = {"space": "mynet.py", "space_digest": "a" * 64}
+    trial = make_trial(topology=topology, values=values)
+    report = report_of(make_stored([trial], settings=own))
+    assert parameter_columns(report.rows) == []
+    assert topology.replace(",", ",<wbr>") in page_html(report)
+
+
+def test_a_short_topology_has_a_column_for_each_parameter() -> None:
+    assert parameter_columns(report_of(make_stored()).rows) == ["layers", "width"]

@@ -20,9 +20,10 @@ from powerml.spaces import with_batch
 from powerml.studies.objective import UNFIT
 from powerml.studies.records import Quantity
 
-__all__ = ["page_html"]
+__all__ = ["page_html", "parameter_columns"]
 
 FOLDER = "templates"
+PARAMETERS_ROOM = 36  # characters; with more the results do not fit beside them in 1200 pixels
 OUTCOMES = {
     "best": "best",
     "front": "on the front",
@@ -84,8 +85,20 @@ def page_html(report: Report) -> str:
         style=_part("report.css"),
         scripts=scripts,
         plots=plots_data(report),
-        parameters=list(dict.fromkeys(name for row in report.rows for name in row.parameters)),
+        parameters=parameter_columns(report.rows),
     )
+
+
+def parameter_columns(rows: Sequence[TrialRow]) -> list[str]:
+    """Return the parameters that have a column each, or none where they take too much room.
+
+    Without them the topology, which names them all, has one column and is wrapped.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.parameters)
+    widths = [
+        max(len(name), *(len(str(row.parameters.get(name, ""))) for row in rows)) for name in names
+    ]
+    return list(names) if sum(widths) <= PARAMETERS_ROOM else []
 
 
 def plots_data(report: Report) -> dict[str, Any]:

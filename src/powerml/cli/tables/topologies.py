@@ -133,14 +133,16 @@ class TopologyTable:
     def _below(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[Text | Padding | Segment]:
+        widths = self._number_widths
+        gap = GAP if sum(widths) + GAP * len(widths) <= options.max_width else 1
         numbers = self._with_numbers(
-            Table(box=None, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0)),
+            Table(box=None, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0)),
             topologies=False,
         )
         for row in self.rows:
             numbers.add_row(row.label, *row.numbers, style=row.style)
         # A line that is too long is the terminal's to break: a number may not be lost.
-        least = sum(self._number_widths) + GAP * len(self._number_widths)
+        least = sum(widths) + gap * len(widths)
         room = options.update(width=max(options.max_width, least))
         head, *lines = console.render_lines(numbers, room, pad=False)
         yield Text(self.title, style="table.title")
