@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,14 @@ def test_a_job_finds_its_own_byte_code_whatever_others_have_compiled(opened: Vie
     assert not _run(opened, code, found=loads)
     assert _run(opened, code)  # of all
     assert len({len(one["PYTHONPYCACHEPREFIX"]) for one in (loads, onnx)}) == 1
+
+
+def test_two_guests_of_one_job_may_start_at_once(opened: View) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda _: opened.compile("loads", launch.WORKER_MODULE, ENVIRONMENT), range(4))
+        )
+    assert found == [found[0]] * 4
 
 
 @pytest.mark.parametrize("job", ["own", "framework"])

@@ -44,7 +44,6 @@ COMPILER_MODULE = "powerml.guest.byte_code"
 # Three digits: the view's path has one length whichever of them is free.
 FIRST_DESCRIPTOR, LAST_DESCRIPTOR = 100, 999
 LINKS = "view"
-DISTINCT = 4  # characters by which folders of byte code are told apart
 PROGRAMS, LIBRARIES, BYTE_CODE = "bin", sys.platlibdir, "byte-code"
 PACKAGES, METADATA, PLUG_INS = "packages", "metadata", "plug-ins"  # the first two as in `START`
 LOCK = "lock"
@@ -191,14 +190,14 @@ class View:
         digest = _digest(json.dumps([job, sorted(environment.items())]))
         record, own = self._byte_code / f"{digest}.json", self._byte_code / JOBS / digest
         # As long as the other's name, which the memory of the process holds.
-        name = BYTE_CODE[:-DISTINCT] + digest[:DISTINCT]
+        name = digest[: len(BYTE_CODE)]
         place = self.folder / name / self.path.removeprefix("/")
-        if not place.is_symlink():
-            place.parent.mkdir(parents=True)
-            place.symlink_to(own.resolve())
         # Two jobs share modules. Byte code that one uses already must not be written again by the
         # other: marshal marks an object by what else in its process refers to it.
         with FileLock(self._byte_code / LOCK):
+            if not place.is_symlink():
+                place.parent.mkdir(parents=True)
+                place.symlink_to(own.resolve())
             versions = installed()
             if own.is_dir() and _is_current(record, versions, self.folder):
                 return self._environment(name)
