@@ -74,12 +74,17 @@ class Running:
             _, status = os.waitpid(self.process, 0)
         return Ended(
             code=os.waitstatus_to_exitcode(status),
-            out=_read(self.place.root / OUT),
-            err=_read(self.place.root / ERR),
+            out=self._read(OUT),
+            err=self._read(ERR),
             seconds=seconds,
             timed_out=timed_out,
             left_processes=left,
         )
+
+    def _read(self, name: str) -> str:
+        encoding = self.command.environment.get("PYTHONIOENCODING", "utf-8")
+        with (self.place.root / name).open("rb") as file:
+            return file.read(MOST_READ).decode(encoding, "backslashreplace")
 
     def _kill_group(self) -> bool:
         """End what the command has left; returns whether there was any."""
@@ -88,11 +93,6 @@ class Running:
         except (ProcessLookupError, PermissionError):
             return False
         return True
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(MOST_READ).decode("utf-8", "backslashreplace")
 
 
 def _environment(command: Command, place: Place) -> dict[str, str]:

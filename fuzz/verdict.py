@@ -18,6 +18,9 @@ UNFORESEEN = "did not foresee"
 # Answers of the last resort, which name no input.
 UNNAMED = ("what was given is nested too deeply", "out of memory: ask for less at once")
 TRACE = re.compile(r"^Traceback \(most recent call last\)|^  File \"", re.MULTILINE)
+# Variables by which a user asks for a terminal's codes, and those codes (ECMA-48, 5.4).
+TERMINALS = {"TTY_COMPATIBLE", "FORCE_COLOR", "CLICOLOR_FORCE"}
+CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 WARNING = re.compile(r"\w*Warning: ")
 
 
@@ -39,7 +42,8 @@ def faults_of(command: Command, ended: Ended) -> list[str]:
 
 
 def _faults_of_lines(command: Command, ended: Ended) -> list[str]:
-    lines = ended.err.splitlines()
+    err = CONTROLS.sub("", ended.err) if TERMINALS & command.environment.keys() else ended.err
+    lines = err.splitlines()
     errors = [line for line in lines if line.startswith(START)]
     faults = []
     if any(len(line) > LONGEST_MESSAGE for line in errors):

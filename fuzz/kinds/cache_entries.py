@@ -130,7 +130,8 @@ def _odd_folder(place: Place, random: Random) -> Command:
     return Command(
         command.arguments,
         command.way,
-        (COUNTS, "work/kept*", "work/ *", "work/\udcff*"),
+        # "kept" may be a link to its own folder.
+        (COUNTS, "work/kept*", "work/deeper*", "work/ *", "work/\udcff*"),
         {"POWERML_CACHE_DIR": where},
     )
 

@@ -250,7 +250,9 @@ def _by(record: Measurement, meter: str) -> Measurement:
     )
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "powerml.study/5"}', "watts"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"schema": "powerml.study/5"}', "watts", "[" * 100_000]
+)
 def test_a_file_of_something_else_is_refused(tmp_path: Path, profile: Machine, text: str) -> None:
     path = tmp_path / "records.json"
     path.write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ WRONG_FILES = [
         "line 1 of mine.py: build takes (trial), and is called as build(",
     ),
     (BUILD, "build of mine.py returned None"),
+    (BUILD + "    print('begun', end='')\n", "build of mine.py returned None"),
     (BUILD + "    return 'net'\n", "build of mine.py returned an object of type str"),
     (BUILD + "    return torch.nn.Linear(9, 2)\n", "the network with inputs of shape (4,) failed"),
     (

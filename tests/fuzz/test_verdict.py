@@ -8,6 +8,7 @@ import marshal
 import pickle
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import FunctionType
@@ -33,6 +34,12 @@ def test_one_line_of_an_error_is_no_finding() -> None:
     assert faults_of(COMMAND, _ended()) == []
     assert faults_of(COMMAND, _ended(0, "")) == []
     assert faults_of(COMMAND, _ended(1, f"training natively\n{LINE}")) == []
+
+
+def test_codes_of_a_terminal_are_no_finding_where_one_was_asked_for() -> None:
+    ended = _ended(1, f"\x1b[?25l\x1b[2K… \n\x1b[?25h\x1b[1A\x1b[2K{LINE}")
+    assert faults_of(replace(COMMAND, environment={"TTY_COMPATIBLE": "1"}), ended) == []
+    assert faults_of(COMMAND, ended) == ["no line of an error"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 import powerml
 from powerml.errors import UnknownNameError, UsageError
+from powerml.search.listener import Listener
 from tests.doubles import FormulaMeter
 from tests.searches import search
 
@@ -44,6 +45,20 @@ def test_wrong_use_is_refused_before_anything_is_made(
         search(meter, tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
     assert meter.measured == []
+
+
+def test_data_that_does_not_fit_is_refused_without_a_remark_before(
+    meter: FormulaMeter, tmp_path: Path
+) -> None:
+    class Hearing(Listener):
+        def stage(self, message: str, trial: int | None = None) -> None:
+            raise AssertionError(message)
+
+    data = tmp_path / "mine.csv"
+    rows = [f"{number},{number % 3},{'ab'[number % 2]}" for number in range(40)]
+    data.write_text("\n".join(["height,width,kind", *rows]), encoding="utf-8")
+    with pytest.raises(UsageError, match="cnn needs images"):
+        powerml.optimize("cnn", data=str(data), meter=meter, out=tmp_path, listener=Hearing())
 
 
 def test_an_unknown_space_is_refused(tmp_path: Path) -> None:

@@ -118,6 +118,20 @@ def test_a_damaged_line_makes_a_study_unreadable_and_harms_nothing(folder: Path,
     assert journal.read_text(encoding="utf-8") == f"{content}{line}\n"
 
 
+@pytest.mark.parametrize("changed", ["machine", "training_machine"])
+def test_a_study_whose_measurements_lack_one_of_its_machines_is_damaged(
+    folder: Path, changed: str
+) -> None:
+    journal = folder / JOURNAL
+    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if "settings" in line.get("user_attr", {}):
+            line["user_attr"]["settings"][changed] = " "
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    with pytest.raises(StudyError, match="is damaged, or not of this version of powerML"):
+        read_study(folder)
+
+
 def test_a_name_alone_is_told_where_its_study_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,10 @@ def test_the_index_of_pandas_is_no_input(tmp_path: Path) -> None:
         ({"height": [b"1"] * ROWS}, "the column height holds binary: leave it out"),
         ({"height": [float("inf")] * ROWS}, "row 0 (counted from 0): the column height holds inf"),
         (
+            {"height": pyarrow.array([2**63 + 1] * ROWS, pyarrow.uint64())},
+            "row 0 (counted from 0): the column height holds 9.22337e+18: replace it",
+        ),
+        (
             {"height": [*map(str, range(ROWS - 2)), "tall", "tall"]},
             "row 18 (counted from 0): the column height holds 'tall', and 18 of its 20 values are "
             "numbers: correct it",

@@ -206,6 +206,17 @@ def test_a_zip_file_that_is_no_keras_file(tmp_path: Path) -> None:
     assert "a zip file without config.json" in _refusal(lambda: check_format(path))
 
 
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", "assets/../../escaped"])
+def test_a_keras_file_that_would_be_unpacked_elsewhere_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    path = _written(tmp_path / "model.keras", _shipped(".keras").read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, "x")
+    told = f"holds {name}, which lies outside of what it is unpacked into: refused"
+    assert told in _refusal(lambda: check_format(path))
+
+
 def test_a_damaged_keras_file_names_the_damaged_part(tmp_path: Path) -> None:
     whole = bytearray(_shipped(".keras").read_bytes())
     whole[whole.index(b'"class_name"')] ^= 0xFF

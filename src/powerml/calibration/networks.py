@@ -141,7 +141,7 @@ def _in_file(path: Path) -> list[Measurement]:
             # From text: only there is a list read as a tuple.
             found.append(Measurement.model_validate_json(json.dumps(content)))
             rest = rest[end:].lstrip()
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise CalibrationError.quoting(f"{path} is not JSON", error, RECORDS) from error
     except ValidationError as error:
         raise CalibrationError.quoting(

@@ -20,6 +20,7 @@ from powerml.errors import PowerMLError, SpaceError, TopologyError, text_of
 from powerml.networks import loops
 from powerml.networks.model import EpochEnds, SynchronousCallbacks
 from powerml.spaces.from_file import OwnSpace, fault_of
+from powerml.spaces.prints import prints_to_stderr
 from powerml.spaces.task import Task
 from powerml.spaces.trial import Answer, Reports, Trial, TrialPruned, ends_trial
 
@@ -72,7 +73,7 @@ def running_code(
         The code has ended its trial, which it may.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             yield
     except MemoryError as error:
         raise SpaceError(

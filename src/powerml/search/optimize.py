@@ -182,7 +182,6 @@ def _bounded_problem(
     backend = select_backend()
     deployment = _deployment(wanted, backend)
     dataset = wanted.load_dataset(str(wanted.data))
-    _tell_of(dataset, listener)
     settings = settings_of(
         wanted,
         SearchedSpace.of(subspace, wanted, dataset),
@@ -194,6 +193,7 @@ def _bounded_problem(
     searched = subspace.space
     problem = BoundedProblem(searched, dataset, machines, settings)
     problem.workload(topology_of(searched, searched.reference), searched.reference_batch_size)
+    _tell_of(dataset, listener)
     return problem, lambda: Proposals(problem), settings
 
 

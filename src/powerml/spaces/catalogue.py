@@ -26,6 +26,7 @@ SHARED_MODULES = frozenset(
         "examples",
         "from_file",
         "layers",
+        "prints",
         "steps",
         "task",
         "templates",

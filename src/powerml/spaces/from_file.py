@@ -23,6 +23,7 @@ from typing import Any
 
 from powerml.errors import SpaceError, shortened
 from powerml.spaces.catalogue import EXAMPLES, example_names
+from powerml.spaces.prints import prints_to_stderr
 from powerml.spaces.values import ParameterValues
 
 __all__ = [
@@ -185,7 +186,7 @@ def find_code(text: str) -> SpaceCode:
         return SpaceCode(file.parent.resolve(), file.name, module, attribute)
     _import_first_from(Path.cwd())  # as python -m does; the command's own folder comes first else
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             spec = importlib.util.find_spec(path)
     except (Exception, SystemExit) as error:  # the package above it runs whatever it likes
         raise SpaceError.quoting(
@@ -270,7 +271,7 @@ def _require_arguments(name: str, hook: Callable[..., Any], where: str) -> None:
 def _running(code: SpaceCode) -> Iterator[None]:
     """Run the user's code: its output goes to standard error, its errors name its line."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             yield
     except SpaceError:
         raise

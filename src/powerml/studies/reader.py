@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from powerml.costs.cost import PriceName
+from powerml.costs.counts import PHASES
 from powerml.costs.measurement import Measurement
 from powerml.errors import StudyError
 from powerml.samplers import ABANDONED
@@ -364,10 +365,12 @@ def read_study(folder: Path, storage: str | None = None) -> StoredStudy:
         study = optuna.load_study(study_name=source.name, storage=source.storage)
         settings = StudySettings.model_validate(study.user_attrs[SETTINGS])
         trials = [_sized(trial) for trial in trials_of(study)]
+        reference = reference_of(study)
+        _require_prices(settings, reference, trials)
         return StoredStudy(
             source.folder,
             settings,
-            reference_of(study),
+            reference,
             trials,
             runs_of(study),
             winners_of(study),
@@ -375,6 +378,18 @@ def read_study(folder: Path, storage: str | None = None) -> StoredStudy:
             distributions=distributions_of_trials(study),
             storage=None if source.address is None else source.address.shown,
         )
+
+
+def _require_prices(
+    settings: StudySettings, reference: Measurement | None, trials: Sequence[TrialRecord]
+) -> None:
+    """Require a price on each of the study's machines; raises ``KeyError`` where one is missing."""
+    machines = {"training": settings.training_machines, "inference": settings.inference_machines}
+    for measured in (reference, *(trial.measurement for trial in trials)):
+        if measured is not None:
+            for phase in PHASES:
+                for machine in machines[phase]:
+                    measured.cost_cycles(phase, machine)
 
 
 def is_of_study(path: Path, folder: Path) -> bool:

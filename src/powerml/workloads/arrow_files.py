@@ -163,7 +163,8 @@ def column_of(column: str, values: Any, name: str, place: Place) -> TableColumn:
 
 
 def _numbers(values: Any, of: Any, dtype: type[np.generic]) -> NDArray[Any]:
-    return np.asarray(values.cast(of).to_numpy(), dtype)
+    # Not safe: Arrow would refuse a number that no float holds, without its row.
+    return np.asarray(values.cast(of, safe=False).to_numpy(), dtype)
 
 
 def _texts(column: str, values: Any) -> TableColumn:

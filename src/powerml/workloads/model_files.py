@@ -219,6 +219,12 @@ def _check_keras(path: Path) -> None:
         raise ModelError(f"{path} is damaged in {damaged}: save it again")
     if TORCH_PICKLE.intersection(PurePosixPath(name).name for name in names):
         raise ModelError(f"{path} is a PyTorch file by its content: {UNREADABLE['.pt']}")
+    outside = next((name for name in names if _lies_outside(name)), None)
+    if outside is not None:
+        raise ModelError(
+            f"{path} holds {printable(outside)}, which lies outside of what it is unpacked into: "
+            "refused; save it again"
+        )
     if "config.json" not in names:
         raise ModelError(
             f"{path} is a zip file without config.json, so no .keras file: "
@@ -226,11 +232,18 @@ def _check_keras(path: Path) -> None:
         )
 
 
+def _lies_outside(name: str) -> bool:
+    """Return whether a path leads out of the folder that it is relative to."""
+    place = PurePosixPath(name)
+    return place.is_absolute() or ".." in place.parts
+
+
 def keras_version_of(path: Path) -> str | None:
     """Return the version of Keras that wrote a ``.keras`` file, None if it is not recorded."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
             version = json.loads(file.read(LARGEST_METADATA)).get("keras_version")
+    # Nested too deeply is a RecursionError, which is a RuntimeError.
     except (OSError, ValueError, LookupError, AttributeError, RuntimeError, zipfile.BadZipFile):
         return None
     return version if isinstance(version, str) else None
@@ -276,8 +289,7 @@ def external_files(path: Path) -> list[str]:
         }
     )
     for name in names:
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts:
+        if _lies_outside(name):
             raise ModelError(f"{path} keeps weights outside of its folder, in {name}: refused")
         weights = path.parent / name
         if not os.path.lexists(weights):
