@@ -11,7 +11,7 @@ from optuna.distributions import IntDistribution
 from powerml.errors import StudyError
 from powerml.samplers import make_sampler
 from powerml.studies.folder import Study, open_study
-from powerml.studies.reader import JOURNAL, read_study
+from powerml.studies.reader import JOURNAL, is_of_study, read_study
 from powerml.studies.records import Complete, Failed, RunRecord, TrialRecord, Winner
 from tests.builders import make_failed_trial, make_measurement, make_settings, make_trial
 
@@ -130,6 +130,13 @@ def test_a_study_whose_measurements_lack_one_of_its_machines_is_damaged(
     journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     with pytest.raises(StudyError, match="is damaged, or not of this version of powerML"):
         read_study(folder)
+
+
+def test_a_link_that_leads_in_a_circle_is_no_part_of_a_study(folder: Path) -> None:
+    link = folder.parent / "report.html"
+    link.symlink_to(link.name)
+    assert not is_of_study(link, folder)
+    assert is_of_study(folder / JOURNAL, folder)
 
 
 def test_a_name_alone_is_told_where_its_study_lies(

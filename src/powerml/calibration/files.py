@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -59,7 +60,8 @@ def figure_beside(path: Path, readings: Path | None) -> Path:
     for target in (path, figure):
         if target.is_dir():
             raise _no_target(target, "it is a folder: give another --out")
-        if readings is not None and target.resolve() == readings.resolve():
+        # Not Path.resolve, which raises where links lead in a circle.
+        if readings is not None and os.path.realpath(target) == os.path.realpath(readings):
             raise _no_target(target, "it holds the readings: give another --out")
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def profile(
         raise UsageError(f"top is {top}: give at least 1")
     exports = [(one, check_export(one, Path(path))) for one, path in export or ()]
     for _, path in exports:
-        if path.exists() and path.resolve() == Path(model).resolve():
+        if path.exists() and os.path.realpath(path) == os.path.realpath(model):
             raise UsageError(f"{path} is the model itself: export into another file")
     with stages_shown(kept=options.cache) as notify:
         found = powerml.profile(model, phases=phase or (), options=options, notify=notify)

@@ -6,6 +6,7 @@ server. Without the folder, a study is read by its name.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -394,7 +395,8 @@ def _require_prices(
 
 def is_of_study(path: Path, folder: Path) -> bool:
     """Return whether a path is part of the study, and not a report on it."""
-    place, home = path.resolve(), folder.resolve()
+    # Not Path.resolve, which raises where links lead in a circle.
+    place, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     if {home / BEST, home / CONTENDERS} & {place, *place.parents}:
         return True
     return place.parent == home and (place.name in {LOCK, PLACE} or place.name.startswith(JOURNAL))
