@@ -82,7 +82,8 @@ class _Candidate:
     `earlier` are the trials that had ended when it was proposed, and `curves` their learning
     curves. `counting` is None if the topology was met before, if its training failed, or if
     `pruned` gives the reason for not counting it. `training` is None until it has begun. A trial
-    that was `judged` is not trained before its turn unless it has begun.
+    that was `judged` is not trained before its turn unless it has begun. `priced` are its costs
+    where they are known already.
     """
 
     proposal: Proposal
@@ -95,6 +96,7 @@ class _Candidate:
     predicted: Prediction | None = None
     training: Future[Training] | None = None
     judged: bool = False
+    priced: Measurement | None = None
 
     @property
     def workload(self) -> SearchedWorkload | None:
@@ -186,13 +188,12 @@ class Run:
         sampler = self._proposals.sampler(earlier, limits, self._reference)
         curves = () if settings.pruner is None else self._study.curves(known)
         proposal = self._problem.propose(self._study, sampler)
-        predicted = self._proposals.predict(proposal)
-        candidate = _Candidate(
-            proposal, earlier + 1, tuple(self._ended[:known]), curves, predicted=predicted
-        )
+        candidate = _Candidate(proposal, earlier + 1, tuple(self._ended[:known]), curves)
         if proposal.workload is not None and not self._was_met(candidate):
             candidate = self._count_or_prune(candidate, proposal.workload, limits)
-        self._under_way.append(candidate)
+        # It takes milliseconds, in which the counting has begun.
+        predicted = self._proposals.predict(proposal)
+        self._under_way.append(replace(candidate, predicted=predicted))
 
     def end_trial(self) -> None:
         """Wait for the oldest trial's costs, train it unless they rule it out, and record it."""
@@ -290,19 +291,20 @@ class Run:
             if not is_first:
                 return candidate
         # Once is enough: with many trials under way the prices would take most of the time.
-        record = self._record_to_train(candidate, reference)
-        training = None if record is None else self._train(candidate, record)
-        return replace(candidate, training=training, judged=True)
+        return replace(self._judged(candidate, counting, reference), judged=True)
 
-    def _record_to_train(
-        self, candidate: _Candidate, reference: Measurement | None
-    ) -> TrialRecord | None:
-        """Return the record of a counted trial that is not ruled out by what is known now."""
+    def _judged(
+        self, candidate: _Candidate, counting: Counting, reference: Measurement | None
+    ) -> _Candidate:
+        """Price a counted trial, and train it unless it is ruled out by what is known now."""
         try:
+            candidate = replace(candidate, priced=self._price(counting))
             record = self._cost(candidate, self._record_of(candidate), reference)
         except PowerMLError:  # it is told when the trial ends
-            return None
-        return record if record.state.name == "complete" else None
+            return candidate
+        if record.state.name != "complete":
+            return candidate
+        return replace(candidate, training=self._train(candidate, record))
 
     def _count_trained(self, candidate: _Candidate, workload: SearchedWorkload) -> _Candidate:
         """Have a trial counted for the epochs that its training took."""
@@ -501,7 +503,7 @@ class Run:
                 raise trained.failure
         if candidate.counting is None:
             return self._repeat(record)
-        measurement = self._price(candidate.counting)
+        measurement = candidate.priced or self._price(candidate.counting)
         self._study.require_comparable(measurement)
         if trained is not None:
             measurement = self._stopped(measurement, trained.epochs_done)

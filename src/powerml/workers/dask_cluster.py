@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -43,6 +44,7 @@ STOP_SECONDS = 5.0
 ALONE_SECONDS = 300.0
 WATCH_SECONDS = 1.0
 SEND_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005  # in place of Python's 0.005
 LOCAL = "127.0.0.1"
 LONGEST_REASON = 120
 # A dataset travels as part of an order, once for each worker; Dask warns of 10 MB.
@@ -123,6 +125,9 @@ def connected(place: str, listener: WorkersListener) -> Iterator[DaskWorkers]:
         stack.callback(_close, client)
         # Dask collects what a client sends for 10 ms: too long for orders that wait for each other.
         client.scheduler_comm.interval = SEND_SECONDS
+        # Dask's thread would wait as long for one that predicts costs, at each step of an order.
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_SECONDS)
         yield DaskWorkers(client, place, listener.workers_changed)
 
 
