@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="of a search: trials under way")
     parser.add_argument("--out", type=Path, help="of a search")
     parser.add_argument("--resume", action="store_true", help="of a search")
+    parser.add_argument(
+        "--own-timers",
+        action="store_true",
+        help="for overhead: keep the timers of 16 and 64 workers",
+    )
     wanted = parser.parse_args()
     # What was started is ended in any case.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -93,11 +98,11 @@ def main() -> None:
         search(wanted)
         return
     if wanted.figure == "host":
-        asyncio.run(host(wanted.workers, wanted.jobs))
+        asyncio.run(host(wanted.workers, wanted.jobs, {} if wanted.own_timers else TIMERS))
         return
     print(machine_line())
     if wanted.figure == "overhead":
-        print_overhead(wanted.trials or OVERHEAD_TRIALS)
+        print_overhead(wanted.trials or OVERHEAD_TRIALS, own_timers=wanted.own_timers)
     elif wanted.figure == "speed-up":
         print_speed_up(wanted.trials or REAL_TRIALS)
     else:
@@ -146,7 +151,7 @@ def search(wanted: argparse.Namespace) -> None:
     print(json.dumps(times.ended))
 
 
-async def host(scheduler: str, workers: int) -> None:
+async def host(scheduler: str, workers: int, timers: Mapping[str, object]) -> None:
     """Run several Dask workers in this process: 64 processes would take 23 GB."""
     import dask
     import distributed
@@ -154,7 +159,7 @@ async def host(scheduler: str, workers: int) -> None:
     import replayed
 
     replayed.install()
-    dask.config.set(TIMERS)
+    dask.config.set(timers)
     hosted = [
         await distributed.Worker(scheduler, nthreads=1, dashboard=False) for _ in range(workers)
     ]
@@ -211,7 +216,7 @@ class Cluster:
             )
         )
 
-    def start_hosts(self, workers: int) -> None:
+    def start_hosts(self, workers: int, *, own_timers: bool) -> None:
         """Start so many workers in a few processes."""
         for _ in range(workers // HOSTED):
             self.workers.append(
@@ -219,6 +224,7 @@ class Cluster:
                     [
                         *(sys.executable, str(HERE / "scale.py"), "host"),
                         *("--workers", f"tcp://{self._host}:{self._port}", "--jobs", str(HOSTED)),
+                        *(["--own-timers"] if own_timers else []),
                     ],
                     env={**_environment(), "TMPDIR": str(self._folder)},
                     stdout=subprocess.DEVNULL,
@@ -261,13 +267,13 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _cluster(workers: int, **named: Any) -> Iterator[Cluster]:
+def _cluster(workers: int, *, own_timers: bool = False, **named: Any) -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="powerml-scale-") as folder:
         cluster = Cluster(Path(folder), **named)
         try:
             cluster.start_scheduler()
             if workers > MOST_PROCESSES:
-                cluster.start_hosts(workers)
+                cluster.start_hosts(workers, own_timers=own_timers)
             else:
                 for _ in range(workers):
                     cluster.start_worker()
@@ -298,14 +304,14 @@ def _search(place: str | None, trials: int, jobs: int, out: Path) -> list[str]:
 # Figure 1.
 
 
-def print_overhead(trials: int) -> None:
+def print_overhead(trials: int, *, own_timers: bool) -> None:
     """Print the time of a trial of which nothing is left but its coordination."""
     print(
         "| workers, and trials under way | a trial, ms | without workers, ms | coordination, ms | "
         "trials a second |\n| --- | --- | --- | --- | --- |"
     )
     for workers in WORKERS:
-        with _cluster(workers) as cluster:
+        with _cluster(workers, own_timers=own_timers) as cluster:
             # In turn, for the machine is faster at times.
             pairs = [
                 [_milliseconds(place, trials, workers) for place in (cluster.place, None)]
