@@ -13,7 +13,12 @@ __all__ = ["prints_to_stderr"]
 @contextlib.contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """Send what code prints to standard error, and end its last line: others write after it."""
-    printed = _Lines(sys.stderr)
+    stderr: TextIO | None = sys.stderr
+    if stderr is None:  # it was closed before Python began: nothing is printed anywhere
+        with contextlib.redirect_stdout(None):
+            yield
+        return
+    printed = _Lines(stderr)
     try:
         with contextlib.redirect_stdout(cast(TextIO, printed)):
             yield
