@@ -119,7 +119,7 @@ def words_of(error: BaseException) -> str:
         return "it is not UTF-8 text"
     text = text_of(error)
     # The text of these is a name or a value alone.
-    is_bare = isinstance(error, (LookupError, AssertionError)) or not text.strip()
+    is_bare = isinstance(error, (LookupError, AssertionError, SystemExit)) or not text.strip()
     return f"{type(error).__name__}: {text}".rstrip(": ") if is_bare else text
 
 

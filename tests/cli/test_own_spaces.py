@@ -17,7 +17,10 @@ WRONG_FILES = [
     ("def build(:\n", "line 1 of mine.py is no Python"),
     ("\n1 / 0\n", "line 2 of mine.py failed while mine.py was imported (division by zero)"),
     ("import nowhere\n", "line 1 of mine.py failed while mine.py was imported"),
-    ("raise SystemExit\n", "line 1 of mine.py failed while mine.py was imported"),
+    (
+        "raise SystemExit(3)\n",
+        "line 1 of mine.py failed while mine.py was imported (SystemExit: 3)",
+    ),
     ("", "mine.py has no function build(trial, task)"),
     ("build = 1\n", "build of mine.py is no function"),
     (

@@ -15,8 +15,10 @@ import pytest
 from powerml.errors import ClusterError, UsageError
 from powerml.machines import Machine
 from powerml.search.listener import Listener
+from powerml.studies.reader import read_study
 from powerml.studies.records import StudyRecord, TrialRecord
 from powerml.workers import dask_cluster, tasks
+from powerml.workers.orders import Order
 from tests.curves import TrainBy
 from tests.doubles import FormulaMeter, Run
 from tests.search.test_pruning import pruned_search, slow
@@ -204,6 +206,30 @@ def test_a_stopped_search_tells_its_workers_and_goes_on_later(
     assert [one.number for one in resumed.trials] == list(range(1, 9))
 
 
+class Interrupted(Executor):
+    """An executor that does the reference's orders, and is interrupted at the first trial's."""
+
+    def submit(self, fn: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        if given and isinstance(given[0], Order) and given[0].trial is not None:
+            raise KeyboardInterrupt
+        found: Future[Any] = Future()
+        found.set_result(fn(*given, **named))
+        return found
+
+
+def test_a_search_that_is_stopped_before_its_first_trial_ends_keeps_the_reference(
+    meter: FormulaMeter, tmp_path: Path, train_by_elsewhere: TrainBy, threads: Executor
+) -> None:
+    train_by_elsewhere(slow)
+    given = {**SEARCH, "study": "s"}
+    with pytest.raises(KeyboardInterrupt):
+        search(meter, tmp_path, workers=Interrupted(), **given)
+    kept = read_study(tmp_path / "s").reference
+    assert kept is not None
+    resumed = search(meter, tmp_path, resume=True, workers=threads, **given)
+    assert resumed.reference == kept
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     with distributed.LocalCluster(
@@ -282,6 +308,9 @@ def test_a_search_without_workers_tells_to_resume_what_there_is(
         ("ray", "unknown workers 'ray': give dask, dask://HOST:PORT"),
         ("dask://host", "name no port of a scheduler"),
         ("dask://:8786", "name no port of a scheduler"),
+        ("dask://host:99999", "name the port 99999, which there is not: give one from 1 to 65535"),
+        ("dask://host:0", "name the port 0, which there is not"),
+        ("dask:", "name no file: write dask:SCHEDULER_FILE"),
         ("tcp://host:1", "unknown workers"),
         ("dask:nowhere.json", "the scheduler file nowhere.json does not exist"),
     ],
@@ -312,6 +341,14 @@ def test_a_scheduler_that_does_not_answer_is_named(
     )
     assert code == 1
     assert "no Dask scheduler answers at dask://127.0.0.1:1" in err
+
+
+def test_tls_without_keys_tells_where_they_are_named() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"is TLS, and Dask's settings name no keys: name them"),
+        dask_cluster.connected("dask+tls://127.0.0.1:1", Listener()),
+    ):
+        pass
 
 
 def test_a_host_that_is_not_known_is_named_at_once() -> None:

@@ -176,7 +176,7 @@ def test_the_same_file_may_be_loaded_by_another_path(
         ("x = 1\ndef build(:\n", "line 2 of mine.py is no Python"),
         ("import nothing_of_the_kind\n", "line 1 of mine.py failed while mine.py was imported"),
         ("x = 1\nraise ValueError('so there')\n", "line 2 of mine.py failed"),
-        ("raise SystemExit(3)\n", "line 1 of mine.py failed while mine.py was imported (3)"),
+        ("raise SystemExit(3)\n", "failed while mine.py was imported (SystemExit: 3)"),
         ("import sys\nsys.exit()\n", "line 2 of mine.py failed"),
         ("raise ValueError('x' * 5000)\n", "line 1 of mine.py failed"),
         ("raise ValueError('one\\ntwo')\n", "(one two)"),

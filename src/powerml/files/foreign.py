@@ -7,6 +7,7 @@ dataset. Only the first bytes are read.
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -96,10 +97,20 @@ def _of_place(path: Path, advice: str) -> str | None:
         return missing(path, advice)
     if not path.exists():
         target = path.readlink()
+        if _leads_in_a_circle(path):
+            return f"is a link to {target}, and leads in a circle: link it to a file"
         return f"is a link to {target}, which does not exist: fetch that file, or link it again"
     if path.is_dir():
         return _of_folder(path)
     return None if path.is_file() else "is no regular file: give a file"
+
+
+def _leads_in_a_circle(link: Path) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def missing(path: Path, advice: str = GIVE_A_FILE) -> str:

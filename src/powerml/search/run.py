@@ -238,6 +238,11 @@ class Run:
 
         If the first trial is the reference, it has to end first.
         """
+        training = self._reference_training
+        if training is not None and training.done() and training.exception() is None:
+            counting = self._reference_counting
+            if counting is not None and counting.has_succeeded:
+                self._wait_for_reference()  # which takes no time, and keeps it
         if self._reference_counting is not None and not self._reference_counting.has_succeeded:
             return
         in_order = self._problem.settings.reference == FIRST and not self._ended

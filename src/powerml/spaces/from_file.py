@@ -176,7 +176,8 @@ def find_code(text: str) -> SpaceCode:
         _require_utf_8(path)
         file = Path(path)
         if not file.is_file():
-            what = "a folder, and no file" if file.is_dir() else "not there"
+            what = "a link that leads nowhere" if file.is_symlink() else "not there"
+            what = "a folder, and no file" if file.is_dir() else what
             raise SpaceError(
                 f"the space {path} is {what}: give the path of a Python file with a function "
                 "build, or write one with powerml new-space"

@@ -12,7 +12,7 @@ from powerml.workers.base import Workers
 from powerml.workers.dask_cluster import DASK, FILE, TCP, TLS, connected
 from powerml.workers.executor import ExecutorWorkers
 from powerml.workers.listener import WorkersListener
-from powerml.workers.scheduler_file import address_in
+from powerml.workers.scheduler_file import HIGHEST_PORT, address_in
 
 __all__ = ["check_workers", "open_workers"]
 
@@ -40,6 +40,16 @@ def check_workers(workers: str | Executor) -> None:
                 f"the workers {workers!r} name no port of a scheduler: write dask://HOST:PORT, as "
                 "in dask://10.0.0.5:8786"
             )
+        if not 0 < int(port) <= HIGHEST_PORT:
+            raise UsageError(
+                f"the workers {workers!r} name the port {port}, which there is not: give one from "
+                f"1 to {HIGHEST_PORT}"
+            )
+    elif workers == FILE:
+        raise UsageError(
+            f"the workers {workers!r} name no file: write dask:SCHEDULER_FILE, as in "
+            "dask:scheduler.json"
+        )
     elif workers.startswith(FILE):
         address_in(Path(workers.removeprefix(FILE)))
     elif workers != DASK:

@@ -151,6 +151,7 @@ def _client(place: str, cluster: Any) -> distributed.Client:
         named["address"] = f"tcp://{place.removeprefix(TCP)}"
     elif place.startswith(TLS):
         named["address"] = f"tls://{place.removeprefix(TLS)}"
+        _require_keys(place)
     else:
         named["address"] = address_in(Path(place.removeprefix(FILE)))
     _require_known_host(place, named["address"])
@@ -163,6 +164,17 @@ def _client(place: str, cluster: Any) -> distributed.Client:
         raise ClusterError.quoting(
             f"no Dask scheduler answers at {place}", error, advice
         ) from error
+
+
+def _require_keys(place: str) -> None:
+    """Refuse TLS without keys: Dask would say it in words of its code's."""
+    from distributed.security import Security
+
+    if Security().get_connection_args("client")["ssl_context"] is None:
+        raise ClusterError(
+            f"{place} is TLS, and Dask's settings name no keys: name them in "
+            "~/.config/dask/tls.yaml, see docs/workers.md"
+        )
 
 
 def _require_known_host(place: str, address: str) -> None:

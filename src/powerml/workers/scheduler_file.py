@@ -9,7 +9,7 @@ from pathlib import Path
 from powerml.errors import UsageError
 from powerml.files.foreign import fault_of_path
 
-__all__ = ["address_in"]
+__all__ = ["HIGHEST_PORT", "address_in"]
 
 # Dask's schemes, with a host and a port.
 ADDRESS = re.compile(r"(?:tcp|tls|ws|wss|ucx|ucxx)://(?:\[[0-9a-fA-F:.%]+\]|[^\s:/@]+):[0-9]{1,5}")
