@@ -310,6 +310,8 @@ def test_a_search_without_workers_tells_to_resume_what_there_is(
         ("dask://:8786", "name no port of a scheduler"),
         ("dask://host:99999", "name the port 99999, which there is not: give one from 1 to 65535"),
         ("dask://host:0", "name the port 0, which there is not"),
+        ("dask://host:²", "name no port of a scheduler"),
+        (f"dask://host:{'9' * 5000}", "name the port 9"),
         ("dask:", "name no file: write dask:SCHEDULER_FILE"),
         ("tcp://host:1", "unknown workers"),
         ("dask:nowhere.json", "the scheduler file nowhere.json does not exist"),

@@ -238,13 +238,11 @@ class Run:
 
         If the first trial is the reference, it has to end first.
         """
-        training = self._reference_training
-        if training is not None and training.done() and training.exception() is None:
-            counting = self._reference_counting
-            if counting is not None and counting.has_succeeded:
-                self._wait_for_reference()  # which takes no time, and keeps it
-        if self._reference_counting is not None and not self._reference_counting.has_succeeded:
+        counting, training = self._reference_counting, self._reference_training
+        if counting is not None and not counting.has_succeeded:
             return
+        if counting is not None and training is not None and _has_succeeded(training):
+            self._wait_for_reference()  # which takes no time, and keeps it
         in_order = self._problem.settings.reference == FIRST and not self._ended
         passed = 0  # trials that are not counted yet; those before them end meanwhile
         while passed < len(self._under_way):
@@ -567,6 +565,10 @@ class Run:
                 }
                 return earlier.model_copy(update=mine)
         raise MeasurementError(f"{record.topology} was under way in another trial, which failed")
+
+
+def _has_succeeded(training: Future[Training]) -> bool:
+    return training.done() and training.exception() is None
 
 
 def _pending(counting: Counting | None, training: Future[Training] | None) -> list[Future[Any]]:

@@ -35,12 +35,13 @@ def check_workers(workers: str | Executor) -> None:
     address = workers.removeprefix(TLS).removeprefix(TCP)
     if workers.startswith((TCP, TLS)):
         host, colon, port = address.rpartition(":")
-        if not host or not colon or not port.isdigit():
+        if not host or not colon or not port.isdecimal():
             raise UsageError(
                 f"the workers {workers!r} name no port of a scheduler: write dask://HOST:PORT, as "
                 "in dask://10.0.0.5:8786"
             )
-        if not 0 < int(port) <= HIGHEST_PORT:
+        # Python reads no number of thousands of digits.
+        if len(port) > len(str(HIGHEST_PORT)) or not 0 < int(port) <= HIGHEST_PORT:
             raise UsageError(
                 f"the workers {workers!r} name the port {port}, which there is not: give one from "
                 f"1 to {HIGHEST_PORT}"
