@@ -118,7 +118,7 @@ def test_what_is_no_network_is_refused(text: str, returned: str, kind: str, tmp_
             "outputs of shape (3,), and the task needs (2,)",
         ),
         ("raise MemoryError", "line 4 of mine.py: build ran out of memory"),
-        ("raise SystemExit(1)", "line 4 of mine.py: build failed (1)"),
+        ("raise SystemExit(1)", "line 4 of mine.py: build failed (SystemExit: 1)"),
         ("return keras.layers.Dense(-1)", "line 4 of mine.py: build failed"),
         ("return undefined", "line 4 of mine.py: build failed"),
         ("trial.suggest_float('units', 0, 1)", "line 4 of mine.py: units is asked for twice"),
