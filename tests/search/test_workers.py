@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -15,10 +16,12 @@ import pytest
 from powerml.errors import ClusterError, UsageError
 from powerml.machines import Machine
 from powerml.search.listener import Listener
+from powerml.search.problem import Proposal
+from powerml.search.proposals import Proposals
 from powerml.studies.reader import read_study
-from powerml.studies.records import StudyRecord, TrialRecord
+from powerml.studies.records import Prediction, StudyRecord, TrialRecord
 from powerml.workers import dask_cluster, tasks
-from powerml.workers.orders import Order
+from powerml.workers.orders import CountOrder, Order
 from tests.curves import TrainBy
 from tests.doubles import FormulaMeter, Run
 from tests.search.test_pruning import pruned_search, slow
@@ -175,6 +178,42 @@ def test_counts_that_are_known_here_are_not_simulated_there(
     search(meter, tmp_path, study="one", workers=threads, **SEARCH)
     counted = len(meter.measured)
     assert counted <= SEARCH["trials"] + 1  # each topology and the reference at most once
+
+
+class Noting(ThreadPoolExecutor):
+    """An executor that notes which trials it has been told to count."""
+
+    def __init__(self, said: list[tuple[str, int]]) -> None:
+        super().__init__(3)
+        self._said = said
+
+    def submit(self, fn: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        if given and isinstance(given[0], CountOrder) and given[0].trial is not None:
+            self._said.append(("counted", given[0].trial))
+        return super().submit(fn, *given, **named)
+
+
+def test_a_trial_is_predicted_while_a_worker_counts_it(
+    meter: FormulaMeter,
+    tmp_path: Path,
+    train_by_elsewhere: TrainBy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train_by_elsewhere(slow)
+    said: list[tuple[str, int]] = []
+    predict, trials = Proposals.predict, itertools.count(1)
+
+    def predict_noted(proposals: Proposals, proposal: Proposal) -> Prediction | None:
+        said.append(("predicted", next(trials)))
+        return predict(proposals, proposal)
+
+    monkeypatch.setattr(Proposals, "predict", predict_noted)
+    with Noting(said) as executor:
+        search(meter, tmp_path, workers=executor, **SEARCH)
+    counted = [trial for what, trial in said if what == "counted"]
+    assert counted
+    for trial in counted:
+        assert said.index(("counted", trial)) < said.index(("predicted", trial))
 
 
 class Stopping(Listener):
