@@ -221,7 +221,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_text("this is no journal\n", encoding="utf-8")
     with (
-        pytest.raises(StudyError, match="is damaged, or not of this version of powerML"),
+        pytest.raises(StudyError, match=r"is damaged \(line 1 is no JSON\): give another --study"),
         open_study(tmp_path, make_settings(), resume=True),
     ):
         pass

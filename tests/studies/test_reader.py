@@ -84,7 +84,8 @@ def test_a_study_of_the_time_before_there_were_choices_can_be_read(folder: Path)
     ("content", "told"),
     [
         (None, "there is no study in .*: give the folder that holds study.journal"),
-        ("this is no journal\n", "is damaged, or not of this version of powerML"),
+        ("this is no journal\n", r"is damaged \(line 1 is no JSON\): give another study"),
+        ("this has no end", "is damaged, or not of this version of powerML"),
         ("", "is damaged, or not of this version of powerML"),
     ],
 )
@@ -95,13 +96,39 @@ def test_what_is_no_study_is_refused(tmp_path: Path, content: str | None, told: 
         read_study(tmp_path)
 
 
+def test_a_line_that_is_nested_too_deeply_is_named(folder: Path) -> None:
+    with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write('{"op_code":' + "[" * 100_000 + "\n")
+    with pytest.raises(StudyError, match=r"line \d+ is no JSON"):
+        read_study(folder)
+
+
+def test_a_study_goes_on_from_before_its_damaged_line(folder: Path) -> None:
+    journal = folder / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    damaged_at = len(lines) - 1
+    journal.write_bytes(b"".join([*lines[: damaged_at - 1], b"\xff\x00{\n", *lines[damaged_at:]]))
+    told = rf"\(line {damaged_at} is no JSON\): delete that line and all after it, or give another"
+    with pytest.raises(StudyError, match=f"{told} study"):
+        read_study(folder)
+    with (
+        pytest.raises(StudyError, match=f"{told} --study"),
+        open_study(folder, make_settings(), resume=True),
+    ):
+        pass
+    journal.write_bytes(b"".join(lines[: damaged_at - 1]))
+    kept = [one.topology for one in read_study(folder).trials]
+    assert kept
+    with open_study(folder, make_settings(), resume=True) as study:
+        assert [one.topology for one in study.trials] == kept
+
+
 @pytest.mark.parametrize(
     "line",
     [
         '{"op_code":99,"worker_id":"0"}',
         '{"op_code":0,"worker_id":"0","study_name":"powerml","directions":[1e999]}',
         '{"op_code":0,"worker_id":"0","study_name":"powerml","directions":[[[1]]]}',
-        '{"op_code":' + "[" * 100_000,
     ],
 )
 def test_a_damaged_line_makes_a_study_unreadable_and_harms_nothing(folder: Path, line: str) -> None:

@@ -57,6 +57,7 @@ from powerml.studies.reader import (
     TRIAL,
     WINNERS,
     ServerPlace,
+    damaged,
     drop_unfinished_line,
     find_server,
     holds,
@@ -120,9 +121,8 @@ class Study:
         except DuplicatedStudyError as error:
             raise _there_already(self.title) from error
         except DAMAGES as error:
-            raise StudyError(
-                f"{self.title} is damaged, or not of this version of powerML: give another --study"
-            ) from error
+            journal = folder / JOURNAL if server is None else None
+            raise damaged(self.title, journal, "--study") from error
 
     def _adopt(self, settings: StudySettings) -> None:
         stored = self._optuna.user_attrs.get(SETTINGS)

@@ -6,11 +6,12 @@ server. Without the folder, a study is read by its name.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,7 @@ __all__ = [
     "STUDY_NAME",
     "ServerPlace",
     "StoredStudy",
+    "damaged",
     "drop_unfinished_line",
     "find_server",
     "folder_of",
@@ -172,6 +174,42 @@ def drop_unfinished_line(journal: Path) -> None:
     if content and not content.endswith(b"\n"):
         with journal.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)
+
+
+def damaged(title: str | Path, journal: Path | None, other: str) -> StudyError:
+    """Make the error of a study that cannot be read.
+
+    Parameters
+    ----------
+    title
+        The study, as it is named.
+    journal
+        Its journal; None on a server.
+    other
+        Another study, or the option that gives one.
+    """
+    number = None if journal is None else _first_damaged_line(journal)
+    if number is None:
+        return StudyError(
+            f"{title} is damaged, or not of this version of powerML: give another {other}"
+        )
+    if number == 1:
+        return StudyError(f"{title} is damaged (line 1 is no JSON): give another {other}")
+    return StudyError(
+        f"{title} is damaged (line {number} is no JSON): "
+        f"delete that line and all after it, or give another {other}"
+    )
+
+
+def _first_damaged_line(journal: Path) -> int | None:
+    """Find the number, from 1, of the first whole line that is no JSON."""
+    with suppress(OSError), journal.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                json.loads(line)
+            except (ValueError, RecursionError):
+                return number if line.endswith(b"\n") else None
+    return None
 
 
 @dataclass(frozen=True)
@@ -311,10 +349,9 @@ def reading(study: Path, storage: str | None = None) -> Iterator[StudySource]:
         with _reading_journal(study) as source:
             yield source
     except DAMAGES as error:
-        title = study / JOURNAL if server is None else f"the study {server[1]}"
-        raise StudyError(
-            f"{title} is damaged, or not of this version of powerML: give another study"
-        ) from error
+        if server is not None:
+            raise damaged(f"the study {server[1]}", None, "study") from error
+        raise damaged(study / JOURNAL, study / JOURNAL, "study") from error
     except OSError as error:
         raise StudyError(
             f"{study / JOURNAL} cannot be read ({error.strerror}): give another study"
