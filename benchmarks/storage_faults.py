@@ -96,8 +96,9 @@ def killed_runs(runs: int, server: Postgres, out: Path) -> Faults:
         with _killed(server, moment):
             try:
                 _search(out, name, server.url, hearing)
-            except StudyError:
+            except StudyError as error:
                 faults.resumed += 1
+                print(f"\rrun {number + 1} ended early: {error}", file=sys.stderr)
             else:
                 faults.ended += 1
         if len(hearing.trials) < TRIALS:
