@@ -178,6 +178,15 @@ def test_no_space_is_said_of_the_folder_that_is_full(
         )
 
 
+def test_a_disk_that_is_full_elsewhere_is_not_taken_for_the_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(last_resort, "_full_folder", lambda: None)
+    message, _, _ = explain(OSError(errno.ENOSPC, "No space left on device"))
+    assert message.startswith("no space left where files or the output are written: free space")
+    assert message.endswith("a study goes on with --resume")
+
+
 def _powerml(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-m", "powerml", *arguments],

@@ -28,6 +28,7 @@ from tests.search.test_pruning import pruned_search, slow
 from tests.searches import search
 
 distributed = pytest.importorskip("distributed", reason="needs powerml[dask]")
+dask = pytest.importorskip("dask")
 SEARCH: dict[str, Any] = {"sampler": "random", "trials": 8, "jobs": 3, "runtime": "keras"}
 
 
@@ -387,6 +388,16 @@ def test_a_scheduler_that_does_not_answer_is_named(
 def test_tls_without_keys_tells_where_they_are_named() -> None:
     with (
         pytest.raises(ClusterError, match=r"is TLS, and Dask's settings name no keys: name them"),
+        dask_cluster.connected("dask+tls://127.0.0.1:1", Listener()),
+    ):
+        pass
+
+
+def test_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    with (
+        dask.config.set({"distributed.comm.tls.ca-file": str(missing)}),
+        pytest.raises(ClusterError, match=f"^{missing}, which Dask's settings name for TLS"),
         dask_cluster.connected("dask+tls://127.0.0.1:1", Listener()),
     ):
         pass

@@ -167,3 +167,11 @@ def test_a_folders_address_finds_its_password_again(
     # Another server's password is not given to this one.
     monkeypatch.setenv(STORAGE_VARIABLE, "postgresql://u:fourth@elsewhere/d")
     assert ":second@" in recorded_address(shown, None).secret_url
+
+
+@pytest.mark.parametrize("text", ["mysql://me:ab@end@h/d", "mysql://me:S3cr#t/p@w@h/d?x=y"])
+def test_the_end_of_a_password_is_not_taken_for_a_host(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="has more than one @: write %40 for all but") as caught:
+        find_address(f"@{_file(tmp_path, text)}")
+    said = str(caught.value).replace(str(tmp_path), "")
+    assert not any(part in said for part in ("end", "p@w", "w@h"))

@@ -87,7 +87,13 @@ def _no_space(filename: object) -> str:
     if isinstance(filename, (str, bytes)):
         folder = Path(os.fsdecode(filename)).parent
     else:
-        folder = _full_folder() or Path(tempfile.gettempdir())
+        full = _full_folder()
+        if full is None:
+            return (
+                "no space left where files or the output are written: free space there, or write "
+                "elsewhere; a study goes on with --resume"
+            )
+        folder = full
     if folder.is_relative_to(tempfile.gettempdir()):
         return (
             f"no space left in {tempfile.gettempdir()}, where simulations keep their files: "

@@ -238,6 +238,9 @@ def _address_of(text: str, what: str) -> Address:
     dialect, _, driver = name.partition("+")
     if dialect not in DRIVERS:
         raise UsageError(f"{what} is of an unknown kind {dialect!r}: give {WRITTEN}")
+    # What is read as the host may be the end of a password then.
+    if dialect != SQLITE and text.count("@") > 1:
+        raise UsageError(f"{what} has more than one @: write %40 for all but the host's")
     url = _with_database(url, dialect, what)
     opened = url.set(drivername=name if driver else DRIVERS[dialect])
     return Address(_shown(url), opened.render_as_string(hide_password=False))

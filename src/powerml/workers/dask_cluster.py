@@ -157,7 +157,7 @@ def _client(place: str, cluster: Any) -> distributed.Client:
     _require_known_host(place, named["address"])
     advice = "start one with dask scheduler, and workers with dask worker"
     if named["address"].startswith("tls:"):
-        advice += "; with TLS Dask's settings name the keys, see docs/workers.md"
+        advice = "check that the keys in Dask's settings are its, see docs/workers.md, or start one"
     try:
         return ClosedIfLost(**named)
     except Exception as error:  # of sockets, of TLS, of versions that do not understand each other
@@ -167,10 +167,18 @@ def _client(place: str, cluster: Any) -> distributed.Client:
 
 
 def _require_keys(place: str) -> None:
-    """Refuse TLS without keys: Dask would say it in words of its code's."""
+    """Refuse TLS without keys, or with files that are not there, which Dask would not name."""
     from distributed.security import Security
 
-    if Security().get_connection_args("client")["ssl_context"] is None:
+    keys = Security()
+    for named in (keys.tls_ca_file, keys.tls_client_cert, keys.tls_client_key):
+        is_file_name = isinstance(named, str) and "\n" not in named  # else it is the key itself
+        if is_file_name and not os.access(named, os.R_OK):
+            raise ClusterError(
+                f"{named}, which Dask's settings name for TLS, is no file that can be read: "
+                "correct them, see docs/workers.md"
+            )
+    if keys.get_connection_args("client")["ssl_context"] is None:
         raise ClusterError(
             f"{place} is TLS, and Dask's settings name no keys: name them in "
             "~/.config/dask/tls.yaml, see docs/workers.md"
