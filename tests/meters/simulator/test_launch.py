@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 from pathlib import Path
 
@@ -23,17 +22,6 @@ def test_the_environment_is_the_same_whatever_the_shells(monkeypatch: pytest.Mon
     assert launch.environment("torch") == before
     assert before["PYTHONHASHSEED"] == "0"
     assert before["OMP_NUM_THREADS"] == "1"
-
-
-def test_a_measured_process_has_the_same_user_whoever_starts_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """PyTorch names a folder after the user: the length of a name moved counts by 0.02 %."""
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in launch.environment("torch").items():
-        monkeypatch.setenv(name, value)
-    assert getpass.getuser() == "powerml"
 
 
 def test_the_simulated_caches_are_given_on_the_command_line(tmp_path: Path) -> None:

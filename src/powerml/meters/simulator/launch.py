@@ -174,8 +174,6 @@ def environment(backend: str | None) -> dict[str, str]:
         "KERAS_HOME": "/dev/null/keras",
         **({} if backend is None else {"KERAS_BACKEND": backend}),
         "LC_ALL": "C.UTF-8",
-        # PyTorch names a folder after the user, whose name is else looked up.
-        "LOGNAME": "powerml",
         "PATH": "/usr/bin:/bin",
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
