@@ -176,7 +176,7 @@ def _require_keys(place: str) -> None:
         if is_file_name and not os.access(named, os.R_OK):
             raise ClusterError(
                 f"{named}, which Dask's settings name for TLS, is no file that can be read: "
-                "correct them, see docs/workers.md"
+                "correct its path there, see docs/workers.md"
             )
     if keys.get_connection_args("client")["ssl_context"] is None:
         raise ClusterError(
